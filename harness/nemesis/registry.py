@@ -1,4 +1,4 @@
-"""The faults of real hosts, one package a kind: those listed here, and those of the catalogue (`catalog`), which needs no second line."""
+"""The faults of real hosts, one package per kind: those listed here, and those of the catalogue (`catalog`), which needs no second line."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ PACKAGES: dict[str, Package] = {
 
 
 def package_of(kind: str) -> Package:
-    """Raises `FaultError` for a kind that no real host knows."""
+    """Raises `FaultError` for a kind that no real host has."""
     try:
         return PACKAGES[kind]
     except KeyError:
@@ -57,7 +57,7 @@ def package_of(kind: str) -> Package:
 
 
 def unheld(faults: Iterable[Resolved], ground: Ground) -> dict[str, dict[str, Any]]:
-    """By fault, what to say of those that are in force no longer just before their heal. One that cannot be looked at now is found out by the heal itself."""
+    """By fault, the evidence that it ended just before its heal. One that cannot be probed now is verified by the heal itself."""
     found = {}
     for fault in faults:
         try:

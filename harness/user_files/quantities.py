@@ -67,7 +67,7 @@ def parse_ns(text: Any) -> int:
     if match is None:
         if isinstance(text, str) and text.strip() == "0":
             return 0
-        raise ValueError(f"{shown(text)} is no duration: {_DURATION_HINT}")
+        raise ValueError(f"{shown(text)} is not a valid duration: {_DURATION_HINT}")
     total = sum((Fraction(number) * UNITS_NS[unit] for number, unit in _PART.findall(match[2])), Fraction(0))
     if total.denominator != 1:
         raise ValueError(f"{text!r} is finer than a nanosecond: {_DURATION_HINT}")

@@ -278,6 +278,6 @@ def _clock_out_of_reach(host: RemoteHost) -> str:
     if bounding & (1 << 25):
         raise HostError(
             "a local host may set this machine's clock",
-            hint="this is a fault of Tribulation: run nothing on local hosts",
+            hint="this is a bug in Tribulation: run nothing on local hosts",
         )
     return "CAP_SYS_TIME is out of reach in a host"

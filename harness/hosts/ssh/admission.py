@@ -138,7 +138,7 @@ def _asked_there(host: RemoteHost) -> str:
     return said[0] if said else ""
 
 
-def twins(identities: Mapping[str, Identity]) -> dict[str, list[str]]:
+def same_machine(identities: Mapping[str, Identity]) -> dict[str, list[str]]:
     """The hosts that are one machine with others: by name, the others."""
     return {
         name: others

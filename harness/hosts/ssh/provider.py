@@ -14,7 +14,7 @@ import paramiko
 
 from ...errors import HostError
 from ..parallel import HostResult, Results, on_all
-from .admission import Identity, admit, require_means, resolve, twins
+from .admission import Identity, admit, require_means, resolve, same_machine
 from .bastion import Bastion
 from .connection import Target
 from .inventory import Inventory, InventoryHost, load_inventory
@@ -70,7 +70,7 @@ class SshProvider:
             return identity
 
         results = on_all(self.hosts, let_in)
-        same = twins({name: identity for name, identity in results.values.items() if identity is not None})
+        same = same_machine({name: identity for name, identity in results.values.items() if identity is not None})
         for host in self.hosts:
             host.refused = results.errors.get(host.name)
             if host.name in same:

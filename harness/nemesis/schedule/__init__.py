@@ -1,1 +1,1 @@
-"""Which faults happen when: schedules and random mixes."""
+"""Schedules and random mixes of faults."""

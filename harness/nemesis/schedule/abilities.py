@@ -1,8 +1,8 @@
-"""What hosts are able to do, found out by doing it: asked for what a campaign needs before it deploys, and for everything by `tri doctor`.
+"""Abilities of hosts, found out by trying: those that a campaign needs before it deploys, and all of them for `tri doctor`.
 
-An ability is named like the fault that needs it (`cut`, `power`, `disk`), with more words where a fault comes in forms that not all hosts can do
-(`clock-drift`). Three must allow it: the provider, where only that can do it at all (pull the plug of its hosts); the system under test, where the fault
-is done through it; and each host, found out by trying, the way its package says (`PROBES`). The first two are known before anything is touched.
+An ability is named like the fault that needs it (`cut`, `power`, `disk`), with more words where a fault has forms that not all hosts can do
+(`clock-drift`). Three must allow it: the provider, where only it can do it at all (pull the plug of its hosts); the system under test, where the
+fault is done through it; and each host, found out by trying, as its package defines (`PROBES`). The first two are known before anything is touched.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ EVERY = tuple(dict.fromkeys((*PACKAGES, *PROBES)))
 """All that some host may be able to do."""
 
 OF_THE_PROVIDER = frozenset({"cut", "kill", "pause", "clock", "power", "freeze"})
-"""What a provider must name in its `capabilities`."""
+"""Abilities that a provider must name in its `capabilities`."""
 
 OF_THE_SYSTEM: Mapping[str, str] = {
     "voters": "voters",
@@ -41,11 +41,11 @@ OF_THE_SYSTEM: Mapping[str, str] = {
     "wipe": "disk",
     "process": "processes",
 }
-"""What the system under test must name in its `capabilities`, by ability."""
+"""Names that the system under test must list in its `capabilities`, by ability."""
 
 
 INSTEAD = {"clock-oscillator": "`monotonic: false` has the wall clock alone drift; for both clocks, --hosts sim"}
-"""What only the simulator can do, and what comes nearest to it on hosts."""
+"""Simulator-only abilities, with the closest substitute on hosts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ ALL = "(all)"
 
 
 def lacking(names: Iterable[str], provider: Provider, system: frozenset[str] | None = None) -> list[Able]:
-    """Which of these cannot be, as far as that is known before a host is up. `system` None: whatever can be done to some system."""
+    """Return which of these are impossible, as far as that is known before a host is up. `system` None: whatever can be done to some system."""
     found = [(name, _why_not(name, provider, system)) for name in sorted(names)]
     return [Able(name, ALL, False, *why) for name, why in found if why is not None]
 
@@ -83,7 +83,7 @@ def _why_not(name: str, provider: Provider, system: frozenset[str] | None) -> tu
 
 
 def try_abilities(hosts: Sequence[Host], names: Iterable[str] = tuple(PROBES)) -> list[Able]:
-    """Each of these on each host, hosts side by side. Never raises for what a host cannot do."""
+    """Try each of these on each host, hosts in parallel. Never raises for what a host cannot do."""
     wanted = sorted(name for name in names if name in PROBES)
     if not wanted:
         return []
@@ -92,7 +92,7 @@ def try_abilities(hosts: Sequence[Host], names: Iterable[str] = tuple(PROBES)) -
 
 
 def _try_all(names: Sequence[str], host: Host) -> list[Able]:
-    """A host that does not answer any more is not asked any more: each question would take its whole time."""
+    """A host that no longer answers is skipped: each request would take its whole timeout."""
     tried: list[Able] = []
     for name in names:
         try:
@@ -106,7 +106,7 @@ def _try_all(names: Sequence[str], host: Host) -> list[Able]:
 
 
 def survey(provider: Provider, hosts: Sequence[Host], wanted: Iterable[str] = (*EVERY, *INSTEAD)) -> list[Able]:
-    """What campaigns may ask for, or one does, on each of these hosts: a row for `tri doctor` each."""
+    """Return what campaigns may request, or one does, on each of these hosts: a row for `tri doctor` each."""
     wanted = frozenset(wanted)
     never = lacking(wanted, provider)
     names = sorted(wanted - {able.ability for able in never})
@@ -116,7 +116,7 @@ def survey(provider: Provider, hosts: Sequence[Host], wanted: Iterable[str] = (*
 
 
 def require_abilities(hosts: Sequence[Host], names: Iterable[str]) -> dict[str, dict[str, str]]:
-    """By ability and host, how it is done. Raises one `FaultError` that lists everything that is missing."""
+    """Return by ability and host how it is done. Raises one `FaultError` that lists everything that is missing."""
     tried = try_abilities(hosts, names)
     if any(not able.ok for able in tried):
         told, hint = told_missing(tried)
@@ -125,14 +125,14 @@ def require_abilities(hosts: Sequence[Host], names: Iterable[str]) -> dict[str, 
 
 
 def told_missing(tried: Iterable[Able]) -> tuple[str, str | None]:
-    """A line for each that cannot be, and what to do about all of them."""
+    """Return a line for each missing one, and what to do about all of them."""
     missing = [able for able in tried if not able.ok]
     hints = dict.fromkeys(able.hint for able in missing if able.hint)
     return "\n".join(f"  {able.ability} on {able.host}: {able.detail}" for able in missing), "; ".join(hints) or None
 
 
 def backends(tried: Iterable[Able]) -> dict[str, dict[str, str]]:
-    """How each host does each, for what was found to work."""
+    """Return how each host does each, for those that work."""
     how: dict[str, dict[str, str]] = {}
     for able in tried:
         if able.ok:

@@ -1,8 +1,8 @@
-"""From a campaign's `all:` and `swarm:` to intents: which sorts, in which order, when. A pure function of spec, seed, length and what hosts can do.
+"""From a campaign's `all:` and `swarm:` to intents: which sorts, in which order, when. A pure function of spec, seed, length and hosts' abilities.
 
-The faults of a lane (`draws`) follow one another: each has a slot of its lane's time, and the runner begins none before the one before it in its
-lane is healed, however slow the hosts are (`run/actions.py`). Faults of different lanes meet. Slots avoid the campaign's windows of recovery, and
-are stretched over the load, so that quiet and trouble are everywhere.
+The faults of a lane (`draws`) follow one another. Each has a slot of its lane's time, and the runner begins none before the previous one in its lane
+is healed, however slow the hosts are (`run/actions.py`). Faults of different lanes meet. Slots avoid the campaign's recovery windows, and are
+stretched over the load, so that calm and trouble are everywhere.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .abilities import Able
 
 SHORTEST_SLOT_NS = 2 * SECOND_NS
-"""Less than that is no time for a fault to do anything, and for hosts to get over it."""
+"""A shorter slot leaves no time for a fault to have an effect, and for hosts to recover."""
 
 PPM = 1_000_000
 _PACES_PPM = (PPM // 2, PPM, 2 * PPM)
@@ -38,7 +38,7 @@ _ITEM: TypeAdapter[FaultSpec] = TypeAdapter(FaultSpec)
 def planned(
     specs: Sequence[FaultSpec], *, seed: int, load_ns: int, able: Collection[str] | None = None
 ) -> list[Intent]:
-    """All intents of a campaign's faults, those written out and those composed. `able` None: whatever is asked for can be done."""
+    """Return all intents of a campaign's faults, those written out and those composed. `able` None: everything requested is possible."""
     quiet = quiet_windows(specs, load_ns)
     intents = expand(specs, seed=seed, load_ns=load_ns)
     for label, spec in labelled(specs):
@@ -112,7 +112,7 @@ def needs(name: str) -> frozenset[str]:
 
 
 def skipped(specs: Iterable[FaultSpec], tried: Iterable[Able]) -> list[dict[str, Any]]:
-    """The sorts that were asked for and that these hosts cannot do: `sort`, and why, and what would help."""
+    """Return the sorts that were requested but that these hosts cannot do: `sort`, and why, and what would help."""
     missing: dict[str, Able] = {}
     for able in tried:
         if not able.ok:
@@ -126,7 +126,7 @@ def skipped(specs: Iterable[FaultSpec], tried: Iterable[Able]) -> list[dict[str,
 
 
 def changes_voters(specs: Iterable[FaultSpec]) -> bool:
-    """Whether any of them may change who votes."""
+    """Return whether any of them may change the voters."""
     moving = ("voters", "membership")
     return any(
         any(SORTS[name].fault in moving for name in item.spec.sorts())
@@ -137,7 +137,7 @@ def changes_voters(specs: Iterable[FaultSpec]) -> bool:
 
 
 def possible_needs(specs: Iterable[FaultSpec]) -> frozenset[str]:
-    """The abilities that what is composed would use, if there were all."""
+    """Return the abilities that the mix would use, if hosts had all."""
     return frozenset(need for _, spec in labelled(specs) for name in spec.sorts() for need in needs(name))
 
 
@@ -171,7 +171,7 @@ def _slots(slot_ns: int, free: Sequence[Window]) -> list[int]:
 
 
 def _in_turn(names: Sequence[str], key: str) -> Iterable[str]:
-    """All of them in a drawn order, and again in another, without end."""
+    """Yield all of them in a random order, and again in another, without end."""
     turn = 0
     while True:
         yield from Random(f"{key}/{turn}").sample(list(names), len(names))

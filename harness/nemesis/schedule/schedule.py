@@ -1,8 +1,8 @@
 """From the campaign's fault specs to a plan of intents over the load time: a pure function of specs, seed and length.
 
-Draws are keyed by what a spec says, not by its place in the list, so that removing one spec leaves the intents of the others as they
-were. For the same reason nothing is moved to make room: faults of one kind that could be on together are refused, unless both
-say `overlap: true`; the refusal depends on no draw, since it takes every start with its whole `stagger`.
+Random numbers are keyed by a spec's content, not by its place in the list, so removing one spec leaves the intents of the others unchanged. For the
+same reason nothing is moved to make room. Faults of one kind that could be on together are refused, unless both say `overlap: true`. The refusal
+depends on no random number, since it takes every start with its whole `stagger`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MOST_TOLD = 20
 
 @dataclass(frozen=True, slots=True)
 class _Start:
-    """One start of a spec. The fault is on somewhere in `window`, wherever the draw falls; it ends at `load_ns` when it has no end."""
+    """One start of a spec. The fault is on somewhere in `window`, whatever the random start; it ends at `load_ns` when it has no end."""
 
     spec: Timing
     place: int
@@ -42,7 +42,7 @@ class _Start:
 
 
 def expand(specs: Sequence[FaultSpec], *, seed: int | str, load_ns: int) -> list[Intent]:
-    """Every fault that shall be, by time of start. Raises `CampaignError` that lists all specs that cannot be carried out."""
+    """Return every planned fault, by time of start. Raises `CampaignError` that lists all specs that cannot be carried out."""
     quiet = _merged(quiet_windows(specs, load_ns))
     _bounded(specs, len(quiet), load_ns)
     starts: list[_Start] = []
@@ -97,7 +97,7 @@ _HINT = "change after, every, for or recover, lengthen `duration`, or allow faul
 
 
 def _label(spec: Timing) -> str:
-    """A readable name with a digest of all that the spec says; the digest keys its draws."""
+    """Return a readable name with a digest of the whole spec; the digest keys its random numbers."""
     words = spec.model_dump(mode="json")
     later = spec.later | {"on"}
     words = {
@@ -109,7 +109,7 @@ def _label(spec: Timing) -> str:
 
 
 def quiet_windows(specs: Sequence[FaultSpec], load_ns: int) -> list[Window]:
-    """In which no fault is on. Raises `CampaignError` when there are too many."""
+    """Return windows in which no fault is on. Raises `CampaignError` when there are too many."""
     recoveries = [item.spec for item in specs if isinstance(item.spec, RecoverySpec)]
     if sum(load_ns // spec.every for spec in recoveries) > MOST_WINDOWS:
         raise CampaignError(f"`recovery`: there are more than {MOST_WINDOWS} windows in {format_ns(load_ns)}", _FEWER)
@@ -128,7 +128,7 @@ def _merged(windows: Sequence[Window]) -> list[Window]:
 
 
 def unquiet(quiet: Sequence[Window], load_ns: int) -> list[Window]:
-    """The load without the windows of recovery."""
+    """Return the load without the recovery windows."""
     free, at_ns = [], 0
     for start_ns, end_ns in sorted(quiet):
         if start_ns > at_ns:
@@ -145,7 +145,7 @@ def _windows(spec: RecoverySpec, load_ns: int) -> Iterator[Window]:
 def _starts(
     spec: Timing, place: int, label: str, load_ns: int, quiet: Sequence[Window]
 ) -> tuple[list[_Start], str | None]:
-    """Its starts, or why a start that was asked for by number cannot be. Periodic starts that do not fit are left out."""
+    """Return its starts, or why a requested number of starts is impossible. Periodic starts that do not fit are left out."""
     made: list[_Start] = []
     asked = spec.times if spec.every is not None else 1
     for number in count():
@@ -172,14 +172,14 @@ def _starts(
 def _set_off(
     spec: Timing, place: int, label: str, load_ns: int, quiet: Sequence[Window]
 ) -> tuple[list[_Start], str | None]:
-    """As many as may be set off, whenever that is: of its kind nothing else may be on without leave to overlap."""
+    """Return as many as may be set off, whenever that is: nothing else of its kind may be on without permission to overlap."""
     if not start_windows(spec, quiet, load_ns):
         return [], f"faults[{place}] ({label}): there is no room for it between the load's ends and recovery windows"
     return [_Start(spec, place, label, 1 + n, 0, (0, load_ns)) for n in range(spec.times or 1)], None
 
 
 def start_windows(spec: Timing, quiet: Sequence[Window], load_ns: int) -> list[Window]:
-    """From when to when a fault that is set off may start, so that it is over in time. One without an end starts after the last quiet window."""
+    """Return from when to when a fault that is set off may start, so that it is over in time. One without an end starts after the last quiet window."""
     if spec.kind == "voters":
         lasts_ns = 1
     elif spec.for_ns is None:
@@ -210,7 +210,7 @@ def _blocked(spec: Timing, at_ns: int, end_ns: int, quiet: Sequence[Window]) -> 
 
 
 def _overlaps(starts: Sequence[_Start], load_ns: int) -> list[str]:
-    """Pairs of specs of one kind that can be on together without leave, each once, and `MOST_TOLD` at most."""
+    """Return pairs of specs of one kind that can be on together without permission, each once, and at most `MOST_TOLD`."""
     told: dict[tuple[int, int], str] = {}
     for kind in dict.fromkeys(start.spec.kind for start in starts if start.spec.kind != "voters"):
         alone: dict[int, _Start] = {}

@@ -1,12 +1,12 @@
-"""How each sort of fault is drawn: the one table that the simulator's swarm and a campaign's `all:` and `swarm:` (`mix`) choose from.
+"""Random forms of each sort of fault: the one table that the simulator's swarm and a campaign's `all:` and `swarm:` (`mix`) choose from.
 
-A *sort* is finer than a kind: `link` is a kind, that packets are lost and that they are late are two sorts. A sort says what a campaign's item would
-say, but for when; times are the affair of who composes. What hosts must be able to do for it follows from the item, as for every other.
+A *sort* is finer than a kind: `link` is a kind; lost packets and late packets are two sorts. A sort holds what a campaign's item would, except for
+times, which the composer sets. The host abilities it needs follow from the item, as for every other.
 
     item = SORTS["slow-disk"].item(Knobs(7, "example"))          # {"disk": {"target": "leader", "effect": "slow", "delay": "2ms"}}
 
-`lane`: of the faults of one lane, one at a time is on in a mix. All that may take a node down or harm its data is in one lane, and each aims at a
-minority at most, so that together they never harm more than that. Links have another lane, for what a cut link loses no probe can count.
+`lane`: of the faults of one lane, one at a time is on in a mix. All that may take a node down or harm its data are in one lane, and each aims at a
+minority at most, so that together they never harm more than that. Links have another lane, because no probe can count what a cut link loses.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ SORTS: dict[str, Sort] = {
     "transfer": Sort("transfer", LEADERS, lambda knobs: {"to": knobs.choose("to", ("any", "any", "former"))}, share=4),
     **{name: replace(sort, coarse=True, plain=True) for kind in catalog.kinds() for name, sort in kind.sorts.items()},
 }
-"""By name. Those of the catalogue's kinds are drawn only where a campaign names them: no mix draws what it did not draw before they came."""
+"""By name. Those of the catalogue's kinds are drawn only where a campaign names them: no mix draws what it did not draw before they existed."""
 
 _BLINKS, _DARK = ("3ms", "10ms", "20ms"), ("30ms", "100ms", "400ms")
 
@@ -164,7 +164,7 @@ SEARCHED: dict[str, Sort] = {
         share=2,
     ),
 }
-"""Sorts that the searches' swarm draws in addition: what no mix on hosts should have (a majority harmed) or can time (restarts within milliseconds)."""
+"""Sorts that the searches' swarm draws in addition: those that no mix on hosts should have (a majority harmed) or can time (restarts within milliseconds)."""
 
 
 _STREAMS = {
@@ -182,6 +182,6 @@ def stream_of(name: str) -> str:
 
 
 def names_of(word: str) -> list[str]:
-    """The sorts that a word of a campaign means: all of a kind, as an item of `faults:` names that, but for coarse ones; else one by its name."""
+    """Return the sorts that a word of a campaign means: all of a kind, as an item of `faults:` names it, except coarse ones; else one by its name."""
     kind = [name for name, sort in SORTS.items() if sort.fault == word and not sort.coarse]
     return kind or ([word] if word in SORTS else [])

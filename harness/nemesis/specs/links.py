@@ -1,4 +1,4 @@
-"""Faults of the links between vertices: which links is a *shape*, the same for all of them; `topology.py` draws each."""
+"""Faults of the links between vertices: a *shape* selects the links, the same for all of them; `topology.py` draws each."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _one_or_many(value: Any) -> Any:
 
 
 class Shaped(Timing):
-    """Links by shape. A list of shapes is gone through in turn, one a start."""
+    """Links by shape. A list of shapes is used in turn, one per start."""
 
     shape: Annotated[list[Shape], BeforeValidator(_one_or_many), Field(min_length=1)] = Field(
         description="which links it meets"
@@ -97,13 +97,13 @@ class Shaped(Timing):
 
 
 class PartitionSpec(Shaped):
-    """Packets between vertices are dropped at the receiver. A list of shapes is gone through in turn, one a start."""
+    """Packets between vertices are dropped at the receiver. A list of shapes is used in turn, one per start."""
 
     kind: ClassVar[str] = "cut"
 
 
 class LinkSpec(Shaped):
-    """Links that lose, repeat, overtake, damage, delay and hold back while it lasts. At least one of the seven says how."""
+    """Links that lose, duplicate, reorder, damage, delay and hold back while it lasts. At least one of the seven must be given."""
 
     kind: ClassVar[str] = "link"
 
@@ -148,7 +148,7 @@ class ClogSpec(Shaped):
 
 
 class Repeated(Shaped):
-    """What comes again and again while it lasts."""
+    """Faults that recur while they last."""
 
     period: PositiveDuration = Field(default=SECOND_NS, description="how often it comes again while it lasts")
 

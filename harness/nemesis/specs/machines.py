@@ -70,7 +70,7 @@ _MODEL = (
 
 
 class PowerSpec(Aimed):
-    """Power loss: the host goes dark without a word and loses what its disk had not synced; it boots when the fault ends."""
+    """Power loss: the host goes dark without notice and loses what its disk had not synced; it boots when the fault ends."""
 
     kind: ClassVar[str] = "power"
     later: ClassVar[frozenset[str]] = frozenset({"model"})
@@ -157,7 +157,7 @@ class DiskSpec(_Calibrating):
 
 
 class ClockSpec(Aimed):
-    """The targets' clocks are wrong while it lasts. Exactly one of `offset`, `bump`, `spread`, `drift_ppm` and `strobe` says how."""
+    """The targets' clocks are wrong while it lasts. Exactly one of `offset`, `bump`, `spread`, `drift_ppm` and `strobe` must be given."""
 
     kind: ClassVar[str] = "clock"
     later: ClassVar[frozenset[str]] = frozenset({"monotonic"})

@@ -1,4 +1,4 @@
-"""Faults of the cluster's membership: voters that leave and come back, as they are, on an empty disk, or as new members; and who leads, handed over by request."""
+"""Faults of the cluster's membership: voters that leave and come back, as they are, on an empty disk, or as new members; and leadership transfer by request."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _NEEDS = {Action.REMOVE: "membership", Action.REPLACE: "replacement", Action.LEA
 
 
 class MembershipSpec(Aimed):
-    """The targets leave the voters through the log, and join them again when it ends. `replace`: meanwhile their disks are exchanged for empty ones. `leave`: they are
-    members no more, and do not run; when they are started again they join anew.
+    """The targets leave the voters through the log, and join them again when it ends. `replace`: meanwhile their disks are replaced by empty ones.
+    `leave`: they are no longer members, and do not run; when they are started again they join again.
     """
 
     kind: ClassVar[str] = "membership"

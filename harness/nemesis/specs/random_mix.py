@@ -1,4 +1,4 @@
-"""A campaign's `all:` and `swarm:`: faults that the harness composes, of every sort that the hosts can do, or of a subset drawn by the seed.
+"""A campaign's `all:` and `swarm:`: faults that the harness composes, of every sort that the hosts can do, or of a random subset.
 
 faults: all                                              # the same as [all: {}]
 faults:
@@ -21,7 +21,7 @@ SECOND_NS = 1_000_000_000
 
 
 class MixSpec(BoundedModel):
-    """What is composed. Which of the sorts the hosts can do is known only when they are up, and what cannot be done is left out and named."""
+    """Which of the sorts the hosts can do is known only when they are up; what cannot be done is left out and named."""
 
     model_config = ConfigDict(populate_by_name=True)
     kind: ClassVar[str]
@@ -61,12 +61,12 @@ class MixSpec(BoundedModel):
 
 
 class AllSpec(MixSpec):
-    """Every sort occurs, all equally often, in an order drawn anew each time round."""
+    """Every sort occurs, all equally often, in a new random order for each round."""
 
     kind: ClassVar[str] = "all"
 
 
 class SwarmSpec(MixSpec):
-    """Each sort is on in some seeds and off in others, and how long faults last and how dense they are is drawn too."""
+    """Each sort is on in some seeds and off in others; how long faults last and how dense they are is random too."""
 
     kind: ClassVar[str] = "swarm"

@@ -59,7 +59,7 @@ __all__ = [
 
 
 class VotersSpec(Timing):
-    """Weights to move to through the log, one step an entry: `set: {n5: 1}` adds n5, `{n5: 0}` removes it. It is not healed."""
+    """Weights to move to through the log, one step per entry: `set: {n5: 1}` adds n5, `{n5: 0}` removes it. It is not healed."""
 
     kind: ClassVar[str] = "voters"
     later: ClassVar[frozenset[str]] = frozenset({"optional"})
@@ -98,7 +98,7 @@ class RecoverySpec(BoundedModel):
 class _Item(BoundedModel):
     @property
     def spec(self) -> Timing | RecoverySpec | MixSpec:
-        """The one model in this item, whatever its kind."""
+        """Return the one model in this item, whatever its kind."""
         spec: Timing | RecoverySpec | MixSpec = getattr(self, self.field())
         return spec
 
@@ -143,7 +143,7 @@ def _fault_name(item: Any) -> str | None:
 
 
 def _item_model(name: str, spec: type[BoundedModel]) -> type[_Item]:
-    """A model with the one key `name`. It stands in this module by its own name, where pickle looks for it."""
+    """A model with the one key `name`. It has a module-level name, where pickle looks for it."""
     fields: dict[str, Any] = {name.replace("-", "_"): (spec, Field(alias=name))}
     model = create_model(f"{name.title().replace('-', '')}Item", __base__=_Item, __module__=__name__, **fields)
     globals()[model.__name__] = model

@@ -1,1 +1,1 @@
-"""Who can talk to whom: shapes of partitions, and which faults mask others."""
+"""Connectivity faults: shapes of partitions, and which faults mask others."""

@@ -1,7 +1,7 @@
-"""What several faults together make of each link: pure, and the same for whoever carries it out.
+"""Combined effect of several faults on each link: pure, and the same for every injector.
 
-Of several, the greater chance and the lower rate hold, delays add, and a link that one fault clogs or flaps is clogged and flaps. A shape is a JSON object; what
-may be in it is said where it is carried out (`agent/shaping.py`), and `duplicate_ppm` besides.
+Of several, the greater chance and the lower rate hold, delays add, and a link that one fault clogs or flaps is clogged and flaps. A shape is a JSON
+object; its fields are defined where it is carried out (`agent/shaping.py`), and `duplicate_ppm` in addition.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _SHAPING = frozenset({"link", "clog"})
 
 
 def shapes_links(kind: str) -> bool:
-    """Whether packets over the edges of this kind may arrive or not, while it is on."""
+    """Return whether packets over the edges of this kind may arrive or not, while it is on."""
     known = catalog.kind_of(kind)
     return kind in _SHAPING if known is None else known.shapes_links
 
 
 def shapes_of(faults: Iterable[Resolved]) -> dict[Edge, Shape]:
-    """By link, what is on there; links that nothing shapes are left out."""
+    """Return by link the active shape; links that nothing shapes are left out."""
     shapes: dict[Edge, Shape] = {}
     for fault in faults:
         if shapes_links(fault.intent.kind):

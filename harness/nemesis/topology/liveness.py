@@ -1,9 +1,9 @@
-"""The rest of a cluster that stays broken while a core must work: how it may be broken, and who is the core.
+"""The liveness phase: a healthy core must work while the rest of the cluster stays broken; how it may be broken, and which nodes are the core.
 
     liveness: {core: majority, rest: bridged, within: 10s, for: 15s}
 
-The core is a quorum, drawn when its time has come from the weights then in force, so that a plan needs no names. The faults are of the ordinary
-kinds; what is resolved names the `core` beside the nodes or edges, which is how a checker learns of it.
+The core is a random quorum, chosen when its time has come from the weights that are then active, so a plan needs no names. The faults are of the
+ordinary kinds. The resolved form names the `core` in addition to the nodes or edges; checkers read it there.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Edge = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How the rest is broken: by faults of which kind, with which parameters; `leader`: it is aimed at who leads the core."""
+    """How the rest is broken: by faults of which kind, with which parameters; `leader`: it is aimed at the core's leader."""
 
     kind: str
     parameters: Mapping[str, Any]
@@ -44,15 +44,15 @@ WAYS: Mapping[str, Way] = {
     "down": Way("kill", {}),
     "paused": Way("pause", {}),
 }
-"""`deaf` hears nothing of the core and is heard, `mute` the other way round; `bridged` is cut off from the core's leader alone.
+"""`deaf` hears nothing of the core and is heard, `mute` the reverse; `bridged` is cut off from the core's leader alone.
 
-`ring` breaks no node but links: each node sees a majority and no two the same, so that nobody who may lead is heard by all. Every node is of the core.
+`ring` breaks no node but links: each node sees a majority and no two the same, so no possible leader is heard by all. Every node is in the core.
 """
 
 Rest = Literal["isolated", "deaf", "mute", "bridged", "ring", "clogged", "flapping", "down", "paused"]
 
 SETTLE_NS = 3_000_000_000
-"""What is aimed at a leader waits for so long after the heal, so that there is one."""
+"""Delay after the heal for what is aimed at a leader, so that there is one."""
 
 
 class LivenessSpec(BoundedModel):
@@ -102,7 +102,7 @@ class LivenessSpec(BoundedModel):
 
 
 def broken_rest(parameters: Mapping[str, Any], situation: Situation, seed: int | str) -> dict[str, Any]:
-    """What such an intent is now: `core`, the `nodes` or the `edges` that its kind needs, and the amounts of the way."""
+    """Return the resolved form of such an intent: `core`, the `nodes` or the `edges` that its kind needs, and the amounts of the way."""
     way = WAYS[parameters["rest"]]
     return {**_broken(parameters, way, situation, seed), **{name: parameters[name] for name in way.parameters}}
 

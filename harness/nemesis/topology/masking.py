@@ -1,8 +1,8 @@
-"""Which fault hides which: what cannot show because another fault, itself seen in force, stands before it.
+"""Masking: a fault that cannot show because another fault, itself verified, stands before it.
 
-A killed process cannot be stopped, a link that is cut loses no packets, connections that do not exist do not break. A probe that finds nothing then
-says so: `hidden_by` in what it observed names the faults behind which this one hides. It is no excuse for a fault that did nothing where nothing stood in
-its way, and none is taken for one before it was seen in force itself (`tribulation.checkers.faults.masked` has the last word).
+A killed process cannot be paused, a link that is cut loses no packets, connections that do not exist do not break. A probe that finds nothing then
+reports it: `hidden_by` in its observation names the faults behind which this one hides. That is no excuse for a fault that did nothing where nothing
+masked it. No fault is accepted as a mask before it was verified itself (`tribulation.checkers.faults.masked` decides).
 
     covering.began(fault, now); …; covering.saw(fault, observation); …; covering.ended(fault, now)
     covering.hidden(pause, ["n2"], since)        # -> ("kill-leader-1f2e3d.1",), or () when n2 was free
@@ -28,7 +28,7 @@ NO_PACKETS = frozenset({"cut", "clog", "power", FREEZE})
 """Kinds because of which nothing may arrive."""
 
 _NO_WRITES = NO_PACKETS | NO_PROCESS | {"flap", "pause"}
-"""Kinds because of which there may be nothing unsynced to lose: who does not run writes nothing, nor does who hears nothing."""
+"""Kinds because of which there may be nothing unsynced to lose: a process that does not run, or hears nothing, writes nothing."""
 
 HIDES = {
     "pause": NO_PROCESS | {FREEZE},
@@ -39,14 +39,14 @@ HIDES = {
     "link": NO_PACKETS | {"flap", "link"},
     "disk": frozenset({"disk", "power", "wipe", FREEZE}),
 }
-"""Kind → those behind which it may not show. Packets answer to hosts, not to processes: nothing that happens to a process hides a link."""
+"""Kind → those that may mask it. Packets are answered by hosts, not by processes: nothing that happens to a process masks a link."""
 
 HIDES_ITS_END = {
     **HIDES,
     **dict.fromkeys(("cut", "clog"), NO_PACKETS | {"flap", "link"}),
     **dict.fromkeys(("kill", "power", "wipe"), NO_PROCESS | {"pause", FREEZE}),
 }
-"""Kind → those behind which it may not be seen that it is over. That a link is cut or a process gone is seen for sure, whatever else there is."""
+"""Kind → those that may mask its end. A link that is cut or a process that is gone is certainly observed, whatever else there is."""
 
 
 def hiding(kind: str, ending: bool = False) -> frozenset[str]:
@@ -65,7 +65,7 @@ class _On:
     began_ns: int
     ended_ns: int | None = None
     seen: bool | None = None
-    """None: nobody has looked yet."""
+    """None: not observed yet."""
 
 
 class Covering:
@@ -78,7 +78,7 @@ class Covering:
         self._known[fault.intent.id] = _On(fault, now_ns)
 
     def saw(self, fault: Resolved, observation: Observation) -> None:
-        """It was looked at. One that is hidden itself hides nothing."""
+        """Record an observation. A fault that is masked itself masks nothing."""
         known = self._known.get(fault.intent.id)
         if known is not None:
             self._known[fault.intent.id] = replace(known, seen=observation.verified)
@@ -96,7 +96,7 @@ class Covering:
     def hidden(
         self, fault: Resolved, targets: Iterable[str | Edge], since_ns: int, *, ending: bool = False
     ) -> tuple[str, ...]:
-        """The faults that stood before these targets (nodes, or edges) at some time since then; () unless each target had one.
+        """Return the faults that stood before these targets (nodes, or edges) at some time since then; () unless each target had one.
 
         `ending`: what does not show is that the fault is over.
         """
@@ -139,7 +139,7 @@ def _stands_before(known: _On, fault: Resolved, target: str | Edge, since_ns: in
 
 
 def unseen(fault: Resolved, observation: Observation) -> list[str | Edge]:
-    """The targets that showed nothing, as packages tell those that did: `nodes`, `edges`, or processes that the clock reaches."""
+    """Return the targets that showed nothing, as packages report those that did: `nodes`, `edges`, or processes that the clock reaches."""
     what, observed = fault.what, observation.observed
     if "edges" in what:
         seen = {tuple(edge) for edge in observed.get("edges", ())}

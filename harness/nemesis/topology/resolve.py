@@ -1,7 +1,7 @@
-"""From an intent to what it means now: a pure function of intent, situation and seed.
+"""Resolution of an intent: a pure function of intent, situation and seed.
 
-Draws are keyed by seed, intent and purpose, so that neither another intent nor another draw of this one can change them. The result is
-recorded in the ledger; replay and shrink pin it.
+Random numbers are keyed by seed, intent and purpose, so that no other intent and no other number of this one can change them. The result is recorded
+in the ledger; replay and shrink pin it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .topology import Edge, cut_edges
 
 
 def resolve(intent: Intent, situation: Situation, seed: int | str) -> Resolved:
-    """What the fault is, in the form that `faults.py` lists for its kind. Raises `CampaignError` for a kind that it does not know."""
+    """Return the fault in the form that `faults.py` lists for its kind. Raises `CampaignError` for an unknown kind."""
     random = Random(f"{seed}/{intent.key}/target")
     parameters = intent.parameters
     if "rest" in parameters:
@@ -52,7 +52,7 @@ def resolve(intent: Intent, situation: Situation, seed: int | str) -> Resolved:
 
 LINK_KINDS = ("cut", "link", "clog")
 LIMITS = {"cpu": "share_ppm", "memory": "limit_bytes", "descriptors": "limit"}
-"""Kinds that leave a process too little, and what says how much."""
+"""Kinds that leave a process too little, with the parameter for the amount."""
 NODE_KINDS = ("kill", "pause", "power", "wipe", "disk", *LIMITS)
 _AMOUNTS = (
     "loss_ppm",
@@ -88,7 +88,7 @@ def _clock(nodes: Iterable[str], intent: Intent, seed: int | str) -> dict[str, A
 
 
 def _membership(nodes: Sequence[str], intent: Intent, situation: Situation) -> dict[str, Any]:
-    """With the weights that they have now, and shall have again. Raises `FaultError` when none of them can go."""
+    """With their present weights, which they will have again. Raises `FaultError` when none of them can go."""
     leaving = may_leave(nodes, situation)
     if not leaving:
         voters = ", ".join(f"{node} {weight}" for node, weight in situation.voters.items())
@@ -102,7 +102,7 @@ def _membership(nodes: Sequence[str], intent: Intent, situation: Situation) -> d
 
 
 def _offset_ns(node: str, intent: Intent, seed: int | str) -> int:
-    """Each node has a draw of its own, so that who else is aimed at changes nothing for it."""
+    """Each node has a random number of its own, so other targets change nothing for it."""
     random = Random(f"{seed}/{intent.key}/offset/{node}")
     if "offset_ns" in intent.parameters:
         return int(intent.parameters["offset_ns"])
@@ -114,10 +114,10 @@ def _offset_ns(node: str, intent: Intent, seed: int | str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Force:
-    """What several faults together have in force, as far as one of them must know of the others to judge what it sees.
+    """What several faults together have active, as far as one of them must know of the others to judge what it sees.
 
-    `clocks` are the nodes' wall clocks, `clock_holders` the faults that hold them so. Over `loose` edges packets may arrive or not: `links` says what shapes them. Nodes
-    that are `off` have no power, or are frozen whole.
+    `clocks` are the nodes' wall clocks, `clock_holders` the faults that hold them so. Over `loose` edges packets may arrive or not; `links` holds
+    what shapes them. Nodes that are `off` have no power, or are frozen whole.
     """
 
     edges: frozenset[Edge] = frozenset()
@@ -129,9 +129,9 @@ class Force:
     links: Mapping[Edge, Shape] = field(default_factory=dict)
     off: frozenset[str] = frozenset()
     disks: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """What is wrong with each disk, with how slow it is in ns where that is it."""
+    """The effects on each disk, with the delay in ns where that is one."""
     disk_holders: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """Likewise, with the faults by whose doing it is."""
+    """The same, with the faults that cause them."""
     limits: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """By node and kind, the least that is left to its process."""
 

@@ -112,7 +112,7 @@ def _minority_third(parameters: Parameters, situation: Situation, random: Random
 
 
 def _leader_first(situation: Situation, random: Random) -> list[str]:
-    """The nodes in their order, from the leader on, round: no draw decides who goes with a leader that is known."""
+    """Return the nodes in their order, from the leader on, cyclically: no random number decides which nodes go with a known leader."""
     nodes = list(situation.nodes)
     leader = resolve_target("leader", situation, random)[0]
     at = nodes.index(leader)
@@ -122,7 +122,7 @@ def _leader_first(situation: Situation, random: Random) -> list[str]:
 def _leader_minority(parameters: Parameters, situation: Situation, random: Random) -> list[str]:
     order = _leader_first(situation, random)
     side = minority(order, situation)
-    # A leader that is a quorum by itself is in no minority; alone it is as near to one as can be.
+    # A leader that is a quorum by itself is in no minority; alone it is as close to one as possible.
     return side if order[0] in side else order[:1]
 
 
@@ -155,7 +155,7 @@ def _between(side: Iterable[str], others: Iterable[str], direction: str) -> set[
 
 
 def _clients_of(side: list[str], keep: str, situation: Situation) -> set[Edge]:
-    """Cut the clients from the side they shall not reach. The side of more weight is the majority; of two equal ones, the second."""
+    """Cut the clients from the side that they must not reach. The side of more weight is the majority; of two equal ones, the second."""
     if keep == "all":
         return set()
     others = _others(side, situation)

@@ -62,7 +62,7 @@ class SimCluster:
         names = tuple(sorted(configs))
         self.network = Network(self.kernel, seed, (*names, CLIENTS), self.options)
         if regions is not None:
-            self.network.lay(regions)
+            self.network.apply_wan(regions)
         self.codec = Codec(seed, self.options.codec_one_in)
         self.exhausted: set[str] = set()
         """Nodes that get no descriptor for another connection."""
@@ -189,9 +189,9 @@ class SimCluster:
         self._note("exhaust", node, exhausted)
         (self.exhausted.add if exhausted else self.exhausted.discard)(self._node(node).name)
 
-    def knock(self, node: str, then: Callable[[], None]) -> None:
+    def probe_port(self, node: str, then: Callable[[], None]) -> None:
         """A connection from the clients' vertex that asks for nothing; `then` is called if the process accepts it."""
-        self.clients.knock(self._node(node).name, then)
+        self.clients.probe_port(self._node(node).name, then)
 
     def process(self, node: str) -> Process:
         return self._node(node).process

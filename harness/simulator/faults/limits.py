@@ -132,7 +132,7 @@ class LimitFaults:
         accepted: set[str] = set()
         nodes: list[str] = fault.what["nodes"]
         for node in nodes:
-            cluster.knock(node, _adding(accepted, node))
+            cluster.probe_port(node, _adding(accepted, node))
 
         def judge() -> Observation:
             wanted = [node for node in self._free(fault) if (node in cluster.exhausted) != (node in accepted)]

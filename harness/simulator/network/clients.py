@@ -94,7 +94,7 @@ class Clients:
         if connection.open:
             self._network.stream(connection.up, self._gone_at_node, connection)
 
-    def knock(self, node: str, then: Callable[[], None]) -> None:
+    def probe_port(self, node: str, then: Callable[[], None]) -> None:
         """Connect once and close at once; `then` is called when the process had accepted."""
         up, down = self._network.links[CLIENTS, node], self._network.links[node, CLIENTS]
 

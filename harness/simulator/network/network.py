@@ -1,6 +1,6 @@
 """The graph of the network: directed links between vertices, each with its latency, cuts, clogs and shaping.
 
-What lies between regions is on a link for good (`lay`): faults add to it, and no heal takes it off.
+What lies between regions is on a link for good (`apply_wan`): faults add to it, and no heal takes it off.
 
 A packet is judged when it *arrives*, for a cut drops at the receiver. What a stream carries is not lost in a cut: it waits, as TCP
 retransmits, and goes on after the heal in its order; a datagram is lost. A clogged link loses nothing and delivers nothing. The network
@@ -155,7 +155,7 @@ class Network:
     def latency_ns(self, bits: int) -> int:
         return self._latency_min_ns + exponential(bits, self._latency_mean_ns)
 
-    def lay(self, regions: Regions) -> None:
+    def apply_wan(self, regions: Regions) -> None:
         """From now on, and through every heal, links between regions are as long and as narrow as that."""
         for edge, way in regions.links().items():
             link = self.links.get(edge)

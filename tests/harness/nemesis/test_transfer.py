@@ -15,16 +15,16 @@ from tribulation.harness.simulator.options import SECOND
 FIVE = ("n1", "n2", "n3", "n4", "n5")
 
 
-def heir(to: str, situation: Situation, seed: int = 7) -> str:
+def successor(to: str, situation: Situation, seed: int = 7) -> str:
     return str(resolve(Intent("t.1", "transfer", {"to": to}, 0, SECOND, "t.1"), situation, seed).what["to"])
 
 
 def test_any_is_a_voter_that_does_not_lead_and_former_is_who_led_before() -> None:
     known = Situation(FIVE, {"n1": 1, "n2": 2, "n3": 1}, "n1", FIVE, former="n3")
-    assert {heir("any", known, seed) for seed in range(40)} == {"n2", "n3"}
-    assert heir("former", known) == "n3" and heir("n5", known) == "n5"
+    assert {successor("any", known, seed) for seed in range(40)} == {"n2", "n3"}
+    assert successor("former", known) == "n3" and successor("n5", known) == "n5"
     nobody_before = Situation(FIVE, {"n1": 1, "n2": 2}, "n1", FIVE)
-    assert heir("former", nobody_before) == "n2"
+    assert successor("former", nobody_before) == "n2"
 
 
 def test_in_the_simulator_another_leads_then_and_the_former_one_again() -> None:

@@ -30,7 +30,7 @@ def took_ns(network: Network, kernel: Kernel, source: str, target: str) -> int:
 def test_what_lies_between_regions_is_added_to_and_never_healed() -> None:
     kernel = Kernel()
     network = Network(kernel, 7, ("n1", "n2", "n3", "clients"), SimOptions())
-    network.lay(REGIONS)
+    network.apply_wan(REGIONS)
     assert took_ns(network, kernel, "n1", "n2") < 20 * MS
     assert took_ns(network, kernel, "clients", "n3") < 20 * MS
     for source, target in (("n1", "n3"), ("n3", "n2")):

@@ -1,4 +1,4 @@
-"""Whether wall clocks can be made wrong on a host, and by what means."""
+"""Abilities of a host concerning wall clocks: whether they can be made wrong, and by which means."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ...agent_client.one_question import ask_part
 from ...cluster.clock_library import ClockLibrary, clock_of, install
 
 CAP_SYS_TIME = 25
-# To what it is: a microsecond is lost, and nothing else changes.
+# Set it to its present value: a microsecond is lost, and nothing else changes.
 _SET = "import time; time.clock_settime_ns(time.CLOCK_REALTIME, time.clock_gettime_ns(time.CLOCK_REALTIME))"
 _LIBRARY = "leave `clock: system` out of the inventory, for the clock library"
 
@@ -34,7 +34,7 @@ def drifts_and_strobes(host: Host) -> str:
 
 
 def _by_shim(host: Host, library: ClockLibrary) -> str:
-    """What is said of programs that do not ask the shim is found out by moving the clock of one."""
+    """Whether programs bypass the shim is found out by moving the clock of one."""
     why = ask_part(host, {"part": "clock", "try": library.block})["why"]
     return (
         "preloaded shim, and the vDSO of Go and static programs"

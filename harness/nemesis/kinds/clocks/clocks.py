@@ -1,4 +1,4 @@
-"""The wall clocks that processes see are wrong: through a preloaded library, or, on machines of one's own that are given away for it, by the machine's clock."""
+"""Wrong wall clocks: through a preloaded library or, on machines released for it, by the machine's own clock."""
 
 from __future__ import annotations
 
@@ -30,13 +30,15 @@ class Clock(Package):
             yield node, "clock", dict(setting)
 
     def begin(self, fault: Resolved, ground: Ground) -> Json:
-        """What is seen of a machine's own clock is seen against what it was."""
+        """Remember a machine's own clock, as the reference for later observations."""
         own = [node for node in settings_of(fault.what) if node in ground.on and _is_own(node, ground)]
         before_ns = machine_clocks.remember(ground, own)
         return {"offsets_before_ns": before_ns} if before_ns else {}
 
     def end(self, fault: Resolved, ground: Ground) -> Json:
-        """Whether it reached every process that runs by now, such as one that was started while it lasted. What cannot be asked fails when it is healed."""
+        """Check whether it reached every process that runs by now, such as one that was started meanwhile. A process that cannot be checked fails at the
+        heal.
+        """
         seen = ground.notes.pop(_note(fault), {}).get("verified", False)
         nodes = [
             node
@@ -50,7 +52,7 @@ class Clock(Package):
         return {"unaffected": missed, "hint": HINT} if missed else {}
 
     def look(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
-        """By a fresh process under the same clock; while it is `on`, also in the service's processes themselves."""
+        """Verify by a fresh process under the same clock; while it is `on`, also in the service's own processes."""
         own, force = settings_of(fault.what), ground.force
         wanted = {node: force.clocks.get(node, TRUE) for node in own if node in ground.on}
         answers = _ask(fault, wanted, ground, on)
@@ -71,7 +73,7 @@ def _note(fault: Resolved) -> str:
 
 
 def _ask(fault: Resolved, wanted: Mapping[str, Setting], ground: Ground, on: bool) -> dict[str, Json]:
-    """What is seen of each node's clock, and while the fault is `on` whether it reaches the service."""
+    """Return each node's observed clock, and while the fault is `on` whether it reaches the service."""
     own, machines = settings_of(fault.what), [node for node in wanted if _is_own(node, ground)]
     requests = {
         node: {
@@ -89,7 +91,7 @@ def _ask(fault: Resolved, wanted: Mapping[str, Setting], ground: Ground, on: boo
 
 
 def _is_right(wanted: Setting, answer: Json, on: bool) -> bool:
-    """Of a process that is down nothing is asked: it comes under the clock when it comes back."""
+    """A process that is down is not checked: it gets the clock when it comes back."""
     if "system clock" in answer.get("means", ()):
         return bool(answer["affected"])
     reached = answer["pid"] is None or answer.get("affected", not on)
@@ -112,13 +114,13 @@ def _look_at_machine(node: str, ground: Ground, wanted: Setting) -> Json:
 
 
 def _as_the_system_says(node: str, ground: Ground, wanted: Setting, answer: Json) -> Json:
-    """The system's own word counts for more than what is known of its processes."""
+    """The system's own report counts for more than what is known of its processes."""
     if answer["pid"] is None or not question.asks(ground, wanted):
         return answer
     try:
         seen = question.reading(ground, node)
     except Exception as error:
-        # The adapter is its user's: whatever it raises, the clock is not known by its word.
+        # The adapter is the user's code: whatever it raises, its clock then counts as unknown.
         why = f"`clock` of the adapter raised {type(error).__name__}: {error}"
         return {**answer, "why": [*answer.get("why", ()), why]}
     if seen is None:
@@ -143,7 +145,7 @@ def _effect(answers: Mapping[str, Json]) -> Json:
 
 
 def _seen(fault: Resolved, answers: Mapping[str, Json]) -> Json:
-    """What the ledger shall tell: offsets when the fault's end is looked for, too, since that is what remains of a drift."""
+    """Content for the ledger: also offsets when the fault's end is verified, since that is what remains of a drift."""
     last = {node: answer["readings"][-1] for node, answer in answers.items()}
     seen: Json = {
         "offsets_ns": {node: reading[1] for node, reading in last.items()},

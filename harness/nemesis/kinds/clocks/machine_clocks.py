@@ -1,6 +1,7 @@
-"""Machines' own wall clocks, seen from the harness: against its own wall clock, before a fault, during it and after. No arithmetic of the agent's takes part.
+"""Machines' own wall clocks, seen from the harness: against its own wall clock, before a fault, during it and after. The agent's arithmetic is not
+involved.
 
-Both machines' clocks drift by themselves, a few parts per million, which over a fault's time is little beside what a fault moves.
+Both machines' clocks drift by themselves, a few parts per million. Over a fault's time that is small compared to what a fault moves.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ QUESTIONS = 5
 
 
 def remember(ground: Ground, nodes: list[str]) -> dict[str, int]:
-    """How far each is from the harness's before any fault of it, in ns."""
+    """Record how far each is from the harness's before any fault of it, in ns."""
     for node in nodes:
         if node not in ground.force.clocks:
             sample = _best(ground, node)
@@ -23,18 +24,18 @@ def remember(ground: Ground, nodes: list[str]) -> dict[str, int]:
 
 
 def reading(ground: Ground, node: str) -> tuple[int, int, int]:
-    """When, how far it has been moved since `remember`, and the error of that, in ns."""
+    """Return when, how far it has been moved since `remember`, and the error of that, in ns."""
     before, sample = ground.notes[_note(node)], _best(ground, node)
     return sample.mono_ns, sample.wall_ns - int(before["wall_ns"]), sample.error_ns + int(before["error_ns"])
 
 
 def is_moved_as(setting: Setting, seen: tuple[int, int, int]) -> bool:
-    """Over a long way a millisecond cannot be told."""
+    """Over a long path a millisecond cannot be distinguished."""
     return is_as_set(setting, [seen], max(TOLERANCE_NS, 2 * seen[2]))
 
 
 def _best(ground: Ground, node: str) -> ClockSample:
-    """Of a few questions, the one that was answered soonest."""
+    """Of a few requests, return the one that was answered fastest."""
     asked = [question(ground.cluster.nodes, node, patient=True) for _ in range(QUESTIONS)]
     samples = [sample for sample in asked if sample is not None]
     if not samples:

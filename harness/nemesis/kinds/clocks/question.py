@@ -1,4 +1,4 @@
-"""What a system says itself that its wall clock shows, where its adapter can ask: `clock(host) -> ns` since 1970."""
+"""A system's own report of its wall clock, where its adapter can request it: `clock(host) -> ns` since 1970."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ QUESTIONS = 3
 @runtime_checkable
 class Clocked(Protocol):
     def clock(self, host: Host) -> int:
-        """The wall clock of the system's process on this host, in ns since 1970, by a question to the process."""
+        """Return the wall clock of the system's process on this host, in ns since 1970, by a request to the process."""
         ...
 
 
 def asks(ground: Ground, setting: Setting) -> bool:
-    """Whether an answer, which takes milliseconds, can show such a setting."""
+    """Return whether an answer, which takes milliseconds, can show such a setting."""
     return isinstance(ground.cluster.service, Clocked) and set(setting) == {"offset_ns"}
 
 
 def reading(ground: Ground, node: str) -> Reading | None:
-    """When, how far what the system says is from its host's true time, and the error of that; None when no answer came."""
+    """Return when, how far the system's report is from its host's true time, and the error of that; None when no answer came."""
     host, service = question(ground.cluster.nodes, node, patient=True), ground.cluster.service
     if host is None or not isinstance(service, Clocked):
         return None
@@ -40,7 +40,7 @@ def shows(setting: Setting, seen: Reading) -> bool:
 
 
 def _ask(service: Clocked, host: Host) -> tuple[int, int]:
-    """What it said minus our own wall clock in the middle of the question, and half of how long that took."""
+    """Return its answer minus our own wall clock in the middle of the request, and half of the request's duration."""
     before_ns, began_ns = time.time_ns(), time.monotonic_ns()
     said_ns = int(service.clock(host))
     took_ns = time.monotonic_ns() - began_ns

@@ -1,1 +1,1 @@
-"""Faults of what a host says to every process on it."""
+"""Faults of what a host reports to every process on it."""

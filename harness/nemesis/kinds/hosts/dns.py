@@ -1,8 +1,8 @@
 """`dns`: on some hosts, names stop resolving or lead to another host; on hosts only, since nodes of the simulator know each other by address.
 
-The host's agent covers the files that resolvers read (`agent/faults/names.py`). It is seen by a fresh process that resolves the names there, before, during and
-after. Whether the system under test notices is its own affair: one that was given addresses, as the reference cluster is, or that keeps what it resolved
-once, does not. A process that ends because of it has a cause, so that the fault is not said to leave processes running.
+The host's agent replaces the files that resolvers read (`agent/faults/names.py`). A fresh process that resolves the names there verifies it, before,
+during and after. Whether the system under test notices is not verified. One that was given addresses, as the reference cluster is, or that keeps what
+it resolved once, does not. A process that ends because of it has a cause, so the fault does not declare that it leaves processes running.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class OnHosts(Package):
 
 
 def _names(fault: Resolved, node: str) -> list[str]:
-    """A host keeps its own name, and one that leads where it always did is not asked for."""
+    """A host keeps its own name; a name that would lead where it always did is not changed."""
     return [name for name in fault.what["of"] if name not in (node, fault.what.get("to"))]
 
 
@@ -97,13 +97,13 @@ def _resolved(fault: Resolved, ground: Ground) -> dict[str, dict[str, list[str]]
 
 
 def _is_misled(before: Mapping[str, list[str]], now: Mapping[str, list[str]], wanted: set[str]) -> bool:
-    """Whether names are as asked. One that had no address before cannot lose it: that some other did is what counts."""
+    """Return whether names are as requested. One that had no address before cannot lose it: at least one other must have changed."""
     as_asked = all(bool(found) == bool(wanted) and set(found) <= wanted for found in now.values())
     return as_asked and any(found != before.get(name) for name, found in now.items())
 
 
 class Simulated:
-    """A `Family` of the simulator that has nothing to do, and says so: it is never verified, since it changed nothing."""
+    """A `Family` of the simulator that has nothing to do: it is never verified, since it changed nothing."""
 
     def __init__(self, ground: Any) -> None:
         self._ground = ground

@@ -1,4 +1,4 @@
-"""What links do to packets, seen by bursts of numbered packets between the agents, under the rules that all traffic meets."""
+"""Effect of links on packets, measured by bursts of numbered packets between the agents, under the rules that all traffic meets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Seen = Mapping[str, Any]
 
 SETTLE_S = 0.1
 SETTLES, SAME = 30, 3
-"""When all should have been sent and every delay is over, so many looks at most, until so many show the same, and no sender is late itself."""
+"""When all should have been sent and every delay is over: at most so many looks, until so many show the same, and no sender is late itself."""
 CLOCK_ROUNDS = 4
 PACKETS_A_SECOND = 10_000
 """Over the whole cluster; bursts over many links take longer, so that probing does not become the load."""
@@ -31,7 +31,7 @@ def burst(
     size: int = 0,
     number: int | None = None,
 ) -> dict[Edge, Seen | None]:
-    """`count` packets over each, one each `every_ns`, and what came within `late_ns` of the last; None where nothing did."""
+    """Send `count` packets over each, one each `every_ns`, and return what came within `late_ns` of the last; None where nothing did."""
     number = secrets.randbits(32) if number is None else number
     late_ns += cluster.late_ns
     every_ns = max(every_ns, len(edges) * 1_000_000_000 // PACKETS_A_SECOND)
@@ -66,7 +66,7 @@ def _settle(cluster: Cluster, vertices: Set[str], number: int, late_ns: int) -> 
 
 
 def arrived(cluster: Cluster, edges: Iterable[Edge], number: int) -> dict[Edge, Seen | None]:
-    """What has come of a burst by now."""
+    """Return what has arrived of a burst so far."""
     edges = list(edges)
     request = {"do": "arrived", "number": number}
     answers = require(ask(cluster.agents, {sink: request for _, sink in edges}), "reading what arrived")

@@ -1,8 +1,8 @@
-"""`corrupt`: bits of what goes over links flip, and no checksum of the network notices: the application gets other bytes than were sent.
+"""`corrupt`: bits of the traffic on links flip, and no checksum of the network notices: the application receives other bytes than were sent.
 
-A `link` with `corrupt` damages packets so that the receiver's kernel drops them, which is loss; here the kernel hands them on. On hosts the receiver's queue
-flips a bit of the data and carries the checksum along (`agent/network/shaping.py`); it is seen by packets of our own that arrive as other packets. In the simulator
-the bytes of messages between nodes change, and the reference node's own decoder reads them.
+A `link` with `corrupt` damages packets so that the receiver's kernel drops them, which is loss; here the kernel passes them on. On hosts the
+receiver's queue flips a bit of the data and adjusts the checksum (`agent/network/shaping.py`); it is verified by packets of our own that arrive as
+other packets. In the simulator the bytes of messages between nodes change, and the reference node's own decoder reads them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LOOK_NS = 200_000
 
 
 class CorruptSpec(ShapedSpec):
-    """Bits of what goes over the links flip, and no checksum of the network notices: applications get other bytes than were sent."""
+    """Bits of the traffic on the links flip, and no checksum of the network notices: applications receive other bytes than were sent."""
 
     kind: ClassVar[str] = "corrupt"
 
@@ -83,7 +83,7 @@ class OnHosts(Shaped):
 
 
 def _damaged(ground: Ground, edges: Iterable[Edge]) -> dict[Edge, int]:
-    """Packets that came over each link to the probes' port and were none that a prober sends, ever."""
+    """Return packets that came over each link to the probes' port and were never sent by a prober."""
     edges = list(edges)
     request = {"do": "arrived", "number": 0}
     answers = require(ask(ground.cluster.agents, {sink: request for _, sink in edges}), "counting what came damaged")
@@ -91,7 +91,7 @@ def _damaged(ground: Ground, edges: Iterable[Edge]) -> dict[Edge, int]:
 
 
 class Simulated:
-    """A `Family` of the simulator. Only what nodes say to each other has bytes there: edges of clients are told as `unprobed`."""
+    """A `Family` of the simulator. Only messages between nodes have bytes there: edges of clients are reported as `unprobed`."""
 
     def __init__(self, ground: Any) -> None:
         self._ground = ground

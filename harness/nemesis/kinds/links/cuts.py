@@ -21,7 +21,7 @@ class Cut(Package):
         seen = ground.links()
         mine = {(source, sink) for source, sink in fault.what["edges"]}
         down = [edge for edge in seen.observed["edges"] if not on or tuple(edge) in mine]
-        # A cut of no edges is what a shape can come to in a small cluster; it is told, and counts as a fault that did nothing.
+        # In a small cluster a shape may yield no edges; it is reported as a no-op fault.
         return Observation(seen.verified and bool(mine), {**seen.observed, "edges": down})
 
 
@@ -36,6 +36,6 @@ def drops(edges: Iterable[Edge], ground: Ground, part: str = "cut", more: Json |
 
 
 def _addresses(ground: Ground, vertex: str, own: str) -> list[str]:
-    """Every address of the vertex, IPv4 and IPv6, except what the host also calls its own."""
+    """Return every address of the vertex, IPv4 and IPv6, except those that the host also uses for itself."""
     agents = ground.cluster.agents
     return sorted({*agents[vertex].addresses} - {*agents[own].addresses})

@@ -33,7 +33,7 @@ class OnHosts(Shaped):
     abilities: ClassVar[Mapping[str, Probe]] = {"flap": holds}
 
     def visible(self, fault: Resolved, ground: Ground) -> list[Edge]:
-        """What else holds packets up or changes them hides it; another flap does not."""
+        """Everything else that delays or changes packets masks it; another flap does not."""
         force = ground.force
         return [
             edge
@@ -63,7 +63,7 @@ class OnHosts(Shaped):
 
 
 class Simulated:
-    """A `Family` of the simulator. `_active` maps a fault to the edges it holds down at the moment; a beat of a fault that is no longer there does nothing."""
+    """A `Family` of the simulator. `_active` maps a fault to the edges it holds down at the moment; a beat of a fault that has ended does nothing."""
 
     def __init__(self, ground: Any) -> None:
         self._ground = ground
@@ -107,7 +107,7 @@ class Simulated:
         self._active.clear()
 
     def _held_by_others(self, fault: Resolved) -> set[Edge]:
-        """Edges of this fault over which something else lets nothing through now: they cannot be seen to flap."""
+        """Return edges of this fault over which something else lets nothing through now: they cannot be seen to flap."""
         network, own = self._ground.cluster.network, self._active.get(fault.intent.id, [])
         found = set()
         for edge in edges_of(fault):
@@ -134,7 +134,7 @@ def _judge_flap(
     held: set[Edge],
     hidden_by: Callable[[list[Edge]], dict[str, list[str]]],
 ) -> Observation:
-    """An edge that another fault met while the probes were under way tells nothing."""
+    """An edge that another fault met during the probes is no evidence."""
     came = {edge: len({number for number, _ in arrivals}) for edge, arrivals in seen.items()}
     still = [edge for edge, count in came.items() if count in (0, FLAP_LOOKS)]
     flapping = [edge for edge in seen if edge not in still]

@@ -1,4 +1,4 @@
-"""What kinds have in common whose targets are the links of a shape."""
+"""Common base of kinds whose targets are the links of a shape."""
 
 from __future__ import annotations
 

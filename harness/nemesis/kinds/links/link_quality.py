@@ -1,6 +1,6 @@
-"""Whether what a burst showed of a link is what its shape says: chances by the binomial distribution, with one false alarm in a million.
+"""Evaluation of bursts: whether a link behaves as its shape says, by the binomial distribution, with one false alarm in a million.
 
-Pure. A link whose shape is empty is *whole* when it loses nearly nothing, doubles nothing, and is not late by what a fault made it.
+Pure. A link whose shape is empty is *whole* when it loses nearly nothing, duplicates nothing, and has no delay left from a fault.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ from typing import Any
 ONE_MILLION = 1_000_000
 UNLIKELY = 1e-6
 WITNESSES = 20
-"""Packets are so many that on average as many of them meet each chance, so that none does by luck, nor even of the part that shows."""
+"""Enough packets that on average this many meet each chance, so that none fails to by luck, not even of the part that shows."""
 FEWEST, MOST, BUDGET = 64, 1600, 10_000
 """Packets over one link, and over all together."""
 SLACK = 0.03
-"""What a busy machine may lose of its own."""
+"""What a busy machine may lose by itself."""
 OVERTAKEN_SHARE = 0.7
 """Of the packets that wait to be overtaken, those that the end of the burst or jitter leaves in their place do not count."""
 RATE_SLACK = 0.8
 LATER_SHARE = 0.9
 WHOLE_SHARE = 0.75
-"""A link whose quickest packet is late by less than this part of the delay has it no more."""
+"""A link whose fastest packet is late by less than this part of the delay no longer has the delay."""
 SMALLEST = 32
 """Bytes of the smallest packet of a burst."""
 Shape = Mapping[str, Any]
 
 
 def count_for(shapes: list[Shape], links: int) -> int:
-    """How many packets over each of so many links show every chance of these, or show it of the links into one host together."""
+    """Return how many packets over each of so many links show every chance of these, or show it of the links into one host together."""
     names = ("loss_ppm", "duplicate_ppm", "reorder_ppm", "corrupt_ppm")
     chances: list[int] = [shape[name] for shape in shapes for name in names if shape.get(name)]
     enough = max([FEWEST, *(WITNESSES * ONE_MILLION // ppm for ppm in chances)])
@@ -37,7 +37,7 @@ def count_for(shapes: list[Shape], links: int) -> int:
 
 
 def faults_of(shape: Shape, seen: Mapping[str, Any] | None, count: int) -> list[str]:
-    """What is not as asked, in the words of the shape's fields; empty when all is. `seen`: what came of `count` packets, None for nothing."""
+    """Return what is not as requested, in the words of the shape's fields; empty when all is. `seen`: what arrived of `count` packets, None for nothing."""
     if seen is None:
         return ["silent"]
     wrong = odds_against(shape, seen, count)
@@ -49,7 +49,7 @@ def faults_of(shape: Shape, seen: Mapping[str, Any] | None, count: int) -> list[
 
 
 def odds_against(shape: Shape, seen: Mapping[str, int], count: int) -> list[str]:
-    """Which chances were not met as often as asked, by the packets of one link, or of several of one shape together."""
+    """Return which chances were not met as often as requested, by the packets of one link, or of several of one shape together."""
     chance = {name: shape.get(f"{name}_ppm", 0) / ONE_MILLION for name in ("loss", "corrupt", "duplicate", "reorder")}
     kept, doubled = (1 - chance["loss"]) * (1 - chance["corrupt"]), chance["duplicate"]
     lost = (1 - doubled) * (1 - kept) + doubled * (1 - kept) ** 2
@@ -71,12 +71,12 @@ def together(seen: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 
 
 def is_later(by_ns: int, seen: Mapping[str, Any], before_ns: int) -> bool:
-    """Whether packets took so much longer than the quickest of before: a long link must not pass for a late one."""
+    """Return whether packets took so much longer than the fastest of before: a long link must not pass for a late one."""
     return bool(seen["least_ns"] + seen["error_ns"] >= before_ns + by_ns * LATER_SHARE)
 
 
 def is_whole(healed: Shape, seen: Mapping[str, Any] | None, count: int, before_ns: int = 0) -> bool:
-    """Of a link that nothing shapes any more, that had been shaped so, and over which the quickest packet of before took that long."""
+    """For a link that nothing shapes any more, that had been shaped so, and over which the fastest packet of before took that long."""
     if seen is None or count - seen["came"] > max(1, count * SLACK) or seen["twice"] > count * SLACK:
         return False
     late_ns = healed.get("delay_ns", math.inf)
@@ -90,21 +90,21 @@ def rate_burst(rate_bps: int) -> tuple[int, int]:
 
 
 def queued_ns(rate_bps: int | None, count: int, size: int) -> int:
-    """How long a burst may wait for the rate, beside as much again of other traffic; a second is the most that a buffer holds."""
+    """Return how long a burst may wait for the rate, with as much again of other traffic; a second is the most that a buffer holds."""
     if rate_bps is None:
         return 0
     return min(1_000_000_000, 2 * count * (max(size, SMALLEST) + 28) * 8 * 1_000_000_000 // rate_bps)
 
 
 def keeps_to_rate(rate_bps: int, seen: Mapping[str, Any] | None, size: int) -> bool:
-    """Whether what came of a burst took as long as it must have."""
+    """Return whether what arrived of a burst took as long as it must have."""
     if seen is None or seen["came"] < 4:
         return False
     return bool(seen["span_ns"] >= RATE_SLACK * (seen["came"] - 1) * (size + 28) * 8 * 1e9 / rate_bps)
 
 
 def likely(count: int, chance: float) -> tuple[int, int]:
-    """The least and the most of `count` that meet the chance, but for one in a million below and above."""
+    """Return the least and the most of `count` that meet the chance, but for one in a million below and above."""
     if chance <= 0:
         return 0, 0
     if chance >= 1:

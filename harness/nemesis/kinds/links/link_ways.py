@@ -1,6 +1,6 @@
-"""Who shapes a link, and by what: the sender's kernel where it has netem, else a queue at the receiver; copies are the sender's in any case.
+"""How a link is shaped, and by which host: by the sender's kernel where it has netem, else by a queue at the receiver; duplicates always by the sender.
 
-What each host can do was tried by its agent once (`agent/parts/links.py`), and is remembered here for as long as there is the cluster.
+Each agent tries once what its host can do (`agent/parts/links.py`); the result is kept here for the life of the cluster.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def known(cluster: Cluster) -> Mapping[str, Json]:
 
 
 def learn(cluster: Cluster, edges: Iterable[Edge], force: Force) -> Mapping[str, Json]:
-    """What the vertices of these links can do; those that we may change and that have power are asked, once."""
+    """Learn what the vertices of these links can do; those that we may change and that have power are asked, once."""
     found = _known.setdefault(cluster, {})
     ends = {vertex for edge in edges for vertex in edge} & set(cluster.firewalled) - force.off - set(found)
     request = {"do": "look", "part": PART, "what": "abilities"}
@@ -43,7 +43,7 @@ def learn(cluster: Cluster, edges: Iterable[Edge], force: Force) -> Mapping[str,
 
 
 def wants(cluster: Cluster, edges: Iterable[Edge], force: Force) -> Iterator[Want]:
-    """What the hosts shall do for these links, with all that is in force there."""
+    """Return the hosts' desired state for these links, with all that is active there."""
     able = known(cluster)
     for source, sink in edges:
         shape = dict(force.links.get((source, sink), {}))
@@ -67,7 +67,7 @@ def by_netem(able: Mapping[str, Json], source: str, shape: Mapping[str, Any]) ->
 
 
 def require_ways(cluster: Cluster, shapes: Mapping[Edge, Shape], force: Force, what: str) -> Json:
-    """By what means each is shaped. Raises one `FaultError` for all that nobody can."""
+    """Return by which means each is shaped. Raises one `FaultError` for all that no host can shape."""
     able = learn(cluster, shapes, force)
     means: set[str] = set()
     missing: list[str] = []

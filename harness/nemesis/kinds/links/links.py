@@ -1,4 +1,4 @@
-"""Links that lose, repeat, overtake, corrupt and delay packets, let through only so many, or hold all of them back."""
+"""Links that lose, duplicate, reorder, corrupt and delay packets, limit their rate, or hold all of them back."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def edges_of(fault: Resolved) -> list[Edge]:
 
 
 def can(host: Host, *names: str) -> dict[str, Any]:
-    """What the agent finds that the host can do for links; raises `FaultError` when one of these is not among it."""
+    """Check that the host can do these for links; raises `FaultError` when one is missing."""
     if host not in _able:
         _able[host] = ask_part(host, {"part": link_ways.PART, "what": "abilities"})["abilities"]
     able = _able[host]
@@ -60,7 +60,7 @@ def holds(host: Host) -> str:
 
 
 class Shaped(Package):
-    """What is done by shaping links: the hosts' part of it, and whether it lasted."""
+    """Faults that shape links: the hosts' part, and whether it lasted."""
 
     def wants(self, fault: Resolved, ground: Ground) -> Iterable[Want]:
         return link_ways.wants(ground.cluster, edges_of(fault), ground.force)
@@ -70,14 +70,14 @@ class Shaped(Package):
         return link_ways.require_ways(ground.cluster, shapes, ground.force, f"{fault.intent.kind} {fault.intent.id}")
 
     def end(self, fault: Resolved, ground: Ground) -> Json:
-        """A helper that somebody ended let everything through, and the fault did not last."""
+        """A helper that someone ended let everything through, and the fault did not last."""
         known, off = link_ways.known(ground.cluster), ground.force.off | ground.cluster.off
         queued = {
             sink
             for source, sink in edges_of(fault)
             if sink in known and sink not in off and not _elsewhere(known, source, fault)
         }
-        # Who does not answer tells nothing; whether the links are whole is looked at next.
+        # A host that does not answer is no evidence; whether the links are whole is verified next.
         seen, _ = ask(ground.cluster.agents, dict.fromkeys(queued, COUNTERS))
         return {"lapsed": True} if any(answer["counters"] is None for answer in seen.values()) else {}
 
@@ -113,7 +113,7 @@ class Link(Shaped):
     abilities: ClassVar[Mapping[str, Probe]] = {"link": _shapes}
 
     def begin(self, fault: Resolved, ground: Ground) -> Json:
-        """Notes of one that delays how long the quickest packet took over its links before, at the least."""
+        """For one that delays, record how long the fastest packet took over its links before, at the least."""
         told = super().begin(fault, ground)
         if fault.what.get("delay_ns"):
             edges = self.visible(fault, ground)
@@ -156,7 +156,7 @@ class Link(Shaped):
             **({"refused_by_checksum": sum(refused.values())} if fault.what.get("corrupt_ppm") else {}),
             **({"rate_bps": spans} if spans else {}),
         }
-        # What cannot be looked at is no fault that was put on, and none that is left: the final heal looks at all links.
+        # A fault that cannot be verified is neither counted as injected nor as left over: the final heal verifies all links.
         return Observation(len(good) == len(edges) and (bool(edges) or not on), told)
 
     def _rates(
@@ -188,7 +188,7 @@ def _wrong(shape: Shape, fault: Resolved, seen: Seen | None, count: int, before_
 def _judge_together(
     shapes: Mapping[Edge, Shape], seen: Mapping[Edge, Seen | None], count: int, wrong: dict[Edge, list[str]]
 ) -> None:
-    """What is too rare for one link to show is shown by those that one host shapes alike: its receivers', and for copies its senders'."""
+    """An effect too rare for one link to show is shown by those that one host shapes alike: its receivers', and for duplicates its senders'."""
     for end in (0, 1):
         groups: dict[tuple[str, str], list[Edge]] = {}
         for edge, shape in shapes.items():
@@ -244,26 +244,26 @@ def _told(fault: Resolved, seen: Mapping[Edge, Seen | None], edges: list[Edge], 
 
 
 class Clog(Shaped):
-    """Noted of each are the links over which packets of ours are stuck."""
+    """Notes for each fault the links over which packets of ours are stuck."""
 
     kinds = ("clog",)
     abilities: ClassVar[Mapping[str, Probe]] = {"clog": holds}
 
     def wants(self, fault: Resolved, ground: Ground) -> Iterable[Want]:
-        """A host that loses its power loses what is stuck there, so that none of it is waited for."""
+        """A host that loses its power loses what is stuck there, so none of it is waited for."""
         if noted := ground.notes.get(fault.intent.id):
             noted["stuck"] = [edge for edge in noted["stuck"] if not {*edge} & ground.force.off]
         return super().wants(fault, ground)
 
     def look(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
-        """Numbered packets do not arrive while it is on, and all of these do, in their order, when it is over."""
+        """Verify that numbered packets do not arrive while it is on, and that all of these do, in order, when it is over."""
         number = zlib.crc32(fault.intent.id.encode())
         return self._look_on(fault, ground, number) if on else self._look_off(fault, ground, number)
 
     def _look_on(self, fault: Resolved, ground: Ground, number: int) -> Observation:
         force = ground.force
         free = [edge for edge in edges_of(fault) if edge not in force.edges and not {*edge} & force.off]
-        # That nothing comes over a link proves nothing where nothing ever did.
+        # A link that never carried a packet proves nothing by silence.
         edges = [edge for edge in free if edge in ground.reachability.links]
         seen = bursts.burst(ground.cluster, edges, STUCK, STUCK_EVERY_NS, number=number) if edges else {}
         leaking = [edge for edge in edges if seen[edge] is not None]
@@ -284,7 +284,7 @@ class Clog(Shaped):
 
 
 def _come(ground: Ground, edges: list[Edge], number: int) -> Mapping[Edge, Seen | None]:
-    """What came of the packets that were stuck, once all have come or time is up."""
+    """Return what arrived of the packets that were stuck, once all have or time is up."""
     deadline_s = time.monotonic() + FREED_S
     while True:
         seen = bursts.arrived(ground.cluster, edges, number)

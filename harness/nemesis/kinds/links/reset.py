@@ -37,7 +37,7 @@ def _breaks(host: Host) -> str:
 
 
 class OnHosts(Package):
-    """Both ends destroy their sockets. Noted of each are the connections that there were when it began, by pair."""
+    """Both ends destroy their sockets. Notes for each fault the connections that existed at its beginning, by pair."""
 
     kinds = ("reset",)
     abilities: ClassVar[Mapping[str, Probe]] = {"reset": _breaks}
@@ -57,7 +57,7 @@ class OnHosts(Package):
         return {"backend": ["ss -K"]}
 
     def look(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
-        """By the kernel's table of connections; a pair that had none had nothing to break."""
+        """Verify by the kernel's table of connections; a pair without connections had nothing to break."""
         if not on:
             seen = ground.links()
             unconnected = [pair for pair, now in _connections(fault, ground).items() if not now]
@@ -117,7 +117,7 @@ class Simulated:
         if then is not None:
             broken = [pair for pair in before if not cluster.peers.connected(*pair)]
             told = {"edges": sorted(map(list, broken)), "unbroken": sorted(list(p) for p in before if p not in broken)}
-            # What is not connected cannot break; a connection may take that long to come back after what broke it before.
+            # A pair without a connection cannot break; a connection may take that long to come back after what broke it before.
             hidden = {} if before else self._ground.hidden_by(fault, pairs, cluster.now_ns - RECONNECT_NS)
             self._ground.soon(then, Observation(bool(broken) and broken == before, {**told, **hidden}))
         cluster.schedule(cluster.now_ns + fault.what["period_ns"], self._reset, fault)
@@ -145,7 +145,7 @@ class Reset(LinkKind):
     hidden_by = NO_PACKETS | NO_PROCESS | {"flap", "link", "pause", "reset", "cpu"}
 
     def resolve(self, intent: Intent, situation: Situation, random: Random) -> Json:
-        """A connection has two directions, and clients' connections are their own affair."""
+        """A connection has two directions; clients' connections are not touched."""
         what = super().resolve(intent, situation, random)
         pairs = sorted({(min(edge), max(edge)) for edge in what["edges"] if CLIENTS not in edge})
         return {**what, "edges": [list(pair) for pair in pairs]}

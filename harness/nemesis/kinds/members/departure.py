@@ -1,6 +1,6 @@
-"""Members that leave and join anew: the cluster moves their agents and takes their vote before it lets them go, and their processes end.
+"""Members that leave and join again: the cluster moves their agents and takes their vote before it releases them, and their processes end.
 
-A process that was let go is no member again as long as it lives: only the next one joins.
+A released process never becomes a member again: only the next process joins.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from ..processes.processes import is_gone, is_running, states
 from .voters import Check, known_weights
 
 MEMBERS_S = 40.0
-"""More than a change of voters has: agents are moved first, and a member that is suspected wrongly must clear itself before it can leave."""
+"""Longer than for a change of voters: agents are moved first, and a member that is suspected wrongly must clear itself before it can leave."""
 LOOK_S = 0.1
 SEEN_S = 5.0
 BACK = "ACTIVE"
 
 
 def depart(ground: Ground, nodes: Sequence[str], check: Check, timeout_s: float = MEMBERS_S) -> None:
-    """All of them, one after the other. Holds off every change of voters meanwhile: they would each undo the other's."""
+    """Let all of them leave, one after the other. Blocks every change of voters meanwhile: each would undo the other's."""
     service, hosts = _service(ground), list(ground.cluster.hosts.values())
     deadline_s = time.monotonic() + timeout_s
     if not ground.moving.acquire(timeout=timeout_s):
@@ -45,7 +45,7 @@ def depart(ground: Ground, nodes: Sequence[str], check: Check, timeout_s: float 
 
 
 def come_back(ground: Ground, nodes: Sequence[str], timeout_s: float = MEMBERS_S) -> None:
-    """Wait until they are members. One that was let go after its fault had been given up runs still, and is started anew."""
+    """Wait until they are members. One that was released after its fault had been given up still runs, and is restarted."""
     cluster = ground.cluster
     deadline_s = time.monotonic() + timeout_s
     anew_s = time.monotonic() + timeout_s / 2
@@ -73,7 +73,7 @@ def are_gone(ground: Ground, nodes: Sequence[str]) -> Observation:
 
 
 def are_back(ground: Ground, nodes: Sequence[str]) -> Observation:
-    """What another fault holds down or stopped is no member, perhaps, and shall not be one."""
+    """A node that another fault holds down or paused may not be a member, and need not be one."""
     free = [name for name in nodes if name not in ground.force.killed | ground.force.paused | ground.force.off]
     missing = _wait(ground, free, lambda state: state is not None)
     runs = states(ground, free, lambda name, seen: is_running(seen)) if free else Observation(True, {})
@@ -83,7 +83,7 @@ def are_back(ground: Ground, nodes: Sequence[str]) -> Observation:
 
 
 def _wait(ground: Ground, nodes: Sequence[str], right: Callable[[str | None], bool]) -> list[str]:
-    """Those that are not right yet when the time is over."""
+    """Return those that are not right when the time is over."""
     deadline_s = time.monotonic() + SEEN_S
     while (wrong := _not(ground, nodes, right)) and time.monotonic() < deadline_s:
         time.sleep(LOOK_S)
@@ -91,7 +91,7 @@ def _wait(ground: Ground, nodes: Sequence[str], right: Callable[[str | None], bo
 
 
 def _not(ground: Ground, nodes: Sequence[str], right: Callable[[str | None], bool]) -> list[str]:
-    """Whose state among the members is not right; all of them when nobody can tell."""
+    """Return those whose state among the members is not right; all of them when it is unknown."""
     members: Mapping[str, str] | None = _service(ground).members(
         list(ground.cluster.hosts.values()), ground.cluster.dial
     )

@@ -1,7 +1,7 @@
-"""Voters leave through the log and come back, some of them on an empty disk, or as new members.
+"""Voters that leave through the log and come back, some of them on an empty disk, or as new members.
 
-The weights, and who is a member, are the cluster's own state: no agent can undo them, and a harness that is killed leaves them as they are. The process that a
-replacement kills, and that of a member that left, is leased like any other.
+The weights, and the membership, are the cluster's own state: no agent can undo them, and a harness that is killed leaves them as they are. The
+process that a replacement kills, and that of a member that left, is leased like any other.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Membership(Package):
     abilities: ClassVar[Mapping[str, Probe]] = {"replacement": _replaces, "departure": _departs}
 
     def prepare(self, fault: Resolved, ground: Ground) -> Json:
-        """Waits for its turn when others are away, or down: what could be done without when it was resolved may be needed meanwhile."""
+        """Wait for its turn when others are away, or down: a voter that was dispensable at resolution may be needed meanwhile."""
         nodes: list[str] = fault.what["nodes"]
         ground.notes[fault.intent.id] = ground.cluster.processes_of(nodes)
         leaves = fault.what["action"] == "leave"
@@ -66,7 +66,7 @@ class Membership(Package):
                 return {}
 
     def begin(self, fault: Resolved, ground: Ground) -> Json:
-        """A voter's disk is part of what a quorum knows: none is taken while anybody might count on it."""
+        """A voter's disk is part of what a quorum knows: none is wiped while a quorum might count on it."""
         if fault.what["action"] == "replace":
             known = _await_weights(ground)
             voting = [node for node in fault.what["nodes"] if known is None or known.get(node, 0)]
@@ -123,7 +123,7 @@ def _await_weights(ground: Ground) -> Mapping[str, int] | None:
 
 
 class NotNow(FaultError):
-    """Voters who cannot be done without as things are."""
+    """Voters that are not dispensable at the moment."""
 
 
 def _need_others(nodes: Sequence[str], known: Mapping[str, int], ground: Ground) -> None:
@@ -139,19 +139,21 @@ def _need_others(nodes: Sequence[str], known: Mapping[str, int], ground: Ground)
 
 
 def _away(ground: Ground) -> Json:
-    """By fault, the weights that its nodes shall have again."""
+    """By fault, the weights that its nodes will have again."""
     return ground.notes.setdefault("away from the voters", {})
 
 
 def _is_another(name: str, seen: Json, before: Json, ground: Ground) -> bool:
-    """The process that found the empty disk is not the one that had filled the other. What another fault holds down shall not run at all."""
+    """The process that found the empty disk is not the one that had filled the old one. A process that another fault holds down must not run at all."""
     if name in ground.force.killed | ground.force.off:
         return is_gone(seen)
     return seen["pid"] is not None and (seen["pid"], seen["started"]) != (before[name]["pid"], before[name]["started"])
 
 
 def _in_doubt(nodes: Sequence[str], ground: Ground) -> list[str]:
-    """Those that no leader has brought up yet, or that do not tell. They are waited for a moment, and may be so: a node that is cut off stays in doubt."""
+    """Return those that no leader has brought up yet, or that do not report it. They are awaited briefly, and then accepted: a node that is cut off
+    stays in doubt.
+    """
     cluster, deadline_s = ground.cluster, time.monotonic() + BROUGHT_UP_S
     while True:
         told = {

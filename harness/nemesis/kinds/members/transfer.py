@@ -1,4 +1,4 @@
-"""`transfer`: the leadership is handed over by request; who leads afterwards, leads: nothing is taken back."""
+"""`transfer`: a leadership transfer by request; the resulting leader stays: nothing is undone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ..base import Ground, Package
 TRANSFER_S = 5.0
 LOOK_S = 0.05
 AGAIN_NS, MOST_NS = 100_000_000, 2_000_000_000
-"""In the simulator: between two requests, and until when they are made."""
+"""In the simulator: time between two requests, and until when they are made."""
 DEADLINE_MS = 2_000
 
 
@@ -32,7 +32,7 @@ class Heir(str, Enum):
 
 
 class TransferSpec(Timing):
-    """The leader is asked to hand its leadership over, again and again until another leads or it ends. Nothing is undone: who leads then, leads."""
+    """The leader is asked to transfer its leadership, again and again until another leads or the fault ends. Nothing is undone: the new leader stays."""
 
     kind: ClassVar[str] = "transfer"
 
@@ -73,7 +73,9 @@ class OnHosts(Package):
 
 
 class Simulated:
-    """The leader is asked, whoever that is, until another node leads or the fault is over. `_on` are the faults that ask yet, for `MOST_NS` at most. What became of one is seen by who leads, not by what was answered."""
+    """The current leader is asked until another node leads or the fault is over. `_on` are the faults that still ask, for `MOST_NS` at most. The outcome
+    is observed from the leader, not from the answer.
+    """
 
     def __init__(self, ground: Any) -> None:
         self._ground = ground
@@ -119,7 +121,7 @@ class Transfer(FaultKind):
     name, spec = "transfer", TransferSpec
 
     def resolve(self, intent: Intent, situation: Situation, random: Random) -> Json:
-        return {"to": _heir(intent.parameters["to"], situation, random)}
+        return {"to": _successor(intent.parameters["to"], situation, random)}
 
     def pinned(self, what: Mapping[str, Any]) -> Json:
         return {"to": what["to"]}
@@ -131,8 +133,8 @@ class Transfer(FaultKind):
         return Simulated(ground)
 
 
-def _heir(to: str, situation: Situation, random: Random) -> str:
-    """A node by name stays that one: so replay pins it."""
+def _successor(to: str, situation: Situation, random: Random) -> str:
+    """A node given by name stays that one: replay pins it so."""
     if to in situation.nodes:
         return to
     voters = [node for node in situation.nodes if situation.voters.get(node, 0)] or list(situation.nodes)

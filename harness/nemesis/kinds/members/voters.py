@@ -1,4 +1,4 @@
-"""Who votes changes through the log: weights are moved once, and stay."""
+"""Changes of voters through the log: weights are moved once, and stay."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Voters(Package):
 
 
 Check = Callable[[Mapping[str, int]], None]
-"""Looks at the weights as they are before a change, and raises `FaultError` to prevent it."""
+"""Checks the weights before a change, and raises `FaultError` to prevent it."""
 
 
 def move(
     ground: Ground, voters: Mapping[str, int], check: Check = lambda known: None, timeout_s: float = VOTERS_S
 ) -> None:
-    """Nodes that are not named keep the weight that they have. One change at a time, tried again until it is made or its time is over."""
+    """Nodes that are not named keep their weight. One change at a time, tried again until it is made or its time is over."""
     deadline_s = time.monotonic() + timeout_s
     if not ground.moving.acquire(timeout=timeout_s):
         raise FaultError(
@@ -63,7 +63,7 @@ def _move_alone(ground: Ground, voters: Mapping[str, int], check: Check, deadlin
             try:
                 return service.set_voters(hosts, dial, {**known, **voters}, max(0.1, min(ATTEMPT_S, left_s)))
             except DeployError as error:
-                # Perhaps another leader, who knows other weights.
+                # Perhaps another leader, which knows other weights.
                 if left_s <= ATTEMPT_S:
                     raise FaultError(error.message, error.hint) from None
         elif left_s <= 0:
@@ -72,7 +72,7 @@ def _move_alone(ground: Ground, voters: Mapping[str, int], check: Check, deadlin
 
 
 def known_weights(ground: Ground) -> dict[str, int] | None:
-    """As the leader has them; those last known where services do not tell. None without a leader."""
+    """Return the weights as the leader has them; those last known where services do not report them. None without a leader."""
     service, hosts, dial = ground.cluster.service, list(ground.cluster.hosts.values()), ground.cluster.dial
     leader = leader_of(service, hosts, dial)
     told = weights(service, hosts, dial, leader)
@@ -83,12 +83,12 @@ def known_weights(ground: Ground) -> dict[str, int] | None:
 
 
 def _tells_leaders(ground: Ground) -> bool:
-    """A service that has never told one has no such thing, and is asked to change its voters all the same."""
+    """A service that has never reported a leader has none, and is asked to change its voters all the same."""
     return "status" in ground.cluster.service.capabilities
 
 
 def look_at(ground: Ground, voters: Mapping[str, int], timeout_s: float = 3.0) -> Observation:
-    """Those that are named, by the leader's word, asked for a moment if there is none."""
+    """Return the named nodes' weights as the leader reports them, waiting briefly for a leader."""
     cluster = ground.cluster
     service, hosts = cluster.service, list(cluster.hosts.values())
     deadline_s = time.monotonic() + timeout_s

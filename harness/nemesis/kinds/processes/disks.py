@@ -1,6 +1,7 @@
-"""Disks that fail, fill up, wait or lie, and what was written on them that is lost or damaged; by the fault disk under the service (`..fault_disk`).
+"""Faults of disks that fail, fill up, stall or lie, and of what was written on them; by the fault disk under the service (`..fault_disk`).
 
-Damage is done only where enough good copies are left: on nodes without which the others still hold more than half of the weight. What that spares is told.
+Damage is done only where enough good copies are left: on nodes without which the others still hold more than half of the weight. What is spared for
+that reason is reported.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ TROUBLES = {
     "lying": "lying",
 }
 ENDING = frozenset({"stall", "full", "read-only", "io-error", "fsync-error"})
-"""What a process may end itself for, or not come up on."""
+"""Effects because of which a process may end itself, or not come up."""
 REFUSED_S = 0.5
-"""By then a process has usually read its disk, and ended if it does not like what it found."""
+"""By then a process has usually read its disk, and ended if it does not accept the content."""
 STALLED_S, PATIENCE_S = 2.0, 8.0
-"""A device that gave no answer for the first is stalled; one that shall answer has the second, and longer when it is slow."""
+"""A device that gave no answer for the first is stalled; one that must answer has the second, and longer when it is slow."""
 
 
 class Disk(Package):
@@ -60,7 +61,7 @@ class Disk(Package):
         nodes, damaged = damageable(fault.what["nodes"], ground)
         ground.notes[fault.intent.id] = {"nodes": nodes}
         told = {"spared": [node for node in fault.what["nodes"] if node not in nodes]}
-        # All are spared for what others' disks have suffered.
+        # All are spared because of damage to others' disks.
         hiding = {ident for node in damaged for ident in ground.force.disk_holders.get(node, {}).values()}
         return {**told, "hidden_by": sorted(hiding)} if hiding and not nodes else told
 
@@ -72,7 +73,7 @@ class Disk(Package):
         return self._look_at_deeds(fault, ground, on)
 
     def _nodes(self, fault: Resolved, ground: Ground) -> list[str]:
-        """The targets that are not spared."""
+        """Return the targets that are not spared."""
         noted = ground.notes.get(fault.intent.id)
         return list(fault.what["nodes"] if noted is None else noted["nodes"])
 
@@ -94,7 +95,7 @@ class Disk(Package):
         return Observation(verified, {**told, "states": processes.observed["states"]})
 
     def _look_at_deeds(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
-        """Damage that was done, or writes that were lost: what a reader saw before and after, with the process down."""
+        """Verify damage or lost writes: what a reader saw before and after, with the process down."""
         nodes = [node for node in self._nodes(fault, ground) if node in ground.on]
         answers = look_at(ground, nodes)
         results = {node: answer["results"].get(fault.intent.id, {}) for node, answer in answers.items()}
@@ -105,7 +106,7 @@ class Disk(Package):
         told |= lost_by_node(results)
         if on:
             told["damage"] = {node: answer["damage"] for node, answer in answers.items() if answer["damage"]}
-            # What is damaged a node may refuse to run on; what was only lost it must be able to run without.
+            # A node may refuse to run on damaged data; it must be able to run after a mere loss.
             lives = running.verified or refusable
             verified = lives and told["nodes"] == nodes and bool(nodes)
         else:
@@ -126,7 +127,7 @@ class Disk(Package):
 
 
 def damageable(wanted: Sequence[str], ground: Ground) -> tuple[list[str], list[str]]:
-    """Those of these nodes whose disks may be damaged, and the disks that are. What a host without power holds is not known, and counts as damaged."""
+    """Return those of these nodes whose disks may be damaged, and the disks that are. The disk of a host without power is unknown, and counts as damaged."""
     answers = look_at(ground, ground.on)
     damaged = [node for node, answer in answers.items() if answer["damage"] or answer["forgot"]]
     off = [node for node in ground.cluster.nodes if node not in ground.on]
@@ -140,7 +141,7 @@ def look_at(ground: Ground, nodes: Iterable[str], **more: Any) -> dict[str, Json
 
 
 def lose_power(fault: Resolved, ground: Ground, nodes: Iterable[str]) -> Json:
-    """Just before these hosts lose their power: their disks write back what survives, as drawn, and answer nothing more. Returns what is lost.
+    """Called just before these hosts lose their power: their disks write back a random part, and answer nothing more. Returns what is lost.
 
     A disk that does not answer in time loses everything that was not synced, which every model allows.
     """
@@ -158,7 +159,7 @@ def lose_power(fault: Resolved, ground: Ground, nodes: Iterable[str]) -> Json:
 
 
 def lost_by_node(losses: Mapping[str, Json]) -> Json:
-    """The model, and by what was lost and node, what it was."""
+    """The model, and what was lost by cause and node."""
     found = {node: lost for node, lost in losses.items() if "model" in lost}
     if not found:
         return {}
@@ -168,7 +169,7 @@ def lost_by_node(losses: Mapping[str, Json]) -> Json:
 
 
 def devices(ground: Ground, nodes: Iterable[str]) -> dict[str, Device]:
-    """How each of these disks behaves towards a process of our own, all tried at the same time."""
+    """Return how each of these disks behaves towards a process of our own, all tried at the same time."""
     found: dict[str, Device] = {}
     look_at(ground, nodes := list(nodes), probe="begin")
     began_s = time.monotonic()
@@ -188,7 +189,7 @@ def _patience_s(ground: Ground, node: str) -> float:
 
 
 def alive(ground: Ground, nodes: list[str], timeout_s: float = RESTART_S) -> Observation:
-    """Whether those run that no other fault holds, and no other trouble of their disks ends."""
+    """Return whether those run that no other fault holds, and no other trouble of their disks ends."""
     force = ground.force
     ending = {node for node, effects in force.disks.items() if not ENDING.isdisjoint(effects)}
     held = force.killed | force.paused | force.off | ending
@@ -198,7 +199,7 @@ def alive(ground: Ground, nodes: list[str], timeout_s: float = RESTART_S) -> Obs
 
 
 def _hidden_by(effect: str, wrong: list[str], ground: Ground) -> Json:
-    """The faults of the same disks behind which this one cannot show, if there is one for each of these nodes."""
+    """Return the faults of the same disks that mask this one, if there is one for each of these nodes."""
     holders = {node: ground.force.disk_holders.get(node, {}) for node in wrong}
     hiding = {
         node: [ident for other, ident in known.items() if other in HIDDEN_BY[effect]] for node, known in holders.items()

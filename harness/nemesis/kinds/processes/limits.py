@@ -1,4 +1,4 @@
-"""A process is left with too little of a processor, of memory, or of descriptors; the host's agent limits it (`agent/parts/limits.py`)."""
+"""Too little processor, memory or descriptors for a process; the host's agent limits it (`agent/parts/limits.py`)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .processes import is_running, states
 
 PART = "limits"
 TOLERANCE, SLACK_PPM = 1.25, 20_000
-"""A processor is dealt out in slices, so that who looks for half a second may see a slice too much."""
+"""A processor is assigned in slices, so a look of half a second may see a slice too much."""
 FILLING_S = 0.5
 MOST_CONNECTIONS = 100
 _SAME_LIMIT = (
@@ -49,7 +49,7 @@ class Limit(Package):
         good = [name for name in nodes if self.shows(limits[name], seen[name], before.get(name))]
         told: dict[str, Any] = {"nodes": good, "seen": {name: _without_nothing(seen[name]) for name in nodes}}
         if off := [name for name in fault.what["nodes"] if name not in nodes]:
-            # Nobody can look there; what shall be in force is put in force when it is back.
+            # That host cannot be probed; its limits are applied when it is back.
             told["off"] = off
         verified = bool(good) and good == list(fault.what["nodes"])
         if not on and verified:
@@ -63,7 +63,7 @@ class Limit(Package):
 
     @abstractmethod
     def shows(self, limit: int | None, seen: Json, before: Any) -> bool:
-        """Whether what was seen is a process under this limit, or under none, as `before`."""
+        """Return whether the observed process is under this limit, or under none, as `before`."""
 
 
 def _without_nothing(seen: Json) -> Json:
@@ -110,7 +110,7 @@ class Cpu(Limit):
         share_ppm = seen["share_ppm"]
         if share_ppm is None or share_ppm > limit * TOLERANCE + SLACK_PPM:
             return False
-        # On a machine that has not even so much to give, nobody is throttled.
+        # On a machine that has less than the limit anyway, no process is throttled.
         met = seen["throttled"] > 0 or share_ppm < limit
         return (seen["means"] == "signals" and not seen["inside"]) or bool(
             seen["inside"] and met and seen["quota_ppm"] == limit
@@ -125,7 +125,7 @@ class Memory(Limit):
     def shows(self, limit: int | None, seen: Json, before: Any) -> bool:
         if limit is None:
             return seen["inside"] is False or not seen["group_bytes"]
-        # Who was killed for it may be starting just now.
+        # A process that was killed for it may be starting just now.
         limited = seen["inside"] and seen["group_bytes"] <= limit
         return bool(seen["oom_kills"]) or bool(limited and seen["probe_killed"] is not False)
 
@@ -146,7 +146,7 @@ class Descriptors(Limit):
         return {"before": before}
 
     def look(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
-        """While connections are opened to it, more than it may have: what it has of them shows that it got no more."""
+        """Verify while more connections are opened to it than it may have: the number that it has shows that it got no more."""
         if not on:
             return super().look(fault, ground, on)
         limit = int(fault.what["limit"])

@@ -1,7 +1,7 @@
-"""Hosts that answer nothing for a while because we made them so, from outside: without power, or frozen whole.
+"""Outages: hosts that answer nothing for a while because of a fault from outside: without power, or frozen whole.
 
-What that means to everybody else here: their agents are not asked and their links count as down (`silence`); and what has to be done until a host is
-as it was before (`revive`): an agent runs, what is in force is what shall be, the service runs.
+It handles the consequences. Their agents receive no requests and their links count as down (`silence`). Until a host is as before (`revive`): an
+agent runs, the active faults are applied, the service runs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def powered(ground: Ground) -> Powered:
-    """The provider, if it can do this to its hosts."""
+    """Return the provider, if it can do this to its hosts."""
     provider = ground.cluster.provider
     if not isinstance(provider, Powered):
         name = getattr(provider, "name", type(provider).__name__)
@@ -30,7 +30,7 @@ def powered(ground: Ground) -> Powered:
 
 
 def power_off(ground: Ground, nodes: Sequence[str]) -> None:
-    """All of them at once, on a lease."""
+    """Switch all of them off at once, on a lease."""
     provider = powered(ground)
     _silence(ground, nodes)
     for name in nodes:
@@ -41,7 +41,7 @@ def power_off(ground: Ground, nodes: Sequence[str]) -> None:
 
 
 def freeze(ground: Ground, nodes: Sequence[str]) -> None:
-    """Agents keep their connections: they are frozen with the rest, and go on with it."""
+    """Freeze hosts. Agents keep their connections: they are frozen with the rest, and continue with it."""
     provider = powered(ground)
     _silence(ground, nodes)
     provider.freeze(*nodes, lease_s=ground.cluster.lease_s)
@@ -49,7 +49,7 @@ def freeze(ground: Ground, nodes: Sequence[str]) -> None:
 
 
 def bring_back(ground: Ground, nodes: Iterable[str]) -> None:
-    """On and running again, whatever was done to them; a host that came back by itself, when nobody renewed its lease, is only greeted."""
+    """Switch on and start again, whatever was done to them; a host that came back by itself, because its lease was not renewed, is only contacted."""
     cluster = ground.cluster
     nodes = sorted(cluster.off.intersection(nodes))
     if not nodes:
@@ -69,7 +69,7 @@ def bring_back(ground: Ground, nodes: Iterable[str]) -> None:
 
 
 def _silence(ground: Ground, nodes: Sequence[str]) -> None:
-    """First nobody asks them any more, then whoever is just asking gets the answer: what comes later finds them silent."""
+    """First no new request is sent, then a request under way gets its answer: later ones find them silent."""
     cluster = ground.cluster
     cluster.off = cluster.off.union(nodes)
     ground.reachability.off = cluster.off
@@ -79,7 +79,9 @@ def _silence(ground: Ground, nodes: Sequence[str]) -> None:
 
 
 def _start_services(ground: Ground, nodes: Sequence[str]) -> None:
-    """Where no boot hook did. One that a fault keeps down is started all the same: only what runs can be killed, and started again by its heal."""
+    """Start services where no boot hook did. One that a fault keeps down is started all the same: only a running process can be killed, and restarted by
+    the heal.
+    """
     cluster = ground.cluster
 
     def start(name: str) -> None:

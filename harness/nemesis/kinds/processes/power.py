@@ -1,6 +1,6 @@
-"""Hosts lose their power at once, the network first, and boot at the heal.
+"""Power loss of hosts: at once, the network first; they boot at the heal.
 
-Nothing in a host could undo that, so it is leased outside of it, by whoever can switch it on again (`outages`).
+Nothing in a host could undo that, so it is leased outside of it, by the provider that can switch it on again (`outages`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ...faults.fault import Observation, Resolved
 from ..base import Ground, Package, Probe
 from . import outages, stillness
 from .disks import lose_power
-from .processes import whether_back
+from .processes import verify_recovered
 
 
 def _boots_by_hooks(host: Host) -> str:
@@ -41,4 +41,4 @@ class Power(Package):
 
     def look(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
         nodes: list[str] = fault.what["nodes"]
-        return stillness.look(nodes, ground, frozenset({stillness.NOTHING})) if on else whether_back(ground, nodes)
+        return stillness.look(nodes, ground, frozenset({stillness.NOTHING})) if on else verify_recovered(ground, nodes)

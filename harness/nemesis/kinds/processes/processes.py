@@ -1,4 +1,4 @@
-"""The system's processes on a host are ended, or stopped."""
+"""Kills and pauses of the system's processes on a host."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RESTART_S = 30.0
 """A supervisor may wait a moment before it starts a process again."""
 LOOK_S = 0.02
 ASK_AGAIN_S = 0.25
-"""How often a service without a supervisor is asked for its pid while it is not as it shall be."""
+"""How often the pid of a service without a supervisor is requested while it is not in the wanted state."""
 MOST_NAMED = 20
 
 
@@ -37,7 +37,7 @@ class Kill(Package):
             yield from of_nodes(fault.what["nodes"], "slow_start", {"hold_ns": fault.what["slow_start_ns"]})
 
     def begin(self, fault: Resolved, ground: Ground) -> Json:
-        """Only what was there can be seen killed: a service may name a process that is none of its system, or is none any more."""
+        """Only an existing process can be verified as killed: a service may name a process of another system, or one that has ended."""
         if missing := _not_there(fault.what["nodes"], ground):
             ground.notes[fault.intent.id] = {"not_there_before": missing}
         return {"not_there_before": missing} if missing else {}
@@ -61,7 +61,7 @@ class Kill(Package):
 
 
 class Pause(Package):
-    """Of the system's processes, by the host's agent; `whole`, of the host with its agent, from outside (`outages`)."""
+    """Of the system's processes, by the host's agent; `whole`: of the host with its agent, from outside (`outages`)."""
 
     kinds = ("pause",)
     abilities: ClassVar[Mapping[str, Probe]] = {"freeze": _from_outside}
@@ -84,19 +84,21 @@ class Pause(Package):
     def look(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
         if "whole" in fault.what:
             nodes: list[str] = fault.what["nodes"]
-            # Of a host that is frozen the kernel goes on; where clients are cut off, even that cannot be seen.
+            # The kernel of a frozen host goes on; where clients are cut off, even that cannot be seen.
             silent = frozenset({stillness.NOTHING, stillness.KERNEL})
-            return stillness.look(nodes, ground, silent) if on else whether_back(ground, nodes)
+            return stillness.look(nodes, ground, silent) if on else verify_recovered(ground, nodes)
         seen = states(ground, fault.what["nodes"], lambda name, seen: _as_paused(name, seen, ground), PROCESS_S)
         return _noted(fault, ground, seen) if on else seen
 
     def unheld(self, fault: Resolved, ground: Ground) -> Mapping[str, list[str]]:
-        """One that has ended meanwhile serves nobody either."""
+        """A process that has ended meanwhile serves no client either."""
         return _unheld(fault, ground, lambda seen: is_stopped(seen) or is_gone(seen))
 
 
 def _not_there(names: list[str], ground: Ground) -> list[str]:
-    """Nodes where no process of the system is found before a kill. Those that a fault keeps down are not asked; a supervisor may be starting one just now."""
+    """Return nodes where no process of the system is found before a kill. Those that a fault keeps down are skipped; a supervisor may be starting one
+    just now.
+    """
     cluster = ground.cluster
     asked = [name for name in names if name not in ground.force.killed | ground.force.off]
     if is_supervised(cluster.service) or not asked:
@@ -115,7 +117,7 @@ def _noted(fault: Resolved, ground: Ground, seen: Observation) -> Observation:
 
 def _unheld(fault: Resolved, ground: Ground, right: Callable[[Json], bool]) -> dict[str, list[str]]:
     names = [name for name in ground.notes.get(fault.intent.id, {}).get("seen", ()) if name not in ground.force.off]
-    # Somebody may have started a process that has another pid.
+    # A process with another pid may have been started.
     ground.cluster.refresh_pids(names)
     seen = ground.cluster.processes_of(names)
     return {name: _cut([*seen[name]["running"], *seen[name]["stopped"]]) for name in names if not right(seen[name])}
@@ -168,7 +170,7 @@ def _cut(others: list[str]) -> list[str]:
 
 
 def _look_at_slow_start(fault: Resolved, ground: Ground) -> Observation:
-    """How long each is held, and when it is ready, both counted from when the heal began to start it."""
+    """Return how long each is held, and when it is ready, both from when the heal began to start it."""
     began_s, slow_s = float(ground.notes.pop(fault.intent.id)["began_s"]), fault.what["slow_start_ns"] / 1e9
     free = [
         name for name in fault.what["nodes"] if name not in ground.force.killed | ground.force.off | ground.force.paused
@@ -186,9 +188,9 @@ def _look_at_slow_start(fault: Resolved, ground: Ground) -> Observation:
     return Observation(held.verified and seen.verified and held_ms >= slow_s * 1e3, {**seen.observed, **told})
 
 
-def whether_back(ground: Ground, nodes: list[str]) -> Observation:
-    """Whether these hosts are on the network again, and their processes as they shall be, after the hosts had been off or frozen."""
-    links = stillness.look_whether_back(nodes, ground)
+def verify_recovered(ground: Ground, nodes: list[str]) -> Observation:
+    """Verify that these hosts are on the network again, and their processes in the wanted state, after the hosts had been off or frozen."""
+    links = stillness.look_recovered(nodes, ground)
     seen = states(ground, nodes, lambda name, process: _as_it_shall_be(name, process, ground))
     return Observation(links.verified and seen.verified, {**links.observed, **seen.observed})
 
@@ -214,12 +216,12 @@ def is_there(seen: Json) -> bool:
 
 
 def is_gone(seen: Json) -> bool:
-    """All of it: what outlives its parent may still serve."""
+    """All of it: a process that outlives its parent may still serve."""
     return seen["pid"] is None and not seen["running"] and not seen["stopped"]
 
 
 def _as_paused(name: str, seen: Json, ground: Ground) -> bool:
     if not is_there(seen):
-        # It cannot be stopped while it is down; another fault's doing, or the system's.
+        # It cannot be paused while it is down, because of another fault or the system itself.
         return name not in ground.force.paused
     return is_stopped(seen) if name in ground.force.paused else is_running(seen)

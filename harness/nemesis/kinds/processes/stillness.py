@@ -1,7 +1,7 @@
-"""How silent a host is that was switched off or frozen: who in it still answers, and whether any of it is still heard.
+"""Silence of a host that was switched off or frozen: what in it still answers, and whether any of it is still heard.
 
-Asked from the clients' place at its SSH port, where a process would greet, a kernel alone accepts or refuses, and a host without power says
-nothing; and by the probes of the other vertices, which hear nothing from a host that is off. Neither asks whoever made it so.
+It is probed from the clients' place at its SSH port, where a process would greet, a kernel alone accepts or refuses, and a host without power stays
+silent; and by the probes of the other vertices, which hear nothing from a host that is off. Neither asks the provider that caused it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NOTHING, KERNEL, PROCESS = "nothing", "its kernel", "a process"
 
 
 def look(nodes: Sequence[str], ground: Ground, allowed: frozenset[str]) -> Observation:
-    """Whether nothing more than `allowed` answers there, and nobody hears them."""
+    """Return whether nothing more than `allowed` answers there, and no vertex hears them."""
     with ThreadPoolExecutor(max(1, len(nodes))) as pool:
         answers = dict(zip(nodes, pool.map(lambda name: _who_answers(ground, name), nodes), strict=True))
     links = ground.links()
@@ -29,8 +29,8 @@ def look(nodes: Sequence[str], ground: Ground, allowed: frozenset[str]) -> Obser
     return Observation(bool(nodes) and allowed.issuperset(answers.values()) and not heard, told)
 
 
-def look_whether_back(nodes: Sequence[str], ground: Ground) -> Observation:
-    """Whether they are heard and hear again, as far as no other fault is in the way."""
+def look_recovered(nodes: Sequence[str], ground: Ground) -> Observation:
+    """Return whether they are heard and hear again, as far as no other fault prevents it."""
     missing = _touching(nodes, ground.links().observed.get("down_but_not_cut", ()))
     return Observation(not missing, {"down_but_not_cut": missing} if missing else {})
 
