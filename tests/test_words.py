@@ -34,7 +34,7 @@ def test_words_with_a_better_one_are_found(text: str, found: list[str]) -> None:
 
 
 def test_a_message_names_what_is_not_valid() -> None:
-    assert _found("'x' is no duration", message=True) == ["is not a valid duration"]
+    assert _found("'x' is no duration", message=True) == ["is no duration"]
     assert _found("there is no node; it is no longer there; this is no way to go", message=True) == []
     assert _found("the empty set is no quorum") == []
 

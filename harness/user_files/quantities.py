@@ -98,7 +98,7 @@ def format_bytes(amount: int) -> str:
 
 
 def parse_ppm(text: Any) -> int:
-    return _amount(text, _PERCENT, {"%": PER_PERCENT}, "chance", "one in a million", _PERCENT_HINT)
+    return _amount(text, _PERCENT, {"%": PER_PERCENT}, "probability", "one in a million", _PERCENT_HINT)
 
 
 def format_ppm(ppm: int) -> str:
@@ -122,7 +122,7 @@ def _amount(text: Any, pattern: re.Pattern[str], units: Mapping[str, int], what:
     """One number with one unit."""
     match = _matched(pattern, text)
     if match is None:
-        raise ValueError(f"{shown(text)} is no {what}: {hint}")
+        raise ValueError(f"{shown(text)} is not a {what}: {hint}")
     amount = Fraction(match[1]) * units[match[2]]
     if amount.denominator != 1:
         raise ValueError(f"{text!r} is finer than {finest}: {hint}")
