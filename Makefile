@@ -19,7 +19,7 @@ setup:
 
 # Five local hosts, real sockets, faults, a checked history and a report: under two minutes.
 demo: setup
-	$(TRI) run campaigns/quickstart.yaml
+	$(TRI) demo
 
 # Style, types and the tests that need no hosts and processes: under two minutes, before each commit.
 check: lint

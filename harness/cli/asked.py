@@ -11,8 +11,7 @@ from tribulation.checkers.model_names import ALIASES, MODELS, checkers_of, model
 from tribulation.checkers.transactions.table.lattice import level_named, levels
 
 from ..errors import CampaignError
-from ..user_files.yaml_loader import suggest
-from .console import say
+from .choices import unknown
 
 
 def known_model(name: str | None) -> str | None:
@@ -21,7 +20,7 @@ def known_model(name: str | None) -> str | None:
         return None
     found = model_named(name)
     if found is None:
-        raise CampaignError(f"no model {name!r}", hint=suggest(name, [*MODELS, *ALIASES]))
+        raise unknown("model", name, [*MODELS, *ALIASES])
     if not checkers_of(found):
         raise CampaignError(f"no checker judges the model {found!r}", hint=f"there are {', '.join(MODELS)}")
     return found
@@ -33,7 +32,7 @@ def known_level(name: str | None) -> str | None:
         return None
     found = level_named(name)
     if found is None:
-        raise CampaignError(f"no consistency level {name!r}", hint=suggest(name, list(levels())))
+        raise unknown("consistency level", name, levels())
     return found
 
 
@@ -51,4 +50,6 @@ def write_certificate(path: Path, results: Mapping[str, CheckResult]) -> None:
             f"cannot write {path}: {error.strerror}", hint="name a file in a folder that exists"
         ) from error
     if not found:
+        from .console import say
+
         say(f"no checker gave an order; {path} is empty (only valid verdicts of fast paths come with one)")

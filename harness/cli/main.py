@@ -17,52 +17,34 @@ import click
 from ..errors import TribulationError
 from ..garbage import rare_collections
 from ..trouble import place_of_users
+from .choices import Group
+from .commands import ALIASES, COMMANDS, GROUPS
+from .completion import VARIABLE
+from .refusals import refusal
 from .streams import ending_signals, guarded_streams
 
-COMMANDS = {
-    "run": ("runs.run", "Run a campaign: hosts, deployment, clients, faults, checks."),
-    "search": ("runs.search", "Try many seeds in the simulator, and say what fails."),
-    "check": ("runs.check", "Check a recorded run or history again."),
-    "shrink": ("runs.shrink", "Make a failing run, or a failing history, as small as it gets."),
-    "convert": ("runs.convert", "Write a history in another format."),
-    "replay": ("runs.replay", "Make a recorded run happen again, and say how exactly it did."),
-    "explain": ("runs.explain_run", "Say why a simulated run fails, by runs beside it that do not."),
-    "report": ("runs.report", "Write the report page of a run."),
-    "doctor": ("machines.doctor", "Say what the hosts can do, by trying it."),
-    "heal": ("machines.heal", "Undo every fault that may still be in force."),
-    "hosts": ("machines.hosts", "Bring local hosts up or down, or list them."),
-    "deploy": ("machines.deploy", "Deploy the reference cluster to an inventory's hosts."),
-    "cluster": ("machines.cluster", "Show a cluster of agents at work (also cluster-demo, nodes-demo)."),
-    "cluster-bench": ("machines.cluster_bench", "Run the cluster's scenarios and measure them (also nodes-bench)."),
-    "nodes": ("machines.nodes", "Show the nodes of a running cluster as a live table."),
-    "new": ("machines.new", "Write a commented adapter for a system of your own."),
-    "try": ("machines.try_system", "Exercise an adapter, and say what is wrong with it."),
-    "upgrade": ("runs.upgrade", "Rewrite campaigns of an older version in the words of this one."),
-    "show": ("catalogue.show", "Show a fault, workload, checker or flaw: fields, defaults, needs."),
-    "list": ("catalogue.listing", "List campaigns, workloads, faults, checkers, flaws or runs."),
-}
-"""Command → (module beside this one, what it is for). A module is imported when its command is used."""
 
-ALIASES = {"cluster-demo": "cluster", "nodes-demo": "cluster", "nodes-bench": "cluster-bench"}
-"""Other names of commands."""
-
-
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """Imports a command's module only for that command, so that `tri` answers at once."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        cmd_name = ALIASES.get(cmd_name, cmd_name)
-        if cmd_name not in COMMANDS:
+        entry = COMMANDS.get(ALIASES[cmd_name][0] if cmd_name in ALIASES else cmd_name)
+        if entry is None:
             return None
-        command: click.Command = import_module(f".{COMMANDS[cmd_name][0]}", __package__).command
+        command: click.Command = import_module(f".{entry.module}", __package__).command
+        command.epilog = f"\b\nExample:\n  {entry.example}"
         return command
 
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        return super().resolve_command(ctx, [*ALIASES.get(args[0], args[:1]), *args[1:]])
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, purpose) for name, (_, purpose) in COMMANDS.items()])
+        for title, entries in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, entry.purpose) for name, entry in entries.items()])
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -71,13 +53,17 @@ def cli() -> None:
     """Tribulation: does your cluster keep its promises?
 
     \b
-    tri run quickstart     five local hosts, faults, a verdict
-    tri check runs/latest  the verdict again, from what was recorded
+    tri run quickstart --hosts sim   faults in the simulator, a verdict; needs no root
+    tri run quickstart               the same on five local hosts
+    tri check runs/latest            the verdict again, from what was recorded
     """
 
 
 def main(arguments: list[str] | None = None) -> Any:
     """The entry point. Whatever becomes of what is printed, the exit code is that of what was done."""
+    if VARIABLE in os.environ:
+        # The shell asks; click prints the candidates and ends the process.
+        cli.main(args=[], prog_name="tri", complete_var=VARIABLE)
     with guarded_streams() as streams:
         code = _exit_code(arguments)
         sys.stdout.flush()
@@ -97,8 +83,7 @@ def _exit_code(arguments: list[str] | None) -> int:
     except TribulationError as error:
         return _complain(str(error), error.exit_code)
     except click.ClickException as error:
-        error.show()
-        return 2
+        return _complain(str(refusal(error)), 2)
     except (KeyboardInterrupt, click.Abort):
         return _complain("interrupted", 130)
     except SystemExit as error:

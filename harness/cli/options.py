@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from .choices import Named, campaigns, unknown
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -48,7 +50,13 @@ class CampaignType(click.Path):
         from ..campaign.packaged import path_of
 
         packaged = None if Path(value).exists() else path_of(str(value))
+        if packaged is None and not Path(value).exists() and Path(value).suffix not in (".yaml", ".yml"):
+            raise unknown("campaign", str(value), campaigns())
         return super().convert(packaged or value, param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        named = Named("campaign", campaigns).shell_complete(ctx, param, incomplete)
+        return [*named, *super().shell_complete(ctx, param, incomplete)]
 
 
 def hosts_option(told: str, default: str | None = None) -> Callable[[F], F]:

@@ -134,8 +134,16 @@ def refuse(problems: Sequence[Problem], positions: Positions, path: str | Path) 
     more = [f"{path}: and {len(lines) - MOST_TOLD} more"] if len(lines) > MOST_TOLD else []
     raise CampaignError(
         "\n".join(lines[:MOST_TOLD] + more),
-        hint="; ".join(hints[:MOST_HINTS]) or f"correct {path} and try again; nothing was touched",
+        hint="; ".join(hints[:MOST_HINTS])
+        or f"correct {_to_blame(numbered, positions, path)} and try again; nothing was touched",
     )
+
+
+def _to_blame(problems: Sequence[Problem], positions: Positions, path: str | Path) -> str:
+    """The file, or only the options of the command line where all problems are theirs."""
+    places = dict.fromkeys(positions.place(problem.location, path) for problem in problems)
+    options = [place for place in places if place in positions.options.values()]
+    return ", ".join(options) if len(options) == len(places) else str(path)
 
 
 def suggest(word: str, known: Sequence[str]) -> str:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
-from rich.table import Table
 
-from ..console import out
+from ...errors import CampaignError
+from ..choices import Named
+from ..document import print_document
+from ..options import json_option, runs_option
+
+VERDICTS = ("valid", "invalid", "unknown")
 
 Row = tuple[str, str]
 
@@ -65,11 +69,38 @@ def _flaws() -> Iterable[Row]:
 
 
 def _runs() -> Iterable[Row]:
+    return ((row["name"], row["about"]) for row in recorded_runs(Path("runs")))
+
+
+def recorded_runs(
+    folder: Path, campaign: str | None = None, verdict: str | None = None, last: int | None = None
+) -> list[dict[str, Any]]:
+    """The runs in `folder`, oldest first: of this campaign, with this verdict, and of those the `last` ones."""
     from ...evidence.documents import required_document
 
-    for path in sorted(Path("runs").glob("*/2*/verdict.json")):
-        verdict = required_document(path, f"tri check {path.parent} writes it again")
-        yield str(path.parent), f"{verdict.get('verdict')} · seed {verdict.get('seed')}"
+    found = []
+    for path in sorted(folder.glob("*/2*/verdict.json"), key=lambda path: (path.parent.name, path.parent.parent.name)):
+        if campaign is not None and path.parent.parent.name != campaign:
+            continue
+        told = required_document(path, f"tri check {path.parent} writes it again")
+        if verdict is None or told.get("verdict") == verdict:
+            found.append(_run_row(path.parent, told))
+    return found if last is None else found[-last:]
+
+
+def _run_row(run: Path, told: Mapping[str, Any]) -> dict[str, Any]:
+    faults = told.get("faults", [])
+    return {
+        "name": str(run),
+        "about": f"{told.get('verdict')} · seed {told.get('seed')}",
+        "campaign": told.get("campaign"),
+        "seed": told.get("seed"),
+        "verdict": told.get("verdict"),
+        "expected": told.get("expected"),
+        "ops": told.get("ops", {}),
+        "faults": len(faults),
+        "faults_verified": sum(1 for fault in faults if fault.get("verified")),
+    }
 
 
 LISTS: dict[str, Callable[[], Iterable[Row]]] = {
@@ -84,15 +115,25 @@ LISTS: dict[str, Callable[[], Iterable[Row]]] = {
 
 
 @click.command("list")
-@click.argument("what", type=click.Choice(list(LISTS)))
-@click.option("--json", "as_json", is_flag=True, help="Print the list as one JSON document.")
-def command(what: str, as_json: bool) -> None:
+@click.argument("what", type=Named("list", list(LISTS)), metavar="|".join(LISTS))
+@click.option("--campaign", metavar="NAME", help="Runs: only those of this campaign.")
+@click.option("--verdict", type=Named("verdict", VERDICTS), help="Runs: only those with this verdict.")
+@click.option("--last", type=click.IntRange(min=1), metavar="N", help="Runs: only the last N of them.")
+@runs_option("Where run folders are.")
+@json_option
+def command(what: str, campaign: str | None, verdict: str | None, last: int | None, runs: Path, as_json: bool) -> None:
     """List WHAT: campaigns, workloads, systems, faults, checkers, flaws or runs."""
-    rows = list(LISTS[what]())
+    if what == "runs":
+        documents = recorded_runs(runs, campaign, verdict, last)
+    else:
+        if given := [
+            f"--{name}" for name, value in (("campaign", campaign), ("verdict", verdict), ("last", last)) if value
+        ]:
+            raise CampaignError(f"{given[0]} filters runs, not {what}", hint="tri list runs --verdict invalid")
+        documents = [{"name": name, "about": about} for name, about in LISTS[what]()]
     if as_json:
-        out.print_json(json.dumps([{"name": name, "about": about} for name, about in rows]))
+        print_document(documents)
         return
-    table = Table(box=None, pad_edge=False, show_header=False)
-    for name, about in rows:
-        table.add_row(name, about)
-    out.print(table)
+    width = max((len(row["name"]) for row in documents), default=0)
+    for row in documents:
+        click.echo(f"{row['name']:<{width}}  {row['about']}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..choices import Named, unknown
 from ..console import out
 from ..options import json_option
 
@@ -37,7 +38,7 @@ class NameType(click.ParamType):  # type: ignore[type-arg]
 
 
 @click.command("show")
-@click.argument("kind", type=click.Choice(KINDS), metavar="|".join(KINDS))
+@click.argument("kind", type=Named("kind", KINDS))
 @click.argument("name", type=NameType())
 @json_option
 def command(kind: str, name: str, as_json: bool) -> None:
@@ -47,13 +48,11 @@ def command(kind: str, name: str, as_json: bool) -> None:
     tri show fault partition
     tri show checker linearizable --json
     """
-    from ...errors import CampaignError
-    from ...user_files.yaml_loader import suggest
     from .entries import NAMES, entry
 
     known = list(NAMES[kind]())
     if name not in known:
-        raise CampaignError(f"unknown {kind} {name!r}", hint=suggest(name, known))
+        raise unknown(kind, name, known)
     found = entry(kind, name)
     if as_json:
         out.print_json(json.dumps(found.to_json(), default=str))

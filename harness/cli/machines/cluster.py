@@ -1,27 +1,13 @@
-"""`tri cluster`: the demonstration of a cluster of agents, with the table of its nodes while it runs."""
+"""`tri demo cluster`: the demonstration of a cluster of agents, with the table of its nodes while it runs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import click
-
 from ..console import out, say
-from ..options import hosts_option, take_over_option
 
 if TYPE_CHECKING:
     from ...cluster.lab import Lab
-
-
-@click.command("cluster")
-@hosts_option("Which hosts, four or more; default: a local lab of its own.")
-@take_over_option
-def command(hosts: str | None, take_over: bool) -> int:
-    """A cluster finds itself, routes 20 tasks by latency, loses a node, gets it back, and evens out its load.
-
-    Exit code: 0 when all of it happened, 1 when a step did not, 4 environment.
-    """
-    return demonstrate_on(hosts, take_over)
 
 
 def demonstrate_on(hosts: str | None, take_over: bool = False) -> int:

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ...errors import TribulationError
+from ..choices import Group, Named
 from ..console import marked, out, say
 from ..options import take_over_option
 
@@ -30,14 +31,14 @@ INVENTORY = click.argument("inventory", type=click.Path(exists=True, dir_okay=Fa
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would be done on each host, and do nothing.")
 TIMING = click.option(
-    "--timing", type=click.Choice(["default", "fast"]), help="Default: as the cluster has it, or default."
+    "--timing", type=Named("timing", ("default", "fast")), help="Default: as the cluster has it, or default."
 )
 FIREWALL = click.option(
     "--open-firewall", is_flag=True, help="Let the cluster through the hosts' own firewalls, as `firewall: true` does."
 )
 
 
-@click.group("deploy")
+@click.group("deploy", cls=Group)
 def command() -> None:
     """Deploy the reference cluster to the hosts of an INVENTORY."""
 

@@ -11,6 +11,7 @@ import click
 from rich.table import Table
 
 from ...errors import CampaignError
+from ..choices import Group, Named
 from ..console import out, say
 
 if TYPE_CHECKING:
@@ -27,14 +28,14 @@ STAYS_S = 12 * 3600.0
 
 provider_option = click.option(
     "--provider",
-    type=click.Choice(["local", "qemu", "vagrant"]),
+    type=Named("provider", ("local", "qemu", "vagrant")),
     default="local",
     show_default=True,
     help="Of which make.",
 )
 
 
-@click.group("hosts")
+@click.group("hosts", cls=Group)
 def command() -> None:
     """Bring hosts up or down, or list labs: local hosts, emulated machines, Vagrant's."""
 
@@ -56,7 +57,7 @@ def command() -> None:
 @click.option("--name", default=DEFAULT_LAB, show_default=True, help="The lab's name (local, qemu).")
 @click.option(
     "--clock",
-    type=click.Choice(["library", "system"]),
+    type=Named("clock", ("library", "system")),
     default="library",
     show_default=True,
     help="What clock faults set (qemu, vagrant): a library's clock, or the machine's own.",

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
+from ..choices import Group
 from ..console import out
 
 
-@click.group("new")
+@click.group("new", cls=Group)
 def command() -> None:
     """Write files to begin with."""
 

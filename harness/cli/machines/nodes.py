@@ -1,4 +1,4 @@
-"""`tri nodes --host H`: the nodes of a running cluster as a live table. Without a host it is the demonstration, `tri cluster`."""
+"""`tri nodes --host H`: the nodes of a running cluster as a live table. It deploys nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import click
 
 from ..console import out
 from ..options import json_option
-from .cluster import demonstrate_on
 
 if TYPE_CHECKING:
     import ssl
@@ -47,12 +46,16 @@ PORT = 10_000
 def command(host: str | None, where: str | None, name: str | None, once: bool, as_json: bool) -> int:
     """The nodes of a running cluster, as the node H tells, until Ctrl-C: state, role, agents, load, round trips.
 
-    Without --host: the demonstration, as `tri cluster`. Exit code 4 when H does not answer.
+    It deploys nothing: `tri demo cluster` does. Exit code: 0 shown, 2 usage, 4 H does not answer.
     """
-    if host is None:
-        return _demonstration(where, name, once or as_json)
     from ...cluster.watch import Watch
-    from ...errors import HostError
+    from ...errors import CampaignError, HostError
+
+    if host is None:
+        raise CampaignError(
+            "missing --host: a node of the running cluster",
+            hint="for example --host 10.0.0.1; `tri demo cluster` brings up a cluster to look at",
+        )
 
     where = _inventory_of(where)
     with _dial(where) as (dial, cluster), Watch(name or cluster, dial, [host], 0.5, _tls(where, name)) as watch:
@@ -84,20 +87,6 @@ def _inventory_of(where: str | None) -> str | None:
     if any(lab.name == where and lab.alive for lab in list_machine_labs()):
         return str(QemuProvider.find(where).inventory)
     return where
-
-
-def _demonstration(where: str | None, name: str | None, once: bool) -> int:
-    from ...errors import CampaignError
-
-    if name is not None or once:
-        raise CampaignError(
-            "--cluster, --once and --json speak of a running cluster", hint="name one of its nodes with --host"
-        )
-    if where is not None and not Path(where).is_file():
-        raise CampaignError(
-            f"--hosts {where!r} is no inventory file", hint="leave it out for a local lab, or name a node with --host"
-        )
-    return demonstrate_on(where)
 
 
 @contextmanager

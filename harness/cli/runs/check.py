@@ -6,15 +6,30 @@ from pathlib import Path
 
 import click
 
+from ..choices import Later, Named, history_formats, levels, models, unknown
+from ..choices import checkers as checker_names
 from ..options import json_option
 from ..outcome import tell
 
 
 @click.command("check")
 @click.argument("target", type=click.Path(path_type=Path))
-@click.option("--format", "format_name", help="The format of a history file; detected when left out.")
-@click.option("--model", help="What it is a history of: register, kv, queue, list-append …; inferred when left out.")
-@click.option("--consistency", help="The level asked of transactions: serializable, snapshot-isolation, causal …")
+@click.option(
+    "--format",
+    "format_name",
+    type=Named("history format", history_formats),
+    help="The format of a history file; detected when left out.",
+)
+@click.option(
+    "--model",
+    type=Named("model", models),
+    help="What it is a history of: register, kv, queue, list-append …; inferred when left out.",
+)
+@click.option(
+    "--consistency",
+    type=Named("consistency level", levels),
+    help="The level asked of transactions: serializable, snapshot-isolation, causal …",
+)
 @click.option("--exact", is_flag=True, help="No answer from necessary conditions alone; search where they would do.")
 @click.option("--explain", is_flag=True, help="Print each witness among the operations around it.")
 @click.option(
@@ -22,7 +37,13 @@ from ..outcome import tell
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write the order that proves a valid verdict to this file (JSON).",
 )
-@click.option("--checker", "checkers", multiple=True, help="Only this checker; may be given several times.")
+@click.option(
+    "--checker",
+    "checkers",
+    type=Later("checker", checker_names),
+    multiple=True,
+    help="Only this checker; may be given several times.",
+)
 @click.option(
     "--time",
     "time_s",
@@ -64,14 +85,13 @@ def command(
     from ...plugins.copying import load_kept
     from ...run.outcome.run_folder import read_facts
     from ...run.outcome.verdict import Asked, judge
-    from ...user_files.yaml_loader import suggest
     from ..asked import known_level, known_model, write_certificate
 
     if target.is_dir() and any(name not in CHECKERS for name in checkers):
         load_kept(target, read_facts(target).plugins)
     for name in checkers:
         if name not in CHECKERS:
-            raise CampaignError(f"no checker {name!r}", hint=suggest(name, list(CHECKERS)))
+            raise unknown("checker", name, CHECKERS, "--checker")
     if not target.exists():
         raise CampaignError(
             f"{target}: no such file or folder",

@@ -6,14 +6,25 @@ from pathlib import Path
 
 import click
 
+from ..choices import Named, history_formats
 from ..console import say
 
 
 @click.command("convert")
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("target", type=click.Path(path_type=Path))
-@click.option("--from", "source_format", help="The format of SOURCE; detected when left out.")
-@click.option("--to", "target_format", help="The format of TARGET; that of its name's ending when left out.")
+@click.option(
+    "--from",
+    "source_format",
+    type=Named("history format", history_formats),
+    help="The format of SOURCE; detected when left out.",
+)
+@click.option(
+    "--to",
+    "target_format",
+    type=Named("history format", history_formats),
+    help="The format of TARGET; that of its name's ending when left out.",
+)
 def command(source: Path, target: Path, source_format: str | None, target_format: str | None) -> int:
     """Read the history SOURCE, or that of a run's folder, and write it to TARGET in another format.
 

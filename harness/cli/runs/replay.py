@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from ..choices import Named
+from ..choices import flaws as flaw_names
 from ..console import Progress, marked, out
 from ..options import DurationType, json_option, renamed_option, runs_option
 
@@ -34,7 +36,7 @@ _COLOURS = {
 @click.argument("target", type=click.Path(path_type=Path))
 @click.option(
     "--tier",
-    type=click.Choice(["a", "b", "c"], case_sensitive=False),
+    type=Named("tier", ("a", "b", "c")),
     help="a: each node by itself; b: the cluster; c: a search. By default what the recording allows.",
 )
 @click.option("--tries", type=click.IntRange(min=1), default=100, show_default=True, help="Tier c: seeds to try.")
@@ -43,7 +45,13 @@ _COLOURS = {
 @click.option(
     "--failure", "failure", metavar="CHECKER/KIND", help="Tier c: the failure to look for; the first one when left out."
 )
-@click.option("--flaw", "flaws", multiple=True, help="Tier c: plant this flaw in the simulated cluster.")
+@click.option(
+    "--flaw",
+    "flaws",
+    type=Named("flaw", flaw_names),
+    multiple=True,
+    help="Tier c: plant this flaw in the simulated cluster.",
+)
 @click.option(
     "--ledger", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Tier c: a history's faults."
 )

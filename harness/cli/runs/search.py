@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
+from ..choices import Named
+from ..choices import flaws as flaw_names
 from ..console import Progress, marked, out, say
 from ..options import CampaignType, DurationType, json_option, renamed_option, runs_option, set_option
 
@@ -58,7 +60,11 @@ def _processors() -> int:
     help="Instead of a campaign: in how many seeds is each of the zoo's 43 flaws of Raft and its log caught?",
 )
 @click.option(
-    "--flaw", "flaws", multiple=True, metavar="NAME", help="With --all-flaws: only this flaw; may be repeated."
+    "--flaw",
+    "flaws",
+    type=Named("flaw", flaw_names),
+    multiple=True,
+    help="With --all-flaws: only this flaw; may be repeated.",
 )
 @click.option(
     "--state", type=click.Path(dir_okay=False, path_type=Path), help="With --all-flaws: resume from this file."

@@ -11,6 +11,7 @@ import click
 from rich.table import Table
 
 from ...user_files.renamed import written
+from ..choices import Named, history_formats, models
 from ..console import Progress, out, say
 from ..options import DurationType, json_option, renamed_option, runs_option
 
@@ -37,8 +38,17 @@ EXIT_SHRUNK, EXIT_UNKNOWN = 0, 3
     show_default=True,
     help="Where --add-to-corpus puts it.",
 )
-@click.option("--format", "format_name", help="A history's format; detected when left out.")
-@click.option("--model", help="What it is a history of: register, kv, queue …; inferred when left out.")
+@click.option(
+    "--format",
+    "format_name",
+    type=Named("history format", history_formats),
+    help="A history's format; detected when left out.",
+)
+@click.option(
+    "--model",
+    type=Named("model", models),
+    help="What it is a history of: register, kv, queue …; inferred when left out.",
+)
 @click.option(
     "--output", type=click.Path(dir_okay=False, path_type=Path), help="A history: where the smaller one goes."
 )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from ...errors import CampaignError
+from ...errors import CampaignError, shown
 from ...wan import Regions
 from ..base import Provider
 
@@ -37,10 +38,24 @@ def described(hosts: str, given: Any = None) -> dict[str, Any]:
         kept = ("nodes", *_KEPT.get(hosts, ("regions", "wan")))
         return {"provider": hosts, **{name: before[name] for name in kept if before.get(name) is not None}}
     if Path(hosts).suffix in (".yaml", ".yml"):
+        _require_inventory(hosts)
         return {"provider": "ssh", "inventory": hosts}
-    raise CampaignError(
-        f"--hosts {hosts!r} is neither sim, {', '.join(PROVIDERS)} nor an inventory file",
-        hint="an inventory is a .yaml file",
+    raise _unknown(hosts, ("sim", *PROVIDERS))
+
+
+def _require_inventory(hosts: str) -> None:
+    if not Path(hosts).is_file():
+        raise CampaignError(
+            f"--hosts {hosts}: no such inventory file",
+            hint="an inventory is a YAML file that lists hosts (docs/reference/hosts.md); `--hosts local` needs none",
+        )
+
+
+def _unknown(hosts: str, known: Sequence[str]) -> CampaignError:
+    close = get_close_matches(hosts, known, n=1)
+    return CampaignError(
+        f"--hosts {shown(hosts)} is neither {', '.join(known)} nor an inventory file",
+        hint=f"did you mean {close[0]!r}?" if close else "an inventory is a .yaml file that lists hosts",
     )
 
 
@@ -50,10 +65,9 @@ def chosen(hosts: str) -> Chosen:
         return Chosen(hosts)
     if Path(hosts).is_file():
         return Chosen("ssh", inventory=Path(hosts))
-    raise CampaignError(
-        f"--hosts {hosts!r} is neither {', '.join(PROVIDERS)} nor an inventory file",
-        hint="sim needs nothing but Python",
-    )
+    if Path(hosts).suffix in (".yaml", ".yml"):
+        _require_inventory(hosts)
+    raise _unknown(hosts, PROVIDERS)
 
 
 def provider_of(choice: Chosen, *, name: str, lease_s: float = 600.0, kept: bool = False) -> Provider:

@@ -19,8 +19,8 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.parametrize(("alias", "command"), ALIASES.items())
-def test_an_alias_is_the_command(alias: str, command: str) -> None:
-    assert command in COMMANDS and alias not in COMMANDS
+def test_an_alias_is_the_command(alias: str, command: tuple[str, ...]) -> None:
+    assert command[0] in COMMANDS and alias not in COMMANDS
     assert CliRunner().invoke(cli, [alias, "--help"]).output.count("Usage") == 1
 
 
@@ -45,7 +45,8 @@ def test_a_node_is_named_by_its_address(text: str, address: tuple[str, int]) -> 
         (["cluster-bench", "--only", "99"], 2, "99"),
         (["cluster-bench", "--hosts", "nowhere.yaml"], 2, "nowhere.yaml"),
         (["nodes", "--once"], 2, "--host"),
-        (["nodes", "--hosts", "no-such-lab"], 2, "no-such-lab"),
+        (["nodes"], 2, "missing --host"),
+        (["nodes", "--hosts", "no-such-lab"], 2, "tri demo cluster"),
         (["nodes", "--host", "n1", "--hosts", "no-such-lab"], 4, "no-such-lab"),
     ],
 )

@@ -1,0 +1,73 @@
+"""What is wrong with a command line, in the style of all other errors: value, place, and a hint.
+
+click's own messages print a usage line instead of a hint, and name their possibilities in a style of their own.
+"""
+
+from __future__ import annotations
+
+import difflib
+
+import click
+from click.core import Argument
+
+from ..errors import TribulationError
+
+
+class UsageRefused(TribulationError):
+    """The command line is wrong; nothing was touched."""
+
+    exit_code = 2
+
+
+def refusal(error: click.ClickException) -> UsageRefused:
+    """`error` with its place and a hint."""
+    context = getattr(error, "ctx", None)
+    words = context.command_path if context is not None else "tri"
+    message, hint = _described(error, context, words)
+    return UsageRefused(f"{words}: {message}", hint)
+
+
+def _described(error: click.ClickException, context: click.Context | None, words: str) -> tuple[str, str]:
+    help_hint = f"`{words} --help` lists what there is"
+    match error:
+        case click.NoSuchOption():
+            close = difflib.get_close_matches(error.option_name, _options(context), n=1, cutoff=0.6)
+            return f"no option {error.option_name!r}", f"did you mean {close[0]!r}?" if close else help_hint
+        case click.MissingParameter():
+            return f"missing {_name(error.param)}", _example(context) or help_hint
+        case click.BadParameter() if error.param is not None:
+            return f"{_name(error.param)}: {_plain(error.message)}", _meaning(error.param) or help_hint
+        case _:
+            return _plain(error.format_message()), help_hint
+
+
+def _name(param: click.Parameter | None) -> str:
+    if param is None:
+        return "an argument"
+    return param.human_readable_name if isinstance(param, Argument) else max(param.opts, key=len)
+
+
+def _meaning(param: click.Parameter | None) -> str | None:
+    """What an option is for, in its own words."""
+    text = getattr(param, "help", None)
+    return None if not text else f"{_name(param)}: {text[0].lower()}{text[1:]}"
+
+
+def _options(context: click.Context | None) -> list[str]:
+    if context is None:
+        return []
+    return [
+        name for param in context.command.get_params(context) if not getattr(param, "hidden", 0) for name in param.opts
+    ]
+
+
+def _example(context: click.Context | None) -> str | None:
+    """The command's own example, which its help ends in."""
+    epilog = getattr(context.command, "epilog", None) if context is not None else None
+    return f"for example `{epilog.rpartition(chr(10))[2].strip()}`" if epilog else None
+
+
+def _plain(message: str) -> str:
+    """In the middle of a sentence."""
+    text = " ".join(message.split()).rstrip(".")
+    return text[:1].lower() + text[1:] if text[:2].istitle() or text[:1] == "N" else text

@@ -1,0 +1,93 @@
+"""`tri compare A B`: two runs side by side: verdicts, faults verified, rates and latencies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..document import print_document
+from ..options import json_option
+
+RUN = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.command("compare")
+@click.argument("a", type=RUN)
+@click.argument("b", type=RUN)
+@json_option
+def command(a: Path, b: Path, as_json: bool) -> None:
+    """Compare the runs A and B by what their folders say; nothing is judged again.
+
+    Exit code: 0 compared, whatever the verdicts are; 2 a folder is not one of a run.
+    """
+    figures = [figures_of(run) for run in (a, b)]
+    if as_json:
+        print_document({"a": figures[0], "b": figures[1], "differs": differing(*figures)})
+        return
+    rows = [
+        ("", str(a), str(b)),
+        *((name, text(figures[0].get(name)), text(figures[1].get(name))) for name in names(*figures)),
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(2)]
+    for name, one, other in rows:
+        mark = "  ≠" if name and one != other else ""
+        click.echo(f"{name:<{widths[0]}}  {one:<{widths[1]}}  {other}{mark}")
+
+
+def names(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
+    """The figures of either, in the order of the first."""
+    return list(dict.fromkeys((*a, *b)))
+
+
+def differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
+    return [name for name in names(a, b) if a.get(name) != b.get(name)]
+
+
+def text(value: Any) -> str:
+    return "-" if value is None else f"{value:.1f}" if isinstance(value, float) else str(value)
+
+
+def figures_of(run: Path) -> dict[str, Any]:
+    """What a run comes to. Figures that its folder does not have are left out."""
+    from ...evidence.documents import required_document
+
+    verdict = required_document(run / "verdict.json", f"tri check {run} writes it again")
+    faults: dict[str, list[bool]] = {}
+    for fault in verdict.get("faults", []):
+        faults.setdefault(str(fault.get("kind")), []).append(bool(fault.get("verified")))
+    return {
+        "campaign": verdict.get("campaign"),
+        "seed": verdict.get("seed"),
+        "verdict": verdict.get("verdict"),
+        **{f"checker {name}": _checker(result) for name, result in verdict.get("checkers", {}).items()},
+        **{f"faults {kind}": f"{sum(seen)} of {len(seen)} verified" for kind, seen in sorted(faults.items())},
+        **{f"operations {outcome}": count for outcome, count in verdict.get("ops", {}).items()},
+        **_latencies(run / "history.jsonl"),
+    }
+
+
+def _checker(result: Mapping[str, Any]) -> str:
+    kinds = dict.fromkeys(str(one.get("kind")) for one in result.get("anomalies", []))
+    return ": ".join(filter(None, (str(result.get("verdict")), ", ".join(kinds))))
+
+
+def _latencies(history: Path) -> dict[str, float]:
+    """Of operations that ended ok."""
+    import numpy as np
+
+    from tribulation.histories import read_history
+    from tribulation.histories.model.columns import OK
+
+    if not history.is_file():
+        return {}
+    columns = read_history(history).columns
+    ok = columns.type == OK
+    if not ok.any():
+        return {}
+    took_ms = (columns.complete_ns[ok] - columns.invoke_ns[ok]) / 1e6
+    lasted_s = max(float(columns.complete_ns[ok].max() - columns.invoke_ns.min()) / 1e9, 1e-9)
+    p50, p99 = np.percentile(took_ms, [50, 99])
+    return {"ok/s": round(int(ok.sum()) / lasted_s, 1), "p50 ms": round(float(p50), 1), "p99 ms": round(float(p99), 1)}
