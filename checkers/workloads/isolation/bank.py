@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from tribulation.histories import Operation, Type
@@ -74,13 +75,14 @@ def _asked(record: RunRecord) -> bool:
 
 def _bank(key: Hashable, ops: Sequence[Operation], options: Mapping[str, Any], doubts: list[str]) -> Bank:
     transfers = [op for op in ops if op.f == "transfer" and op.type is not Type.FAIL]
+    opened = _opened(ops)
     reads, unreadable = [], 0
     for op in ops:
         if op.f == "read" and op.type is Type.OK:
             balances = _balances(op.result)
             if balances is None:
                 unreadable += 1
-            else:
+            elif balances or opened is None or op.invoke_index > opened:
                 reads.append((op, balances))
     if unreadable:
         doubts.append(f"{unreadable} reads carry no balances by account")
@@ -92,6 +94,13 @@ def _bank(key: Hashable, ops: Sequence[Operation], options: Mapping[str, Any], d
     if total is None and whole:
         reference, total = whole[0][0], sum(whole[0][1].values())
     return Bank(key, reads, transfers, accounts, total, reference)
+
+
+def _opened(ops: Sequence[Operation]) -> float | None:
+    """Where the first `create` ended ok: until then nobody may have made the accounts, and a read of none is in order. None where no operation makes them."""
+    creates = [op for op in ops if op.f == "create"]
+    ended = [op.complete_index for op in creates if op.type is Type.OK and op.complete_index is not None]
+    return min(ended, default=inf) if creates else None
 
 
 def _balances(value: Any) -> Balances | None:

@@ -125,6 +125,18 @@ def test_accounts_and_balances_must_be_there():
     only(told.judge("bank", options={"bank": {"accounts": ["a", "b"]}}), "wrong-accounts", (0,))
 
 
+def test_before_the_accounts_were_made_a_read_of_none_is_in_order_and_afterwards_it_is_not():
+    """A server that was down when every `create` was tried has no accounts, and lost none."""
+    options, both = {"bank": {"total": 100, "accounts": ["a", "b"]}}, {"a": 50, "b": 50}
+    empty = Story().fail(0, "create", both).ok(1, "transfer", A).ok(1, "read", None, {})
+    unknown(empty.judge("bank", options=options), "0 reads ended ok")
+    doubt = Story().info(0, "create", both).ok(1, "transfer", A).ok(1, "read", None, {}).ok(1, "read", None, both)
+    assert valid(doubt.judge("bank", options=options))["reads"] == 1
+    lost = Story().ok(0, "create", both).ok(1, "transfer", A).ok(1, "read", None, {})
+    only(lost.judge("bank", options=options), "wrong-accounts", (4,))
+    only(Story().ok(1, "transfer", A).ok(1, "read", None, {}).judge("bank", options=options), "wrong-accounts", (2,))
+
+
 def test_banks_in_order_and_nothing_to_compare():
     story = (
         Story()
