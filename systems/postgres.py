@@ -47,7 +47,7 @@ class Postgres(Daemon):
     def start(self, host: Host, environment: Mapping[str, str]) -> None:
         if self.options.get("restarts", True) or not self._started:
             super().start(host, environment)
-        self._started = True
+        self._started = self._started or self.runs_on(host, self.cluster)
 
     def ready(self, host: Host) -> bool:
         return host.run(f"{BIN}/pg_isready -q -h 127.0.0.1 -p {self.port}", check=False, timeout_s=10).exit_code == 0
