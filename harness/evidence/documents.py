@@ -8,7 +8,6 @@ Anyone may have written the folder. `DocumentError` says what is wrong with a fi
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,11 +15,11 @@ from typing import Any, TypeVar
 import msgspec
 
 from tribulation.histories import HistoryError
-from tribulation.histories.files.codec import decode_value
+from tribulation.histories.files.codec import decode_value, refuse_repeats
 from tribulation.histories.files.opening import read_bytes
 from tribulation.histories.model.bounds import problem
 
-from ..errors import CampaignError, shown
+from ..errors import CampaignError
 
 DOCUMENT_BYTES = 256 << 20
 """A plan of a shrunk run holds its operations one by one."""
@@ -60,15 +59,11 @@ def read_document(path: Path) -> dict[str, Any]:
     wrong = problem(found)
     if wrong is not None:
         raise DocumentError(wrong)
-    json.loads(content, object_pairs_hook=_once_each)
+    try:
+        refuse_repeats(content)
+    except ValueError as error:
+        raise DocumentError(str(error)) from None
     return found
-
-
-def _once_each(pairs: list[tuple[str, Any]]) -> None:
-    """Raises `DocumentError`: of two values of one name a reader would silently take the last."""
-    names = [name for name, _ in pairs]
-    if len(set(names)) != len(names):
-        raise DocumentError(f"an object has {shown(next(name for name in names if names.count(name) > 1))} twice")
 
 
 def required_document(path: Path, hint: str) -> dict[str, Any]:

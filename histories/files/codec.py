@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +18,8 @@ _NAMED = frozenset({"index", "time", "process", "type", "f", "value", "key", "wo
 _OPTIONAL = ("key", "workload", "level", "node", "error")
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _NAMES = ("process", "f", "workload", "level", "node")
+_READ = re.compile(rb'"(index|time|process|type|f|value|key|workload|level|node|error|observed)":')
+_SPACED = re.compile(rb'"\s+:')
 _decode = msgspec.json.Decoder().decode
 _encoder = msgspec.json.Encoder(enc_hook=lambda value: _plain(value))
 
@@ -77,6 +81,35 @@ def decode_value(text: bytes | str) -> Any:
         return _decode(text)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def event_of_text(line: bytes, index: int | None = None) -> Event:
+    """The event in a line; see `event_from_json`. Raises `ValueError`, too, on what is no object."""
+    event = event_from_json(decode_line(line), index)
+    if may_repeat(line):
+        refuse_repeats(line)
+    return event
+
+
+def may_repeat(line: bytes) -> bool:
+    """Whether an event's line may have a field twice; a cheap look, and `refuse_repeats` knows."""
+    names = _READ.findall(line)
+    return len(set(names)) != len(names) or b"\\u" in line or _SPACED.search(line) is not None
+
+
+def refuse_repeats(text: bytes | str) -> None:
+    """Raises `ValueError` when an object in a JSON text has a name twice: readers differ in which value they take, and so would verdicts."""
+    try:
+        json.loads(text, object_pairs_hook=_once_each)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> None:
+    names = [name for name, _ in pairs]
+    if len(set(names)) != len(names):
+        again = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"an object has {again[:80]!r} twice")
 
 
 def event_from_json(fields: Mapping[str, Any], index: int | None = None) -> Event:

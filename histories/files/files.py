@@ -15,7 +15,7 @@ from pathlib import Path
 from ..model.errors import HistoryError
 from ..model.history import History
 from ..model.operation import Event
-from .codec import decode_line, encode_event, event_from_json
+from .codec import encode_event, event_of_text
 from .opening import opened, read_bytes
 from .reading import event_of_line, read_columns
 from .replacing import replacing
@@ -44,7 +44,7 @@ def parse_history(content: bytes, source: str) -> History:
     if tail.strip():
         # A complete last line that lost only its newline is still a whole event.
         try:
-            events.append(event_from_json(decode_line(tail), len(events)))
+            events.append(event_of_text(tail, len(events)))
         except (ValueError, HistoryError):
             torn = tail.decode("utf-8", "replace")
     return History(events, torn=torn, source=source)

@@ -20,7 +20,7 @@ from ..model.columns import Columns
 from ..model.errors import HistoryError
 from ..model.operation import Event
 from .building import Chunk, ColumnsBuilder, chunk_of_events
-from .codec import decode_line, event_from_json
+from .codec import event_of_text, may_repeat
 from .opening import opened, unreadable
 
 CHUNK_BYTES = 262144
@@ -78,7 +78,7 @@ def columns_of_lines(file: IO[bytes], source: str) -> Reading:
             elif lines.strip():
                 # A complete last line that lost only its newline is still a whole event.
                 try:
-                    builder.add(chunk_of_events([event_from_json(decode_line(lines), builder.events)]))
+                    builder.add(chunk_of_events([event_of_text(lines, builder.events)]))
                 except (ValueError, HistoryError):
                     torn = lines.decode("utf-8", "replace")
         return Reading(builder.finish(), builder.events, builder.last_ns, torn)
@@ -87,7 +87,7 @@ def columns_of_lines(file: IO[bytes], source: str) -> Reading:
 def event_of_line(line: bytes, number: int, index: int, source: str) -> Event:
     """The event in line `number` (from 1). `index` is used where the line carries none."""
     try:
-        return event_from_json(decode_line(line), index)
+        return event_of_text(line, index)
     except (ValueError, HistoryError) as error:
         text = line.decode("utf-8", "replace")
         shown = text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
@@ -119,7 +119,8 @@ def _parts(file: IO[bytes], source: str) -> Iterator[tuple[bytes, bool]]:
 
 def _chunk(lines: bytes, line_number: int, index: int, source: str) -> Chunk:
     try:
-        if any(map(may_exceed, lines.split(b"\n"))):
+        each = lines.split(b"\n")
+        if any(map(may_exceed, each)) or any(map(may_repeat, each)):
             return chunk_of_events(_one_by_one(lines, line_number, index, source))
         found = _decode_lines(lines)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -6,9 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from ..files.codec import encode_fields
+from ..files.codec import decode_value, encode_fields, refuse_repeats
 from ..files.opening import read_bytes
 from ..files.replacing import replacing
 from ..model.errors import HistoryError
@@ -22,8 +20,10 @@ _HINT = 'a history in JSON is [{"type": "invoke", "f": "txn", "value": […], "p
 def read_elle_json(path: str | Path) -> History:
     path = Path(path)
     try:
-        found = msgspec.json.decode(read_bytes(path))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        content = read_bytes(path)
+        found = decode_value(content)
+        refuse_repeats(content)
+    except ValueError as error:
         raise HistoryError(f"{path}: not JSON: {error}", _HINT) from error
     if not isinstance(found, list):
         raise HistoryError(f"{path}: {type(found).__name__}, not an array", _HINT)

@@ -196,3 +196,43 @@ def test_a_number_for_the_name_of_a_node_is_its_text(tmp_path: Path):
     (tmp_path / "history.jsonl").write_text(json.dumps(line) + "\n")
     (event,) = read_history(tmp_path / "history.jsonl").events
     assert (event.node, event.workload, event.level) == ("7", "8", "9")
+
+
+REPEATED = [
+    ('"type":"invoke"', '"type":"info","type":"invoke"'),
+    ('"type":"invoke"', '"type":"info","\\u0074ype":"invoke"'),
+    ('"type":"invoke"', '"type" :"info","type":"invoke"'),
+    ('"value":1', '"value":2,"value":1'),
+    ('"process":0', '"process":1, "process"\t: 0'),
+]
+
+
+@pytest.mark.parametrize("field", REPEATED, ids=lambda field: field[1])
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("ending", ["jsonl", "json"])
+def test_a_name_that_is_there_twice_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, field: tuple[str, str], large: bool, ending: str
+) -> None:
+    """The last value won: of a read of 2 and 1 the verdict was that of 1, and another program takes the first."""
+    if large:
+        monkeypatch.setattr("tribulation.histories.files.files.LARGE_BYTES", 1)
+    line = LINE.format(1)
+    assert field[0] in line
+    path = tmp_path / f"history.{ending}"
+    spoilt = line.replace(*field)
+    path.write_text(line + spoilt.replace('"index":0', '"index":1') if ending == "jsonl" else f"[{line},{spoilt}]")
+    with pytest.raises(HistoryError, match="twice"):
+        read(path)
+    assert exit_code("check", path) == 2
+
+
+def test_names_that_are_there_twice_in_different_objects_or_texts_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "history.jsonl"
+    values = [{"type": 1, "value": {"type": 2}}, 'a "type": and "type": b', [{"f": 1}, {"f": 2}], "é\u2028"]
+    path.write_text(
+        "".join(
+            LINE.format(json.dumps(v)).replace('"index":0', f'"index":{2 * i}').replace(':0,"type"', f':{i},"type"')
+            for i, v in enumerate(values)
+        )
+    )
+    assert [event.value for event in read_history(path).events] == values
