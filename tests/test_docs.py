@@ -189,7 +189,7 @@ def test_every_target_of_the_makefile_says_what_it_does() -> None:
 
 def test_the_table_of_means_has_every_fault() -> None:
     page = (DOCS / "reference/faults.md").read_text(encoding="utf-8")
-    table = page.split("## Who does which")[1].split("\n## ")[0]
+    table = page.split("## Support by hosts")[1].split("\n## ")[0]
     first = " ".join(line.split("|")[1] for line in table.splitlines() if line.startswith("|"))
     composed = {"recovery", "all", "swarm"}
     assert [name for name in FAULT_NAMES if name not in composed and f"`{name}`" not in first] == []
