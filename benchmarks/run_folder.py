@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-# Files beside this one have the names of packages, which they must not hide.
+# Files next to this one have the names of packages, which they must not hide.
 sys.path[:] = [str(ROOT), *(place for place in sys.path if Path(place or ".").resolve() != ROOT / "benchmarks")]
 
 # ruff: noqa: E402

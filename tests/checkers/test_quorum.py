@@ -1,4 +1,4 @@
-"""The quorum guarantees Q1 to Q4: each violation as a literal story, each near miss beside it."""
+"""The quorum guarantees Q1 to Q4: each violation as a literal story, each near miss next to it."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_windows_that_touch_are_one() -> None:
 def test_votes_may_be_gathered_one_after_another_while_the_faults_change(
     deaf_from_ms: float, expected: list[str]
 ) -> None:
-    """Never more than two of five are connected to n4: n1 until it hears nobody any more, then n2, which was stopped. Both can have voted, unless n1 was
+    """Never more than two of five are connected to n4: n1 until it hears no other node, then n2, which was stopped. Both can have voted, unless n1 was
     deaf from the beginning."""
     book = Book(FIVE)
     book.fault("power", 100, 200, nodes=["n3", "n5"])
@@ -164,7 +164,7 @@ def test_votes_may_be_gathered_one_after_another_while_the_faults_change(
 
 
 def test_without_a_served_by_nobody_may_have_had_a_quorum() -> None:
-    """n4 and n5 can have answered nobody after 150 ms, but n1 and n2 can; together with n3, none of them had three."""
+    """n4 and n5 can have answered no node after 150 ms, but n1 and n2 can; together with n3, none of them had three."""
     book = Book(FIVE)
     book.fault("kill", 100, 150, nodes=["n1", "n2", "n3"])
     book.fault("pause", 150, 200, nodes=["n3", "n4", "n5"])
@@ -173,7 +173,7 @@ def test_without_a_served_by_nobody_may_have_had_a_quorum() -> None:
 
 
 def test_a_cut_in_one_direction_separates() -> None:
-    """Nobody hears n1, n2 and n3; they hear each other's answers never."""
+    """No node hears n1, n2 and n3; they never hear each other's answers."""
     book = Book({"n1": 1, "n2": 1})
     book.fault("cut", 100, 200, edges=[["n1", "n2"]])
     book.op("write", 120, 150, value=1, served_by="n1")
@@ -435,7 +435,7 @@ def test_a_linearizable_read_where_no_quorum_could_exist() -> None:
 
 @pytest.mark.parametrize("side", [["n1"], ["n1", "n2"]])
 def test_of_reads_without_traces_the_campaign_says_whether_they_need_a_quorum(side: list[str]) -> None:
-    """From history and ledger alone nobody knows of leases. On the side with two of three votes a read is in order."""
+    """From history and ledger alone leases are unknown. On the side with two of three votes a read is in order."""
     book = Book({"n1": 1, "n2": 1, "n3": 1})
     cut_off(book, 100, 200, side)
     book.op("write", 10, 20, value=1, served_by="n1")

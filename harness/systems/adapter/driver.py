@@ -37,7 +37,7 @@ class DriverClient:
     """Implements `Client`. A subclass has `connect` and one method per operation; `connection` is what `connect` returned.
 
     `node` is the one that the client is bound to, `addresses` what every node is called in the system's own network. `served_by` is the node that answers, where that is
-    another one: a client that asks somebody who that is sets it in `connect`, and dials `address(node)`.
+    another one: a client that asks another process for that node sets it in `connect`, and dials `address(node)`.
     """
 
     definite: ClassVar[tuple[type[Exception], ...]] = ()
@@ -74,7 +74,7 @@ class DriverClient:
         if isinstance(dial, PortDial):
             self.addresses = dial.addresses
         self._dial = lambda to, port: _dialler(dial, to, port, timeout_s)
-        # A driver may connect as late as its first operation; a node that refuses shall do so here.
+        # A driver may connect as late as its first operation; a node that refuses must do so here.
         self._spare.append(dial(self.to_node or node, timeout_s))
         try:
             self.connection = self.connect(self.address(), timeout_s)

@@ -1,6 +1,6 @@
 """The shell program that keeps several processes on one host, so that each can be stopped, killed and started by itself. Pure.
 
-Below the adapter's folder each process has `NAME.pid`, `NAME.log` and, as long as it shall stay down, `NAME.down`. One that ends by itself gets that marker too: only a
+Below the adapter's folder each process has `NAME.pid`, `NAME.log` and, as long as it must stay down, `NAME.down`. One that ends by itself gets that marker too: only a
 start takes it away.
 """
 

@@ -1,4 +1,4 @@
-"""The skeleton passes its trial, and adapters with one mistake each are told it in a sentence. Real processes on loopback."""
+"""The skeleton passes its trial, and adapters with one mistake each get it as a sentence. Real processes on loopback."""
 
 from __future__ import annotations
 

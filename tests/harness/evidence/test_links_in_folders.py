@@ -1,4 +1,4 @@
-"""A run's folder that somebody else made: its links lead no command out of it, neither to write nor to read without end."""
+"""A run's folder that another user made: its links lead no command out of it, for writes or for reads without end."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ def test_a_client_that_asks_whom_to_talk_to_says_who_answered() -> None:
 
 
 def test_a_client_of_a_single_server_says_who_answered() -> None:
-    """It is bound to a node that serves nobody: a checker must not take that one for the server."""
+    """It is bound to a node that serves no client: a checker must not take that one for the server."""
 
     class Single(Asking):
         to_node = "n1"

@@ -93,7 +93,7 @@ def test_a_damaged_value_is_an_anomaly(seen: Any, verdict: Verdict) -> None:
     "found", ["9" * 5000, "9" * 5000 + ".x", "1" * 100 + ".x", "\ud800.x", "07." + "0" * 97, "-1." + "0" * 97, "7"]
 )
 def test_whatever_a_system_sends_is_a_value_or_none(found: str) -> None:
-    """What raised became an operation of which nothing is known: a read of a value that nobody wrote was lost to the checkers."""
+    """What raised became an operation of which nothing is known: a read of a value that was never written was lost to the checkers."""
     assert str(read_back(found, 100)).startswith("<")
     assert read_back([found], 100) == [read_back(found, 100)]
 
