@@ -21,7 +21,7 @@ from ..processes.proc import Process
 Json = dict[str, Any]
 NAME = "limits"
 FLOOR_BYTES = 1 << 20
-HOLD_S = 3.0
+HOLD_S = 10.0
 
 
 def claim(before: Json, wanted: Json, config: Json) -> Json:

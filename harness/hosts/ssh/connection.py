@@ -68,6 +68,23 @@ class _RefuseUnknown(paramiko.MissingHostKeyPolicy):
         raise UnknownHostKey(hostname, key)
 
 
+FULL_S = 10.0
+CONNECT_FAILED = 2
+"""What sshd answers beyond its `MaxSessions`."""
+
+
+def _session(transport: paramiko.Transport, deadline_s: float) -> paramiko.Channel:
+    """Open a session. A busy host ends sessions later than this side closes them, so a full one is asked again for `FULL_S`."""
+    full_s = min(deadline_s, time.monotonic() + FULL_S)
+    while True:
+        try:
+            return transport.open_session(timeout=max(0.1, deadline_s - time.monotonic()))
+        except paramiko.ChannelException as error:
+            if error.code != CONNECT_FAILED or time.monotonic() > full_s:
+                raise
+        time.sleep(0.1)
+
+
 class Connection:
     """Thread-safe. `channel` connects on first use, and again after the connection was lost."""
 
@@ -100,13 +117,13 @@ class Connection:
         try:
             transport = self._transport(deadline_s)
             try:
-                return transport.open_session(timeout=max(0.1, deadline_s - time.monotonic()))
+                return _session(transport, deadline_s)
             except (paramiko.SSHException, EOFError, OSError) as error:
                 if transport.is_active() and not isinstance(error, OSError | EOFError) and "imeout" not in str(error):
                     raise explain(error, self.target.where, self.target.name) from None
                 # Lost without our noticing: nothing was asked of the host yet, so asking anew is safe.
                 transport.close()
-                return self._transport(deadline_s).open_session(timeout=max(0.1, deadline_s - time.monotonic()))
+                return _session(self._transport(deadline_s), deadline_s)
         except (paramiko.SSHException, EOFError, OSError) as error:
             self._slots.release()
             raise explain(error, self.target.where, self.target.name) from None

@@ -16,8 +16,12 @@ import pytest
 
 from tribulation.harness.hosts.errors import ConnectError, Reason
 from tribulation.harness.hosts.local import LocalProvider
-from tribulation.harness.hosts.ssh.connection import Target
+from tribulation.harness.hosts.ssh.connection import Connection, Target
 from tribulation.harness.hosts.ssh.remote import RemoteHost
+
+
+SESSIONS = 100
+"""`MaxSessions` of local hosts."""
 
 
 def failure(target: Target, reason: Reason, within_s: float = 5.0) -> str:
@@ -146,3 +150,17 @@ def test_a_known_host_key_is_enough(target: Target, tmp_path: Path) -> None:
         assert host.run("hostname").stdout == "n1\n"
         sock = host.connection._fabric.transport.sock
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_a_host_whose_sessions_are_all_in_use_is_asked_again_until_one_is_free(target: Target) -> None:
+    """The host's limit is reached although this side counts fewer: it ends sessions later than they are closed here."""
+    with closing(Connection(replace(target, max_channels=200))) as connection:
+        opened = [connection.open_channel(20.0) for _ in range(SESSIONS)]
+        free = threading.Timer(0.5, connection.close_channel, [opened.pop()])
+        free.start()
+        try:
+            connection.close_channel(connection.open_channel(20.0))
+        finally:
+            free.join()
+            for channel in opened:
+                connection.close_channel(channel)

@@ -118,7 +118,7 @@ def test_many_threads_share_one_connection(host: RemoteHost) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=20)
+        thread.join(timeout=120)
     assert sorted(done) == sorted(f"{i}\n" for i in range(100))
     assert len(host.run("ss -Htn state established '( sport = :22 )'").stdout.splitlines()) == 1
 
