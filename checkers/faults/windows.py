@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import networkx as nx
-
 from tribulation.histories import Operation
 
 from ..base.result import Fault, RunRecord
@@ -53,6 +51,9 @@ def sides(fault: Fault, nodes: Sequence[str]) -> dict[str, str]:
     if fault.kind != "cut":
         hit = targets(fault)
         return {node: "all" if not hit else "targets" if node in hit else "others" for node in nodes}
+    # Only cuts need it, and it takes as long to import as a small run to check.
+    import networkx as nx
+
     cut = {(source, target) for source, target in fault.intended.get("edges", ())}
     graph = nx.Graph()
     graph.add_nodes_from(nodes)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -31,16 +32,7 @@ from ...models.structures import (
     StackModel,
     TokenLockModel,
 )
-from .containers.priority_queue import check_priority_queue, priority_queue_order
-from .containers.queue import check_queue, queue_order
-from .containers.stack import check_stack, stack_order
 from .fallback import Judged, judge_by_search
-from .objects.append_list import append_list_order, check_append_list
-from .objects.append_text import append_text_order, check_append_text, reads_texts
-from .objects.counter import check_counter, counter_order, initial_of
-from .objects.fencing import check_fencing, fencing_order
-from .objects.mutex import check_mutex, mutex_order
-from .objects.sets import check_set, set_order
 from .parts.finding import Doubt, Finding, Unsuitable
 from .parts.view import View
 
@@ -62,6 +54,17 @@ class Structure:
     model: Callable[[View, Options], Model]
 
 
+def _later(module: str, name: str) -> Callable[..., Any]:
+    """A function of a module that is imported now: most histories have objects of one kind, and importing all of them took longer than checking a small one."""
+    found: Callable[..., Any] = getattr(import_module(f".{module}", __package__), name)
+    return found
+
+
+def _initial_of(options: Options) -> int:
+    found: int = _later("objects.counter", "initial_of")(options)
+    return found
+
+
 def _least(options: Options) -> bool:
     return options.get("priority") == "min"
 
@@ -79,43 +82,67 @@ def _set_model(view: View, options: Options) -> Model:
 STRUCTURES: dict[str, Structure] = {
     made.name: made
     for made in (
-        Structure("queue", QUEUE, lambda v, o: check_queue(v), lambda v, o: queue_order(v), lambda v, o: QueueModel()),
-        Structure("stack", STACK, lambda v, o: check_stack(v), lambda v, o: stack_order(v), lambda v, o: StackModel()),
+        Structure(
+            "queue",
+            QUEUE,
+            lambda v, o: _later("containers.queue", "check_queue")(v),
+            lambda v, o: _later("containers.queue", "queue_order")(v),
+            lambda v, o: QueueModel(),
+        ),
+        Structure(
+            "stack",
+            STACK,
+            lambda v, o: _later("containers.stack", "check_stack")(v),
+            lambda v, o: _later("containers.stack", "stack_order")(v),
+            lambda v, o: StackModel(),
+        ),
         Structure(
             "priority-queue",
             PRIORITY_QUEUE,
-            lambda v, o: check_priority_queue(v, _least(o)),
-            lambda v, o: priority_queue_order(v, _least(o)),
+            lambda v, o: _later("containers.priority_queue", "check_priority_queue")(v, _least(o)),
+            lambda v, o: _later("containers.priority_queue", "priority_queue_order")(v, _least(o)),
             _priorities,
         ),
         Structure(
             "counter",
             COUNTER,
-            lambda v, o: check_counter(v, initial_of(o)),
-            lambda v, o: counter_order(v, initial_of(o)),
-            lambda v, o: CounterModel(initial_of(o)),
+            lambda v, o: _later("objects.counter", "check_counter")(v, _initial_of(o)),
+            lambda v, o: _later("objects.counter", "counter_order")(v, _initial_of(o)),
+            lambda v, o: CounterModel(_initial_of(o)),
         ),
-        Structure("set", SET, lambda v, o: check_set(v), lambda v, o: set_order(v), _set_model),
-        Structure("mutex", LOCK, lambda v, o: check_mutex(v), lambda v, o: mutex_order(v), lambda v, o: MutexModel()),
+        Structure(
+            "set",
+            SET,
+            lambda v, o: _later("objects.sets", "check_set")(v),
+            lambda v, o: _later("objects.sets", "set_order")(v),
+            _set_model,
+        ),
+        Structure(
+            "mutex",
+            LOCK,
+            lambda v, o: _later("objects.mutex", "check_mutex")(v),
+            lambda v, o: _later("objects.mutex", "mutex_order")(v),
+            lambda v, o: MutexModel(),
+        ),
         Structure(
             "fenced-mutex",
             LOCK,
-            lambda v, o: check_fencing(v),
-            lambda v, o: fencing_order(v),
+            lambda v, o: _later("objects.fencing", "check_fencing")(v),
+            lambda v, o: _later("objects.fencing", "fencing_order")(v),
             lambda v, o: TokenLockModel(),
         ),
         Structure(
             "list",
             LIST,
-            lambda v, o: check_append_list(v),
-            lambda v, o: append_list_order(v),
+            lambda v, o: _later("objects.append_list", "check_append_list")(v),
+            lambda v, o: _later("objects.append_list", "append_list_order")(v),
             lambda v, o: SequenceModel(),
         ),
         Structure(
             "text",
             LIST,
-            lambda v, o: check_append_text(v),
-            lambda v, o: append_text_order(v),
+            lambda v, o: _later("objects.append_text", "check_append_text")(v),
+            lambda v, o: _later("objects.append_text", "append_text_order")(v),
             lambda v, o: SequenceModel(""),
         ),
     )
@@ -158,8 +185,8 @@ def structure_of(view: View) -> Structure | None:
 
 
 def text_of(view: View) -> Structure | None:
-    """Return the text of an object that may be one."""
-    return STRUCTURES["text"] if reads_texts(view) else None
+    """Return the structure `text` where reads returned texts."""
+    return STRUCTURES["text"] if _later("objects.append_text", "reads_texts")(view) else None
 
 
 def _reads_numbers(view: View) -> bool:
