@@ -19,7 +19,6 @@ from tribulation.harness.hosts.local import LocalProvider
 from tribulation.harness.hosts.ssh.connection import Connection, Target
 from tribulation.harness.hosts.ssh.remote import RemoteHost
 
-
 SESSIONS = 100
 """`MaxSessions` of local hosts."""
 
