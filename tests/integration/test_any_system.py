@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 CAMPAIGN = "tests/systems/every-server.yaml"
 FLAWED = {"bank": "bank", "queue": "total-queue", "mutex": "mutex", "unique-ids": "unique-ids", "log": "kafka"}
 """Workload → the checker that finds its flaw. tests/harness/workloads/test_any_system.py has them all."""
 
 
+@pytest.mark.full
 def test_a_right_system_keeps_them_all_under_faults(tri, namespaces) -> None:
     ended = tri("run", CAMPAIGN, "--json", "--seed", "3", timeout_s=300)
     document = ended.document
@@ -44,6 +47,7 @@ def test_an_operation_that_a_client_lacks_starts_nothing(tri, tmp_path: Path, la
     assert not labs.exists() and not (tmp_path / "runs").exists()
 
 
+@pytest.mark.full
 def test_the_skeleton_passes_its_trial_on_hosts(tri, namespaces, tmp_path: Path) -> None:
     assert tri("new", "system", "my-database", "--folder", str(tmp_path)).exit_code == 0
     ended = tri("try", str(tmp_path / "my_database.py"), "--nodes", "2", "--json")

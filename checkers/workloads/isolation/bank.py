@@ -97,7 +97,7 @@ def _bank(key: Hashable, ops: Sequence[Operation], options: Mapping[str, Any], d
 
 
 def _opened(ops: Sequence[Operation]) -> float | None:
-    """Where the first `create` ended ok: until then nobody may have made the accounts, and a read of none is in order. None where no operation makes them."""
+    """Where the first `create` ended ok: until then no client may have made the accounts, and a read of none is in order. None where no operation makes them."""
     creates = [op for op in ops if op.f == "create"]
     ended = [op.complete_index for op in creates if op.type is Type.OK and op.complete_index is not None]
     return min(ended, default=inf) if creates else None
