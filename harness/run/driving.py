@@ -32,15 +32,15 @@ from .under_way import Run
 
 SETTLE_S = 5.0
 SETTLE_STEP_S = 0.1
-"""How long nodes may take, after the final reads, to apply what was written last."""
+"""Time for nodes, after the final reads, to apply what was written last."""
 
 LEASES_S = {"qemu": 30.0, "vagrant": 30.0}
-"""By provider, for how long a host keeps a fault without a word of the harness, where that is not `LEASE_S`. An emulated machine may not answer for some seconds,
-and it takes a quarter of a minute to start its agent again."""
+"""By provider, how long a host keeps a fault without hearing from the harness, where that is not `LEASE_S`. An emulated machine may not answer for some seconds,
+and it takes 15 s to start its agent again."""
 
 
 def drive(run: Run, hosts: Sequence[Host]) -> None:
-    """Leaves history and ledger, and what else is known among the run's facts, before it stops the agents, which may fail."""
+    """Write history and ledger, and keep what else is known in the run's facts. Then stop the agents, which may fail."""
     service, provider, clock = run.system.service, run.provider, RunClock()
     dial = NodeDial(provider, {host.name: host.address for host in hosts}, service.port)
 
@@ -85,7 +85,7 @@ def drive(run: Run, hosts: Sequence[Host]) -> None:
         run.driven = True
         _keep_phases(run, runner, journal, recorder, ledger)
         with run.guarded("asking the nodes for their final states"):
-            # Without a quiet period faults may still be in force, or the user was in a hurry: what replicas hold then says nothing.
+            # Without a quiet period faults may still be active, or the user was in a hurry: the replicas' states then mean nothing.
             states, failures = _final_states(service, hosts, dial) if "quiet_end" in run.facts.phases else ({}, {})
             for node, error in failures.items():
                 run.trouble.add(f"asking {node} for its final state", error)
@@ -100,7 +100,7 @@ def _stop(run: Run, injector: HostInjector) -> None:
 
 
 def _keep_phases(run: Run, runner: Runner, journal: Journal, recorder: Recorder, ledger: Ledger) -> None:
-    """What only the driver knows, and what it could not write."""
+    """Record what only the driver knows, and what it could not write."""
     marks = dict(runner.marks)
     gaps: list[dict[str, Any]] = []
     for failure, part, name in ((recorder.failure, "history", HISTORY_FILE), (ledger.failure, "ledger", LEDGER_FILE)):
@@ -123,7 +123,7 @@ def _keep_phases(run: Run, runner: Runner, journal: Journal, recorder: Recorder,
 def _final_states(
     service: Service, hosts: Sequence[Host], dial: Dial
 ) -> tuple[dict[str, Mapping[str, Any]], Mapping[str, Exception]]:
-    """The nodes' last states, and the errors of those that could not be asked. Asked again for a moment while states differ: a last entry may be on its way."""
+    """The nodes' last states, and the errors of those that could not be asked. Asks again for a moment while states differ: a last entry may be on its way."""
     deadline_s = time.monotonic() + SETTLE_S
     while True:
         answers = on_all(hosts, lambda host: status_of(service, host, dial))
@@ -134,7 +134,7 @@ def _final_states(
 
 
 def progress(journal: Journal, nemesis: Nemesis, tell: Callable[[str, str], None]) -> Callable[[int, Phase], None]:
-    """What the driver calls a few times a second."""
+    """Make the function that the driver calls a few times a second."""
 
     def tick(now_ns: int, phase: Phase) -> None:
         active = ", ".join(sorted(nemesis.active)) or "no fault"

@@ -1,7 +1,7 @@
-"""Ctrl-C, and the signals that mean the same, while a run is under way: the first ends it in order, later ones are only answered.
+"""Ctrl-C, and the signals that mean the same, during a run: the first ends it in order, later ones only print a message.
 
-An exception thrown into starting a process, into healing or into taking hosts down would leave things behind. So a signal is only remembered,
-to be asked for between steps that are bounded in time by themselves. Knows nothing of runs.
+An exception raised inside starting a process, healing or taking hosts down would leave things behind. So a signal is only remembered,
+and checked between steps that are bounded in time. Knows nothing of runs.
 
     with interrupts.handled():
         bring_up()
@@ -28,7 +28,7 @@ AGAIN = b"\nstill healing and taking down; if this process is killed, hosts heal
 
 
 class Interrupted(TribulationError):
-    """The user ended the run, and what had to be undone is undone."""
+    """The user ended the run, and everything that had to be undone is undone."""
 
     exit_code = 130
 
@@ -47,7 +47,7 @@ class Interrupts:
 
     @contextmanager
     def handled(self) -> Iterator[None]:
-        """Take the signals, in the main thread (elsewhere Python has none). A signal that is ignored, as under nohup, stays so."""
+        """Handle the signals in the main thread (elsewhere Python delivers none). A signal that is ignored, as under nohup, stays ignored."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -62,7 +62,7 @@ class Interrupts:
                 signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        # Written past the console: a signal may come while that is printing.
+        # Written past the console: a signal may come while the console is printing.
         again, self._asked = self._asked, True
         with suppress(OSError):  # the terminal may be gone; that may be why the signal came
             os.write(2, AGAIN if again else FIRST)

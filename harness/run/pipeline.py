@@ -1,6 +1,6 @@
 """A run on real hosts, from nothing to a judged folder: up, deploy, run, heal, collect, check, report.
 
-Healing and collecting always happen, whatever went wrong before; the first error is the one that is told.
+Healing and collecting always happen, whatever went wrong before; the first error is the one that is reported.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def run_on_hosts(
     provider: Provider | None = None,
     system: System | None = None,
 ) -> Judgement:
-    """Everything, on real hosts. Raises `TribulationError` when the environment does not let the load begin.
+    """Do everything on real hosts. Raises `TribulationError` when an error of the environment keeps the load from beginning.
 
     `plan`, `provider`, `system`: these instead of the campaign's own; a plan must be for the same hosts and system.
     """
@@ -73,9 +73,9 @@ def run_on_hosts(
 
 
 def _run_to_its_facts(run: Run) -> None:
-    """Leaves the complete folder, whoever ended the run. Raises `KeyboardInterrupt` when the user did, after everything is undone.
+    """Leave the complete folder, whatever ended the run. Raises `KeyboardInterrupt` when the user did, after everything is undone.
 
-    Once the load has begun nothing else is raised: what goes wrong is among the facts.
+    Once the load has begun, nothing else is raised: errors are recorded in the facts.
     """
     with run.interrupts.handled():
         try:
@@ -105,13 +105,13 @@ def _take_down(run: Run) -> None:
 
 
 def _tell_distances(run: Run) -> None:
-    """What lies between regions belongs to what the run was made on."""
+    """Report the distances between regions: they belong to the description of the run's hosts."""
     if isinstance(run.provider, Apart) and (found := run.provider.distances()):
         run.backends = {**run.backends, "between regions": found}
 
 
 def _claimed(run: Run, hosts: Sequence[Host]) -> AbstractContextManager[object]:
-    """Hosts that others may work on as well. A lab is this run's own."""
+    """Claim hosts that others may use as well. A local cluster belongs to this run alone."""
     if run.provider.name == "local":
         return nullcontext()
 
@@ -122,7 +122,7 @@ def _claimed(run: Run, hosts: Sequence[Host]) -> AbstractContextManager[object]:
 
 
 def _judged_after_interrupt(run: Run) -> Judgement:
-    """An anomaly that was recorded before the user ended the run is reported; else that it was ended, when everything is undone."""
+    """Report an anomaly that was recorded before the user ended the run; else report that the run was ended, when everything is undone."""
     if run.began:
         judgement = _finished(run, Budget(time_s=min(run.campaign.checker_timeout / 1e9, INTERRUPTED_CHECK_S)))
         if judgement.verdict is Verdict.INVALID:
@@ -137,7 +137,7 @@ def _judged_after_interrupt(run: Run) -> Judgement:
 
 
 def _finished(run: Run, budget: Budget) -> Judgement:
-    """Check and report; both need only the folder, but for facts that it could not take."""
+    """Check and report; both need only the folder, apart from facts that could not be written to it."""
     from ..report import write_report
 
     run.settings.tell("check", "")
@@ -166,13 +166,13 @@ def _deployed_run(run: Run, hosts: Sequence[Host]) -> None:
 
 
 def _settle(service: fault_disk.OnDisk, hosts: Sequence[Host], model: str) -> None:
-    """Not by the strict model, by which a system is to sync all that it makes."""
+    """Settle the disks, except under the strict model: there the system must sync everything itself."""
     if model == JOURNALED:
         on_all(hosts, lambda host: fault_disk.settle(host, service)).require("syncing the disks", DeployError)
 
 
 def _collect_and_remove(run: Run, hosts: Sequence[Host]) -> None:
-    """What goes wrong here hides neither an earlier error nor a verdict."""
+    """Collect files and remove the system. An error here hides neither an earlier error nor a verdict."""
     with run.phase("collect"):
         missed = collect(hosts, run.system.service, run.run_dir)
         for one in missed:
@@ -192,13 +192,13 @@ def _collect_and_remove(run: Run, hosts: Sequence[Host]) -> None:
 
 
 def _keep_without_fault_disk(service: Service, host: Host) -> None:
-    """What stays up goes on with its data on the host's own disk."""
+    """Move the data of a node that stays up to the host's own disk."""
     if fault_disk.remove(host, service, service.stop):
         service.start(host, {})
 
 
 def environment_of(run: Run) -> EnvironmentOf | None:
-    """Nodes run under the clock library only where the campaign moves clocks: it is one thing less to explain otherwise. So with a fault disk."""
+    """Run nodes under the clock library only where the campaign moves clocks, and on a fault disk only where it needs one: otherwise it is one more thing to explain."""
     service, kinds = run.system.service, {intent.kind for intent in run.plan.intents}
     moves_clocks = "clock" in kinds and "clock" in service.capabilities
     if not moves_clocks and not needs_fault_disk(run):
@@ -213,6 +213,6 @@ def environment_of(run: Run) -> EnvironmentOf | None:
 
 
 def needs_fault_disk(run: Run) -> bool:
-    """Likewise: only where the campaign breaks disks or cuts the power, and the system says where its data are."""
+    """Whether the campaign breaks disks or cuts the power, and the system says where its data are."""
     kinds = {intent.kind for intent in run.plan.intents}
     return isinstance(run.system.service, fault_disk.OnDisk) and not kinds.isdisjoint(fault_disk.KINDS)

@@ -1,4 +1,4 @@
-"""A run's faults and what its hosts can do: found out when they are up, before anything is deployed, and told afterwards."""
+"""A run's faults and what its hosts can do: determined when the hosts are up, before anything is deployed, and reported afterwards."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from .under_way import Run
 
 
 def match_to_hosts(run: Run, hosts: Sequence[Host]) -> None:
-    """What is composed is composed of what these hosts can do, and the rest named; what is asked for by name they must be able to do."""
+    """Compose faults of what these hosts can do, and name those that are left out; require what the campaign asks for by name."""
     if run.provider.name != "local":
-        # A lab's hosts reach each other, and its clients them, by construction.
+        # Local hosts reach each other, and clients reach them, by construction.
         require_reach(run.provider, hosts, run.system.service.port)
     found: dict[str, dict[str, str]] = {}
     if run.composed:
@@ -40,7 +40,7 @@ def match_to_hosts(run: Run, hosts: Sequence[Host]) -> None:
 
 
 def never_begun(runner: Runner) -> list[dict[str, Any]]:
-    """Faults whose turn did not come, as `skipped` tells them."""
+    """Faults whose turn did not come, in the form of `skipped`."""
     if runner.stopped:
         return [
             {"fault": intent.id, "why": "the run was ended before its turn", "hint": ""}

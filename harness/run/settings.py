@@ -1,4 +1,4 @@
-"""How a run is asked for, and the folder that it begins with."""
+"""The settings of a run, and the folder that it begins with."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ Tell = Callable[[str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How this run was asked for. `command` repeats it (the seed is added); `directory` is the campaign file's.
+    """The settings of this run. `command` repeats it (the seed is added); `directory` is the campaign file's.
 
-    `attach`: to the cluster that is deployed there. `take_over`: break stale claims on the hosts."""
+    `attach`: use the cluster that is deployed there. `take_over`: break stale claims on the hosts."""
 
     command: str
     directory: Path
@@ -36,7 +36,7 @@ class Settings:
 
 
 def open_run_folder(campaign: Campaign, plan: Plan, settings: Settings, traced: Sequence[str] = ()) -> Path:
-    """The new folder with what is known before anything happens: the resolved campaign, the plan, and facts in the state "open".
+    """Make the folder with what is known before anything happens: the resolved campaign, the plan, and facts in the state "open".
 
     `traced` are the nodes that will leave traces. Raises `RunFolderError`."""
     with writing(settings.runs):

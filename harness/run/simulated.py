@@ -1,4 +1,4 @@
-"""A plan carried out in the simulator, in memory: what `tri run --hosts sim` writes down, what search, shrink and replay look at.
+"""A plan carried out in the simulator, in memory: `tri run --hosts sim` writes it down; search, shrink and replay look at it.
 
 done = simulate(plan)
 done.digest                      # equal for equal plans, in every process and on every Python
@@ -49,17 +49,17 @@ from .settings import Settings, open_run_folder
 from .sources import simulator_fingerprint
 
 DIGESTS_FILE = "digests.json"
-"""The run's digest after every so many steps, so that a replay that differs can say where it began to."""
+"""The run's digest at regular steps, so that a replay that differs can report where it began to differ."""
 
 FULL_CHECK_EVERY = 1000
-"""Steps of a node between full checks of its invariants, which cost time in proportion to its log."""
+"""Steps of a node between full checks of its invariants, whose cost grows with its log."""
 
 Tell = Callable[[str, str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Simulated:
-    """What a simulated run was. `issued` are its operations, to be pinned in another plan; `ledger` are the ledger's lines.
+    """The result of a simulated run. `issued` are its operations, to be pinned in another plan; `ledger` are the ledger's lines.
 
     Run time 0 is `start_ns` of virtual time.
     """
@@ -75,7 +75,7 @@ class Simulated:
     start_ns: int = 0
 
     def write(self, run_dir: Path) -> None:
-        """The files that a run on hosts leaves, but for `campaign.yaml` and `plan.json`, which are written before anything happens. Raises `RunFolderError`."""
+        """Write the files of a run on hosts, except `campaign.yaml` and `plan.json`, which are written before anything happens. Raises `RunFolderError`."""
         with writing(run_dir):
             write_history(run_dir / HISTORY_FILE, self.record.history)
             _write_lines(run_dir / LEDGER_FILE, [HEAD, *self.ledger])
@@ -94,7 +94,7 @@ def run_in_simulator(campaign: Campaign, settings: Settings) -> Judgement:
 
 @rare_collections()
 def write_run(campaign: Campaign, plan: Plan, settings: Settings, run_dir: Path) -> Judgement:
-    """Carry out `plan`, whose campaign is `campaign`, and leave a whole run in `run_dir`, which `open_run_folder` made."""
+    """Carry out `plan`, made from `campaign`, and leave a complete run in `run_dir`, which `open_run_folder` made."""
     from ..report import write_report
 
     settings.tell("plan", plan.told())
@@ -105,7 +105,7 @@ def write_run(campaign: Campaign, plan: Plan, settings: Settings, run_dir: Path)
     try:
         done.write(run_dir)
     except RunFolderError as error:
-        # What was seen is in memory: it is judged all the same.
+        # What was seen is in memory: it is judged even so.
         unwritten = error
     settings.tell("check", "")
     judgement = judge_record(done.record, done.facts, Budget(time_s=campaign.checker_timeout / 1e9), str(run_dir))
@@ -122,9 +122,9 @@ def simulate(
     tell: Tell = lambda phase, detail: None,
     watch: Callable[[SimCluster], None] = lambda cluster: None,
 ) -> Simulated:
-    """Carry out `plan`. It depends on nothing else: not on the clock, the process, the machine.
+    """Carry out `plan`. The result depends on nothing else: not on the clock, the process or the machine.
 
-    `watch` is shown the cluster before anything happens, to add watchers of its traces; it must change nothing.
+    `watch` is given the cluster before anything happens, to add watchers of its traces; it must change nothing.
     """
     cluster = cluster_of(plan)
     witness = Witness(cluster)
@@ -175,14 +175,14 @@ def cluster_of(plan: Plan) -> SimCluster:
 
 
 def world_of(plan: Plan) -> SimOptions:
-    """Every option of the plan's world. Raises `SimulationError` naming one that cannot be."""
+    """Every simulation parameter of the plan. Raises `SimulationError` naming one that is impossible."""
     return SimOptions.from_json({"check_every": FULL_CHECK_EVERY, **plan.world})
 
 
 def node_configs(plan: Plan) -> dict[str, NodeConfig]:
-    """Every node's configuration, as deployment would write it."""
+    """Every node's configuration, as a deployment would write it."""
     options = ReferenceOptions.from_mapping(reference_options(plan))
-    # Datagrams go by address, so members have one each.
+    # Datagrams are sent to an address, so each member has its own.
     members = options.membership is not None
     addresses = {node: f"10.0.0.{i + 1}" if members else "127.0.0.1" for i, node in enumerate(plan.nodes)}
     try:

@@ -1,6 +1,6 @@
-"""Which simulator this is: a fingerprint of the sources that, beside the core, decide what a simulated run does.
+"""The simulator's version: a fingerprint of the sources that, together with the core, decide what a simulated run does.
 
-With `tribulation.node.core_source` it goes into every simulated run, so that a replay by another version says so instead of wondering about differences.
+With `tribulation.node.core_source` it is recorded in every simulated run, so that a replay by another version reports the version instead of unexplained differences.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ DECISIVE = ("nemesis", "run", "simulator", "systems", "workloads")
 
 @lru_cache(maxsize=1)
 def simulator_fingerprint() -> str:
-    """Sixteen hexadecimal digits; equal sources have equal ones, wherever they lie."""
+    """Sixteen hexadecimal digits, equal for equal sources wherever they are."""
     harness = Path(__file__).parent.parent
     digest = hashlib.sha256()
     for folder in DECISIVE:

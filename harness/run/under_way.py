@@ -1,4 +1,4 @@
-"""A run under way: what is known of it is written down at once, and what goes wrong later hides nothing that was known before."""
+"""A run under way: what becomes known is written down at once, and a later error hides nothing that was known before."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from .settings import Settings
 
 @dataclass(slots=True)
 class Run:
-    """`composed`: faults that are composed of what the hosts can do are not in the plan yet. `facts` are in `run.json` as they are here.
+    """`composed`: faults that are composed of what the hosts can do are not yet in the plan. `facts` are what `run.json` holds.
 
-    `began`: the load did; from then on nothing is raised that would hide what was recorded. `driven`: the driver came to its end.
+    `began`: the load began; from then on nothing is raised that would hide what was recorded. `driven`: the driver reached its end.
     """
 
     campaign: Campaign
@@ -60,20 +60,20 @@ class Run:
             self.elapsed_s[name] = round(time.monotonic() - started, 3)
 
     def note(self, **known: Any) -> None:
-        """Keep what is `known` now, with all trouble so far, and write it down. That it cannot be written is one more trouble."""
+        """Record what is `known` now, with all errors so far, and write it down. A failure to write is one more error."""
         self._write(seal=False, **known)
 
     def seal(self) -> None:
-        """No more files of evidence come."""
+        """Seal the folder: no more evidence is written."""
         self._write(seal=True)
 
     def missing(self, part: str, name: str, why: str, *, tail: bool = False) -> None:
-        """Evidence that is known not to be complete."""
+        """Record that a piece of evidence is not complete."""
         self.note(gaps=[*self.facts.gaps, {"part": part, "name": name, "why": why, "tail": tail}])
 
     @contextmanager
     def guarded(self, doing: str) -> Iterator[None]:
-        """Around steps of the end: what goes wrong there is one more trouble, and the next step follows."""
+        """Guard a step of the end: an error there is recorded, and the next step follows."""
         try:
             yield
         except (Exception, SystemExit) as error:

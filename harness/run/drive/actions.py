@@ -1,6 +1,6 @@
-"""The faults of a run as the runner sees them: which is due, which is on, which is over.
+"""The faults of a run as the runner sees them: which are due, which are active, which are over.
 
-Pure, as the runner is: it says what shall be done (`FaultAction`) and is told what became of it (`ActionDone`).
+Pure, as the runner is: it returns what must be done (`FaultAction`) and is given the result (`ActionDone`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Verb(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class FaultAction:
-    """`intent` is None for `HEAL_ALL`. `trigger` is what set it off, if it waited for an event."""
+    """`intent` is None for `HEAL_ALL`. `trigger` is the event that started it, if it waited for one."""
 
     verb: Verb
     intent: Intent | None
@@ -32,13 +32,13 @@ class FaultAction:
 
     @property
     def may_fail(self) -> bool:
-        """Whether its fault was to be tried only, where the situation allows it: what of it is not undone at its end is at the final heal."""
+        """Whether the fault was only to be tried, where the situation allows it. The final heal undoes what its own heal leaves."""
         return self.intent is not None and bool(self.intent.parameters.get("optional"))
 
 
 @dataclass(frozen=True, slots=True)
 class ActionDone:
-    """A fault action ended; `failed` when it could not be carried out (of an injection: then there is nothing to heal), and `why`."""
+    """A fault action ended. `failed`: it could not be carried out, and `why`; after a failed injection there is nothing to heal."""
 
     action: FaultAction
     failed: bool = False
@@ -46,10 +46,10 @@ class ActionDone:
 
 
 LANE_REST_NS = 1_000_000_000
-"""How long a lane stays free after a heal, so that what had failed is back before the next of its kind fails."""
+"""How long a lane stays free after a heal, so that the system recovers before the next fault of that kind."""
 
 LATE_PART = 10
-"""A fault may reach past the end of the load by this part of its time: what is planned to the end begins a little late on real hosts."""
+"""A fault may reach past the end of the load by this part of its time: on real hosts, faults planned up to the end begin a little late."""
 
 
 @dataclass(slots=True)
@@ -61,16 +61,16 @@ class _Fault:
     heal_at_ns: int | None = None
     trigger: Happened | None = None
     met: bool = False
-    """Whether an operation was under way while it was in force."""
+    """Whether an operation was under way while it was active."""
     held_until_ns: int = 0
     """When it is healed even if it met none."""
 
 
 class Faults:
-    """Those of the load, by time, and those that keep all but a core broken (`rest`), which begin together.
+    """The faults of the load, by time, and those that isolate the core (`rest`), which begin together.
 
-    Of faults that share a lane one is on at a time: whose time comes while its lane is taken waits, and those that wait begin in their order,
-    except that what was on before waits until everything has been on once. Those that wait for an event begin at the first one that comes while they could.
+    Of faults that share a lane, one is active at a time. A fault whose time comes while its lane is taken waits. Those that wait begin in their order,
+    except that a fault that was active before waits until every other one was active once. A fault that waits for an event begins at the first one that comes while it could begin.
     """
 
     def __init__(
@@ -80,40 +80,40 @@ class Faults:
         load_ns: int | None = None,
         pace: Pace | None = None,
     ) -> None:
-        """`load_ns`: when the load ends. A fault delayed so long that it would reach past it does not begin: no operation would meet it.
+        """`load_ns`: when the load ends. A fault delayed past that is skipped: no operation would meet it.
 
-        With a `pace` a fault that met no operation is held beyond its time."""
+        With a `pace`, a fault that met no operation is held beyond its time."""
         self._load_ns, self._pace = load_ns, pace
         ordered = sorted(load, key=lambda intent: (intent.at_ns, intent.id))
         self._waiting = deque(_Fault(intent) for intent in ordered if intent.on is None)
         self._armed = [_Fault(intent) for intent in ordered if intent.on is not None]
         self._set_off: list[tuple[int, _Fault]] = []
-        """What an event has set off, and when it begins."""
+        """Faults started by an event, with the time at which they begin."""
         self._too_late: list[_Fault] = []
         self._held: list[_Fault] = []
-        """Their time has come, but their lanes are taken."""
+        """Faults whose time has come while their lanes are taken."""
         self._on: list[_Fault] = []
         self._rest = [_Fault(intent) for intent in rest]
         self._free_ns: dict[str, int] = {}
-        """Until when a lane rests."""
+        """The time at which a lane may be used again."""
         self._been_on: set[str] = set()
-        """What has begun in any lane, by its name without the number of the start."""
+        """Names, without the number of the start, of what has begun in any lane."""
         self.unhealed: dict[str, str] = {}
-        """Faults whose heal failed, and why, and those of the rest that could not be injected: nothing is certain before everything is healed."""
+        """Faults whose heal failed, and why; also those of `rest` that could not be injected. Nothing is certain before everything is healed."""
 
     @property
     def changing(self) -> bool:
-        """Whether an action is under way. A change of voters does not count, for it may itself be waiting for a heal."""
+        """Whether an action is under way. A change of voters does not count: it may itself wait for a heal."""
         return any(fault.busy and fault.intent.kind != "voters" for fault in (*self._on, *self._rest))
 
     @property
     def never_begun(self) -> list[Intent]:
-        """Those whose turn has not come."""
+        """Faults whose turn has not come."""
         set_off = (fault for _, fault in self._set_off)
         return [fault.intent for fault in (*self._too_late, *self._held, *self._waiting, *self._armed, *set_off)]
 
     def listening(self, now_ns: int) -> frozenset[str]:
-        """The events that would set something off."""
+        """The events that would start a fault now."""
         return frozenset(fault.intent.on["event"] for fault in self._ready(now_ns) if fault.intent.on is not None)
 
     def happened(self, now_ns: int, event: Happened) -> None:
@@ -128,7 +128,7 @@ class Faults:
                     self._set_off.append((at_ns, fault))
 
     def _ready(self, now_ns: int) -> list[_Fault]:
-        """Of those that are armed the first of each lane that is free."""
+        """The first armed fault of each free lane."""
         if not self._armed:
             return []
         taken = {fault.intent.lane for fault in (*self._on, *(f for _, f in self._set_off))}
@@ -140,7 +140,7 @@ class Faults:
         return list(first.values())
 
     def meet(self, now_ns: int) -> None:
-        """An operation is under way. A fault that was held for it stays a little longer."""
+        """Record that an operation is under way. A fault held for one stays a little longer."""
         for fault in self._on:
             if fault.injected and not fault.met:
                 fault.met = True
@@ -150,7 +150,7 @@ class Faults:
 
     @property
     def unmet(self) -> bool:
-        """Whether a fault is on, or about to be, that met no operation yet."""
+        """Whether a fault that is active, or about to be, met no operation yet."""
         return any(
             not fault.met and not (fault.busy and fault.injected) and fault.intent.kind != "voters"
             for fault in self._on
@@ -158,14 +158,14 @@ class Faults:
 
     @property
     def moves_voters(self) -> bool:
-        """Whether a change of voters is under way, so that it is open who a quorum will be."""
+        """Whether a change of voters is under way, so that the quorum is not yet known."""
         return any(fault.busy and fault.intent.kind == "voters" for fault in self._on)
 
     def _is_held(self, fault: _Fault, now_ns: int) -> bool:
         return self._pace is not None and not fault.met and now_ns < fault.held_until_ns
 
     def due(self, now_ns: int, may_meet: bool = False) -> list[FaultAction]:
-        """What the load has for this moment. `may_meet`: whether operations can still come."""
+        """The faults of the load that are due. `may_meet`: whether operations can still come."""
         heals = [
             fault
             for fault in self._on
@@ -179,7 +179,7 @@ class Faults:
         ]
 
     def _begun(self, now_ns: int) -> list[_Fault]:
-        """Those whose time has come, taken off their list."""
+        """Take the faults whose time has come off their list."""
         while self._waiting and self._waiting[0].intent.at_ns <= now_ns:
             self._held.append(self._waiting.popleft())
         late = [fault for fault in self._held if not self._fits(fault, now_ns)]
@@ -193,14 +193,14 @@ class Faults:
         return begun + self._let_in(now_ns)
 
     def _fits(self, fault: _Fault, now_ns: int) -> bool:
-        """Its planned time fits in any case; it is the wait that may have made it too late."""
+        """A fault's planned time always fits; only waiting can have made it too late."""
         if not fault.intent.lane or fault.intent.for_ns is None or self._load_ns is None:
             return True
         lasts_ns = fault.intent.for_ns
         return now_ns + lasts_ns <= self._load_ns + lasts_ns // LATE_PART
 
     def _let_in(self, now_ns: int) -> list[_Fault]:
-        """Of those whose time has come those whose lanes are free."""
+        """Of the faults whose time has come, those with free lanes."""
         begun: list[_Fault] = []
         while (fault := next((held for held in self._free() if self._rested_ns(held) <= now_ns), None)) is not None:
             self._held.remove(fault)
@@ -210,9 +210,9 @@ class Faults:
         return begun
 
     def _free(self) -> list[_Fault]:
-        """Those that wait for nothing but that their lanes have rested.
+        """Armed faults that wait only for their lanes to rest.
 
-        On slow hosts lanes fall behind. They all share the hosts' time, and better one kind twice as rarely than another never.
+        On slow hosts all lanes fall behind, since they share the hosts' time. One kind twice as rarely is better than another never.
         """
         if not self._held:
             return []
@@ -229,7 +229,7 @@ class Faults:
         return self._free_ns.get(fault.intent.lane, 0)
 
     def next_ns(self, now_ns: int = 0) -> list[int]:
-        """When something of the load is due by itself."""
+        """When a fault of the load is due by itself."""
         times = [
             fault.held_until_ns if _is_past(fault, now_ns) and self._is_held(fault, now_ns) else fault.heal_at_ns
             for fault in self._on
@@ -245,7 +245,7 @@ class Faults:
         return [_begin(fault, Verb.INJECT) for fault in self._rest]
 
     def heal_load(self) -> list[FaultAction]:
-        """Heal each fault of the load that is on, and no other."""
+        """Heal each active fault of the load, and no other."""
         return [_begin(fault, Verb.HEAL) for fault in self._on if fault.injected]
 
     def healed_all(self) -> None:
@@ -268,7 +268,7 @@ class Faults:
         else:
             fault.injected = True
             if fault.intent.for_ns is not None:
-                # From now, when it is verified, not from when it was due: on a slow host it would otherwise be over before it began.
+                # Counted from its verification, not from when it was due: on a slow host it would otherwise be over before it began.
                 fault.heal_at_ns = now_ns + fault.intent.for_ns
                 if self._pace is not None:
                     fault.held_until_ns = fault.heal_at_ns + held_for_ns(fault.intent.for_ns, self._pace.hold_most_ns)

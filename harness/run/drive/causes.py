@@ -1,4 +1,4 @@
-"""Why operations did not end ok: each cause with its count, and for errors of a client an example's traceback."""
+"""Why operations did not end ok: each cause with its count, and a traceback as an example for errors of a client."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class _Cause:
 
 
 class Causes:
-    """Fed with every outcome, by one thread. Messages that differ only in numbers are one cause."""
+    """Count the cause of every outcome; used by one thread. Messages that differ only in numbers are one cause."""
 
     def __init__(self) -> None:
         self._found: dict[Key, _Cause] = {}
@@ -41,7 +41,7 @@ class Causes:
         cause.count += 1
 
     def top(self) -> list[dict[str, Any]]:
-        """The most frequent first: `type`, `error`, `count`, the first `message` and, of a client's error, the first `traceback`."""
+        """The most frequent causes first: `type`, `error`, `count`, the first `message` and, for a client's error, the first `traceback`."""
         ordered = sorted(self._found.items(), key=lambda item: (-item[1].count, item[0]))
         return [
             {

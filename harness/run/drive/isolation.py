@@ -1,8 +1,8 @@
-"""The way from the load to the liveness phase: everything heals but what keeps the rest of the cluster away from a core.
+"""The way from the load to the liveness phase: everything is healed except the faults that isolate a core from the rest.
 
-Faults whose place does not depend on who leads are on before the load's own are healed one by one, so that the core must recover from what the
-load left without ever having seen the rest whole. What is aimed at the leader (`settle_ns` is given) can only be aimed when there is one: then
-everything heals, the cluster settles, and the rest is broken after that.
+Faults whose place does not depend on the leader are injected before the load's own are healed one by one. So the core must recover from what the
+load left without a moment in which the whole cluster is healthy. Faults aimed at the leader (`settle_ns` is given) need one: everything heals,
+the cluster settles, and then the rest is broken.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ Stage = Callable[[int], list[FaultAction]]
 
 
 class Isolation:
-    """Stages in order; each begins when all actions of the one before have ended. Pure: ask `step` again whenever something ended.
+    """Stages in order; each begins when all actions of the one before have ended. Pure: call `step` again whenever an action ended.
 
-    `healing`: everything is being healed, at its request.
+    `healing`: everything is being healed, as it requested.
     """
 
     def __init__(self, faults: Faults, liveness: Liveness) -> None:
@@ -30,7 +30,7 @@ class Isolation:
         self._stages = list(break_first if liveness.settle_ns is None else heal_first)
 
     def step(self, now_ns: int) -> tuple[list[FaultAction], bool]:
-        """What to do now, and whether the core is whole and alone."""
+        """What to do now, and whether the core is healthy and isolated."""
         while not self._faults.changing and not self.healing:
             if self._wait_until_ns is not None and now_ns < self._wait_until_ns:
                 return [], False
@@ -42,12 +42,12 @@ class Isolation:
         return [], False
 
     def healed_all(self) -> None:
-        """The `HEAL_ALL` that it asked for has ended."""
+        """Record that the requested `HEAL_ALL` has ended."""
         self.healing = False
 
     @property
     def wait_until_ns(self) -> int | None:
-        """When to ask again although nothing ended."""
+        """When to call again although no action ended."""
         return self._wait_until_ns
 
     def _break(self, now_ns: int) -> list[FaultAction]:

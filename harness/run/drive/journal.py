@@ -1,6 +1,6 @@
-"""What both drivers write down of a run: the runner's invocations, their completions, and what the nemesis did.
+"""What both drivers record of a run: the runner's invocations, their completions, and the actions of the nemesis.
 
-One journal, one order. It counts what it writes, for progress and for the result.
+One journal, one order. It counts its lines, for progress and for the result.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .runner import Invocation
 
 
 class Journal:
-    """Wraps the recorder. `counts` holds ok, fail and info of operations, `causes` why those that failed or are unknown did. `effects`: see `Plan.effects`."""
+    """Wraps the recorder. `counts` are operations by ok, fail and info; `causes` explain those that are fail or info. `effects`: see `Plan.effects`."""
 
     def __init__(self, recorder: EventSink, effects: Mapping[tuple[str, str], str] | None = None) -> None:
         self._recorder = recorder
@@ -65,5 +65,5 @@ class Journal:
         )
 
     def nemesis(self, now_ns: int, what: str, value: Mapping[str, Any]) -> None:
-        """A line that is no operation: a fault that began or ended, a sample of clocks or of reachability."""
+        """Record a line that is not an operation: a fault that began or ended, a sample of clocks or of reachability."""
         self._recorder.record(now_ns, NEMESIS, "info", what, dict(value))

@@ -1,7 +1,7 @@
-"""Carries out the runner's fault actions through an injector: resolve, inject, verify, heal, and tell.
+"""Carries out the runner's fault actions through an injector: resolve, inject, verify, heal, report.
 
-The injector writes the ledger; this adds the history's nemesis lines and remembers what was resolved, so that a heal undoes exactly
-what was injected. It blocks; drivers call it from wherever blocking is allowed.
+The injector writes the ledger. This adds the history's nemesis lines and keeps what was resolved, so that a heal undoes exactly
+what was injected. It blocks; drivers call it from where blocking is allowed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .journal import Journal
 
 @dataclass(slots=True)
 class Nemesis:
-    """`active` maps the id of each fault that is on to its resolved form; `trouble` takes faults that could not be carried out."""
+    """`active` maps the id of each active fault to its resolved form; `trouble` takes faults that could not be carried out."""
 
     injector: Injector
     journal: Journal
@@ -35,11 +35,11 @@ class Nemesis:
 
     @property
     def errors(self) -> list[str]:
-        """Those of the environment, this run's so far."""
+        """This run's errors of the environment so far."""
         return self.trouble.errors
 
     def carry_out(self, action: FaultAction) -> ActionDone:
-        """Never raises for what the world does: an error is kept, told, and decides the run's exit code."""
+        """Carry out an action. Never raises for an error of the environment: it is kept and reported, and decides the run's exit code."""
         name = action.verb.value if action.intent is None else f"{action.verb.value} {action.intent.id}"
         try:
             if action.verb is Verb.INJECT:
@@ -51,7 +51,7 @@ class Nemesis:
         except TribulationError as error:
             if action.verb is not Verb.HEAL_ALL and not action.may_fail:
                 self.trouble.add(name, error)
-            # Everything is healed again by the runner, which reports the error when no try was enough.
+            # The runner heals everything again, and reports the error when every try failed.
             self._tell(
                 f"{action.verb.value}-failed", {"fault": action.intent and action.intent.id, "error": error.message}
             )
@@ -70,7 +70,7 @@ class Nemesis:
         self._tell("injected", {"fault": action.intent.id, **_seen(observation)})
 
     def _situation(self, action: FaultAction) -> Situation:
-        """What a fault at the worst moment is aimed at is often known from its event, and then nobody is asked, for that takes longer than the moment lasts."""
+        """The situation in which targets are resolved. For a fault started by an event, the event often names the target: asking the nodes would take longer than the moment lasts."""
         assert action.intent is not None
         if action.trigger is None or self._last is None or not knows(action.trigger, action.intent):
             self._last = self.injector.situation()
@@ -96,7 +96,7 @@ class Nemesis:
 
 
 def require_whole(observation: Observation) -> None:
-    """Raises `FaultError` when links are down although every fault is healed. A process that does not run again is the system's own affair."""
+    """Raises `FaultError` when links are down although every fault is healed. A process that does not run again is the system's own problem."""
     down = () if observation.verified else links_down(observation)
     if down:
         told = ", ".join(f"{source} to {target}" for source, target in down[:3])

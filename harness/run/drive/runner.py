@@ -1,13 +1,13 @@
-"""The pure heart of a run: which operation and which fault comes next. It knows no threads, no sockets and no clock.
+"""The pure core of a run: which operation and which fault comes next. It knows no threads, no sockets and no clock.
 
     step = runner.step(now_ns, completions)     →  invocations to try now, fault actions to carry out, when to call again
 
-Two drivers run it: one with threads and sockets (`threads`), one under virtual time (`virtual`). The driver records what the runner
-returns, in its order, and reports back what became of it.
+Two drivers run it: one with threads and sockets (`threads`), one under virtual time (`virtual`). A driver records what the runner
+returns, in its order, and reports the results back.
 
-A run has four phases: *load* (operations and faults), *heal* (everything undone), *quiet* (nothing), *final* (reads of every key). With a liveness
-phase there are two more after the load, with operations going on: *isolate* (`isolation`) and *liveness* (only a core is whole).
-A process whose operation ends in `info`, or whose client was dropped, is retired; its slot goes on under a new process number with a fresh client.
+A run has four phases: *load* (operations and faults), *heal* (everything is undone), *quiet* (nothing), *final* (reads of every key). A liveness
+phase adds two after the load, with operations going on: *isolate* (`isolation`) and *liveness* (only a core is healthy).
+A process is retired when its operation ends in `info` or its client was dropped; its slot goes on with a new process number and a fresh client.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ class Phase(str, Enum):
     DONE = "done"
 
 
-# Names of their own: to find a member through its enumeration takes ten times as long.
+# Names of their own: looking a member up in its enumeration takes ten times as long.
 LOAD, ISOLATE, LIVENESS, HEAL, QUIET, FINAL, DONE = Phase
 
 HEAL_TRIES = 3
 HEAL_AGAIN_NS = 2_000_000_000
-"""How often it is tried to heal everything, and how long after a try that failed."""
+"""Time between tries to heal everything, also after one that failed."""
 
 WORKING = (LOAD, ISOLATE, LIVENESS)
 """Phases in which clients do what the workloads ask."""
@@ -63,7 +63,7 @@ class Invocation:
 
 @dataclass(frozen=True, slots=True)
 class OpDone:
-    """`dropped`: the slot's client is gone although the outcome is none of doubt. Its session went with it, so its process ends too."""
+    """`dropped`: the slot's client is gone although the outcome is certain. Its session is gone too, so its process ends."""
 
     slot: int
     outcome: Outcome
@@ -94,7 +94,7 @@ class _Client:
     fresh: bool = True
     exhausted: bool = False
     waiting: bool = False
-    """Its generator has nothing before something happens."""
+    """Its generator has nothing until something happens."""
 
     @property
     def may_come(self) -> bool:
@@ -103,11 +103,11 @@ class _Client:
 
 @dataclass(slots=True)
 class Runner:
-    """`marks` are the run times at which phases ended: `load_end`, `healed`, `quiet_end`, `end`; with a liveness phase also `core_healed`
-    and `liveness_end`, between the first two. What did not happen has no mark: nothing is `healed` when that failed, and there was no quiet period
-    then, or when the user ended the run; there is no `core_healed` when the load's faults could not be healed. `unhealed` says why.
+    """`marks` are the run times at which phases ended: `load_end`, `healed`, `quiet_end`, `end`. With a liveness phase, `core_healed` and
+    `liveness_end` come between the first two. What did not happen has no mark. There is no `healed` when the heal failed. There is no `quiet_end` then, or when
+    the user ended the run. There is no `core_healed` when the load's faults could not be healed; `unhealed` says why.
 
-    `issued` is every operation before the heal as it was tried, before what it stands for was resolved: a plan with these pinned tries the same.
+    `issued` is every operation before the heal as it was tried, before its placeholders were resolved: a plan with these pinned tries the same.
     """
 
     plan: Plan
@@ -115,7 +115,7 @@ class Runner:
     marks: dict[str, int] = field(default_factory=dict)
     issued: list[Pinned] = field(default_factory=list)
     keeps_issued: bool = True
-    """Whether they are kept: on hosts nobody asks for them, and a run may last for hours."""
+    """Whether they are kept. On hosts nothing needs them, and a run may last for hours."""
     _clients: dict[int, _Client] = field(default_factory=dict)
     _faults: Faults = field(default_factory=lambda: Faults(()))
     _unacknowledged: Unacknowledged = field(init=False)
@@ -124,13 +124,13 @@ class Runner:
     _keys: dict[str, dict[str, None]] = field(default_factory=dict)
     _rivals: Rivals | None = None
     _retired: int = 1
-    """What is added to the process number of a client whose process was retired."""
+    """Added to the process number of a client whose process was retired."""
     unhealed: str = ""
-    """Why faults may still be in force after the last try to heal them all, or why there was no liveness phase."""
+    """Why faults may still be active after the last try to heal them all, or why there was no liveness phase."""
     _healing: bool = False
     _heal_tries: int = 0
     _heal_at_ns: int = 0
-    """Not before then everything is healed; later after a try that failed."""
+    """The earliest time to heal everything; later after a failed try."""
     _quiet_end_ns: int = 0
     _final_end_ns: int = 0
     _stopped: bool = False
@@ -153,12 +153,12 @@ class Runner:
 
     @property
     def _load_limit_ns(self) -> int:
-        """When the load ends in any case."""
+        """The latest time at which the load ends."""
         return self.plan.timing.load_ns + (0 if self.plan.pace is None else self.plan.pace.load_more_ns)
 
     @property
     def never_begun(self) -> list[Intent]:
-        """Faults of the load whose turn did not come, for others were on when it should have."""
+        """Faults of the load whose turn did not come, because others were active when it should have."""
         return self._faults.never_begun
 
     @property
@@ -167,7 +167,7 @@ class Runner:
         return self._stopped
 
     def listening(self, now_ns: int) -> frozenset[str]:
-        """The events (`nemesis.triggers`) that would set a fault off if the driver told of them now."""
+        """The events (`nemesis.triggers`) that would start a fault if the driver reported them now."""
         return self._faults.listening(now_ns) if self.phase is LOAD else frozenset()
 
     def stop(self) -> None:
@@ -175,7 +175,7 @@ class Runner:
         self._stopped = True
 
     def step(self, now_ns: int, completions: Sequence[Completion] = ()) -> Step:
-        """Take in what ended, and say what to do at `now_ns`."""
+        """Take in what ended, and return what to do at `now_ns`."""
         for completion in completions:
             if isinstance(completion, OpDone):
                 self._complete(self._clients[completion.slot], completion.outcome, completion.dropped)
@@ -251,7 +251,7 @@ class Runner:
         client.pending = emit
 
     def _resolve(self, op: Op) -> Op:
-        """A cas expects what was last seen on its key; the resolved operation is what history records."""
+        """Fill in the expected value of a cas: the last value seen on its key. The history records the resolved operation."""
         if op.f == "cas" and op.value[0] == SEEN:
             return replace(op, value=[self._seen.get(op.key), op.value[1]])
         return op
@@ -287,7 +287,7 @@ class Runner:
                 return self._faults.due(now_ns, may_meet=self._may_come())
             self._end_load(now_ns)
         actions = self._isolate(now_ns)
-        # Every other action must have ended before everything is undone.
+        # Every other action must have ended before everything is healed.
         if self.phase is HEAL and not self._healing and not self._faults.changing and now_ns >= self._heal_at_ns:
             self._healing = True
             actions.append(FaultAction(Verb.HEAL_ALL, None))
@@ -322,7 +322,7 @@ class Runner:
             self._enter(ISOLATE, "load_end", now_ns)
 
     def _isolate(self, now_ns: int) -> list[FaultAction]:
-        """Take everything away from a core, and later give it back."""
+        """Isolate a core, and later reconnect it."""
         actions: list[FaultAction] = []
         if self.phase is ISOLATE and self._isolation is not None:
             if self._stopped:
@@ -342,7 +342,7 @@ class Runner:
         return actions
 
     def _give_up_liveness(self, now_ns: int, why: str) -> None:
-        """A core that is not whole owes nothing."""
+        """Skip the liveness phase: a core that is not healthy promises nothing."""
         self.unhealed = why
         self._enter(HEAL, "liveness_end", now_ns)
 
@@ -361,7 +361,7 @@ class Runner:
             final = self.plan.final_of(slot, sorted(self._keys.get(slot.workload, {})))
             client.generator = NOTHING if self._stopped else sequence(closing, final)
             client.pending = None
-            # As one whose operations are pinned, who is asked once more than he has.
+            # Counted like a slot with pinned operations, which is asked once more than it has operations.
             client.count += client.waiting
             client.exhausted = client.waiting = False
             client.fresh |= closing is NOTHING  # what a client holds may end with its connection
@@ -380,7 +380,7 @@ class Runner:
             self.marks[mark] = now_ns
 
     def _wake(self, now_ns: int) -> int | None:
-        """The earliest time at which something is due by itself; None when only completions can change anything."""
+        """The earliest time at which something is due by itself; None when only a completion can change anything."""
         if self.phase is DONE:
             return None
         if self.phase is HEAL:

@@ -15,7 +15,7 @@ SAMPLE_EVERY_S = 1.0
 """How often reachability and clock offsets are sampled into the history."""
 SAMPLE_JOIN_S = 10.0
 SAME_NS = 1_000_000
-"""The times of two samples differ by more; those of one, told twice, by less."""
+"""Two samples are more than this apart; two records of one sample are less."""
 
 
 class Sampler:
@@ -41,7 +41,7 @@ class Sampler:
                 self._record(self._injector.sample())
 
     def _record(self, sample: Mapping[str, Any]) -> None:
-        """A sample that is in the history already is no second one, and one from before the run is none of it."""
+        """Add a sample, unless it is already in the history or was taken before the run."""
         if "reachability" in sample:
             sampled_ns = sample["reachability"]["sampled_ns"]
             if sampled_ns < self._last_ns + SAME_NS:

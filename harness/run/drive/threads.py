@@ -1,7 +1,7 @@
-"""The driver for real systems: one thread a client, a few for the nemesis, and this one, which alone talks to the runner.
+"""The driver for real systems: a thread for each client, a few for the nemesis, and the main thread, which alone talks to the runner.
 
-An operation that does not end by its deadline (a client library that hangs) is recorded as `info` and its thread is left behind, a
-new one taking its slot: a hung client never hangs a run. Nothing here waits without a bound.
+An operation that does not end by its deadline (a client library that hangs) is recorded as `info`. Its thread is abandoned and a
+new one takes its slot, so that a hung client never hangs a run. Every wait here is bounded.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ HANG_GRACE_NS = 1_000_000_000
 """How long after its deadline a client may still answer before it counts as hung."""
 
 LONGEST_WAIT_NS = 200_000_000
-"""The main thread looks up at least this often: for hung clients, for progress and for Ctrl-C."""
+"""The main thread wakes up at least this often: for hung clients, for progress and for Ctrl-C."""
 
 NEMESIS_THREADS = 16
 
 BROKEN_CLIENT = 20
-"""So many errors of clients in a row at the start, before anything ended ok, end the run: no later operation would do better."""
+"""After so many client errors in a row at the start, before any operation ended ok, the run ends: later operations would fail as well."""
 
 
 @dataclass(slots=True)
@@ -52,19 +52,19 @@ class ThreadDriver:
     _events: queue.SimpleQueue[object] = field(default_factory=queue.SimpleQueue)
     _sizes: Sizes = field(init=False)
     _broken: int | None = 0
-    """Errors of clients in a row; None once an operation ended ok."""
+    """Client errors in a row; None once an operation ended ok."""
 
     def __post_init__(self) -> None:
         self._sizes = self.plan.sizes
 
     def happened(self, event: Happened) -> None:
-        """Something that faults may wait for; from any thread."""
+        """Report an event that faults may wait for; from any thread."""
         self._events.put(event)
 
     def run(self) -> Runner:
-        """Returns the runner at its end. When asked to stop, the load ends and everything is healed first; after a KeyboardInterrupt too, which is then raised again."""
+        """Return the runner at its end. When asked to stop, the load ends and everything is healed first. The same happens after a KeyboardInterrupt, which is then raised again."""
         runner = Runner(self.plan, keeps_issued=False)
-        # What happened before the run is no moment of it.
+        # Events from before the run do not count.
         while not self._events.empty():
             self._events.get_nowait()
         interrupted: KeyboardInterrupt | None = None
@@ -107,7 +107,7 @@ class ThreadDriver:
         return Worker(self.make_client, self.dial, self.clock, self._events, slot, generation, self._sizes)
 
     def _act(self, action: FaultAction) -> None:
-        # A bug of ours must end the run as one, not leave it waiting for this action.
+        # A bug of Tribulation must end the run as a bug, not leave it waiting for this action.
         done = ActionDone(action, failed=True, why="a bug in Tribulation")
         with self.nemesis.trouble.caught(f"{action.verb.value} {action.intent.id if action.intent else ''}".rstrip()):
             done = self.nemesis.carry_out(action)
@@ -168,7 +168,7 @@ class ThreadDriver:
 
 
 def _raised(traceback: str) -> str:
-    """What was raised and where, in one line: all of the traceback is printed with the causes that the run counts."""
+    """What was raised and where, in one line; the full traceback is printed with the causes that the run counts."""
     lines = [line.strip() for line in traceback.strip().splitlines()] or ["without a traceback"]
     where = next((line for line in reversed(lines) if line.startswith("File ")), "")
     return f"{lines[-1]} ({where})" if where else lines[-1]

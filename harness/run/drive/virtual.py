@@ -1,6 +1,6 @@
-"""The driver under virtual time: the same runner, plan, clients' protocol, journal and ledger as a run on hosts.
+"""The driver under virtual time: the runner, plan, client protocol, journal and ledger are those of a run on hosts.
 
-Everything happens in one thread; time passes from event to event. `simulated` gives it a world and keeps what comes of it.
+Everything happens in one thread; time passes from event to event. `simulated` gives it a cluster and keeps the result.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class SimClient:
         send(self.protocol.begin(self.sizes.grown(invocation.op), timeout_s))
 
     def _refused(self) -> Outcome:
-        """It never reached a process, so it did not happen, whatever kind of operation it was."""
+        """The request never reached a process, so the operation did not happen, whatever its kind."""
         outcome = self.protocol.disconnected("no-connection")
         return Outcome("fail", outcome.value, outcome.error, outcome.extra)
 
@@ -131,7 +131,7 @@ class VirtualDriver:
                 self.errors += [runner.unhealed] if runner.unhealed else []
                 return runner
             if not calm and (step.phase is Phase.LIVENESS or (step.phase is Phase.QUIET and self._plan.settling)):
-                # Who recovers must be heard: on an unfair network nobody can promise anything. A rest that is broken stays so.
+                # A recovering node must be reachable: on an unfair network no system can promise liveness. A rest that is broken stays broken.
                 self._cluster.calm()
                 calm = True
             for invocation in step.invocations:
@@ -144,7 +144,7 @@ class VirtualDriver:
             self._progress(step.phase)
 
     def final_states(self) -> dict[str, Mapping[str, Any]]:
-        """What every running node says at the end. Nodes that host agents are never at rest, and the last write may be under way:
+        """The state that every running node reports at the end. Nodes with host agents are never idle, and the last write may be under way:
         they are asked again for a while, as on real hosts, until they agree."""
         states = self._states()
         busy = bool(self._plan.settling) or (self._plan.options.get("system") or {}).get("agents") is not None
@@ -174,14 +174,14 @@ class VirtualDriver:
         return states
 
     def monotonic_offsets_ns(self) -> dict[str, tuple[int, int]]:
-        """A node's monotonic clock minus run time, and how far drift ever took it from that. Left out: hosts that were booted again."""
+        """A node's monotonic clock minus run time, and the most that drift ever moved it from that. Hosts that were booted again are left out."""
         offsets = {
             name: node.clock.offset_of_run_ns(self._cluster.now_ns) for name, node in self._cluster.nodes.items()
         }
         return {name: (found[0] + self._start_ns, found[1]) for name, found in offsets.items() if found is not None}
 
     def boot_offsets_ns(self) -> dict[str, dict[int, tuple[int, int]]]:
-        """The same of hosts that were booted again, for each boot, by its first incarnation."""
+        """The same for hosts that were booted again, for each boot, by its first incarnation."""
         now_ns, found = self._cluster.now_ns, {}
         for name, node in self._cluster.nodes.items():
             if node.clock.boots > 1:
@@ -194,7 +194,7 @@ class VirtualDriver:
         return self._cluster.now_ns - self._start_ns
 
     def _completed(self, completion: Completion) -> None:
-        """The runner hears of it before anything else happens."""
+        """Report a completion to the runner before anything else happens."""
         self._completions.append(completion)
         self._cluster.interrupt()
 
@@ -239,12 +239,12 @@ class VirtualDriver:
             situation = situated(self._injector.situation(), action.trigger)
             resolved = set_off(resolve(action.intent, situation, self._plan.seed), action.trigger)
         except FaultError as error:
-            # What cannot be done now is no end of the run: it is told, as on hosts. Not within this call, which the runner waits for.
+            # What cannot be done now does not end the run: it is reported, as on hosts. Not within this call, which the runner waits for.
             refused = FaultError(f"{action.intent.id}: {error.message}", error.hint)
             self._cluster.schedule(self._cluster.now_ns + 1, self._ended, action, [], "verified", refused)
             return
         if self._injector.waits(resolved):
-            # Nothing is noted before it happens.
+            # Nothing is recorded before it happens.
             self._cluster.schedule(self._cluster.now_ns + AGAIN_NS, self._act, action)
             return
         self._tell_history("inject", {"fault": action.intent.id, "kind": action.intent.kind, **resolved.what})

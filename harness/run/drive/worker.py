@@ -1,10 +1,10 @@
-"""One client on one thread: opens it, asks it, checks what it answers, and drops it when its connection may be dead.
+"""One client on one thread: opens it, invokes operations, checks its answers, and drops it when its connection may be dead.
 
-A client is foreign code. Whatever it raises or answers, the thread goes on: what is not foreseen is an `info` with error `client-error` and a fresh
+A client is foreign code. Whatever it raises or returns, the thread goes on: anything unexpected is an `info` with error `client-error` and a fresh
 client for the next operation.
 
-A client is dropped after an `info`. After a `fail` it is asked whether it is `connected`, if it has that attribute. If not, it is dropped when the error
-names a connection (`connection-lost`, `BrokenPipeError`, …), or is the `SAME_FAILS`-th in a row with the same error that is no refusal (`REFUSALS`).
+A client is dropped after an `info`. After a `fail` its attribute `connected` is read, if it has one. When that is false, the client is dropped if the error
+names a connection (`connection-lost`, `BrokenPipeError`, …), or is the `SAME_FAILS`-th in a row with the same error that is not a refusal (`REFUSALS`).
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from .runner import Invocation
 
 SAME_FAILS = 3
 REFUSALS = FOUND_NOTHING | {MISMATCH, "no-quorum"}
-"""Errors that only a living server gives; a client whose operations end so keeps its connection."""
+"""Errors that only a running server returns; a client whose operations end so keeps its connection."""
 
 _OUTCOMES = ("ok", "fail", "info")
 _OF_A_CONNECTION = re.compile(r"connect|closed|reset|pipe|eof|timeout|timed.out|unreachable|oserror", re.IGNORECASE)
 _FIELDS = frozenset(
     {"index", "time", "time_ns", "process", "type", "f", "value", "key", "workload", "level", "node", "error", "effect"}
 )
-"""What a history line holds by itself, so that no `extra` may be called so."""
+"""Fields of every history line, so that no `extra` may have such a name."""
 
 LONGEST_MESSAGE = 500
 TRACEBACK_LINES = 40
@@ -57,9 +57,9 @@ class RunClock:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a worker reports: `generation` tells a hung predecessor's late answer from its successor's.
+    """What a worker reports. `generation` distinguishes a hung predecessor's late answer from its successor's.
 
-    `dropped`: a client that had been open is gone, and with it whatever session it had. `traceback` is that of a `client-error`.
+    `dropped`: a client that had been open is gone, and its session with it. `traceback` is that of a `client-error`.
     """
 
     slot: int
@@ -88,7 +88,7 @@ class Worker:
         self._tasks: queue.SimpleQueue[Invocation | None] = queue.SimpleQueue()
         self._client: Client | None = None
         self._fails: tuple[str | None, int] = (None, 0)
-        """The error of the last fails in a row, and how many there were."""
+        """The error of the last fails in a row, and their number."""
         threading.Thread(target=self._run, name=f"client-{slot}", daemon=True).start()
 
     def submit(self, invocation: Invocation) -> None:
@@ -109,7 +109,7 @@ class Worker:
         try:
             outcome = self._tried(invocation)
             drops = self._is_doubtful(outcome)
-        except BaseException as error:  # a client is foreign code; what it did is unknown
+        except BaseException as error:  # a client is foreign code; whether the operation took place is unknown
             trace = _excerpt(error)
             outcome, drops = Outcome("info", error=CLIENT_ERROR, extra={"message": _message(error)}), True
         was_open = self._client is not None
@@ -164,7 +164,7 @@ def _close(client: Client) -> None:
 
 
 def checked(answer: Any) -> Outcome:
-    """`answer`, if a history can record it. Raises `TypeError` or `ValueError` saying what a client must answer instead."""
+    """Return `answer` if a history can record it. Raises `TypeError` or `ValueError` that says what a client must return instead."""
     if not isinstance(answer, Outcome):
         raise TypeError(f"invoke answered {_shown(answer)}, not an Outcome")
     if answer.type not in _OUTCOMES:
@@ -172,19 +172,19 @@ def checked(answer: Any) -> Outcome:
     if not (answer.error is None or isinstance(answer.error, str)):
         raise TypeError(f"invoke answered an Outcome with error {_shown(answer.error)}, which is not a text")
     if not isinstance(answer.extra, Mapping) or not all(isinstance(name, str) for name in answer.extra):
-        raise TypeError(f"invoke answered an Outcome with extra {_shown(answer.extra)}, which is no mapping of names")
+        raise TypeError(f"invoke answered an Outcome with extra {_shown(answer.extra)}, which is not a mapping of names")
     if taken := sorted(_FIELDS.intersection(answer.extra)):
         raise ValueError(f"invoke answered an Outcome with extra {taken[0]!r}, which is a field of every history line")
     _require_plain(answer.value, "value")
     for name, value in answer.extra.items():
         _require_plain(value, f"extra {name!r}")
-    # What the recorder would raise, it would raise in the run's own thread.
+    # The recorder would raise the same, but in the run's own thread.
     encode_fields([answer.value, dict(answer.extra)])
     return answer
 
 
 def _fitting(op: Op, outcome: Outcome) -> Outcome:
-    """A write that ended ok with a value other than its own would make the whole history senseless."""
+    """Refuse a write that ended ok with a value other than its own: it would make the whole history meaningless."""
     if outcome.type == "ok" and outcome.value is not None and not answers(op.f, op.value, outcome.value):
         raise ValueError(
             f"invoke answered {op.f} of {_shown(op.value)} with {_shown(outcome.value)}; leave the value out"
@@ -193,7 +193,7 @@ def _fitting(op: Op, outcome: Outcome) -> Outcome:
 
 
 def _require_plain(value: Any, place: str, depth: int = 0) -> None:
-    """A history is JSON. What would be there as something else (bytes as a text, NaN as null) would be judged as something else."""
+    """Refuse what JSON would change. A history is JSON: bytes written as text, or NaN as null, would be judged as another value."""
     if depth > DEEPEST:
         raise ValueError(f"invoke answered an Outcome whose {place} is nested more than {DEEPEST} deep")
     if isinstance(value, str):
@@ -205,7 +205,7 @@ def _require_plain(value: Any, place: str, depth: int = 0) -> None:
         for name, one in value.items():
             if not isinstance(name, str | int) or isinstance(name, bool):
                 raise TypeError(
-                    f"invoke answered an Outcome whose {place} holds the key {_shown(name)}, which is no text"
+                    f"invoke answered an Outcome whose {place} holds the key {_shown(name)}, which is not a text"
                 )
             _require_plain(one, place, depth + 1)
         if len({str(name) for name in value}) < len(value):
@@ -227,7 +227,7 @@ def _shown(value: Any) -> str:
 
 
 def _message(error: BaseException) -> str:
-    """For the history: of bounded length, and nothing that UTF-8 lacks. An error's own `__str__` may raise as well."""
+    """An error's text for the history: of bounded length and valid UTF-8. Its `__str__` may raise as well."""
     try:
         text = f"{type(error).__name__}: {error}"
     except BaseException as second:

@@ -1,4 +1,4 @@
-"""What keeps a run whose checkers found nothing from being valid: things that did not happen as planned, or that nothing vouches for."""
+"""What keeps a run whose checkers found nothing from being valid: things that did not happen as planned, or for which there is no evidence."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from tribulation.histories import NEMESIS, Event, History
 from ...evidence.told import told
 
 WHOLE = frozenset({"run", "plan", "harness", "history", "ledger"})
-"""Parts without which nothing can be said of the whole run. Which checkers need traces is theirs to say."""
+"""Parts without which nothing can be concluded about the whole run. Each checker says itself whether it needs traces."""
 
 _SEEN_AT_THE_END = frozenset({"cut", "kill", "pause", "power"})
-"""Kinds of which the look at all links and processes after the last heal shows that they are over, whatever was seen at their own heal."""
+"""Kinds of fault that the observation of all links and processes after the last heal shows to be over, whatever was seen at their own heal."""
 
 _SHAPED = frozenset({"link", "clog"})
-"""Kinds of which it shows where every link was seen to carry packets as it does without faults. Of a link that flaps one look shows nothing."""
+"""Kinds that it shows to be over where every link was seen to carry packets as it does without faults. Of a link that flaps, one observation shows nothing."""
 
 _PUT_BACK = frozenset({"old-files"})
-"""Effects on disks that come with the heal: a good disk at the end does not show that they did."""
+"""Effects on disks that come with the heal: a good disk at the end does not show that they happened."""
 
 
 @dataclass(frozen=True, slots=True)
 class Doubts:
-    """`unverified` and `not_undone` are ids of faults, `masked` those that could not show, with what stood before them."""
+    """`unverified` and `not_undone` are ids of faults; `masked` are those that could not show, with the faults that masked them."""
 
     unverified: Sequence[str]
     not_undone: Sequence[str]
     masked: dict[str, tuple[str, ...]]
     gaps: Sequence[Gap]
     none_took_place: int = 0
-    """How many faults were skipped, where not one took place."""
+    """How many faults were skipped, when none took place; else 0."""
 
     @property
     def sentences(self) -> list[str]:
@@ -48,7 +48,7 @@ class Doubts:
 
 
 def doubts_of(record: RunRecord, skipped: int = 0) -> Doubts:
-    """`skipped`: how many faults the campaign asked for and did not get."""
+    """`skipped`: how many faults the campaign asked for that did not take place."""
     hidden = masked(record.faults)
     return Doubts(
         unverified=[fault.id for fault in record.faults if not fault.verified and fault.id not in hidden],
@@ -66,7 +66,7 @@ def _not_undone(record: RunRecord) -> list[str]:
 
 
 def _is_over(fault: Fault, seen: Mapping[str, Any]) -> bool:
-    """Whether the look after the last heal of everything shows it. Of a disk it does where each one was looked at and nothing was wrong with it."""
+    """Whether the observation after the last heal shows it. For a disk: where every disk was checked and none had a problem."""
     if fault.kind in _SHAPED:
         return seen.get("altered") == []
     if fault.kind != "disk":
@@ -84,18 +84,18 @@ def _may_be_on(fault: Fault) -> bool:
 
 
 def _seen_at_the_end(history: History) -> Mapping[str, Any] | None:
-    """What was observed after the last heal of everything, if all links and processes were seen to be whole."""
+    """What was observed after the last heal of everything, if all links and processes were seen to be healthy."""
     seen = [event.value for event in told(history, "healed", "healed-all") if _is_of_all(event)]
     return (seen[-1].get("observed") or {}) if seen and seen[-1]["verified"] else None
 
 
 def _is_of_all(event: Event) -> bool:
-    """The simulator writes it as the end of a heal of no fault in particular."""
+    """Whether the event ends a heal of everything. The simulator writes it as the end of a heal that names no fault."""
     return event.f == "healed-all" or (event.f == "healed" and event.value.get("fault") is None)
 
 
 def last_ok_ms(history: History) -> dict[str, float]:
-    """Node → when the last operation through it ended ok."""
+    """Node → when the last operation through it ended ok, in ms."""
     last: dict[str, int] = {}
     for event in history.events:
         if event.node is not None and event.process != NEMESIS and event.type.value == "ok":
@@ -104,7 +104,7 @@ def last_ok_ms(history: History) -> dict[str, float]:
 
 
 def silent_after_heal(record: RunRecord) -> list[str]:
-    """Nodes through which operations were tried after everything was healed, and none ended ok."""
+    """Nodes through which operations were tried after everything was healed, while none ended ok."""
     healed_ns = record.phases.get("healed")
     if healed_ns is None:
         return []

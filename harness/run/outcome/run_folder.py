@@ -1,8 +1,8 @@
-"""What a run left in its folder, and the `RunRecord` that checkers are given.
+"""What a run left in its folder, and the `RunRecord` made from it for the checkers.
 
-`run.json` holds what the driver alone knows: when phases ended, what every node said at the end, how far its clock was off, which faults
-could not be carried out. Everything else is read from the files that were written while the run went on. It is there as soon as the plan is, in
-the state "open", is written again whenever something is known, and in the end, "sealed", vouches for the other files.
+`run.json` holds what only the driver knows: when phases ended, the state of every node at the end, how far its clock was off, which faults
+could not be carried out. Everything else is read from the files written during the run. `run.json` is written as soon as there is a plan, in
+the state "open", and again whenever something becomes known. At the end it is "sealed" and holds the digests of the other files.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from ...user_files.renamed import PLAN, RUN, UnknownVersion, current, written
 
 RUN_FILE = "run.json"
 DIGEST = "digest"
-"""In `run.json`: SHA-256 of the rest, so that a change of what vouches for the other files shows."""
+"""In `run.json`: SHA-256 of the rest. The file vouches for the other files, so a change of it must show."""
 BUGS_FILE = "harness-errors.txt"
 
 
@@ -85,7 +85,7 @@ class RunFacts:
                 (run_dir / BUGS_FILE).write_text("\n\n".join(self.bugs) + "\n", encoding="utf-8")
 
     def sealed(self, run_dir: Path) -> RunFacts:
-        """Written, with the seal of all files that are in the folder now."""
+        """Written, with the seal of all files that are now in the folder."""
         with writing(run_dir):
             found = replace(self, state=SEALED, files=seal(run_dir))
         found.write(run_dir)
@@ -112,7 +112,7 @@ def facts_of_plan(plan: Mapping[str, Any], command: str = "", traced: Sequence[s
 
 
 def read_facts(run_dir: Path) -> RunFacts:
-    """What `run.json` says; without one that can be read, what the plan says, and that it is missing. Raises `CampaignError` when neither is there."""
+    """What `run.json` says. When it cannot be read: what the plan says, and that `run.json` is missing. Raises `CampaignError` when neither is there."""
     path = run_dir / RUN_FILE
     try:
         return _facts(read_document(path))
@@ -135,7 +135,7 @@ def read_facts(run_dir: Path) -> RunFacts:
 
 
 def _facts(document: dict[str, Any]) -> RunFacts:
-    """Raises `DocumentError` for a document that was changed, or is none of a run."""
+    """Raises `DocumentError` for a document that was changed, or is not one of a run."""
     digest = document.pop(DIGEST, None)
     if digest is not None and digest != _digest(document):
         raise DocumentError("its digest is not that of its content")
@@ -159,7 +159,7 @@ def reached_its_end(run_dir: Path) -> bool:
 
 
 def load_record(run_dir: Path, facts: RunFacts | None = None, *, refuse: bool = False) -> RunRecord:
-    """Everything in a run's folder, for the checkers, with what is missing among it. `facts` are its own, unless given. `refuse`: see `read_evidence`."""
+    """Everything in a run's folder, for the checkers, with its gaps. `facts`: these instead of its own. `refuse`: see `read_evidence`."""
     facts = facts or read_facts(run_dir)
     return _record(facts, read_evidence(run_dir, _expected(run_dir, facts), refuse=refuse))
 
@@ -181,7 +181,7 @@ def _expected(run_dir: Path, facts: RunFacts) -> Expected:
 
 
 def _place(uncollected: Mapping[str, str]) -> tuple[str, str]:
-    """The part and the place below the run's folder of a file that could not be had; `*` are all of a host."""
+    """The part and the place below the run's folder of a file that could not be collected; `*` stands for all of a host."""
     host, name = uncollected["host"], uncollected["file"]
     if name == "*":
         return "log", host
@@ -190,7 +190,7 @@ def _place(uncollected: Mapping[str, str]) -> tuple[str, str]:
 
 
 def states_agree(states: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether all nodes that answered say that they are at the same place, and in the same state as far as their digests can be compared."""
+    """Whether all nodes that answered report the same position, and the same state as far as their digests can be compared."""
     digests = {state.get("digest") for state in states.values()}
     return len({state.get("index") for state in states.values()}) <= 1 and len(digests) == len(
         {scheme_of(digest) for digest in digests}
@@ -200,7 +200,7 @@ def states_agree(states: Mapping[str, Mapping[str, Any]]) -> bool:
 def record_of(
     facts: RunFacts, history: History, traces: Mapping[str, Sequence[Mapping[str, Any]]], faults: Sequence[Fault]
 ) -> RunRecord:
-    """What checkers are given of a run of which nothing is missing."""
+    """What checkers are given for a run of which nothing is missing."""
     return _record(facts, Evidence(history, traces, faults))
 
 
@@ -226,12 +226,12 @@ def _record(facts: RunFacts, evidence: Evidence) -> RunRecord:
 
 
 def _unnumbered(evidence: Evidence) -> list[Gap]:
-    """What traces lack by their own numbering. Those of a system that does not number them say nothing of it."""
+    """Gaps that traces show by their own numbering. Traces without numbers show none."""
     return trace_gaps({node: lines for node, lines in evidence.traces.items() if lines and "seq" in lines[0]})
 
 
 def load_history_record(path: Path, format: str | None = None) -> RunRecord:
-    """A bare history in any known format: the checkers that need only operations. One that makes no sense is refused with the place."""
+    """A bare history in any known format: for the checkers that need only operations. A malformed one is refused with the place."""
     try:
         history = read(path, format)
         history.columns  # noqa: B018 (pairs invocations with completions, which may fail)

@@ -1,6 +1,6 @@
-"""Judges a run's folder: checkers over what was recorded, one verdict, one exit code.
+"""Judges a run's folder: runs the checkers over what was recorded, and derives one verdict and one exit code.
 
-An anomaly outranks everything; then an environment that failed; then doubt, which includes a fault that was observed to do nothing.
+An anomaly outranks everything. An error of the environment comes next, then doubt, which includes a fault that was observed to do nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .run_folder import RunFacts, load_history_record, load_record, read_facts
 _OUTCOMES = {"ok": OK, "fail": FAIL, "info": INFO}
 FINAL_READS = "final-reads"
 ENDED_BY_USER = "the user ended the run before its final reads"
-"""Among a run's errors it keeps a run from being valid, and is none of the environment."""
+"""As an error of a run it keeps the run from being valid, but it is not an error of the environment."""
 EXIT_VALID, EXIT_INVALID, EXIT_USAGE, EXIT_UNKNOWN, EXIT_ENVIRONMENT, EXIT_BUG = 0, 1, 2, 3, 4, 70
 
 
@@ -46,7 +46,7 @@ class Judgement:
     model: str | None = None
 
     def with_trouble(self, where: str, error: Exception) -> Judgement:
-        """The same, where this went wrong as well."""
+        """The same judgement, with this error added."""
         trouble = Trouble()
         trouble.add(where, error)
         facts = replace(
@@ -55,27 +55,27 @@ class Judgement:
         return replace(_judged(self.record, facts, self.results, self.document["run"]), model=self.model)
 
     def kept(self, run_dir: Path, write_report: Callable[[], object]) -> Judgement:
-        """Written into the run's folder, with its report. What goes wrong there hides nothing."""
+        """Written into the run's folder, with its report. An error there hides nothing."""
         try:
             self.write(run_dir)
             write_report()
         except KeyboardInterrupt:
             if self.verdict is not Verdict.INVALID:
                 raise
-            # The page can be written later; the anomaly is what the command has found.
+            # The page can be written later; the anomaly is the result of the command.
             self.write(run_dir)
         except Exception as error:
             return self.with_trouble("writing verdict and report", error)
         return self
 
     def write(self, run_dir: Path) -> None:
-        """The verdict of a run belongs into its folder."""
+        """Write the verdict into the run's folder."""
         write_json(run_dir / "verdict.json", self.document)
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a user asked of the checkers, beyond which; see `checkers.check`."""
+    """The user's options for the checkers, apart from which ones; see `checkers.check`."""
 
     model: str | None = None
     consistency: str | None = None
@@ -94,7 +94,7 @@ def judge(
 ) -> Judgement:
     """`target` is a run's folder or a history file, in `format`. Changes nothing. `facts` are a run's own, unless given.
 
-    Without `checkers`: those of the model asked for, else those that its campaign asked for; of a bare history, those of the model that its
+    Without `checkers`: those of the requested model, else those that the run's campaign names. For a bare history: those of the model that its
     operations show.
     """
     asked = asked or Asked()
@@ -122,7 +122,7 @@ def judge(
 
 
 def _checks(record: RunRecord, facts: RunFacts) -> Sequence[str]:
-    """The campaign's. Whatever it names, a run whose system never came back is not valid."""
+    """The campaign's checkers. Whatever it names, a run whose system never recovered is not valid."""
     if facts.checkers == "auto" or not record.is_run or FINAL_READS in facts.checkers:
         return facts.checkers
     return [*facts.checkers, FINAL_READS]
@@ -136,7 +136,7 @@ def _command(history: Path, format: str | None, asked: Asked) -> str:
 
 @rare_collections()
 def judge_record(record: RunRecord, facts: RunFacts, budget: Budget, run: str) -> Judgement:
-    """As `judge`, for a run that is in memory; `run` names it."""
+    """As `judge`, for a run in memory; `run` names it."""
     return _judged(record, facts, check(record, _checks(record, facts), budget), run)
 
 
@@ -176,12 +176,12 @@ def _judged(record: RunRecord, facts: RunFacts, results: Mapping[str, CheckResul
 
 
 def power_model(record: RunRecord, verdict: Verdict) -> dict[str, str] | None:
-    """By which model writes were lost; None when none could be. With a `note` where anomalies were found on disks that lose more than real ones, or none was lost."""
+    """The disk model by which writes were lost; None when none could be. With a `note` where anomalies were found on disks that lose more than real ones, or no write was lost."""
     seen = [(model_seen(fault.kind, fault.intended, fault.observed), fault.intended) for fault in record.faults]
     model, intended = next(((model, intended) for model, intended in seen if model is not None), (None, {}))
     if model is None:
         return None
-    # Of the reference node nobody asks for it: there it is what the node promises.
+    # The reference node needs no statement of the user: the model is what it promises.
     stricter = model == STRICT and "model" in intended and verdict is Verdict.INVALID
     note = UNTOUCHED if model == NOTHING else STRICTER if stricter else None
     return {"model": model, **({"note": note} if note else {})}
@@ -198,7 +198,7 @@ def exit_code(verdict: Verdict, errors: Sequence[str], bugs: Sequence[str] = ())
 
 
 def count_outcomes(record: RunRecord) -> dict[str, int]:
-    """Completions by outcome, as far as the history makes sense."""
+    """Completions by outcome, as far as the history is well formed."""
     try:
         columns = record.history.columns
     except HistoryError:

@@ -1,7 +1,7 @@
-"""A campaign against a cluster that `tri deploy up` keeps running: nothing is installed, nothing is removed, and its data stay.
+"""A campaign against a cluster that `tri deploy up` keeps running: nothing is installed or removed, and its data stay.
 
-What the campaign says of the system must be what was deployed; what it leaves open is taken as it is there. Faults for which a node would have to be started anew, on a
-fault disk or under a clock library, cannot be had, nor can those that leave the cluster another one than it was.
+What the campaign says of the system must match the deployment; what it leaves open is taken as deployed. Faults that need nodes started again on a
+fault disk or under a clock library are refused, and so are those that would leave the cluster changed.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ if TYPE_CHECKING:
     from ...hosts.ssh.provider import SshProvider
 
 WORKLOADS = frozenset({"register", "set"})
-"""Those that can be kept to keys of their own. Others count what the whole cluster did."""
+"""Workloads that can be kept to keys of their own. Others count what the whole cluster did."""
 TRACE_BYTES = 128 << 20
-"""A longer trace is not collected: a cluster that ran for weeks has written more than a run's checkers can look through."""
+"""A longer trace is not collected: a cluster that ran for weeks has written more than a run's checkers can read."""
 BACK_S, LOOK_S = 10.0, 0.1
-"""A supervisor waits for up to 5 s before it starts a node again that keeps ending."""
+"""A supervisor waits up to 5 s before it restarts a node that keeps ending."""
 _NOT_DEPLOYED = ("peer_discovery", "learners", "seeds", "capacities")
-"""Options that no cluster of `tri deploy up` has."""
+"""Options that a cluster of `tri deploy up` never has."""
 
 
 @dataclass
 class AttachedService(ReferenceService):
-    """The cluster as it is. Among its capabilities is only what needs no new start of a node."""
+    """The cluster as it is. Its capabilities are only those that need no restart of a node."""
 
     capabilities: frozenset[str] = frozenset({"traces", "status"})
     kept_traces: bool = True
 
     def kept_files(self, host: Host) -> Mapping[str, str]:
-        """Logs, and the trace of all its life. Recorded inputs are of no use without their beginning."""
+        """Logs, and the trace of the whole life of the node. Recorded inputs are useless without their beginning."""
         path = self.control_of(host).path
         wanted = {f"logs/{name}": name for name in ("node.log", "supervisor.log", "config.json")}
         if self.kept_traces:
@@ -58,7 +58,7 @@ class AttachedService(ReferenceService):
 
 
 def attached_system(campaign: Campaign, provider: Provider) -> System:
-    """Raises `CampaignError` for what no cluster that runs already can have."""
+    """The system as deployed. Raises `CampaignError` for what a running cluster cannot have."""
     inventory = _inventory_of(campaign)
     authority = kept_directory(inventory.stem)
     if not authority.is_dir():
@@ -76,13 +76,13 @@ def attached_system(campaign: Campaign, provider: Provider) -> System:
     service = AttachedService(options)
     if _moves_own_clocks(provider):
         service.capabilities |= {"clock"}
-    # Whatever earlier runs wrote is under other keys.
+    # Earlier runs wrote under other keys.
     prefix = f"{campaign.name}-{secrets.token_hex(4)}/"
     return System(service, lambda: KeyedClient(ReferenceClient(service.cluster_id, tls=service.client_tls), prefix))
 
 
 def require_attachable(campaign: Campaign, plan: Plan, service: AttachedService) -> None:
-    """Refuse, before anything is touched, faults that would take a node started anew, or leave the cluster changed."""
+    """Refuse, before anything is touched, faults that need a node to be started again, or that leave the cluster changed."""
     needs = needs_of(campaign, plan)
     unable = {need for need in needs if need in OF_THE_SYSTEM and OF_THE_SYSTEM[need] not in service.capabilities}
     unable |= needs & {"power"}
@@ -95,7 +95,7 @@ def require_attachable(campaign: Campaign, plan: Plan, service: AttachedService)
 
 
 def attach(campaign: Campaign, plan: Plan, service: AttachedService, hosts: Sequence[Host]) -> list[dict[str, Any]]:
-    """Look at what is there. Raises `DeployError` when a node does not run, or was deployed otherwise than the campaign says. Returns what the run has to do without."""
+    """Check the deployed cluster. Raises `DeployError` when a node does not run, or was deployed with other options than the campaign's. Returns what this run lacks."""
     found = on_all(hosts, lambda host: _config_of(service, host)).require("attaching to the cluster", DeployError)
     for name, config in found.items():
         difference = difference_of(campaign, plan, config)
@@ -109,11 +109,11 @@ def attach(campaign: Campaign, plan: Plan, service: AttachedService, hosts: Sequ
     if service.kept_traces:
         return []
     why = f"a node's trace has {max(sizes.values()) >> 20} MiB, more than {TRACE_BYTES >> 20}"
-    return [{"sort": "traces", "why": why, "hint": "deploy the cluster anew to have them"}]
+    return [{"sort": "traces", "why": why, "hint": "deploy the cluster again to have them"}]
 
 
 def require_running(service: Service, hosts: Sequence[Host], within_s: float = BACK_S) -> None:
-    """What was attached to must outlive the run. Raises `DeployError`. A node may be starting again just now."""
+    """Check that the attached cluster outlived the run. Raises `DeployError`. A node may be restarting just now."""
     deadline_s = time.monotonic() + within_s
 
     def pid(host: Host) -> int | None:
@@ -128,7 +128,7 @@ def require_running(service: Service, hosts: Sequence[Host], within_s: float = B
 
 
 def difference_of(campaign: Campaign, plan: Plan, config: Mapping[str, Any]) -> str | None:
-    """What the campaign says of the system and the deployed node's configuration has otherwise; None when they agree."""
+    """How the campaign and the deployed node's configuration differ; None when they agree."""
     if sorted(config["peers"]) != sorted(plan.nodes):
         return f"it was deployed with the nodes {', '.join(sorted(config['peers']))}, and the campaign has {', '.join(sorted(plan.nodes))}"
     if config["voters"] != dict(plan.voters):
@@ -184,6 +184,6 @@ def _inventory_of(campaign: Campaign) -> Path:
 
 
 def _moves_own_clocks(provider: SshProvider | Provider) -> bool:
-    """Whether the inventory gave away the machines' own clocks: no library has to be loaded then."""
+    """Whether the inventory lets faults move the machines' own clocks: then no library has to be loaded."""
     inventory = getattr(provider, "inventory", None)
     return inventory is not None and all(entry.clock == "system" for entry in inventory.hosts)

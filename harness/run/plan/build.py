@@ -1,6 +1,6 @@
 """From a campaign to everything a run needs: the plan, the provider of hosts, the system under test.
 
-The one place that knows which class stands behind a name in a campaign.
+The only place that maps a name in a campaign to a class.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from .plan import Liveness, Plan, Timing, make_slots, settling_slots
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """A service to deploy, and a maker of its clients."""
+    """A service to deploy, and a factory of its clients."""
 
     service: Service
     make_client: Callable[[], Client]
 
 
 def make_plan(campaign: Campaign, directory: Path, able: Collection[str] | None = None) -> Plan:
-    """`directory` is the campaign file's. A seed that was left out is drawn here, once.
+    """`directory` is the campaign file's. A missing seed is drawn here, once.
 
-    `able` are the abilities of the hosts, for faults that are composed of what they can do; None for the simulator's, which are all.
+    `able` are the abilities of the hosts, from which faults are composed; None for the simulator, which has all.
     """
     nodes = node_names(campaign, directory)
     seed = campaign.seed if campaign.seed is not None else secrets.randbelow(2**31)
@@ -65,7 +65,7 @@ def make_plan(campaign: Campaign, directory: Path, able: Collection[str] | None 
         },
         liveness=_liveness(campaign.liveness),
         pace=pace_of(campaign.duration),
-        # Of another system nobody knows which node must take writes.
+        # Of another system it is unknown which node must take writes.
         settling=settling_slots(nodes) if campaign.system.file is None else (),
     )
 
@@ -81,7 +81,7 @@ def _liveness(spec: LivenessSpec | None) -> Liveness | None:
 
 
 def _checker_options(campaign: Campaign) -> dict[str, Any]:
-    """The campaign's, with what its other sections say."""
+    """The campaign's checker options, with what its other sections add."""
     ours = campaign.options_of_sections()
     return {
         **campaign.checker_options,
@@ -90,17 +90,17 @@ def _checker_options(campaign: Campaign) -> dict[str, Any]:
 
 
 def make_provider(campaign: Campaign, directory: Path, keep: bool = False) -> Provider:
-    """The provider of real hosts (`sim` has none), which are to stay up afterwards if the user or the campaign says `keep`."""
+    """The provider of real hosts (`sim` has none). They stay up afterwards if the user or the campaign says `keep`."""
     spec = campaign.hosts
     inventory = None if spec.inventory is None else directory / spec.inventory
-    # A lab of its own: runs at the same time cannot meet, and one that is killed is found by `tri hosts list`.
+    # Each run has its own local cluster: runs at the same time cannot meet, and `tri hosts list` shows one that was killed.
     choice = Chosen(spec.provider, spec.nodes, inventory, spec.lab, spec.clock, spec.placed)
     return provider_of(choice, name=f"run-{os.getpid()}", kept=keep or spec.keep)
 
 
 def needs_of(campaign: Campaign, plan: Plan | None = None) -> frozenset[str]:
-    """The abilities that its faults take, but for those that are composed of what hosts can do; of a plan, which may have lost some of its
-    campaign's faults (shrinking does that), those of the kinds that are left, and of what was composed."""
+    """The abilities that the campaign's faults need, without those composed of what hosts can do. With a plan, which may have lost some of the
+    campaign's faults (by shrinking): those of the kinds that are left, and of the composed ones."""
     kinds = None if plan is None else {intent.kind for intent in plan.intents}
     specs = [item.spec for item in campaign.faults if isinstance(item.spec, FaultTiming)]
     needs = {need for spec in specs if kinds is None or spec.kind in kinds for need in spec.needs()}
@@ -109,14 +109,14 @@ def needs_of(campaign: Campaign, plan: Plan | None = None) -> frozenset[str]:
 
 
 def require_capabilities(campaign: Campaign, provider: Provider, system: frozenset[str]) -> None:
-    """Refuse, before anything is touched, a campaign that asks for what such hosts or this system can never do."""
+    """Refuse, before anything is touched, a campaign that asks for what these hosts or this system can never do."""
     events = {
         item.spec.on for item in campaign.faults if isinstance(item.spec, FaultTiming) and item.spec.on is not None
     }
     if events - {"leader-elected"} and "traces" not in system:
         raise CampaignError(
             f"campaign {campaign.name}: a system without traces does not say when: {', '.join(sorted(events))}",
-            hint="of such a system only `on: leader-elected` is known, by asking it who leads",
+            hint="of such a system only `on: leader-elected` is known, by asking it for its leader",
         )
     missing = lacking(needs_of(campaign), provider, system)
     if missing:
@@ -129,7 +129,7 @@ def require_capabilities(campaign: Campaign, provider: Provider, system: frozens
 
 
 def make_system(campaign: Campaign, plan: Plan, directory: Path) -> System:
-    """The reference cluster, or what the campaign's Python file defines."""
+    """The reference cluster, or the system that the campaign's Python file defines."""
     spec = campaign.system
     if spec.file is not None:
         asked = {name: workload.asked() for name, workload in plan.workloads.items()}
@@ -142,7 +142,7 @@ def make_system(campaign: Campaign, plan: Plan, directory: Path) -> System:
 
 
 def reference_options(plan: Plan) -> Mapping[str, Any]:
-    """The options of the reference node, the same for real hosts and for the simulator, which has no use for `tls`."""
+    """The options of the reference node, the same for real hosts and for the simulator, which does not use `tls`."""
     from ...systems.reference.options import SECURED
 
     spec = SystemSpec.model_validate(plan.options["system"])

@@ -1,7 +1,7 @@
-"""A system of a user's own: a Python file with `service(options)` and `client(options)`, loaded and looked at before anything starts.
+"""A user's own system: a Python file with `service(options)` and `client(options)`, loaded and checked before anything starts.
 
-The file is imported as a module of its own, so dataclasses, `from __future__ import annotations` and the like work. Modules beside it can be
-imported, at the load and later; one that is installed under the same name comes first. What a service or a client lacks is refused at once.
+The file is imported as a module, so dataclasses, `from __future__ import annotations` and the like work. Modules in its folder can be
+imported, at the load and later; an installed one of the same name comes first. Anything that a service or a client lacks is refused at once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ...user_files.python_files import imported
 
 GUIDE = "docs/guides/own-system.md says what it takes"
 ATTRIBUTES: Mapping[str, tuple[type, ...]] = {"name": (str,), "port": (int,), "capabilities": (Collection,)}
-"""Of a service, beside its methods."""
+"""Attributes of a service; its methods come in addition."""
 BY_CAPABILITY: Mapping[str, type] = {
     "disk": OnDisk,
     "members": Leavable,
@@ -35,7 +35,7 @@ BY_CAPABILITY: Mapping[str, type] = {
 def load_system(
     path: Path, options: Mapping[str, Any], asked: Mapping[str, Collection[str]] | None = None
 ) -> tuple[Service, Callable[[], Client]]:
-    """The service, and a maker of clients. Raises `CampaignError` naming everything that is missing, with file and line.
+    """The service, and a factory of clients. Raises `CampaignError` naming everything that is missing, with file and line.
 
     `asked` are the operations that each workload asks for.
     """
@@ -76,7 +76,7 @@ def _service_problems(service: Any) -> Iterator[str]:
 
 
 def _lacking(client: Any, asked: Mapping[str, Collection[str]]) -> Iterator[str]:
-    """Operations of workloads that the client certainly lacks."""
+    """Operations of workloads that the client certainly does not support."""
     named = {workload: lacking(client, workload, operations) for workload, operations in asked.items()}
     for f in dict.fromkeys(f for missing in named.values() for f in missing):
         takers = [workload for workload, missing in named.items() if f in missing]
@@ -100,7 +100,7 @@ def _attribute(thing: Any, name: str) -> Any:
 
 
 def _problems(thing: Any, protocol: type) -> Iterator[str]:
-    """Methods of the protocol that are missing, or cannot be called as the harness calls them."""
+    """Methods of the protocol that are missing or that cannot be called as the harness calls them."""
     for name, wanted in vars(protocol).items():
         if name.startswith("_") or not inspect.isfunction(wanted):
             continue
@@ -118,6 +118,6 @@ def _takes(method: Callable[..., Any], count: int) -> bool:
         inspect.signature(method).bind(*range(count))
     except TypeError:
         return False
-    except ValueError:  # a builtin that does not say what it takes
+    except ValueError:  # a builtin without a signature
         return True
     return True

@@ -1,6 +1,6 @@
-"""When a load may end, and how long a fault is held: a run whose faults met no operation, or of which a workload changed nothing, shows little.
+"""When a load may end, and how long a fault is held. A run shows little if its faults met no operation, or if a workload changed nothing.
 
-Pure. The bounds stand in the plan (`plan.Pace`), so that a plan alone determines a simulated run; the times that applied are in history and ledger.
+Pure. The bounds are in the plan (`plan.Pace`), so that a plan alone determines a simulated run; the times that applied are in history and ledger.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ SECOND_NS = 1_000_000_000
 HOLD_MOST_NS = 15 * SECOND_NS
 LOAD_MORE_LEAST_NS, LOAD_MORE_MOST_NS = 5 * SECOND_NS, 30 * SECOND_NS
 RAN = FOUND_NOTHING | {MISMATCH}
-"""Errors of a `fail` that ran, and observed something."""
+"""Errors of a `fail` that was executed and observed something."""
 HOLD_LEAST_NS = 2 * SECOND_NS
-"""A short fault may be held for so long, a longer one for twice its time."""
+"""A short fault may be held for this long, a longer one for twice its time."""
 MEETING_NS = SECOND_NS // 2
-"""How long a fault that was held stays from the first operation that it meets, or its own time if that is shorter."""
+"""How long a held fault stays after the first operation that it meets, or its own time if that is shorter."""
 
 
 def pace_of(load_ns: int) -> Pace:
-    """What a campaign's load allows: half of it longer, within bounds."""
+    """The pace of a load of this length: up to half longer, within bounds."""
     return Pace(HOLD_MOST_NS, min(max(load_ns // 2, LOAD_MORE_LEAST_NS), LOAD_MORE_MOST_NS))
 
 
@@ -36,8 +36,8 @@ def held_for_ns(for_ns: int, most_ns: int) -> int:
 
 
 class Unacknowledged:
-    """The workloads that showed too little yet: none of their changes took place, or one of their kinds was tried often and never did. Those of a plan
-    without a pace are none. It asks for what the checker `vacuity` asks for."""
+    """The workloads that showed too little yet: none of their changes took place, or one of their kinds was tried often and never succeeded. In a plan
+    without a pace there are none. It uses the criterion of the checker `vacuity`."""
 
     def __init__(self, plan: Plan) -> None:
         acting = (slot.workload for slot in plan.slots if not plan.workloads[slot.workload].spec.reactive)
@@ -62,6 +62,6 @@ class Unacknowledged:
         return not any(self._changes(name, f) for f in took_place) or any(f not in took_place for f in often)
 
     def _changes(self, name: str, f: str) -> bool:
-        """As the workload declares; of an operation that it does not (one of a pinned plan), as the name says."""
+        """As the workload declares. For an operation that it does not declare (one of a pinned plan): as the name says."""
         effect = self._operations[name].get(f)
         return not looks_only(f) if effect is None else effect in (CHANGES, NEITHER)

@@ -1,9 +1,9 @@
-"""The plan of a run: what shall happen, before anything happens. A seed determines it; the plan, not the seed, is the artefact.
+"""The plan of a run: everything that is to happen, before anything happens. A seed determines it; the plan, not the seed, is the artefact.
 
-It holds intents, never results: operations come from keyed streams (`generators`), faults are `Intent`s whose targets are resolved when
-their time has come. `plan.json` is `to_json()`; every option is in it, and `from_json` reads it back as the same plan.
+It holds intents, never results: operations come from keyed streams (`generators`); faults are `Intent`s whose targets are resolved when
+they begin. `plan.json` is `to_json()`; every option is in it, and `from_json` reads it back as the same plan.
 
-Shrinking writes operations out one by one: a plan with `pinned` operations does these and draws none.
+Shrinking replaces generated operations by a list: a plan with `pinned` operations does these and draws none.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Bounds in ns of what a run may take longer so that it shows something: `hold_most_ns` for a fault until an operation meets it, `load_more_ns` for the
-    load until every fault that is on met one and every workload had a change acknowledged (`pacing`)."""
+    """Bounds in ns of the extra time that a run may take to show something. `hold_most_ns`: for a fault until an operation meets it. `load_more_ns`: for the
+    load until every active fault met one and every workload had a change acknowledged (`pacing`)."""
 
     hold_most_ns: int
     load_more_ns: int
@@ -56,9 +56,9 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Liveness:
-    """What follows the load: `intents` keep everything but a core broken for `for_ns`, and within `within_ns` the core must work.
+    """What follows the load: `intents` keep a core isolated for `for_ns`, and within `within_ns` the core must work.
 
-    `settle_ns` None: the rest is broken before the load's faults are healed. Else everything heals first, and the rest is broken so much later.
+    `settle_ns` None: the rest is broken before the load's faults are healed. Else everything heals first, and the rest is broken that much later.
     """
 
     within_ns: int
@@ -79,7 +79,7 @@ class Slot:
 
     @property
     def only_final(self) -> bool:
-        """Whether it takes no part in the load."""
+        """Whether it makes final reads only."""
         return self.client >= self.clients
 
 
@@ -94,9 +94,9 @@ class Pinned:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`options` are those of the system, the hosts and the checks; `world` is what is true of a simulated world (`SimOptions`), {} for its defaults.
+    """`options` are those of the system, the hosts and the checkers; `world` are the simulation parameters (`SimOptions`), {} for the defaults.
 
-    `settling` are the clients that try every node when all is healed (`workloads.settle`); none in plans of older versions.
+    `settling` are the clients that try every node when everything is healed (`workloads.settle`); none in plans of older versions.
     `pinned` None: operations are drawn by the workloads. `pace` None, as in plans of older versions: nothing is held, and the load ends at its time.
     """
 
@@ -142,7 +142,7 @@ class Plan:
 
     @property
     def sizes(self) -> Sizes:
-        """How large values are on their way to the system."""
+        """Sizes of values on their way to the system."""
         found = {name: workload.spec.bytes_of_a_value for name, workload in self.workloads.items()}
         return Sizes({name: size for name, size in found.items() if size is not None})
 
@@ -158,13 +158,13 @@ class Plan:
 
     @property
     def judged_by(self) -> dict[str, list[str]]:
-        """Workload → the checkers that judge its operations, of those that name them."""
+        """Workload → the checkers that judge its operations, for workloads that name them."""
         found = {name: workload.checkers() for name, workload in self.workloads.items()}
         return {name: list(checkers) for name, checkers in found.items() if checkers is not None}
 
     @property
     def effects(self) -> dict[tuple[str, str], str]:
-        """(workload, operation) → the effect that the workload declares, where it is not what checkers take from the operation's name."""
+        """(workload, operation) → the effect that the workload declares, where it differs from what checkers derive from the operation's name."""
         found = {}
         for name, workload in self.workloads.items():
             for f, effect in workload.operations.items():
@@ -174,14 +174,14 @@ class Plan:
         return found
 
     def told(self) -> str:
-        """Everything but the world in one line of JSON; of lists that grow with the run, how long they are."""
+        """Everything but the simulation parameters in one line of JSON; lists that grow with the run are given by their length."""
         data = {name: value for name, value in self.to_json().items() if name != "world"}
         counted = {name: len(data[name]) for name in ("slots", "intents", "pinned") if data[name] is not None}
         return json.dumps({**data, **counted}, separators=(",", ":"), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], source: str = "the plan") -> Plan:
-        """The plan that `to_json` wrote. Raises `CampaignError` naming `source` when it is none."""
+        """Read the plan that `to_json` wrote. Raises `CampaignError` naming `source` when it is not a plan."""
         try:
             data = current(data, PLAN) if isinstance(data, Mapping) else data
             inspect(data)
@@ -232,7 +232,7 @@ def _workload(name: str, spec: Mapping[str, Any]) -> Workload:
 
 
 def _require_resolvable(plan: Plan) -> None:
-    """Raises `ValueError` for a fault that lacks what its kind takes, or aims at what is no node, in a situation in which all is well."""
+    """Raises `ValueError` for a fault that lacks a parameter of its kind, or aims at something that is not a node, checked against a healthy cluster."""
     nodes = list(plan.nodes)
     situation = Situation(nodes, plan.voters, nodes[0], nodes, nodes[0], dict, nodes[-1])
     known = {*nodes, CLIENTS}
@@ -292,7 +292,7 @@ def _pinned_json(pinned: Pinned) -> list[Any]:
 def make_slots(workloads: Mapping[str, Workload], nodes: Sequence[str], final_everywhere: bool = False) -> list[Slot]:
     """Every workload's clients, dealt to the nodes in turn (each workload starts at the first node).
 
-    `final_everywhere`: of a workload with fewer clients than nodes, the other nodes have one that makes final reads alone (`Slot.only_final`).
+    `final_everywhere`: where a workload has fewer clients than nodes, each other node has a client for final reads only (`Slot.only_final`).
     """
     slots: list[Slot] = []
     for name, workload in workloads.items():
@@ -303,7 +303,7 @@ def make_slots(workloads: Mapping[str, Workload], nodes: Sequence[str], final_ev
 
 
 SETTLING_FROM = 1_000_000
-"""Numbers of the clients that settle, and of their processes, begin here: far from those of the load, whose processes are numbered on when one retires."""
+"""Numbers of the settling clients, and of their processes, begin here: far from those of the load, whose numbers grow when a process retires."""
 
 
 def settling_slots(nodes: Sequence[str]) -> tuple[Slot, ...]:

@@ -1,8 +1,8 @@
-"""What a plan.json may hold: the types, the same bounds as in a campaign, and names that the plan itself has.
+"""What a plan.json may hold: the types, the bounds of a campaign, and names that the plan itself defines.
 
     inspect(data)       # raises ValueError with the place: "Expected `int` <= 3600000000000000 - at `$.timing.load_ns`"
 
-Anyone can change the file by hand. A number without a bound would simulate until someone ends it.
+Anyone can edit the file. A number without a bound would simulate until someone ends it.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class _Pace(TypedDict):
 
 
 class _Parameters(TypedDict, total=False):
-    """Of every kind of fault; those of one kind are what resolving it takes."""
+    """Parameters of all kinds of fault; resolving requires those of the fault's kind."""
 
     target: _Name | _Names
     shape: Shape
@@ -149,7 +149,7 @@ class _Shape(TypedDict):
 
 
 def inspect(data: Any) -> None:
-    """Raises `ValueError` where the JSON of a plan is none, goes beyond the bounds, or names what is not in it."""
+    """Raises `ValueError` where the JSON is not a plan, exceeds the bounds, or uses a name that is not in it."""
     typed(data, _Shape)
     for wrong in chain(_numbers(data), _names(data)):
         raise ValueError(wrong)
@@ -158,7 +158,7 @@ def inspect(data: Any) -> None:
 
 
 def valid(place: str, kind: type[M], value: Any) -> M:
-    """`value` as that model. Raises `ValueError` with the place of the first that is wrong."""
+    """`value` as that model. Raises `ValueError` with the place of the first error."""
     try:
         return kind.model_validate(value)
     except pydantic.ValidationError as error:
@@ -180,7 +180,7 @@ def _numbers(data: Mapping[str, Any]) -> Iterator[str]:
 
 
 _NEVER_AT_ONCE = frozenset({"connect_timeout_ns", "redial_min_ns", "stall_timeout_ns"})
-"""Of what is tried again after these, no time would pass."""
+"""Times after which something is tried again: with 0 no time would pass between tries."""
 
 
 def _names(data: Mapping[str, Any]) -> Iterator[str]:
