@@ -1,4 +1,4 @@
-"""What can go wrong with a simulation itself. A fault that was injected on purpose is no error."""
+"""Errors of a simulation itself. A fault that was injected on purpose is not an error."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class ContractViolation(SimulationError):
 
 
 class FenceError(SimulationError):
-    """Core code reached for a clock, chance, a socket or a thread: its runs would not repeat."""
+    """Core code used a clock, chance, a socket or a thread: its runs would not repeat."""
 
 
 class SafetyViolation(SimulationError):
-    """An in-line check saw the cluster break a promise. The message tells which, where and when."""
+    """An in-line check saw the cluster break a promise. The message says which, where and when."""

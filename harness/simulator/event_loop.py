@@ -1,7 +1,7 @@
 """Virtual time: a heap of callbacks in integer nanoseconds.
 
-Two callbacks of one instant run in the order in which they were scheduled, so a run is a function of its inputs. The kernel knows
-nothing of nodes or networks. It is not re-entrant: a callback schedules, it never runs the loop itself.
+Two callbacks of one instant run in the order in which they were scheduled, so a run is a function of its inputs. The loop knows
+nothing of nodes or networks. It is not re-entrant: a callback schedules, and never runs the loop itself.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Kernel:
         return self._heap[0][0] if self._heap else None
 
     def interrupt(self) -> None:
-        """A callback asks the loop to end after it, and to leave the clock where it is."""
+        """End the loop after the current callback, and leave the clock where it is."""
         self._interrupted = True
 
     def run_until(self, until_ns: int) -> bool:
@@ -57,7 +57,7 @@ class Kernel:
     def run_while(self, predicate: Callable[[], bool], limit_ns: int) -> bool:
         """Run while `predicate()` holds, at most to `limit_ns`. True when it stopped holding, False at the limit.
 
-        The predicate is asked before every callback. Who knows when it stops holding calls `interrupt` in a `run_until` instead.
+        The predicate is called before every callback. A caller that knows when it stops holding calls `interrupt` in a `run_until` instead.
         """
         self._enter()
         heap = self._heap

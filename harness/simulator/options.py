@@ -1,4 +1,4 @@
-"""Everything about a simulated world that is not the cluster itself, as one frozen value that is printed with a failure."""
+"""Simulation parameters: everything about a simulated run that is not the cluster itself, as one frozen value that is printed with a failure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
 
 TIMES_QUICKER = 10
-"""So much shorter than an election timeout a broadcast must be."""
+"""A broadcast must be at least this many times shorter than an election timeout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,22 +23,22 @@ class SimOptions:
 
     latency_min_ns: int = 200 * MICROSECOND
     latency_mean_ns: int = 300 * MICROSECOND
-    """A one-way delay is the minimum plus an exponential of this mean, per link and message."""
+    """A one-way delay is the minimum plus an exponential draw with this mean, for each link and message."""
 
     loss_ppm: int = 0
     duplicate_ppm: int = 0
     reorder_ppm: int = 0
-    """Of messages between nodes, above TCP: what reconnects and retries may do, and more often. Raft must stand it."""
+    """Chance for messages between nodes, above TCP: reconnects and retries do the same, less often. Raft must tolerate it."""
     reorder_ns: int = 50 * MILLISECOND
     late_ppm: int = 0
     late_ns: int = 0
-    """Of messages between nodes that come so late, or a second time so late (between a third of it and all), that their sender may have another term or another life
-    by then, and that connections were made anew meanwhile."""
+    """Delay of messages between nodes that arrive so late, or a second time so late (between a third of it and all), that their sender may be in another term or
+    incarnation by then, with new connections."""
 
     datagram_loss_ppm: int = 0
     datagram_duplicate_ppm: int = 0
     datagram_reorder_ppm: int = 0
-    """Of UDP datagrams, on every link."""
+    """Chance for UDP datagrams, on every link."""
 
     connect_timeout_ns: int = 1 * SECOND
     redial_min_ns: int = 50 * MILLISECOND
@@ -53,26 +53,26 @@ class SimOptions:
     fsync_mean_ns: int = 500 * MICROSECOND
     fsync_error_ppm: int = 0
     spare_quorum: bool = False
-    """Whether a loss of power, or of writes, leaves them torn only where a quorum is left that is in no doubt of its log, and else without any part of them: a cluster
-    of which a majority is in doubt stays down by right, and shows nothing."""
+    """Whether a loss of power, or of writes, may tear a write only while a quorum is sure of its log; otherwise all of the write is lost. A cluster
+    whose majority is in doubt rightly stays down, and shows nothing."""
 
     turn_ns: int = 20 * MICROSECOND
-    """From the first event of a loop turn to the step that takes it and all that came meanwhile."""
+    """Time from the first event of a loop turn to the step that takes it and all that came meanwhile."""
     stale_timer_ppm: int = 50_000
-    """How often a timer that was cancelled or replaced fires all the same: more than the drivers' contract allows, and harmless to a
-    core that looks at generations."""
+    """How often a cancelled or replaced timer fires anyway: more than the drivers' contract allows, and harmless to a
+    core that checks generations."""
 
     clock_offset_max_ns: int = 10_000 * SECOND
-    """Monotonic clocks of hosts start somewhere below this."""
+    """Monotonic clocks of hosts start at a drawn value below this."""
     drift_max_ppm: int = 0
     """How much faster or slower than true time a host's clocks may run."""
 
     salt: int = 0
     salt_after_ns: int = 0
-    """A salt that is not 0 makes the world's draws others from this virtual time on (`salt.py`); before it the world is the same."""
+    """A salt other than 0 changes the draws from this virtual time on (`salt.py`); before it the run is the same."""
 
     codec_one_in: int = 64
-    """One message in this many is encoded and decoded on its way; 1 is every one, 0 none."""
+    """One message in this many is encoded and decoded on its way; 1 means all, 0 none."""
     check_every: int = 100
     """The core's own `check` runs after every so many steps; 0 is never."""
     digest_full: bool = False
@@ -82,18 +82,18 @@ class SimOptions:
     fence: bool = True
 
     def keeps_time(self, election_min_ns: int) -> bool:
-        """Whether nodes of this patience elect leaders that stay."""
+        """Whether nodes with this election timeout elect leaders that stay."""
         latency_ns = self.latency_min_ns + self.latency_mean_ns
         broadcast_ns = 2 * latency_ns + self.fsync_min_ns + self.fsync_mean_ns + 2 * self.turn_ns
         return TIMES_QUICKER * broadcast_ns <= election_min_ns
 
     def to_json(self) -> dict[str, Any]:
-        """Every option by its name, whatever its value: what is printed with a failure, and what `from_json` takes back."""
+        """Every option by its name, whatever its value: printed with a failure, and read back by `from_json`."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> SimOptions:
-        """The options of `to_json`; those that are left out have their defaults. Raises `SimulationError` naming the first that cannot be."""
+        """The options of `to_json`; missing ones have their defaults. Raises `SimulationError` naming the first invalid one."""
         defaults: dict[str, Any] = {field.name: field.default for field in fields(cls)}
         for name, value in data.items():
             if name not in defaults:
@@ -112,5 +112,5 @@ class SimOptions:
         return cls(**data)
 
     def told(self) -> str:
-        """Every option in one line, `name=value`: what is said before a simulated run begins."""
+        """Every option in one line, `name=value`: printed before a simulated run begins."""
         return " ".join(f"{name}={value}" for name, value in self.to_json().items())

@@ -1,7 +1,7 @@
-"""A fence around the core: while it stands, core code that reaches for time, chance, a socket or a thread gets an error.
+"""A guard around the core: while it is active, core code that uses time, chance, a socket or a thread gets an error.
 
-Whatever is patched here still works for everybody else: each wrapper looks at who calls. An import fence over the source (a test)
-catches what is bound at import, this one catches what is reached at run time, and both are needed.
+Patched functions still work for all other code: each wrapper checks its caller. An import fence over the source (a test)
+finds what is bound at import; this one finds what is reached at run time. Both are needed.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ _originals: list[tuple[Any, str, Any]] = []
 
 @contextmanager
 def fence() -> Iterator[None]:
-    """Stand while the body runs. Nests; the last one out takes it down."""
+    """Guard the core while the body runs. Nests; the outermost removes it."""
     global _standing
     if _standing == 0:
         for owner, name in _FORBIDDEN:

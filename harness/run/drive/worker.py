@@ -172,7 +172,9 @@ def checked(answer: Any) -> Outcome:
     if not (answer.error is None or isinstance(answer.error, str)):
         raise TypeError(f"invoke answered an Outcome with error {_shown(answer.error)}, which is not a text")
     if not isinstance(answer.extra, Mapping) or not all(isinstance(name, str) for name in answer.extra):
-        raise TypeError(f"invoke answered an Outcome with extra {_shown(answer.extra)}, which is not a mapping of names")
+        raise TypeError(
+            f"invoke answered an Outcome with extra {_shown(answer.extra)}, which is not a mapping of names"
+        )
     if taken := sorted(_FIELDS.intersection(answer.extra)):
         raise ValueError(f"invoke answered an Outcome with extra {taken[0]!r}, which is a field of every history line")
     _require_plain(answer.value, "value")

@@ -1,7 +1,7 @@
-"""What piled up while a process was stopped, in an order in which its loop may take it.
+"""Events that piled up while a process was stopped, in an order in which its loop may take them.
 
-The socket runtime takes what the disk finished, then what the sockets brought, then the timers that are due. Within one connection order is
-kept; which of several ready connections is read first, nobody promises. So a read may overtake the answers of followers that came long before.
+The socket runtime takes what the disk finished, then what the sockets brought, then the timers that are due. The order within a connection is
+kept; the order between ready connections is not defined. So a read may overtake the answers of followers that came long before.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def ordered(inbox: Sequence[Event], key: int) -> list[Event]:
 
 def _rank(event: Event, key: int) -> tuple[int, int]:
     if isinstance(event, Start):
-        # A process that is stopped before its first turn has begun nothing, and still begins with this.
+        # A process stopped before its first turn has done nothing yet, so `Start` is still first.
         return -1, 0
     if isinstance(event, StorageDone):
         return 0, 0
@@ -37,5 +37,5 @@ def _rank(event: Event, key: int) -> tuple[int, int]:
         return 2, 0
     if isinstance(event, (Received, Connected, DialRefused, Disconnected)):
         return 1, draw(key, 1, key_of(event.peer))
-    # A client's requests and its end.
+    # A client's requests, and its disconnection.
     return 1, draw(key, 2, key_of(getattr(event, "client", "")))

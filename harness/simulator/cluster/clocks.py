@@ -1,9 +1,9 @@
 """A host's two clocks: monotonic from an arbitrary start, wall with an offset that faults move. Both run on the host's one oscillator.
 
-Faults may also have the wall clock alone drift: what it gained is gone again when they end, as when a clock is set right.
+Faults may also make only the wall clock drift: what it gained is gone when they end, as when a clock is set right.
 
-A monotonic clock survives the death of a process and starts anew with a boot of the host. The oscillator is wrong by the host's own drift
-and by what faults add; when that changes, both clocks go on from where they are.
+A monotonic clock survives the death of a process and starts again with a boot of the host. The oscillator's error is the host's own drift
+plus what faults add; when that changes, both clocks continue from their current readings.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ EPOCH_NS = 1_700_000_000 * 1_000_000_000
 
 
 class HostClock:
-    """Converts true (virtual) time to what this host reads. `wall_offset_ns` is the sum of what faults ask for, `boots` counts those of the host."""
+    """Converts true (virtual) time to what this host reads. `wall_offset_ns` is the sum of the shifts by faults; `boots` counts boots of the host."""
 
     def __init__(self, seed: int, node_key: int, options: SimOptions) -> None:
         self._seed, self._node_key, self._options = seed, node_key, options
@@ -28,13 +28,13 @@ class HostClock:
         """By fault: since when, in true time, and how fast the wall clock alone drifts, in parts per million."""
         self.boots = 0
         self.earlier: list[tuple[int, int]] = []
-        """Of each boot before this one, as `offset_of_boot_ns`."""
+        """For each earlier boot, its `offset_of_boot_ns`."""
         # The clocks' readings at `_base_ns` of true time, the last boot or change of rate.
         self._base_ns, self._mono_base_ns, self._wall_base_ns = 0, 0, EPOCH_NS
         self.boot(0)
 
     def boot(self, now_ns: int) -> None:
-        """The host starts: its monotonic clock begins somewhere else."""
+        """Boot the host: its monotonic clock begins at another value."""
         if self.boots:
             self.earlier.append(self.offset_of_boot_ns(now_ns))
         self.boots += 1
@@ -68,7 +68,7 @@ class HostClock:
         return self._raw_wall_ns(now_ns) + self.wall_offset_ns + self.wall_gain_ns(now_ns)
 
     def wall_gain_ns(self, now_ns: int) -> int:
-        """By how much the wall clock alone is ahead for its drifts."""
+        """How far the wall clock is ahead because of its own drifts."""
         return sum((now_ns - since_ns) * ppm // ONE_MILLION for since_ns, ppm in self.wall_drifts.values())
 
     def true_ns(self, mono_ns: int) -> int:
@@ -85,11 +85,11 @@ class HostClock:
         return self.mono_ns(now_ns) - now_ns
 
     def offset_of_run_ns(self, now_ns: int) -> tuple[int, int] | None:
-        """An offset, and how far the true one ever was from it. None when the host was booted again: no one offset is true of the whole run."""
+        """An offset, and the largest distance of the true one from it. None when the host was booted again: then no single offset holds for the whole run."""
         return None if self.boots > 1 else self.offset_of_boot_ns(now_ns)
 
     def offset_of_boot_ns(self, now_ns: int) -> tuple[int, int]:
-        """An offset, and how far the true one was from it since the last boot."""
+        """An offset, and the largest distance of the true one from it since the last boot."""
         low_ns, high_ns = self._offset_span_ns(now_ns)
         middle_ns = (low_ns + high_ns) // 2
         return middle_ns, high_ns - middle_ns

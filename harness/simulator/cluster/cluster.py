@@ -7,8 +7,8 @@
     cluster.run_until(5 * SECOND)
     cluster.traces["n1"]
 
-Everything a driver needs is here: time (`now_ns`, `schedule`, `run_until`, `run_while`), the fate of nodes, edges, clocks and disks, and
-clients' requests. It draws no faults itself and judges nothing; whoever drives it decides what happens when.
+Everything a driver needs is here: time (`now_ns`, `schedule`, `run_until`, `run_while`), the state of nodes, edges, clocks and disks, and
+clients' requests. It draws no faults itself and judges nothing; its driver decides what happens when.
 """
 
 from __future__ import annotations
@@ -85,15 +85,15 @@ class SimCluster:
         self.doubts = Doubts(self.nodes, self.options.spare_quorum)
         self.traces: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
         self.latest: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in names}
-        """Of each node the latest trace line of each event."""
+        """For each node the latest trace line of each event."""
         self.inputs: dict[str, list[tuple[int, int, list[Event]]]] = {name: [] for name in names}
         self.watchers: list[TraceWatcher] = []
         self.deed_watchers: list[Callable[..., None]] = []
-        """Called with what is done to the cluster: a verb and its operands."""
+        """Called with every change made to the cluster: a verb and its operands."""
         self.event_watchers: list[Callable[[str, Event], None]] = []
-        """Called with every node and event that a core is given."""
+        """Called with every node and each event that its core is given."""
         self.effect_watchers: list[Callable[[str, list[Effect]], None]] = []
-        """Called with every node and what its core wants done in a step."""
+        """Called with every node and the effects of each step of its core."""
         self.reply_watchers: list[Callable[[str, Reply], None]] = []
         """Called with every node and reply, before the network has it."""
         self.halt_watchers: list[Callable[[str, str], None]] = []
@@ -148,7 +148,7 @@ class SimCluster:
             self._disconnect(node, silently=False)
 
     def power_loss(self, node: str) -> None:
-        """The host goes dark without a word, and loses what its disk had not made durable."""
+        """Cut the host's power: it goes silent and loses what its disk had not made durable."""
         self._note("power-loss", node)
         self._node(node).power_loss(whole=not self.doubts.may_tear(node))
         self.doubts.lost(node)
@@ -165,7 +165,7 @@ class SimCluster:
         self._node(node).disk.wipe()
 
     def replace_disk(self, node: str, files: Mapping[str, bytes]) -> None:
-        """Give a node that does not run another disk, with nothing but these files."""
+        """Give a node that does not run another disk, which holds only these files."""
         if self._node(node).alive:
             raise SimulationError(f"replacement of {node}'s disk, which is in use", "kill it first")
         self._note("replace-disk", node, sorted(files))
@@ -180,17 +180,17 @@ class SimCluster:
         self._node(node).resume()
 
     def starve(self, node: str, share_ppm: int) -> None:
-        """From now on its process has this share of a processor, in later incarnations too; a million is all of it."""
+        """Give its process this share of a processor from now on, in later incarnations too; a million is all of it."""
         self._note("starve", node, share_ppm)
         self._node(node).share_ppm = share_ppm
 
     def exhaust(self, node: str, exhausted: bool) -> None:
-        """Whether its process gets no descriptor for any connection that it does not have yet."""
+        """Whether its process gets no descriptor for any further connection."""
         self._note("exhaust", node, exhausted)
         (self.exhausted.add if exhausted else self.exhausted.discard)(self._node(node).name)
 
     def probe_port(self, node: str, then: Callable[[], None]) -> None:
-        """A connection from the clients' vertex that asks for nothing; `then` is called if the process accepts it."""
+        """Connect from the clients' vertex without a request; `then` is called if the process accepts."""
         self.clients.probe_port(self._node(node).name, then)
 
     def process(self, node: str) -> Process:
@@ -203,7 +203,7 @@ class SimCluster:
     # Clocks and disks
 
     def shift_wall(self, node: str, by_ns: int) -> None:
-        """Move a host's wall clock, forwards or back, against where it is now."""
+        """Move a host's wall clock relative to its current reading, forwards or back."""
         self._note("shift-wall", node, by_ns)
         self._node(node).clock.wall_offset_ns += by_ns
 
@@ -218,12 +218,12 @@ class SimCluster:
             storage.stall_until(until_ns)
 
     def drift(self, node: str, by_ppm: int) -> None:
-        """Both clocks of a host run so much faster from now on."""
+        """Make both clocks of a host run so much faster from now on."""
         self._note("drift", node, by_ppm)
         self._node(node).clock.drift(self.now_ns, by_ppm)
 
     def drift_wall(self, node: str, name: str, ppm: int) -> None:
-        """The wall clock alone drifts from now on; none takes the drift of that name, and what it gained, off."""
+        """Make only the wall clock drift from now on; None removes the drift of that name, and what it gained."""
         self._note("drift-wall", node, name, ppm)
         drifts = self._node(node).clock.wall_drifts
         if ppm:
@@ -232,12 +232,12 @@ class SimCluster:
             drifts.pop(name, None)
 
     def trouble(self, node: str, what: str, by: int) -> None:
-        """Add to a field of the disk's `Trouble`; taking the last stall away lets the device answer."""
+        """Add to a field of the disk's `Trouble`; removing the last stall lets the device answer."""
         self._note("trouble", node, what, by)
         self._node(node).disk.trouble.add(what, by)
 
     def lose_writes(self, node: str, tear: int | None) -> int:
-        """What a node that does not run had not synced is gone, and how many bytes that was. `tear`: see `Disk.lose`."""
+        """Drop what a node that does not run had not synced; returns how many bytes that was. `tear`: see `Disk.lose`."""
         if self._node(node).alive:
             raise SimulationError(f"loss of {node}'s writes, which runs", "kill it first")
         self._note("lose-writes", node, -1 if tear is None else tear)
@@ -246,7 +246,7 @@ class SimCluster:
         return lost
 
     def decay(self, node: str, kind: str, bits: int) -> Decay | None:
-        """Damage what a node that does not run has on its disk, at rest, as drawn. None when there is nothing to damage."""
+        """Damage data at rest on the disk of a node that does not run, as drawn. None when there is nothing to damage."""
         if self._node(node).alive:
             raise SimulationError(f"decay of {node}'s disk, which is in use", "kill it first")
         self._note("decay", node, kind, bits)
@@ -281,7 +281,7 @@ class SimCluster:
         self.network.unclog(*self._edge(source, target))
 
     def shape(self, edges: Iterable[Edge], name: str, shaping: Shaping | None) -> None:
-        """Lose, repeat, reorder or delay what goes over these edges; None takes the shaping of that name off."""
+        """Lose, repeat, reorder or delay what goes over these edges; None removes the shaping of that name."""
         for source, target in edges:
             self._note("shape", source, target, name, str(shaping))
             self.network.shape(*self._edge(source, target), name, shaping)
@@ -296,7 +296,7 @@ class SimCluster:
         self.peers.reset(node, peer)
 
     def reject(self, node: str, rejected: bool) -> None:
-        """Whether the host of a node rejects connections to other nodes: those that it has are reset, and new ones refused. Clients still reach it."""
+        """Whether the host of a node rejects connections to other nodes: existing ones are reset, new ones are refused. Clients still reach it."""
         self._note("reject", node, rejected)
         if not rejected:
             self.peers.rejecting.pop(self._node(node).name, None)
@@ -307,7 +307,7 @@ class SimCluster:
                 self.peers.reset(node, peer)
 
     def calm(self) -> None:
-        """End the world's own loss, repetition and overtaking of messages between nodes."""
+        """End the simulation's own loss, repetition and reordering of messages between nodes."""
         self._note("calm")
         self.peers.calm()
 
@@ -318,7 +318,7 @@ class SimCluster:
     # Clients
 
     def request(self, client: str, node: str, body: Mapping[str, Any], callback: Callback) -> None:
-        """Send a request from the clients' vertex. `callback` hears of its end at most once; silence is possible."""
+        """Send a request from the clients' vertex. `callback` is called at its end, at most once; there may be no answer."""
         self.clients.request(client, self._node(node).name, self.codec.body(body), callback)
 
     def disconnect(self, client: str, node: str) -> None:
@@ -379,7 +379,7 @@ class SimCluster:
         self.clients.died(node, silently=silently)
 
     def _note(self, *what: Any) -> None:
-        """What is done to the cluster is part of its digest."""
+        """Add a change made to the cluster to its digest."""
         self.digest.line({"now_ns": self.kernel.now_ns, "done": what})
         for hear in self.deed_watchers:
             hear(*what)

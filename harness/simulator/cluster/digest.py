@@ -1,6 +1,6 @@
-"""A run's digest, chained step by step: two runs with one digest did the same things at the same times.
+"""A run's digest, chained step by step: two runs with the same digest did the same things at the same times.
 
-The short form covers who stepped when, on how many events, with which effects, and every trace line; the full form covers every byte of
+The short form covers which node stepped when, on how many events, with which effects, and every trace line; the full form covers every byte of
 every event and effect. `marks` keeps the chain at regular steps, so that two runs that differ can be bisected to the first step.
 """
 
@@ -22,9 +22,9 @@ _json = msgspec.json.Encoder()
 
 
 class RunDigest:
-    """Feed it every step, trace line and fault; `hexdigest` can be asked at any time.
+    """Feed it every step, trace line and fault; `hexdigest` may be read at any time.
 
-    What is to be hashed is collected, and written as JSON, one piece a line, many at once.
+    Pieces to be hashed are collected, and written as JSON, one a line, many at once.
     """
 
     def __init__(self, *, full: bool) -> None:
@@ -32,7 +32,7 @@ class RunDigest:
         self._full = full
         self._pieces: list[Any] = []
         self._shapes: dict[tuple[type[Any], ...], str] = {}
-        """The names of a step's effects by their types: there are few different rows of them."""
+        """The names of a step's effects by their types: few different combinations occur."""
         self.steps = 0
         self.marks: list[str] = []
 
@@ -48,7 +48,7 @@ class RunDigest:
             self.marks.append(self.hexdigest())
 
     def line(self, line: Mapping[str, Any]) -> None:
-        """A line of JSON values, in the order in which it holds them. Nobody changes it any more."""
+        """Add a line of JSON values, in the order in which it holds them. The caller must not change it afterwards."""
         self._pieces.append(line)
 
     def hexdigest(self) -> str:
@@ -66,5 +66,5 @@ class RunDigest:
 
 
 def _plain(event: Event) -> Any:
-    """Files are a mapping: spelled out in the order of their names."""
+    """The event as JSON values; files become a mapping in the order of their names."""
     return (event.incarnation, event.seed, sorted(event.files.items())) if isinstance(event, Start) else event

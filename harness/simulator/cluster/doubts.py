@@ -1,4 +1,4 @@
-"""Which nodes are in doubt of their own log, because a write of it was torn, and whether another one may be."""
+"""Nodes in doubt of their own log because a write of it was torn, and whether another one may be."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from .node import SimNode
 
 
 class Doubts:
-    """With `spares` no more nodes may be in doubt than a quorum can do without; else any."""
+    """With `spares`, no more nodes may be in doubt than a quorum can spare; otherwise any number."""
 
     def __init__(self, nodes: Mapping[str, SimNode], spares: bool) -> None:
         self._nodes, self._spares = nodes, spares
         self._torn_writes: dict[str, int] = {}
         self._torn: dict[str, None] = {}
-        """Those that are down, and whose last loss tore something."""
+        """Nodes that are down and whose last loss tore a write."""
 
     def may_tear(self, node: str) -> bool:
         if not self._spares:
@@ -26,7 +26,7 @@ class Doubts:
         return may_be_damaged(self._voters(), doubtful, [node]) == [node]
 
     def lost(self, node: str) -> None:
-        """It has just lost what it had not synced."""
+        """Record that the node has just lost what it had not synced."""
         torn = self._nodes[node].disk.torn_writes
         if torn > self._torn_writes.get(node, 0):
             self._torn[node] = None
@@ -44,7 +44,7 @@ class Doubts:
         return name in self._torn
 
     def _voters(self) -> Mapping[str, int]:
-        """As the running node knows them that has committed most."""
+        """The voters as known to the running node that has committed most."""
         statuses = [node.core.status() for node in self._nodes.values() if node.alive and isinstance(node.core, Core)]
         known = [status for status in statuses if "commit" in status]
         if not known:

@@ -1,4 +1,4 @@
-"""The moments of a simulated run at which faults may strike (`nemesis.triggers`), told as they come: by trace lines, and by writes to the disk."""
+"""The moments of a simulated run at which faults may begin (`nemesis.triggers`), reported from trace lines and from writes to the disk."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Tell = Callable[[str, str], None]
 
 
 def watch_moments(cluster: SimCluster, tell: Tell) -> None:
-    """It changes nothing; what is told to may end a `run_until`."""
+    """Report moments as they come. It changes nothing; the receiver may end a `run_until`."""
 
     def traced(line: Mapping[str, Any]) -> None:
         event = TRACED.get(line["event"])
@@ -24,7 +24,7 @@ def watch_moments(cluster: SimCluster, tell: Tell) -> None:
             tell(event, line["node"])
 
     def wrote(node: str, effects: Sequence[Effect]) -> None:
-        # A snapshot, of its own or of its leader, is the only file that is written beside the one it shall replace.
+        # A snapshot, of its own or of its leader, is the only file that is written next to the one that it will replace.
         if any(isinstance(effect, Write) and effect.file == TEMPORARY for effect in effects):
             tell("snapshot-begun", node)
 

@@ -1,8 +1,8 @@
 """One simulated node: a core, its disk, its clocks, and the loop that feeds it.
 
 The loop is that of the socket runtime: everything that arrived since the last turn goes into one `step`, and its effects are carried
-out in order. Effects with `after` wait at the runtime's own gate until the named storage operations succeeded. The node does not know what network it is
-on; sends, replies and traces go to the `World` it was given.
+out in order. Effects with `after` wait at the runtime's own gate until the named storage operations succeeded. The node does not know its network;
+sends, replies and traces go to its `World`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Process(Enum):
 WHOLE = 1_000_000
 CPU_PERIOD_NS = 100_000_000
 
-# Names of their own: to find a member through its enumeration takes ten times as long.
+# Names of their own: looking a member up in its enumeration takes ten times as long.
 DOWN, RUNNING, PAUSED, HALTED = Process
 
 
@@ -64,7 +64,7 @@ class Stepper(Protocol):
 
 
 class World(Protocol):
-    """Where a node's effects go, and who watches its steps."""
+    """Receives a node's effects and observes its steps."""
 
     def send(self, node: str, effect: Send) -> None: ...
 
@@ -103,15 +103,15 @@ class SimNode:
         self.core: Stepper | None = None
         self.incarnation = 0
         self.first_of_boot: list[int] = [1]
-        """By boot of the host its first incarnation."""
+        """For each boot of the host its first incarnation."""
         self.trace_seq = 0
         self.turn_mono_ns = 0
-        """What the monotonic clock said at the beginning of the latest turn; all of a turn happens at one instant."""
+        """The reading of the monotonic clock at the beginning of the latest turn; all of a turn happens at one instant."""
         self.steps = 0
         self.stale_timers = 0
         self.halt_reason: str | None = None
         self.share_ppm = WHOLE
-        """Of a processor: turns of a starved process begin only in the first part of each period that is its own."""
+        """Share of a processor: turns of a starved process begin only in the part of each period that belongs to it."""
         self.storage_held = False
         self.storage: Storage | None = None
         self.tasks: SimTasks
@@ -127,7 +127,7 @@ class SimNode:
             Broadcast: partial(world.broadcast, name),
             RunTask: lambda effect: self.tasks.submit(effect),
             DropTask: lambda effect: self.tasks.drop(effect.run),
-            # Here everybody is connected from the start, and a core hears nobody that it has not met.
+            # Here all nodes are connected from the start, and a core receives nothing from a node that it has not met.
             Meet: _ignore,
             Part: _ignore,
         }
@@ -171,7 +171,7 @@ class SimNode:
         self._die(DOWN, torn=True)
 
     def power_loss(self, whole: bool = False) -> None:
-        """The host stops; what was not synced is resolved by the disk's draws. `whole`: all of it is gone, and no write is torn."""
+        """Stop the host; the disk's draws decide what survives of unsynced writes. `whole`: all of it is gone, and no write is torn."""
         self._die(DOWN, torn=False)
         if self.powered:
             self.powered = False
@@ -181,7 +181,7 @@ class SimNode:
                 self.disk.power_loss()
 
     def pause(self) -> None:
-        """SIGSTOP: events pile up, timers fall due, storage that the kernel has begun ends."""
+        """SIGSTOP: events pile up, timers fall due, storage operations that the kernel has begun end."""
         if self.process is RUNNING and self.storage is not None:
             self.process = PAUSED
             self.storage.pause(True)
@@ -195,7 +195,7 @@ class SimNode:
                 self._schedule_turn(self._options.turn_ns)
 
     def push(self, event: Event) -> None:
-        """An event for the next turn, which is given to nobody else; dropped when there is no process."""
+        """Add an event, which must not be shared with another receiver, to the next turn; drop it when there is no process."""
         if self.core is None:
             return
         self._inbox.append(event)
@@ -216,7 +216,7 @@ class SimNode:
         self._reset()
 
     def hold_storage(self, held: bool) -> None:
-        """While held, this node's disk begins nothing, in later incarnations too."""
+        """While held, this node's disk begins no operation, in later incarnations too."""
         self.storage_held = held
         if self.storage is not None:
             self.storage.held = held
@@ -232,11 +232,11 @@ class SimNode:
 
     @property
     def turn_is_due(self) -> bool:
-        """Whether its next turn has its time already, whatever is decided about its share now."""
+        """Whether the time of its next turn is fixed, whatever is decided about its share now."""
         return self._turn_scheduled
 
     def _when_it_has_time(self, at_ns: int) -> int:
-        """As a kernel deals out a processor: who has used up its part of a period waits for the next."""
+        """When a starved process may run, as a kernel divides a processor: after its part of a period it waits for the next."""
         into_ns = (at_ns + self.key) % CPU_PERIOD_NS
         own_ns = CPU_PERIOD_NS * self.share_ppm // WHOLE
         return at_ns if into_ns < own_ns else at_ns + CPU_PERIOD_NS - into_ns
@@ -271,16 +271,16 @@ class SimNode:
             self.storage.pump()
 
     def _take_in(self, events: list[Event], wall_ns: int) -> None:
-        """Events carry the wall clock of the turn that takes them; `Start`, that of the boot.
+        """Put the turn's wall clock into events; `Start` carries that of the boot.
 
-        What waited for storage goes out now, at the beginning of the turn that hears of it: a stopped process sends nothing.
+        What waited for storage goes out now, at the beginning of the turn that learns of its end: a stopped process sends nothing.
         """
         for event in events:
             kind = type(event)
             if kind is StorageDone:
                 self._gate.settle(event.op, event.error is None)  # type: ignore[union-attr]
             elif kind in _SET_WALL:
-                # Nobody else has seen this event yet; a copy of every one would cost as much as delivering it.
+                # No other node has this event; copying every one would cost as much as delivering it.
                 _SET_WALL[kind](event, wall_ns)
 
     def _step(self, mono_ns: int, events: list[Event]) -> list[Effect]:
@@ -366,7 +366,7 @@ def _short(events: list[Event]) -> str:
 
 
 def trace_line(node: SimNode, effect: Trace) -> dict[str, Any]:
-    """A trace as docs/reference/traces.md has it."""
+    """A trace line, in the form of docs/reference/traces.md."""
     seq = trace_number(node.trace_seq, effect.event, effect.fields)
     node.trace_seq = seq + 1
     return {

@@ -1,8 +1,8 @@
-"""What can be observed of a simulated cluster without trusting whoever did something to it.
+"""What can be observed of a simulated cluster without trusting the code that changed it.
 
-Reachability is probed as on real hosts: numbered UDP datagrams under the very rules that traffic meets, sent over every directed edge,
-and what arrived is the answer. Hosts answer probes, not processes: a killed node's host is reachable, one without power is not. A disk is
-probed by a process of our own that writes and syncs beside the node's.
+Reachability is probed as on real hosts: numbered UDP datagrams under the rules that traffic meets, sent over every directed edge;
+the result is what arrived. Hosts answer probes, not processes: a killed node's host is reachable, one without power is not. A disk is
+probed by a process of ours that writes and syncs on the same device.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Probes:
         then: Callable[[dict[Edge, list[tuple[int, int]]]], None],
         every_ns: int = LOOK_NS,
     ) -> None:
-        """`then` hears what came over each edge, in the order of arrival, as (number, how long it was under way). Shaped as traffic is."""
+        """Call `then` with what came over each edge, in the order of arrival, as (number, time under way in ns). Probes are shaped as traffic is."""
         seen: dict[Edge, list[tuple[int, int]]] = {edge: [] for edge in edges}
         kernel, links, late_ns = self._cluster.kernel, self._cluster.network.links, 0
 

@@ -1,10 +1,10 @@
-"""Other draws from a moment on: the same world up to then, bit by bit, and another chance after it.
+"""Other draws from a moment on: the same run up to then, bit by bit, and other chances after it.
 
-What is salted are the world's draws (how long packets and disks take, what is lost, what a power loss leaves, the seeds of processes that start
-later) and those of the cores that run (their next election timeouts). What was drawn before stays: packets on their way, timers that are set.
-Faults and clients are the plan's, and do not change.
+Salted are the simulation's draws (how long packets and disks take, what is lost, what a power loss leaves, the seeds of processes that start
+later) and those of the running cores (their next election timeouts). What was drawn before stays: packets under way, timers that are set.
+Faults and clients belong to the plan and do not change.
 
-This module alone reaches for the keys that others hold, so that none of them has a verb for what happens to no real node, disk or network.
+Only this module reaches for keys inside other classes, so that none of them needs a method for what happens to no real node, disk or network.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def salt_draws(
     clients: Clients,
     nodes: Mapping[str, SimNode],
 ) -> None:
-    """Arrange for what the options ask, before anything happens in the cluster of these parts."""
+    """Schedule what the options ask for, before anything happens in the cluster of these parts."""
     if options.salt and not options.salt_after_ns:
         _salt(options.salt, network, peers, clients, nodes)
     elif options.salt:
@@ -54,14 +54,14 @@ def _salt(salt: int, network: Network, peers: Peers, clients: Clients, nodes: Ma
 
 
 def _salt_core(core: Any, chance: Chance) -> None:
-    """Nothing for a stand-in of a core, which draws nothing."""
+    """Salt a core; a stand-in for a core draws nothing."""
     raft = getattr(core, "_machines", {}).get("raft")
     if raft is not None and raft.state is not None:
         raft.state.chance = chance
 
 
 def _streams(peers: Peers, clients: Clients) -> list[Stream]:
-    """Of the connections that there are; later ones take their keys from their links."""
+    """The streams of the open connections; later connections take their keys from their links."""
     streams = [view.stream for view in peers._views.values()]
     for connection in {
         (c.node, c.name): c for held in (clients._connections, clients._at_node) for c in held.values()

@@ -1,7 +1,7 @@
 """Tasks under virtual time: the handlers of the socket runtime, at the end of a duration that is declared or drawn.
 
-`sleep` declares its duration; all others take a drawn time, most of them little and a few of them long. As with threads, `workers` run at a time and the others wait in order. A process that ends takes its tasks with it (`stop`), and the next
-one gets an object of its own.
+`sleep` declares its duration; all others take a drawn time: most are short, a few long. As with threads, `workers` run at a time and the others wait in
+order. A process that ends takes its tasks with it (`stop`); the next one gets a new object.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SECOND_NS = 1_000_000_000
 
 
 class SimTasks:
-    """Runs one incarnation's tasks; `finished(done)` hears of the end of each. `key` keys the draws."""
+    """Runs one incarnation's tasks; `finished(done)` is called at the end of each. `key` keys the draws."""
 
     def __init__(
         self, kernel: Kernel, key: int, workers: int, finished: Callable[[TaskDone], None], mean_ns: int = MEAN_NS
@@ -31,7 +31,7 @@ class SimTasks:
         self._waiting: dict[int, RunTask] = {}
         self._running: dict[int, RunTask] = {}
         self._unwanted: dict[int, None] = {}
-        """Runs that go on, as threads do, though nobody waits for them."""
+        """Runs that go on, as threads do, although their result is no longer wanted."""
 
     def submit(self, task: RunTask) -> None:
         if len(self._waiting) >= LIMIT_WAITING:
@@ -46,11 +46,11 @@ class SimTasks:
         task = self._running.get(run)
         if task is not None:
             self._unwanted[run] = None
-            if wait_s(task):  # A sleeper is woken.
+            if wait_s(task):  # a sleeper is woken
                 self._end(run)
 
     def stop(self) -> None:
-        """The process is gone, and nothing more is heard of its tasks."""
+        """End with the process: no result of its tasks is reported any more."""
         self._waiting.clear()
         self._running.clear()
         self._unwanted.clear()

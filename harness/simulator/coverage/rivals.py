@@ -1,4 +1,4 @@
-"""Who may believe that he leads: a new leader and the one before, told as soon as there are two."""
+"""Nodes that may believe they lead: the new leader and the one before, reported as soon as there are two."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 from ..cluster.cluster import SimCluster
 
 Tell = Callable[[str, "str | None"], None]
-"""`tell(new, old)`: `old` led before; None when nobody did, or it is the same node."""
+"""`tell(new, old)`: `old` led before; None when no node did, or it is the same node."""
 
 _COMES_BACK = frozenset({"resume", "start"})
 
 
 def watch_rivals(cluster: SimCluster, tell: Tell) -> None:
-    """It changes nothing; what is told to may end a `run_until`."""
+    """Report rivals as they come. It changes nothing; the receiver may end a `run_until`."""
     led: dict[str, int] = {}
 
     def traced(line: Mapping[str, Any]) -> None:

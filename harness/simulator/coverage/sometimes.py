@@ -1,6 +1,6 @@
-"""The ledger of what should happen sometimes: interesting states of simulated runs, counted, so that one that was never reached is seen.
+"""Counts interesting states of simulated runs (what Antithesis calls "sometimes"), so that one that was never reached is seen.
 
-A search that finds nothing says little when it never came where bugs live. So each state that is worth reaching has a name and a counter; the
+A search that finds nothing says little when it never came near where bugs are. So each state that is worth reaching has a name and a counter; the
 counters of many runs are added up, and those still at zero are shown in red.
 
     watch = Sometimes()
@@ -9,10 +9,10 @@ counters of many runs are added up, and those still at zero are shown in red.
     total = merged(total, watch.counts)
     console.print(table(total))
 
-To add a state: give it a name and a sentence in `states.STATES`, and say `self._saw(name)` in the method that hears of the trace line, message or deed that
+To add a state: give it a name and a sentence in `states.STATES`, and call `self._saw(name)` in the method that receives the trace line, message or deed that
 shows it (`_LINES`, `_MESSAGES` and `_DEEDS` name them; a new line or message is a new row there). What parts of the simulator count anyway goes into
-`_counted`. A state that a correct cluster cannot reach does not belong here: it would be red for ever. Watching changes nothing, and must stay cheap:
-no loops over logs, and nothing but a look-up for what happens thousands of times.
+`_counted`. A state that a correct cluster cannot reach does not belong here: it would stay red. Watching changes nothing, and must stay cheap:
+no loops over logs, and only a look-up for what happens thousands of times.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from .states import table as table
 from .states import unreached as unreached
 
 SAME_EVERYWHERE = frozenset(crc32(text) for text in (b'["noop"]', b'["sessions.open"]'))
-"""Commands that stand in every log more than once by their nature."""
+"""Commands that by their nature stand in every log more than once."""
 
 WAITED_NS = 2 * SECOND
-"""Nobody waits longer for an answer to a request."""
+"""No client waits longer for an answer to a request."""
 
 
 @dataclass(slots=True)
@@ -88,7 +88,7 @@ class Sometimes:
 
     @staticmethod
     def _counted(cluster: SimCluster) -> dict[str, int]:
-        """What the simulator's own parts count."""
+        """States that the simulator's own parts count."""
         nodes, peers = cluster.nodes.values(), cluster.peers
         return {
             "unsynced-bytes-lost": sum(node.disk.lossy_cuts for node in nodes),

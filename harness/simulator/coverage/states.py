@@ -15,7 +15,7 @@ STATES: Mapping[str, str] = {
     "leader-stopped-past-its-lease": "a node with lease reads that led was stopped for longer than its lease",
     "leader-deposed-by-silence": "a leader stepped down because no quorum answered it",
     "election-without-winner": "a term in which votes were given passed without a leader",
-    "leadership-handed-over": "a leader told another node to stand",
+    "leadership-handed-over": "a leader asked another node to start an election",
     "vote-asked-with-a-stale-log": "a node was asked for its vote by one whose log is older than its own",
     "log-truncated-by-several": "a conflict removed more than one entry from a log",
     "old-term-committed-with-new": "entries of an earlier term were committed by one of the leader's own",

@@ -25,7 +25,7 @@ _DAMAGES = frozenset({"decay", "replace-disk", "fail-fsync"})
 _CHANGES = frozenset({"voters", "transfer"})
 
 LATE_NS = 500 * MILLISECOND
-"""So long after its deadline a request should have been answered, and so long the node is seen to step after that without an answer."""
+"""A request is overdue this long after its deadline, if the node is seen to step for as long again without answering it."""
 
 
 class Witness:
@@ -37,7 +37,7 @@ class Witness:
         self._open: dict[str, dict[tuple[str, Any], _Open]] = {name: {} for name in cluster.nodes}
         self._unanswered: list[dict[str, Any]] = []
         self._asked: dict[tuple[str, str, Any], dict[str, Any]] = {}
-        """By node, client and number: what administrators want changed."""
+        """By node, client and number: changes that administrators requested."""
         self._administered: list[dict[str, Any]] = []
         if cluster.options.fsync_error_ppm:
             self._damaged_ns = dict.fromkeys(cluster.nodes, 0)
@@ -147,7 +147,7 @@ class _Open:
 
 
 def _what(body: Any) -> str:
-    """What was asked, in a word or two."""
+    """The request in a word or two."""
     for word in ("admin", "memory", "do", "view"):
         if isinstance(body.get(word), str):
             return body[word] if word == "do" else f"{word} {body[word]}"

@@ -1,6 +1,6 @@
-"""Damage at rest: bytes that were written well and are read back otherwise, as bit rot and misdirected writes leave them.
+"""Damage at rest: bytes that were written correctly and read back wrong, as bit rot and misdirected writes leave them.
 
-What was there is kept beside the damage, so that it can be undone: a fault that is taken out of a plan, or healed, leaves no trace.
+The old bytes are kept with the damage, so that it can be undone: a fault that is taken out of a plan, or healed, leaves no trace.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _Place = tuple[Inode, int]
 
 
 def rot(disk: Disk, bits: int) -> Decay | None:
-    """One bit of one file flips. Every durable bit is as likely."""
+    """Flip one bit of one file. Every durable bit is equally likely."""
     sizes = [(inode, len(inode.durable)) for inode in disk.inodes()]
     total = sum(size for _, size in sizes)
     if not total:
@@ -30,10 +30,10 @@ def rot(disk: Disk, bits: int) -> Decay | None:
 
 
 def misdirect(disk: Disk, bits: int) -> Decay | None:
-    """A sector that was meant for one place went to another: here is what was written, there is what another sector should hold.
+    """Send a sector to the wrong place: one place then holds what another should, and the other holds what was there before.
 
-    The sector that was meant is as it was before, which on an appended log is zeros; the other holds its bytes. A sector with which a file would end just where
-    a write had ended is spared, as by `cut`: what it acknowledged would be forgotten, and no system could know.
+    The intended sector is as it was before, which on an appended log is zeros; the other holds its bytes. A sector is spared, as by `cut`, if the file would then
+    end exactly where a write had ended: what it acknowledged would be forgotten, and no system could notice.
     """
     pair = next(_misdirections(disk, bits), None)
     if pair is None:
@@ -45,7 +45,7 @@ def misdirect(disk: Disk, bits: int) -> Decay | None:
 
 
 def _misdirections(disk: Disk, bits: int) -> Iterator[tuple[_Place, _Place]]:
-    """Which sector was meant, and which was hit: as drawn, and then all others, of those that change anything."""
+    """Pairs of intended sector and sector that was hit, of those that change anything: the drawn one first, then all others."""
     sectors = [(inode, start) for inode in disk.inodes() for start in range(0, len(inode.durable) - SECTOR + 1, SECTOR)]
     count, first, skip = len(sectors), bits, mix(bits)
     for step in range(count):
@@ -64,13 +64,13 @@ def _sector(inode: Inode, start: int) -> bytes:
 
 
 def _ends_there(inode: Inode, at: int) -> bool:
-    """Whether the file without its bytes from here on looks as if the later writes had never been: no system could tell."""
+    """Whether the file without its bytes from here on looks as if the later writes had never happened: no system could notice."""
     return at in inode.ends and not any(inode.durable[at + SECTOR :])
 
 
 def cut(disk: Disk, bits: int) -> Decay | None:
-    """The end of the youngest file is gone, less than a sector of it, and not just where a write had ended: that no system could tell from
-    writes that had never been."""
+    """Cut less than a sector off the end of the youngest file, and never exactly where a write had ended: no system could distinguish that from
+    writes that never happened."""
     inode, sizes = _cuts(disk)
     if inode is None or not sizes:
         return None
@@ -89,7 +89,7 @@ def _cuts(disk: Disk) -> tuple[Inode | None, list[int]]:
 
 
 def may_show(disk: Disk, kind: str) -> bool:
-    """Whether this damage would change anything of what is on the disk now."""
+    """Whether this damage would change anything on the disk now."""
     if kind == "misdirected-write":
         return next(_misdirections(disk, 0), None) is not None
     return bool(_cuts(disk)[1]) if kind == "truncate" else any(inode.durable for inode in disk.inodes())
@@ -103,7 +103,7 @@ DECAYS: Mapping[str, Callable[[Disk, int], Decay | None]] = {
 
 
 def repair(disk: Disk) -> None:
-    """Undo all decay, latest first, where nothing was written over it since."""
+    """Undo all decay, latest first, where it was not overwritten since."""
     while disk.decays:
         decay = disk.decays.pop()
         for content in (decay.inode.durable, decay.inode.cached):
@@ -116,7 +116,7 @@ def repair(disk: Disk) -> None:
 
 
 def _damage(disk: Disk, inode: Inode, at: int, damaged: bytes) -> Decay:
-    """In the page cache too: what a process reads after its start is what the platter holds."""
+    """Damage bytes, in the page cache too: a process that starts reads what is on the platter."""
     decay = Decay(inode, at, bytes(inode.durable[at : at + len(damaged)]), damaged)
     for content in (inode.durable, inode.cached):
         content[at : at + len(damaged)] = damaged

@@ -1,11 +1,11 @@
-"""What a disk keeps: per file its durable bytes and the writes not yet synced, and likewise for the directory's names.
+"""What a disk holds: for each file its durable bytes and the writes not yet synced, and the same for the directory's names.
 
-A process that dies leaves the page cache alone: everything written is still there. Only power loss resolves what is pending, by
+A process that dies leaves the page cache alone: everything written is still there. Only a power loss resolves what is pending, by
 keyed draws: all of it lost, a prefix kept, any subset kept, or sectors of a write torn. A file's data and its name are resolved
-apart, so a file that was synced but never reached by `fsync_dir` may vanish, and a renamed file may turn up without its bytes.
+separately: a file that was synced without `fsync_dir` may vanish, and a renamed file may appear without its bytes.
 
-What is wrong with the device itself while a fault lasts is its `trouble`; it outlives processes. The disk knows nothing of time;
-`storage.py` says when an operation happens.
+Faults of the device itself, while they last, are its `trouble`; it outlives processes. The disk knows nothing of time;
+`storage.py` decides when an operation happens.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Pending:
 
 @dataclass(slots=True)
 class Inode:
-    """`cached` is what a reader sees, `durable` what surely survives, `pending` the way from one to the other."""
+    """`cached` is what a reader sees, `durable` what certainly survives, `pending` leads from one to the other."""
 
     number: int
     durable: bytearray = field(default_factory=bytearray)
@@ -60,9 +60,9 @@ class Inode:
 
 @dataclass(slots=True)
 class Trouble:
-    """Each field counts the faults that ask for it, except `slow_ns`, the sum of their mean delays.
+    """Each field counts the faults that require it, except `slow_ns`, the sum of their mean delays.
 
-    `held` syncs are not answered, and what is written meanwhile is there to be lost. `waiting` are ends of operations that a device owes.
+    `held` syncs are not answered, so what is written meanwhile may be lost. `waiting` are completions that a device owes.
     """
 
     slow_ns: int = 0
@@ -77,7 +77,7 @@ class Trouble:
 
     @property
     def refusal(self) -> str | None:
-        """The error with which writes fail, gravest first."""
+        """The error with which writes fail, the worst first."""
         if self.broken:
             return "EIO"
         return "EROFS" if self.read_only else "ENOSPC" if self.full else None
@@ -90,14 +90,14 @@ class Trouble:
                 end()
 
     def end(self) -> None:
-        """The device is as good as new."""
+        """Remove all trouble from the device."""
         self.slow_ns = self.full = self.failing = self.lying = self.read_only = self.broken = self.held = 0
         self.add("stalled", -self.stalled)
 
 
 @dataclass(frozen=True, slots=True)
 class Decay:
-    """Bytes of a file that are not what was written: where, what they should be, and what they are."""
+    """Bytes of a file that differ from what was written: where, the original, and the damaged bytes."""
 
     inode: Inode
     offset: int
@@ -106,7 +106,7 @@ class Decay:
 
 
 class Disk:
-    """One flat directory. `lost_bytes`, `torn_writes` and `lossy_cuts` (power losses that lost anything) show whether power losses bit."""
+    """One flat directory. `lost_bytes`, `torn_writes` and `lossy_cuts` (power losses that lost anything) show whether power losses had an effect."""
 
     def __init__(self, seed: int, node_key: int) -> None:
         self._seed, self._node_key = seed, node_key
@@ -122,16 +122,16 @@ class Disk:
         self.lossy_cuts = 0
 
     def wrong(self) -> list[str]:
-        """What is wrong with the device now, and whether bytes on it are damaged; empty of a good disk."""
+        """Names of what is wrong with the device now, and whether bytes on it are damaged; empty for a good disk."""
         found = [field.name for field in fields(self.trouble) if getattr(self.trouble, field.name)]
         return [*found, *(["decayed"] if self.decays else [])]
 
     def files(self) -> dict[str, bytes]:
-        """Every name with its bytes, as a process that starts now reads them."""
+        """Every name with its bytes, as a process that starts now would read them."""
         return {name: bytes(self._names[name].cached) for name in sorted(self._names)}
 
     def durable_bytes(self, file: str) -> bytes:
-        """What of this file would surely survive a power loss now."""
+        """The part of this file that would certainly survive a power loss now."""
         inode = self._durable_names.get(file)
         return b"" if inode is None else bytes(inode.durable)
 
@@ -186,7 +186,7 @@ class Disk:
         self._durable_names = dict(self._names)
 
     def power_loss(self) -> None:
-        """Resolve everything pending; what is left is durable, since it is what the next boot reads from the platter."""
+        """Resolve everything pending; the result is durable, since the next boot reads it from the platter."""
         self._power_losses += 1
         lost_before = self.lost_bytes
         inodes = {inode.number: inode for inode in (*self._names.values(), *self._durable_names.values())}
@@ -196,13 +196,13 @@ class Disk:
         self.lossy_cuts += self.lost_bytes > lost_before
 
     def can_lose(self, tear: bool) -> bool:
-        """Whether `lose` would take, or tear, anything now."""
+        """Whether `lose` would drop, or tear, anything now."""
         inodes = (*self._names.values(), *self._durable_names.values())
         return self._last_written() is not None if tear else any(one.data for i in inodes for one in i.pending)
 
     def lose(self, tear: int | None) -> int:
-        """Everything that is not synced is gone, and how many bytes that was. With `tear`, bits of a draw, the write that was made last on
-        a file that has a durable name survives in part, and what was written to that file before it survives whole."""
+        """Drop everything that is not synced; returns how many bytes that was. With `tear`, bits of a draw, the last write
+        to a file with a durable name survives in part, and what was written to that file before it survives completely."""
         lost_before, torn = self.lost_bytes, self._last_written() if tear is not None else None
         inodes = {inode.number: inode for inode in (*self._names.values(), *self._durable_names.values())}
         for inode in inodes.values():
@@ -216,7 +216,7 @@ class Disk:
         return self.lost_bytes - lost_before
 
     def _last_written(self) -> Inode | None:
-        """As far as a disk knows: of the files with writes that are not synced, the youngest."""
+        """The youngest file with unsynced writes, as far as a disk knows."""
         named = self._durable_names.values()
         candidates = [inode for inode in named if any(change.data for change in inode.pending)]
         return max(candidates, key=lambda inode: inode.number, default=None)
@@ -232,16 +232,16 @@ class Disk:
         inode.pending.clear()
 
     def durable_files(self) -> dict[str, bytes]:
-        """Every file as a power loss now would surely leave it."""
+        """Every file as a power loss now would certainly leave it."""
         return {name: bytes(inode.durable) for name, inode in sorted(self._durable_names.items())}
 
     def wipe(self) -> None:
-        """The disk is replaced by an empty one."""
+        """Replace the disk by an empty one."""
         self._names, self._durable_names, self._pending_names = {}, {}, []
         self.decays = []
 
     def replace(self, files: Mapping[str, bytes]) -> None:
-        """By another one, on which these are and will survive a power loss."""
+        """Replace the disk by one that holds these files durably."""
         self.wipe()
         for name, content in files.items():
             inode = self._open(name)
@@ -255,7 +255,7 @@ class Disk:
             raise OSError(self.trouble.refusal)
 
     def _must_change(self) -> None:
-        """A full disk lets files be cut, named otherwise and removed."""
+        """Refuse a change that the disk cannot make. A full disk lets files be truncated, renamed and removed."""
         if self.trouble.refusal not in (None, "ENOSPC"):
             raise OSError(self.trouble.refusal)
 
@@ -292,7 +292,7 @@ class Disk:
         inode.cached = bytearray(inode.durable)
 
     def _tear(self, inode: Inode, offset: int, data: bytes, bits: int) -> None:
-        """Only some sectors of this write reached the platter; lengths may be those of the write or of the last sector."""
+        """Keep only some sectors of this write; the length may be that of the write or end at the last sector."""
         first_end = SECTOR - offset % SECTOR
         cuts = [0, *range(first_end, len(data), SECTOR), len(data)]
         if len(cuts) == 2 or bits & 1:

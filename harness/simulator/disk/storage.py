@@ -1,7 +1,7 @@
-"""When storage operations happen: one queue a file, in emitted order; across files only `after` holds them back.
+"""When storage operations happen: one queue for each file, in emitted order; between files only `after` imposes an order.
 
-An operation whose turn has come and whose dependencies succeeded starts; writes reach the page cache at once, and a run of them
-up to and including the next fsync is one job, as a storage thread does it. Failure is final: what follows on the same file or
+An operation starts when it is first in its queue and its dependencies succeeded. Writes reach the page cache at once; a run of them
+up to and including the next fsync is one job, as for a storage thread. Failure is final: what follows on the same file or
 waits `after` a failed operation fails unattempted, and after an fsync error everything does.
 """
 
@@ -37,7 +37,7 @@ Finished = Callable[[int, str | None], None]
 
 
 class Storage:
-    """Carries out one incarnation's operations on a disk; `finished(op, error)` hears of the end of each."""
+    """Carries out one incarnation's operations on a disk; `finished(op, error)` is called at the end of each."""
 
     def __init__(self, kernel: Kernel, disk: Disk, key: int, options: SimOptions, finished: Finished) -> None:
         self._kernel, self._disk, self._key, self._options = kernel, disk, key, options
@@ -48,7 +48,7 @@ class Storage:
         self.fresh = False
         """Whether operations were submitted since the last pump."""
         self.held = False
-        """While set, no operation is begun: a disk that hangs."""
+        """While set, no operation begins: a disk that hangs."""
         self._queues: dict[str, deque[StorageEffect]] = {}
         self._busy: set[str] = set()
         self._fail_next_fsync = False
@@ -75,19 +75,19 @@ class Storage:
                 self._start_head(file, queue)
 
     def pause(self, paused: bool) -> None:
-        """A stopped process starts nothing; what its kernel is doing goes on."""
+        """Pause or continue: a stopped process starts nothing; what its kernel is doing goes on."""
         self._paused = paused
         self.pump()
 
     def stall_until(self, at_ns: int) -> None:
-        """The device answers nothing before `at_ns`."""
+        """Have the device answer nothing before `at_ns`."""
         self._stalled_until_ns = max(self._stalled_until_ns, at_ns)
 
     def fail_next_fsync(self) -> None:
         self._fail_next_fsync = True
 
     def end(self, *, torn: bool) -> None:
-        """The process died: what was queued never happens, except that (`torn`) the write at hand may have got half way."""
+        """End with the process: what was queued never happens, except that (`torn`) the current write may be half done."""
         self._ended = True
         for file, queue in self._queues.items():
             head = queue[0] if queue else None
@@ -134,7 +134,7 @@ class Storage:
         self._kernel.schedule(at_ns, self._end_job, files, job, errors)
 
     def _slowness_ns(self, op: int) -> int:
-        """Never less than half of what a slow disk takes on average, so that a probe can tell it from luck."""
+        """A drawn delay, never less than half of the slow disk's mean, so that a probe can distinguish it from chance."""
         slow_ns = self._disk.trouble.slow_ns
         return slow_ns // 2 + exponential(draw(self._key, op, 0x510), slow_ns // 2) if slow_ns else 0
 

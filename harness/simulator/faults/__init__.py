@@ -1,1 +1,1 @@
-"""The simulator's faults, a module a family: each injects, lets something else look at the result, and undoes."""
+"""The simulator's faults, one module for each family: each injects, has the result observed, and undoes."""

@@ -1,6 +1,6 @@
-"""Clocks that are set, that drift, and that jump to and fro.
+"""Clocks that are set, that drift, and that jump back and forth.
 
-A drift is of the oscillator, unless it is said to spare monotonic time (`monotonic: false`): then of the wall clock alone, as hosts can have it.
+A drift is of the oscillator, unless it spares monotonic time (`monotonic: false`): then only the wall clock drifts, as can happen on hosts.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ DRIFT_LOOK_NS = 20 * MILLISECOND
 
 
 class ClockFaults:
-    """`_offsets_ns`: what each fault adds to wall clocks at the moment; `_drifts`: to rates, in parts per million."""
+    """`_offsets_ns`: what each fault adds to wall clocks now; `_drifts`: what it adds to rates, in parts per million."""
 
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
@@ -87,12 +87,12 @@ class ClockFaults:
         self._ground.later(3 * period_ns // 2, then, judged)
 
     def _by_others_ns(self, node: str, ident: str) -> int:
-        """What other faults add to this wall clock at the moment."""
+        """What other faults add to this wall clock now."""
         jumps_ns = sum(offsets.get(node, 0) for other, offsets in self._offsets_ns.items() if other != ident)
         return jumps_ns + self._gain_ns(node)
 
     def _turn(self, fault: Resolved) -> None:
-        """There for half a period, and back."""
+        """Jump for half a period, and back."""
         now = self._offsets_ns.get(fault.intent.id)
         if now is None:
             return
@@ -122,7 +122,7 @@ class ClockFaults:
         self._measure_wall_rates(list(fault.what["drift_ppm"]), then)
 
     def _measure_wall_rates(self, nodes: list[str], then: Then) -> None:
-        """Each wall clock against true time, jumps aside: as fast as its oscillator, and what drifts of its own add."""
+        """Measure each wall clock against true time, without jumps: its rate must be that of its oscillator plus its own drifts."""
         cluster = self._ground.cluster
 
         def run_ns(node: str) -> int:
@@ -136,14 +136,14 @@ class ClockFaults:
                 clock = cluster.nodes[node].clock
                 own_ppm = (run_ns(node) - before[node] - DRIFT_LOOK_NS) * 1_000_000 // DRIFT_LOOK_NS - clock.drift_ppm
                 seen[node] = own_ppm
-                # Three times rounded to whole nanoseconds.
+                # Rounded three times to whole nanoseconds.
                 right = right and abs(own_ppm - sum(ppm for _, ppm in clock.wall_drifts.values())) <= 1
             return Observation(right, {"drift_ppm": seen})
 
         self._ground.later(DRIFT_LOOK_NS, then, judged)
 
     def _measure_rates(self, nodes: list[str], then: Then) -> None:
-        """Both clocks of each node against true time: as fast as what is in force says, or it did not take."""
+        """Measure both clocks of each node against true time: their rates must be those of the active faults, or the fault did not take effect."""
         cluster = self._ground.cluster
         before = {node: (cluster.nodes[node].mono_ns(), self._raw_wall_ns(node)) for node in nodes}
         boots = {node: cluster.nodes[node].clock.boots for node in nodes}
@@ -157,7 +157,7 @@ class ClockFaults:
                 gained = [now - then_ns - DRIFT_LOOK_NS for now, then_ns in zip(after, before[node], strict=True)]
                 rates = [gain * 1_000_000 // DRIFT_LOOK_NS for gain in gained]
                 seen[node] = rates[1]
-                # A monotonic clock that started anew meanwhile tells nothing.
+                # A monotonic clock that started again meanwhile shows nothing.
                 rates = rates if clock.boots == boots[node] else rates[1:]
                 right = right and all(abs(rate - asked) <= 1 for rate in rates)
             return Observation(right, {"drift_ppm": seen})
@@ -170,11 +170,11 @@ class ClockFaults:
         return found.wall_ns() - found.clock.wall_offset_ns - self._gain_ns(node)
 
     def _gain_ns(self, node: str) -> int:
-        """What drifts of this wall clock alone have added to it."""
+        """What this wall clock's own drifts have added to it."""
         return self._ground.cluster.nodes[node].clock.wall_gain_ns(self._ground.cluster.now_ns)
 
     def _gone_astray_ns(self, node: str) -> int:
-        """What drift, past and present, has made of this wall clock: no fault of the shift that is healed."""
+        """What past and present drifts have added to this wall clock: not an error of the shift that is healed."""
         found = self._ground.cluster.nodes[node]
         return abs(self._ground.wall_offset_ns(node) - found.clock.wall_offset_ns)
 

@@ -1,4 +1,4 @@
-"""Members that leave a simulated cluster, asked of the leader as an operator would: over the clients' network, until they are gone."""
+"""Members that leave a simulated cluster at an operator's request to the leader: over the clients' network, until they are gone."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def members_seen(cluster: SimCluster, leader: str | None) -> Mapping[str, int]:
 
 
 class Departure:
-    """Asks whoever leads (`leader()`) to let `nodes` go, until they are gone or `deadline_ns` has passed; then `then(error)`, once.
+    """Asks the current leader (`leader()`) to remove `nodes`, until they are gone or `deadline_ns` has passed; then calls `then(error)`, once.
 
-    Who is gone is in no view and votes no more (`voters()`): one that only failed leaves the views alone, and may come back."""
+    A node is gone when it is in no view and votes no more (`voters()`). One that only failed is missing in the views alone, and may come back."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Departure:
         self._asked = 0
 
     def ask(self) -> None:
-        """That a member leaves already does not matter: it leaves once."""
+        """Ask for the removals. A member that is already leaving may be asked again: it leaves once."""
         cluster, leader = self._cluster, self._leader()
         here = members_seen(cluster, leader)
         voters = self._voters()
@@ -63,7 +63,7 @@ class Departure:
 
 
 class Return:
-    """Waits until `nodes` are members in the life that they live now, or `deadline_ns` has passed; then `then(error)`, once. `revive(node)` is called for each that is not."""
+    """Waits until `nodes` are members in their present life, or `deadline_ns` has passed; then calls `then(error)`, once. `revive(node)` is called for each that is not."""
 
     def __init__(
         self,
@@ -92,4 +92,4 @@ class Return:
 
 
 def _hear(answer: Answer) -> None:
-    """Whether it is done is seen in the views."""
+    """Ignore an answer: the views show whether it is done."""

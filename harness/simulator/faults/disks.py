@@ -1,6 +1,6 @@
 """Disks that are slow, stuck, full, failing or lying, and disks whose content has decayed.
 
-A probe of our own on the same device sees what is wrong with it. A node may stop itself for it, and is started again at the heal.
+A probe on the same device shows the fault. A node may stop itself because of it, and is started again at the heal.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ FIELDS = {
 """Effect → the field of the disk's `Trouble`."""
 
 HOLD_NS = 300 * MILLISECOND
-"""So long syncs are not answered before what they should have written is lost: or there would seldom be anything."""
+"""How long syncs are unanswered before their data is lost; otherwise there would seldom be data to lose."""
 
 
 class DiskFaults:
-    """`voters()` and `wiped()` decide, with the decay that is there, which disks may decay."""
+    """`voters()`, `wiped()` and the decay so far decide which disks may decay."""
 
     def __init__(self, ground: Ground, voters: Callable[[], Mapping[str, int]], wiped: Callable[[], set[str]]) -> None:
         self._ground, self._voters, self._wiped = ground, voters, wiped
@@ -79,7 +79,7 @@ class DiskFaults:
             return
         if active is not None:
             self._trouble(fault, -1)
-        # What it did to a node is noticed only when the node next writes, so halted ones are started when the probe has its answer.
+        # A node notices the fault only at its next write, so halted nodes are started when the probe has its answer.
         self._probe(
             fault, partial(self._start_and_look, fault, then), lambda node: [None, *self._other_faults_of(node)]
         )
@@ -89,7 +89,7 @@ class DiskFaults:
         self._backups.clear()
 
     def may_show(self, fault: Resolved) -> bool:
-        """Whether damage at rest would change something now, on each disk that may be damaged, of which there must be one."""
+        """Whether damage at rest would change something now on each disk that may be damaged; there must be at least one."""
         if fault.what["effect"] not in AT_REST:
             return True
         disks = [self._ground.cluster.nodes[node].disk for node in self._damageable(fault)]
@@ -105,11 +105,11 @@ class DiskFaults:
         return self._other_faults_of(node)[0]
 
     def _other_faults_of(self, node: str) -> list[Resolved | None]:
-        """Those of which its device may show one; None: there is none, so that it shows none."""
+        """Faults of which its device may show one; None: it may show none, because there is none."""
         return [fault for fault in self._active.values() if node in fault.what["nodes"]] or [None]
 
     def _probe(self, fault: Resolved, then: Then, expected: Callable[[str], Sequence[Resolved | None]]) -> None:
-        """`expected(node)` are the faults of which this device should show one; None: that it shows none."""
+        """`expected(node)` are the faults of which this device must show one; None: it must show none."""
         nodes: list[str] = list(fault.what["nodes"])
         seen: dict[str, dict[str, Any]] = {}
         wrong: list[str] = []
@@ -126,7 +126,7 @@ class DiskFaults:
                     hidden = self._ground.hidden_by(fault, sorted(wrong), since_ns) if wrong else {}
                     then(Observation(not wrong, {**told, **hidden}))
                 else:
-                    # It is over, where what shows is another's.
+                    # The fault is over if what shows belongs to another fault.
                     others = self._ground.covering.hidden(fault, sorted(wrong), since_ns, ending=True)
                     then(Observation(not wrong or bool(others), told))
 
@@ -134,7 +134,7 @@ class DiskFaults:
             patience_ns = PATIENCE_NS + 8 * self._ground.cluster.nodes[node].disk.trouble.slow_ns
             probe_device(self._ground.cluster, node, patience_ns, partial(heard, node))
         if not nodes:
-            # Two voters have no minority: no device is asked, and the answer is due all the same.
+            # Two voters have no minority: no device is probed, and the answer is due even so.
             self._ground.soon(then, Observation(True, {"devices": {}}))
 
     def _start_and_look(self, fault: Resolved, then: Then, probed: Any) -> None:
@@ -148,13 +148,13 @@ class DiskFaults:
         ground.later(BOOT_NS, then, look)
 
     def _healed(self, fault: Resolved, told: dict[str, Any]) -> Observation:
-        """Nodes with another disk fault may well have halted again."""
+        """The observation of a heal. Nodes with another disk fault may have halted again."""
         nodes = [node for node in fault.what["nodes"] if self._other_fault_of(node) is None]
         seen = self._ground.running(nodes, fault)
         return Observation(seen.verified, {**told, **seen.observed})
 
     def _crash(self, fault: Resolved, then: Then) -> None:
-        """Syncs are held for a moment; then the process is killed, what was not synced is gone, and it is started again."""
+        """Hold syncs for a moment; then kill the process, drop what was not synced, and start it again."""
         ground, cluster = self._ground, self._ground.cluster
         tears = fault.what["effect"] == "torn-write"
         nodes = self._damageable(fault) if tears else list(fault.what["nodes"])
@@ -162,7 +162,7 @@ class DiskFaults:
             cluster.trouble(node, "held", 1)
         lost: dict[str, int] = {}
         torn: dict[str, int] = {}
-        # A disk that writes nothing for longer than the fault should last would be another fault.
+        # A disk that writes nothing for longer than the fault lasts would be another fault.
         until_ns = None if fault.intent.for_ns is None else cluster.now_ns + max(HOLD_NS, fault.intent.for_ns)
 
         def lose() -> None:
@@ -175,7 +175,7 @@ class DiskFaults:
             for node in nodes:
                 disk = cluster.nodes[node].disk
                 cluster.kill(node)
-                # Everything may have been healed at once meanwhile, and with it this.
+                # A heal of everything may have undone this one meanwhile.
                 if disk.trouble.held:
                     cluster.trouble(node, "held", -1)
                 before = disk.torn_writes
@@ -198,7 +198,7 @@ class DiskFaults:
         cluster.schedule(cluster.now_ns + HOLD_NS, lose)
 
     def _back_up(self, fault: Resolved, then: Then) -> None:
-        """Files as they are now, to be put back at the end."""
+        """Keep files as they are now, to be put back at the end."""
         ground, cluster = self._ground, self._ground.cluster
         nodes = self._damageable(fault)
         copies = {node: cluster.nodes[node].disk.durable_files() for node in nodes}
@@ -236,7 +236,7 @@ class DiskFaults:
         return may_be_damaged(self._voters(), [*damaged, *sorted(self._wiped())], list(fault.what["nodes"]))
 
     def _decay(self, fault: Resolved, then: Then) -> None:
-        """Damage what is at rest: the process is killed, and started on what it finds."""
+        """Damage data at rest: kill the process, and start it on the damaged files."""
         ground, cluster = self._ground, self._ground.cluster
         decayed = [name for name, node in cluster.nodes.items() if node.disk.decays]
         wanted: list[str] = list(fault.what["nodes"])
@@ -259,7 +259,7 @@ class DiskFaults:
                 "processes": {node: cluster.process(node).value for node in allowed},
                 "refused": {node: reason.split("\n")[0] for node, reason in reasons.items() if reason},
             }
-            # The atlas spares whose damage would be too much, beside that of others.
+            # The atlas spares nodes whose damage, added to that of others, would be too much.
             hidden = {} if allowed else ground.hidden_by(fault, [*decayed, *sorted(self._wiped())], cluster.now_ns)
             return Observation(bool(changed) and changed == allowed, {**told, **hidden})
 
@@ -271,7 +271,7 @@ def _checksum(disk: Disk) -> int:
 
 
 def _fits(device: DeviceSeen, fault: Resolved | None) -> bool:
-    """Whether the device behaves as the fault has it; without a fault, as a good one."""
+    """Whether the device behaves as the fault requires; without a fault, as a good one."""
     seen = Device(device.error, device.took_ns, device.durable)
     if fault is None or fault.what["effect"] not in FIELDS:
         return shows(seen, None)

@@ -1,8 +1,8 @@
-"""`SimInjector`: faults on a simulated cluster, each verified by an observation of its own.
+"""`SimInjector`: faults on a simulated cluster, each verified by its own observation.
 
-It carries out the kinds of `tribulation.harness.nemesis.faults.fault`, each by a family of `faults/`. Under virtual time nobody may block, so every call has a
+It carries out the kinds of `tribulation.harness.nemesis.faults.fault`, each by a family of `faults/`. Nothing may block under virtual time, so every call has a
 form that answers through a callback: `begin_inject`, `begin_heal`, `begin_heal_all`. The blocking forms of the `Injector` protocol run the
-simulation until that answer has come, and are for callers outside of it.
+simulation until the answer has come, and are for callers outside of it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ DEADLINE_NS = 30 * SECOND
 
 
 class SimInjector:
-    """One fault is injected and healed by its intent's id; what is in force is known to the families and nowhere else."""
+    """One fault is injected and healed by its intent's id; only the families know what is active."""
 
     def __init__(self, cluster: SimCluster, hold_most_ns: int = 0) -> None:
         self._cluster = cluster
@@ -63,19 +63,19 @@ class SimInjector:
     # The protocol
 
     def situation(self) -> Situation:
-        """As the traces tell: the leader is the last one elected in the highest term that has not stepped down since."""
+        """The situation according to the traces: the leader is the last one elected in the highest term that has not stepped down since."""
         cluster = self._cluster
         leader, voters = _leader_and_voters(cluster)
         former = _former(cluster, leader)
         return Situation(tuple(cluster.nodes), voters, leader, tuple(cluster.up), roles=self._roles, former=former)
 
     def _roles(self) -> dict[str, str]:
-        """What a core says of itself, which changes nothing in it."""
+        """The role that each core reports, without changing it."""
         cores = {node: self._cluster.nodes[node].core for node in self._cluster.up}
         return {node: str(core.status()["role"]) for node, core in cores.items() if isinstance(core, Core)}
 
     def steady(self, intent: Intent) -> AbstractContextManager[object]:
-        """Nothing happens while somebody looks: time stands still."""
+        """Keep the situation steady during an observation: time stands still anyway."""
         return nullcontext()
 
     def inject(self, fault: Resolved) -> Observation:
@@ -90,11 +90,11 @@ class SimInjector:
     # Under virtual time
 
     def waits(self, fault: Resolved) -> bool:
-        """Whether it should be injected later, since it would change nothing now and may wait still."""
+        """Whether it should be injected later, since it would change nothing now and may still wait."""
         return fault.intent.kind == "disk" and not self._disks.may_show(fault) and self._ground.waits(fault)
 
     def begin_inject(self, fault: Resolved, then: Then) -> None:
-        """Inject now; `then` hears what was observed, or a `FaultError`."""
+        """Inject now; `then` is given the observation, or a `FaultError`."""
         family = self._families.get(fault.intent.kind)
         if family is None:
             self._ground.soon(
@@ -107,7 +107,7 @@ class SimInjector:
         def seen(result: Observation | FaultError) -> None:
             if isinstance(result, Observation):
                 if _aims_at_nothing(fault):
-                    # As on hosts: every check of no node passes, and a fault that did nothing was not seen to take effect.
+                    # As on hosts: a check over no nodes always passes, and a fault that did nothing is unverified.
                     result = Observation(False, result.observed)
                 covering.saw(fault, result)
             then(result)
@@ -115,18 +115,18 @@ class SimInjector:
         family.inject(fault, seen)
 
     def begin_heal(self, fault: Resolved, then: Then) -> None:
-        """Undo one fault; healing what is not in force changes nothing and is observed all the same."""
+        """Undo one fault; healing an inactive one changes nothing and is observed even so."""
         self._ground.covering.ended(fault, self._cluster.now_ns)
         self._families[fault.intent.kind].heal(fault, then)
 
     def begin_heal_all(self, then: Then) -> None:
-        """Undo everything, known or not, and see whether every edge, process and clock is as it should be."""
+        """Undo everything, known or not, and observe whether every edge, process and clock is healthy."""
         cluster = self._cluster
         for family in self._families.values():
             family.forget()
         self._ground.covering.ended_all(cluster.now_ns)
         restore(cluster)
-        # A disk's error may be noticed only when a process that was stopped runs again.
+        # A process that was stopped may notice a disk error only when it runs again.
         cluster.schedule(cluster.now_ns + BOOT_NS, restore, cluster)
 
         def observed(matrix: Matrix) -> None:
@@ -161,7 +161,7 @@ class SimInjector:
 
 
 class _VoterChanges:
-    """Asked of the leader, and not healed."""
+    """Changes of voters: requested from the leader, never healed."""
 
     def __init__(
         self,
@@ -172,10 +172,10 @@ class _VoterChanges:
     ) -> None:
         self._cluster, self._ground, self._situation, self._away = cluster, ground, situation, away
         self._asked_last: dict[str, str] = {}
-        """By node, the last change that names it: an earlier one that is still under way lets go of it, for each would undo the other's steps."""
+        """By node, the last change that names it. An earlier one that is still under way releases it: each would undo the other's steps."""
 
     def inject(self, fault: Resolved, then: Then) -> None:
-        """Nodes that are not named keep the weight that they have, or have as long as another fault keeps them from voting."""
+        """Request the weights. Other nodes keep theirs, or the ones that they will have when another fault stops keeping them from voting."""
         wanted: Mapping[str, int] = fault.what["voters"]
         self._asked_last |= dict.fromkeys(wanted, fault.intent.id)
 
@@ -204,7 +204,7 @@ class _VoterChanges:
 
 
 def _former(cluster: SimCluster, leader: str | None) -> str | None:
-    """Who was elected last of those that do not lead now."""
+    """The node elected last of those that do not lead now."""
     elected = {
         name: int(cluster.latest[name]["leader"]["term"])
         for name in cluster.nodes
@@ -214,7 +214,7 @@ def _former(cluster: SimCluster, leader: str | None) -> str | None:
 
 
 def _leader_and_voters(cluster: SimCluster) -> tuple[str | None, dict[str, int]]:
-    """From the trace lines, latest last: who was elected in the highest term and still leads, and the weights committed last."""
+    """From the trace lines, latest last: the node that was elected in the highest term and still leads, and the weights committed last."""
     leader: tuple[int, str] | None = None
     config: tuple[int, dict[str, int]] = (-1, {})
     for name, node in cluster.nodes.items():
@@ -237,5 +237,5 @@ def _leader_and_voters(cluster: SimCluster) -> tuple[str | None, dict[str, int]]
 
 
 def _aims_at_nothing(fault: Resolved) -> bool:
-    """Whether its target is empty: two voters have no minority, say."""
+    """Whether its target is empty: two voters have no minority, for example."""
     return any(fault.what.get(name) == [] for name in ("nodes", "edges"))

@@ -1,6 +1,6 @@
-"""Processes with too little: of a processor, of memory, of descriptors; each seen by what it does, or does no longer, while it is on.
+"""Processes that lack a resource: processor time, memory or descriptors. Each fault is observed by what the process does, or does no longer.
 
-A simulated process has no size. So a memory limit is met as chance will have it: the kernel kills the process when the limit comes, and then each time after
+A simulated process has no size. So a memory limit acts at random: the kernel kills the process when the limit comes, and again each time after
 it has run for a drawn while; its supervisor starts it again.
 """
 
@@ -19,11 +19,11 @@ from .ground import BOOT_NS, Ground, Then
 LOOK_NS = 4 * CPU_PERIOD_NS
 RESTART_NS = 100 * MILLISECOND
 GROWS_NS = 1 * SECOND
-"""How long a process runs on average before it needs more memory than it may have."""
+"""How long a process runs on average before it needs more memory than the limit."""
 
 
 class LimitFaults:
-    """`_active` are the faults that are on, in their order: of two of a kind the one that leaves less holds."""
+    """`_active` are the active faults in their order: of two of a kind the stricter one holds."""
 
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
@@ -66,17 +66,17 @@ class LimitFaults:
                 cluster.exhaust(node, bool(meant))
 
     def _free(self, fault: Resolved) -> list[str]:
-        """Nodes whose process runs, so that it shows what it lacks."""
+        """Nodes whose process runs, so that the lack shows."""
         return [node for node in fault.what["nodes"] if self._ground.cluster.process(node) is Process.RUNNING]
 
     def _hidden(self, fault: Resolved, nodes: list[str], since_ns: int) -> dict[str, list[str]]:
         return self._ground.hidden_by(fault, nodes, since_ns)
 
     def _look_at_turns(self, fault: Resolved, on: bool, then: Then) -> None:
-        """In which part of its periods each process has its turns. One that sleeps through all of them shows nothing."""
+        """Observe in which part of its periods each process has its turns. One that sleeps through all of them shows nothing."""
         cluster, since_ns = self._ground.cluster, self._ground.cluster.now_ns
         turns: dict[str, list[int]] = {node: [] for node in fault.what["nodes"]}
-        # The turn that was due when it began is not held up any more.
+        # The turn that was due when it began is not delayed any more.
         due = {node for node in turns if cluster.nodes[node].turn_is_due}
 
         def watch(node: str, effects: list[Effect]) -> None:
@@ -109,7 +109,7 @@ class LimitFaults:
         self._ground.later(MILLISECOND, then, judge)
 
     def _out_of_memory(self, fault: Resolved, node: str) -> None:
-        """Kill it, start it again, and come back when it has grown."""
+        """Kill the process, start it again, and come back when it has grown."""
         if fault.intent.id not in self._active:
             return
         cluster, name = self._ground.cluster, fault.intent.id
@@ -127,7 +127,7 @@ class LimitFaults:
             self._ground.start([node])
 
     def _look_at_connections(self, fault: Resolved, on: bool, then: Then) -> None:
-        """Whether a connection from the clients' place is accepted; one that is not is no news where none could be."""
+        """Observe whether a connection from the clients' place is accepted. A refusal means nothing where none could be accepted anyway."""
         cluster, since_ns = self._ground.cluster, self._ground.cluster.now_ns
         accepted: set[str] = set()
         nodes: list[str] = fault.what["nodes"]
@@ -156,7 +156,7 @@ def _adding(accepted: set[str], node: str) -> Callable[[], None]:
 
 
 def _share_of_periods(times: list[int]) -> int:
-    """The part of a period within which all these times lie, in parts per million."""
+    """The part of a period that contains all these times, in parts per million."""
     into = sorted(time % CPU_PERIOD_NS for time in times)
     gaps = [after - before for before, after in zip(into, [*into[1:], into[0] + CPU_PERIOD_NS], strict=True)]
     return (CPU_PERIOD_NS - max(gaps)) * WHOLE // CPU_PERIOD_NS

@@ -1,4 +1,4 @@
-"""Links that drop, lose, repeat, delay or hold back what goes over them."""
+"""Links that drop, lose, repeat, delay or hold back packets."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ..options import SECOND
 from .ground import Ground, Then, edges_of
 
 Seen = dict[Edge, list[tuple[int, int]]]
-"""The probes that came over each edge, in the order of arrival, as (number, how long under way)."""
+"""The probes that came over each edge, in the order of arrival, as (number, time under way in ns)."""
 
 WITNESSES = 16
-"""Probes are so many that on average as many of them meet each chance: that none does happens to one link in nine million."""
+"""So many probes are sent that on average this many meet each chance: for one link in nine million, none does."""
 
 
 class LinkFaults:
@@ -104,7 +104,7 @@ class LinkFaults:
 
 
 def every_ns(shaping: Shaping) -> int:
-    """Between two probes: twice as many as a rate lets through."""
+    """Time between two probes: twice as many as a rate lets through."""
     return min(LOOK_NS, PACKET_BITS * SECOND // shaping.rate_bps // 2) if shaping.rate_bps else LOOK_NS
 
 
@@ -120,7 +120,7 @@ def _judge_shape(
     refused: dict[Edge, int],
     hidden_by: Callable[[list[Edge]], dict[str, list[str]]],
 ) -> Observation:
-    """An edge that is also cut tells nothing, and no more does one that another fault met while the probes were under way."""
+    """Compare with what was asked. An edge that is also cut shows nothing, and neither does one that another fault met during the probes."""
     heard = {edge: arrivals for edge, arrivals in seen.items() if arrivals}
     odd = [edge for edge, arrivals in heard.items() if not _is_shaped(arrivals, rounds, asked, refused[edge])]
     unlike = [edge for edge in odd if not hidden_by([edge])]
@@ -158,7 +158,7 @@ def _is_shaped(arrivals: list[tuple[int, int]], rounds: int, asked: Shaping, ref
 
 
 def _kept_to_rate(arrivals: list[tuple[int, int]], asked: Shaping) -> bool:
-    """Probes follow one another faster than the rate lets them through, so they waited for each other, or found the buffer full."""
+    """Whether the rate held. Probes are sent faster than it allows, so they waited for each other, or found the buffer full."""
     sent_ns = [number * every_ns(asked) for number, _ in arrivals]
     came_ns = [sent + took for sent, (_, took) in zip(sent_ns, arrivals, strict=True)]
     least_ns = (len(arrivals) - 1) * PACKET_BITS * SECOND // asked.rate_bps - asked.jitter_ns

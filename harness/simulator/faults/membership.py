@@ -1,4 +1,4 @@
-"""Voters that leave through the log and come back, some of them on an empty disk, or as new members."""
+"""Voters that leave through the log and come back, some on an empty disk or as new members."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Moved = Callable[["FaultError | None"], None]
 
 @dataclass(frozen=True, slots=True)
 class _Move:
-    """Weights to move to, and who hears that it was done, or why not. `leaves`: the nodes are to be no members at all."""
+    """Weights to move to, and the callback for the result: done, or why not. `leaves`: the nodes must not be members at all."""
 
     ident: str
     weights: Mapping[str, int]
@@ -36,7 +36,7 @@ class _Move:
 
 
 class MembershipFaults:
-    """`_away` maps a fault to the weights that its nodes shall have again; what cannot be brought back at its heal is at the final one. `_left` are the nodes that left, or were to, by fault."""
+    """`_away` maps a fault to the weights that its nodes must have again; what its own heal cannot bring back, the final one does. `_left` are the nodes that left, or were to leave, by fault."""
 
     def __init__(self, ground: Ground, situation: Callable[[], Situation]) -> None:
         self._ground, self._situation = ground, situation
@@ -56,7 +56,7 @@ class MembershipFaults:
             elif leaves:
                 self._stop(fault.intent.id, nodes, then)
             elif fault.what["action"] == "replace" and (voting := self._voting(nodes)):
-                # A voter's disk is part of what a quorum knows: none is taken while anybody might count on it.
+                # A voter's disk is part of what a quorum knows: it is never taken while a vote may depend on it.
                 then(FaultError(f"{', '.join(voting)} keeps its disk: it votes again", "what else changes voters?"))
             elif fault.what["action"] == "replace":
                 self._replace(nodes, then)
@@ -84,10 +84,10 @@ class MembershipFaults:
         self._rejoin(left, joined)
 
     def forget(self) -> None:
-        """Nothing: what is in the log is undone through the log (`bring_back`)."""
+        """Do nothing: changes in the log are undone through the log (`bring_back`)."""
 
     def bring_back(self, then: Callable[[FaultError | None], None]) -> None:
-        """All that are still away, when everything else is healed."""
+        """Bring back all that are still away, when everything else is healed."""
         weights = {node: weight for away in self._away.values() for node, weight in away.items()}
         left = [node for nodes in self._left.values() for node in nodes]
         away, gone = dict(self._away), dict(self._left)
@@ -111,7 +111,7 @@ class MembershipFaults:
 
     @property
     def away(self) -> dict[str, int]:
-        """Nodes that some fault keeps from voting: weight 0, whatever others ask for."""
+        """Nodes that some fault keeps from voting: weight 0, whatever others request."""
         return {node: 0 for weights in self._away.values() for node in weights}
 
     def _rejoin(self, nodes: list[str], then: Moved) -> None:
@@ -125,7 +125,7 @@ class MembershipFaults:
             then(None)
 
     def _revive(self, node: str) -> None:
-        """A process that was let go, after its fault had been given up, is no member as long as it lives: it is started anew."""
+        """Restart a process that was removed after its fault had been given up: it cannot be a member again in this life."""
         cluster = self._ground.cluster
         line = cluster.latest[node].get("lifecycle")
         own = line is not None and line["incarnation"] == cluster.nodes[node].incarnation
@@ -134,7 +134,7 @@ class MembershipFaults:
             self._ground.start([node])
 
     def _move(self, ident: str, weights: Mapping[str, int], then: Moved, leaves: bool = False) -> None:
-        """One change at a time: two would each undo the other's."""
+        """Make one change at a time: two would undo each other."""
         self._queue(_Move(ident, weights, self._ground.cluster.now_ns + DEADLINE_NS, then, leaves))
 
     def _queue(self, move: _Move) -> None:
@@ -146,7 +146,7 @@ class MembershipFaults:
         cluster = self._ground.cluster
         staying = self._needed(move)
         if staying:
-            # Not within this call, and behind the others, who may bring voters back.
+            # Not within this call, and after the others, which may bring voters back.
             error = FaultError(
                 f"{', '.join(staying)} cannot leave the voters: too few would stay and be up",
                 "have fewer leave at a time",
@@ -186,7 +186,7 @@ class MembershipFaults:
             move.then(error)
 
     def _needed(self, move: _Move) -> list[str]:
-        """Those who could be done without when the fault was resolved, and cannot now: meanwhile others may have left, or died."""
+        """Nodes that could be spared when the fault was resolved, and cannot now: others may have left, or died, since."""
         situation = self._situation()
         leaving = [node for node, held in move.weights.items() if situation.voters.get(node, 0) and not held]
         away = {node: held for weights in self._away.values() for node, held in weights.items() if node not in leaving}
@@ -216,7 +216,7 @@ class MembershipFaults:
         ground.later(BOOT_NS, then, judged)
 
     def _stop(self, ident: str, nodes: list[str], then: Then) -> None:
-        """What was let go does not run."""
+        """Stop a removed node: it must not run."""
         ground = self._ground
         for node in nodes:
             ground.cluster.kill(node)

@@ -1,4 +1,4 @@
-"""Processes and their hosts: killed, stopped, without power, back with an empty disk."""
+"""Processes and their hosts: killed, stopped, without power, restarted with an empty disk."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ..options import SECOND
 from .ground import BOOT_NS, Ground, Then
 
 STILL_DOWN_NS = 2 * SECOND
-"""So long after a heal a process may be down yet: one that halted for its disk is started when a probe has seen that the disk is well."""
+"""How long after a heal a process may still be down: one that halted for its disk is started when a probe has seen that the disk works."""
 
 
 class ProcessFaults:
-    """`voters()` are the weights in force: a quorum's disks are never wiped. `wiped` lasts for the run; no heal brings a promise back."""
+    """`voters()` are the current weights: a quorum's disks are never wiped. `wiped` lasts for the whole run; no heal restores a lost promise."""
 
     def __init__(self, ground: Ground, voters: Callable[[], Mapping[str, int]]) -> None:
         self._ground, self._voters = ground, voters
@@ -39,7 +39,7 @@ class ProcessFaults:
         ground.later(slow_ns + BOOT_NS if down else 1, then, lambda: ground.running(fault.what["nodes"], fault))
 
     def _hold_for_a_while(self, fault: Resolved, nodes: list[str]) -> int:
-        """A slow start: stopped from its first moment, by nobody's fault that is still on. Returns for how long."""
+        """Begin a slow start: stopped from its first moment, by no active fault. Returns for how long."""
         slow_ns: int = fault.what.get("slow_start_ns", 0)
         ground, name = self._ground, f"{fault.intent.id}/slow-start"
         if slow_ns and nodes:
@@ -77,7 +77,7 @@ class ProcessFaults:
         ground.soon(then, Observation(verified, {**seen.observed, **hidden}))
 
     def _power(self, ident: str, nodes: list[str], then: Then) -> None:
-        """The link goes first: nobody hears a word of it, and what was on its way there is lost."""
+        """Cut the power. The link goes first: nothing is sent any more, and packets on their way are lost."""
         ground = self._ground
         disks = {node: ground.cluster.nodes[node].disk for node in nodes}
         before = {node: (disk.lost_bytes, disk.torn_writes) for node, disk in disks.items()}

@@ -1,4 +1,4 @@
-"""Moving the voters' weights on a simulated cluster, asked of the leader as an operator would: over the clients' network, until done."""
+"""Changes of the voters' weights on a simulated cluster, requested from the leader as by an operator: over the clients' network, until done."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ ATTEMPT_NS = 6 * SECOND
 
 
 class Reconfiguration:
-    """Requests to whoever leads (`leader()`), until one is ok or `deadline_ns` has passed; then `then(error)` once.
+    """Sends requests to the current leader (`leader()`), until one is ok or `deadline_ns` has passed; then calls `then(error)` once.
 
-    `voters()` are all weights to move to, asked for anew each time: others' changes may have been made meanwhile.
+    `voters()` are all weights to move to. It is called again for each request: other changes may have been made meanwhile.
     """
 
     def __init__(

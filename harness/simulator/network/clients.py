@@ -1,8 +1,8 @@
-"""Connections of clients to nodes: what a request meets on its way, and how it ends.
+"""Connections of clients to nodes: what happens to a request, and how it ends.
 
 A request ends with one `Answer`: a reply, `refused` (it never reached a process: a definite fail) or `lost` (it was sent, and the
-connection died: nobody knows). Silence is possible too, as in life; deadlines are the caller's. All clients live at one vertex of
-the network graph, and every (client, node) pair has its own connection, opened when it is first needed.
+connection died: the outcome is unknown). As in reality, there may be no answer; deadlines are the caller's. All clients are at one vertex of
+the network graph. Every (client, node) pair has its own connection, opened when it is first needed.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Clients:
         self._deliver, self._alive, self._exhausted = deliver, alive, exhausted
         self._connections: dict[tuple[str, str], Connection] = {}
         self._at_node: dict[tuple[str, str], Connection] = {}
-        """What each process holds, by (node, connection name): the node's side of the truth."""
+        """The connections of each process, by (node, connection name): the state on the node's side."""
         self._opened: dict[tuple[str, str], int] = {}
 
     def request(self, client: str, node: str, body: Mapping[str, Any], callback: Callback) -> None:
@@ -84,7 +84,7 @@ class Clients:
             connection.queued.append((body, callback))
 
     def disconnect(self, client: str, node: str) -> None:
-        """The client closes its connection; nothing that it asked on it is answered any more."""
+        """Close the client's connection; requests under way on it are not answered any more."""
         connection = self._connections.pop((client, node), None)
         if connection is None:
             return
@@ -95,7 +95,7 @@ class Clients:
             self._network.stream(connection.up, self._gone_at_node, connection)
 
     def probe_port(self, node: str, then: Callable[[], None]) -> None:
-        """Connect once and close at once; `then` is called when the process had accepted."""
+        """Connect once and close at once; `then` is called if the process accepted."""
         up, down = self._network.links[CLIENTS, node], self._network.links[node, CLIENTS]
 
         def arrive() -> None:
@@ -105,13 +105,13 @@ class Clients:
         self._network.probe(up, arrive)
 
     def reply(self, node: str, name: str, body: Mapping[str, Any]) -> None:
-        """The node's process answers on a connection; dropped when that connection is gone."""
+        """Send a process's answer on a connection; it is dropped when that connection is gone."""
         connection = self._at_node.get((node, name))
         if connection is not None:
             self._network.stream(connection.down, self._reply_arrives, connection, body)
 
     def died(self, node: str, *, silently: bool) -> None:
-        """The process of `node` ended. Its kernel resets the connections, unless the power went."""
+        """End the connections of a process. Its kernel resets them, unless the power failed."""
         for key in [key for key in self._at_node if key[0] == node]:
             connection = self._at_node.pop(key)
             if silently:
@@ -136,7 +136,7 @@ class Clients:
             self._refuse(connection, End.REFUSED, "connection refused")
             return
         if connection.node in self._exhausted:
-            return  # The kernel holds it for a process that cannot take it: nothing is ever said on it.
+            return  # The kernel holds it for a process that cannot take it: nothing is ever sent on it.
         # A stopped process's kernel accepts too; its requests wait until it runs again.
         self._at_node[connection.node, connection.name] = connection
         self._network.stream(connection.down, self._accepted, connection)
@@ -174,12 +174,12 @@ class Clients:
             callback(Answer(End.REPLY, body))
 
     def _refuse(self, connection: Connection, end: End, reason: str) -> None:
-        """The node's kernel answers with a reset."""
+        """Answer with a reset, as the node's kernel does."""
         down = connection.down
         self._network.datagram(down.link, self._fail, connection, end, reason, of=down)
 
     def _fail(self, connection: Connection, end: End, reason: str) -> None:
-        """The client's side learns that the connection is no more: everything on it ends."""
+        """Report to the client's side that the connection is gone: everything on it ends."""
         if connection.closed:
             return
         connection.closed = True

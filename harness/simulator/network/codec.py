@@ -1,7 +1,7 @@
-"""What a message goes through between two processes: encoded, framed, cut into pieces, decoded.
+"""The way of a message between two processes: encoded, framed, cut into pieces, decoded.
 
-Doing that for every message costs more than the core itself, so one in N takes the road, chosen by a keyed draw; the others are passed
-by reference, which is safe because neither messages nor bodies are ever changed.
+Doing that for every message costs more than the core itself, so a keyed draw selects one in N. The others are passed
+by reference, which is safe because messages and bodies are never changed.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from ..errors import ContractViolation
 
 
 def framed(message: Message) -> bytes:
-    """What a node writes to another one."""
+    """The bytes that a node writes to another one."""
     return checked(encode_payload(to_wire(message)))
 
 
 def unframed(data: bytes) -> Message | None:
-    """What the other one reads; None where it closes the connection instead. A frame that says that it is longer is given up before it ends."""
+    """The message that the other node reads; None where it closes the connection instead. It stops at a frame's header if the length is too large."""
     decoder = Decoder()
     decoder.feed(data)
     try:
@@ -38,7 +38,7 @@ class Codec:
         self._one_in = one_in
         self._seen = 0
         self._next = 1 if one_in else -1
-        """Which of all that is seen takes the road next."""
+        """Number of the next message that is encoded."""
 
     def carry(self, message: Message) -> Message:
         """The message as its receiver gets it."""
@@ -57,7 +57,7 @@ class Codec:
         return received
 
     def _chosen(self) -> bool:
-        """What is drawn is the gap to the next one, `one_in` on average."""
+        """Whether to encode this one. The gap to the next one is drawn, `one_in` on average."""
         self._seen += 1
         if self._seen != self._next:
             return False

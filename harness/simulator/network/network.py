@@ -1,12 +1,12 @@
 """The graph of the network: directed links between vertices, each with its latency, cuts, clogs and shaping.
 
-What lies between regions is on a link for good (`apply_wan`): faults add to it, and no heal takes it off.
+Distances between regions are permanent (`apply_wan`): faults add to them, and no heal removes them.
 
-A packet is judged when it *arrives*, for a cut drops at the receiver. What a stream carries is not lost in a cut: it waits, as TCP
-retransmits, and goes on after the heal in its order; a datagram is lost. A clogged link loses nothing and delivers nothing. The network
-carries calls, not messages, and knows nothing of connections: `peers.py` and `clients.py` build those on it.
+A packet is judged when it *arrives*, because a cut drops at the receiver. A stream's data is not lost in a cut: it waits, as TCP
+retransmits, and continues in order after the heal; a datagram is lost. A clogged link loses nothing and delivers nothing. The network
+carries calls, not messages, and knows nothing of connections: `tcp.py` and `clients.py` build those on it.
 
-Every draw is keyed by what it is for: the link and the number of the packet of its kind, or the stream and its number in that. So what
+Every draw is keyed by its purpose: the link and the number of the packet of its kind, or the stream and its number in that. So what
 happens on one link, stream or probe changes no draw of another.
 """
 
@@ -25,21 +25,21 @@ from ..options import MILLISECOND, SECOND, SimOptions
 Call = Callable[..., None]
 
 RETRANSMIT_NS = 200 * MILLISECOND
-"""After a lost packet, TCP sends it again so much later, and then twice as much (Linux' smallest RTO)."""
+"""TCP retransmits a lost packet this much later, and then after twice as long (Linux' smallest RTO)."""
 PACKET_BITS = 512 * 8
-"""What every packet counts as on a link with a rate: messages have no size here."""
+"""The size of every packet on a link with a rate: messages have no size here."""
 BACKLOG_NS = SECOND
 """A packet that would wait longer for the rate is lost, as in the full buffer of a router."""
 
 _STREAM, _DATAGRAM, _PROBE, _TAMPER = 0x57E4, 0xDA7A, 0x9B0B, 0x7A39
 
 Tamper = Callable[[int, bytes], bytes]
-"""What becomes of bytes that go over a link, by a draw: the same bytes, or others."""
+"""Changes bytes that go over a link, by a draw: returns the same bytes, or others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shaping:
-    """What a link does to packets; chances in parts per million. Of several that are on, the greater chance and the lower rate hold, and delays add."""
+    """What a link does to packets; chances in parts per million. Of several, the greatest chance and the lowest rate hold, and delays add."""
 
     loss_ppm: int = 0
     duplicate_ppm: int = 0
@@ -51,7 +51,7 @@ class Shaping:
     """Bits per second; 0: no bound."""
 
     def __str__(self) -> str:
-        """What is not asked for is not spelled out, as digests were made before there was any."""
+        """Leave out what is not asked for, since older digests were made without it."""
         more = {name: value for name in ("corrupt_ppm", "rate_bps") if (value := getattr(self, name))}
         return f"{self!r} {more}" if more else repr(self)
 
@@ -81,8 +81,8 @@ class Link:
 
     `cuts` and `clogs` count the faults that cut or clog it. `waiting` is what TCP will retransmit, `clogged` what is stuck on its way.
     `counter`, `datagrams`, `probes` and `streams` number what it carried of each kind, for the draws. `free_ns` is when a link with a
-    rate has let through what came so far; `refused` counts the packets that were dropped for their checksum. `shaping` is all that is on: the faults'
-    `shapings` and what `lasts`.
+    rate has let through what came so far; `refused` counts packets dropped for their checksum. `shaping` combines the faults'
+    `shapings` with what `lasts`.
     """
 
     source: str
@@ -104,7 +104,7 @@ class Link:
     tampers: dict[str, Tamper] = field(default_factory=dict)
     tampered: int = 0
     damaged: int = 0
-    """Messages between nodes that arrived as other bytes and were refused."""
+    """Messages between nodes that arrived damaged and were refused."""
     retransmitting: bool = False
     waiting: deque[tuple[Stream, Call, tuple[Any, ...]]] = field(default_factory=deque)
     clogged: deque[tuple[Call, tuple[Any, ...]]] = field(default_factory=deque)
@@ -114,8 +114,8 @@ class Link:
 class Stream:
     """One direction of one TCP connection: what is sent on it arrives in order, or not at all once it is `dead`.
 
-    `identity` keys its draws; without one it is the link's next. `retransmits`: a lossy link delays it, as TCP's answer to loss; without, losses
-    are the affair of whoever sends on it.
+    `identity` keys its draws; without one it is the link's next. `retransmits`: a lossy link delays it, as TCP does after a loss; without, its
+    sender must deal with losses.
     """
 
     link: Link
@@ -133,7 +133,7 @@ class Stream:
 
 
 class Network:
-    """Vertices are node names and whatever else shall be cut off, such as the clients. `cuts_on` counts the cuts in force."""
+    """Vertices are node names and whatever else can be cut off, such as the clients. `cuts_on` counts the active cuts."""
 
     def __init__(self, kernel: Kernel, seed: int, vertices: tuple[str, ...], options: SimOptions) -> None:
         self._kernel, self._seed, self._options = kernel, seed, options
@@ -156,7 +156,7 @@ class Network:
         return self._latency_min_ns + exponential(bits, self._latency_mean_ns)
 
     def apply_wan(self, regions: Regions) -> None:
-        """From now on, and through every heal, links between regions are as long and as narrow as that."""
+        """Give links between regions these delays and rates, from now on and through every heal."""
         for edge, way in regions.links().items():
             link = self.links.get(edge)
             if link is not None:
@@ -173,7 +173,7 @@ class Network:
         self.cuts_on += 1
 
     def heal(self, source: str, target: str) -> None:
-        """Take back one cut of this edge; the edge is whole when no other fault cuts it."""
+        """Undo one cut of this edge; it is whole when no other fault cuts it."""
         link = self.links[source, target]
         if link.cuts == 0:
             return
@@ -202,7 +202,7 @@ class Network:
         ]
 
     def clog(self, source: str, target: str, until_ns: int | None = None) -> None:
-        """Nothing arrives on this edge before `until_ns`, or `unclog`; nothing is lost either."""
+        """Deliver nothing on this edge before `until_ns`, or `unclog`; nothing is lost."""
         link = self.links[source, target]
         if until_ns is None:
             link.clogs += 1
@@ -210,7 +210,7 @@ class Network:
             link.clogged_until_ns = max(link.clogged_until_ns, until_ns)
 
     def unclog(self, source: str, target: str) -> None:
-        """Take back one clog. What was stuck arrives now, in the order in which it would have."""
+        """Undo one clog. What was stuck arrives now, in the order in which it would have."""
         link = self.links[source, target]
         link.clogs = max(0, link.clogs - 1)
         if not link.clogs:
@@ -219,7 +219,7 @@ class Network:
                 arrive(*arguments)
 
     def shape(self, source: str, target: str, name: str, shaping: Shaping | None) -> None:
-        """Put a named shaping on this edge, or take it off (None)."""
+        """Put a named shaping on this edge, or remove it (None)."""
         link = self.links[source, target]
         link.shapings.pop(name, None)
         if shaping is not None:
@@ -229,14 +229,14 @@ class Network:
             link.shaping = part if link.shaping is None else link.shaping.and_also(part)
 
     def tamper(self, source: str, target: str, name: str, tamper: Tamper | None) -> None:
-        """Have what nodes say over this edge go through a named `tamper`, or no more (None)."""
+        """Pass what nodes send over this edge through a named `tamper`, or stop doing so (None)."""
         link = self.links[source, target]
         link.tampers.pop(name, None)
         if tamper is not None:
             link.tampers[name] = tamper
 
     def tampered(self, link: Link, data: bytes) -> bytes:
-        """What arrives of these bytes."""
+        """These bytes as they arrive."""
         for tamper in link.tampers.values():
             link.tampered += 1
             data = tamper(draw(link.key, _TAMPER, link.tampered), data)
@@ -252,7 +252,7 @@ class Network:
                     link.waiting.clear()
 
     def blocked_since_ns(self, source: str, target: str) -> int | None:
-        """Since when `source` hears no acknowledgement from `target`, or None when the round trip is whole."""
+        """Since when `source` receives no acknowledgement from `target`; None when the round trip works."""
         since = [link.cut_since_ns for link in (self.links[source, target], self.links[target, source]) if link.cuts]
         if target in self.off_since_ns:
             since.append(self.off_since_ns[target])
@@ -263,7 +263,7 @@ class Network:
     def datagram(self, link: Link, call: Call, *arguments: Any, extra_ns: int = 0, of: Stream | None = None) -> None:
         """Deliver `call` once, out of order with everything, unless the link is cut or the host is off on arrival.
 
-        The packets of the transport itself: handshakes, resets. `of`: the stream that it belongs to, which then keys its draw.
+        For packets of the transport itself: handshakes, resets. `of`: the stream that it belongs to, which then keys its draw.
         """
         bits = self.bits(link) if of is None else _next_of(of)
         at_ns = self._kernel.now_ns + self.latency_ns(bits) + extra_ns
@@ -276,13 +276,13 @@ class Network:
         self._kernel.schedule(max(at_ns, link.clogged_until_ns), self._datagram_arrives, link, call, arguments)
 
     def udp(self, link: Link, call: Call, *arguments: Any) -> None:
-        """A datagram as applications send it: it may be lost, arrive twice, or after later ones."""
+        """Send a datagram of an application: it may be lost, arrive twice, or after later ones."""
         link.datagrams += 1
         shaping = self._udp if link.shaping is None else self._udp.and_also(link.shaping)
         self._scatter(link, draw(link.key, _DATAGRAM, link.datagrams), shaping, call, arguments)
 
     def probe(self, link: Link, call: Call, *arguments: Any, shaped: bool = False) -> None:
-        """A datagram of those who observe. Unless `shaped`, only cuts, clogs and power decide about it."""
+        """Send a datagram of an observer. Unless `shaped`, only cuts, clogs and power affect it."""
         link.probes += 1
         shaping = link.shaping if shaped else None
         self._scatter(link, draw(link.key, _PROBE, link.probes), shaping or UNSHAPED, call, arguments)
@@ -298,7 +298,7 @@ class Network:
             if stream.retransmits:
                 at_ns += _retransmission_ns(link.shaping, bits)
             waits_ns = self._waits_ns(link, link.shaping)
-            # A full buffer loses a segment, which comes again.
+            # A full buffer loses a segment, which is sent again.
             at_ns += BACKLOG_NS + RETRANSMIT_NS if waits_ns is None else waits_ns
         if at_ns < link.clogged_until_ns:
             at_ns = link.clogged_until_ns
@@ -308,7 +308,7 @@ class Network:
         kernel.schedule(at_ns, self._stream_arrives, stream, call, arguments)
 
     def _scatter(self, link: Link, bits: int, shaping: Shaping, call: Call, arguments: tuple[Any, ...]) -> None:
-        """Each property has a draw of its own, so that a rate that changes leaves the others' draws alone."""
+        """Apply chances to a packet. Each property has its own draw, so that changing a rate leaves the others' draws alone."""
         chance = mix(bits ^ 1)
         if happens(chance, shaping.gone_ppm):
             link.refused += not happens(chance, shaping.loss_ppm)
@@ -378,7 +378,7 @@ def _late_ns(shaping: Shaping, bits: int) -> int:
 
 
 def _retransmission_ns(shaping: Shaping, bits: int) -> int:
-    """How late a packet is because its first copies were lost; five losses in a row are the most."""
+    """The delay of a packet because its first copies were lost; at most five losses in a row."""
     late_ns, timeout_ns = 0, RETRANSMIT_NS
     for attempt in range(5):
         if not happens(mix(bits ^ (11 + attempt)) % ONE_MILLION, shaping.gone_ppm):

@@ -1,11 +1,11 @@
 """Connections between nodes: ordered, resettable, and half-open while one side has not yet learned of the other's end.
 
 Each pair has one connection, dialled by the node whose name sorts first. Each side holds its own view of it: a killed process
-resets its connections, a host without power says nothing, and a cut is noticed only by a stall. A frame for a connection that its
-receiver does not hold is answered with a reset, as TCP does. The transport's pings find out what nobody says: they are not sent one
-by one here, but whenever something happened that a ping would notice, the time is set at which it does.
+resets its connections, a host without power sends nothing, and a cut is noticed only by a stall. A frame for a connection that its
+receiver does not hold is answered with a reset, as TCP does. The transport's pings detect a silent end. They are not sent one
+by one here: whenever something happened that a ping would notice, the time is set at which it does.
 
-Beyond TCP, single messages may be lost, duplicated or late (options, or a link's shaping): reconnects do that to a protocol, and Raft must stand it.
+Beyond TCP, single messages may be lost, duplicated or late (options, or a link's shaping): reconnects do that to a protocol, and Raft must tolerate it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ REFUSALS_TOLD = 5
 
 @dataclass(slots=True)
 class View:
-    """What one node holds of its connection to a peer; `connection` is None while it has none."""
+    """One node's view of its connection to a peer; `connection` is None while it has none."""
 
     owner: str
     peer: str
@@ -39,16 +39,16 @@ class View:
     dialling: int = 0
     """Names the current dial; an answer to an older one is refused."""
     refusals_due: int = 0
-    """Refused dials that the node is still told of, after a connection that was up."""
+    """Refused dials that must still be reported to the node, after a connection that was up."""
     watched: bool = False
     other: View = field(init=False, repr=False, compare=False)
-    """What the peer holds of its connection to this node."""
+    """The peer's view of its connection to this node."""
 
 
 class Peers:
-    """`deliver(node, event)` hands an event to a node's process; `alive` and `paused` say what state that process is in.
+    """`deliver(node, event)` hands an event to a node's process; `alive` and `paused` say in which state that process is.
 
-    A process that is `exhausted` has no descriptor for another connection: it neither dials nor accepts, and keeps those that it has.
+    An `exhausted` process has no descriptor for another connection: it does not dial or accept, and keeps its connections.
     """
 
     def __init__(
@@ -81,15 +81,15 @@ class Peers:
         self.delivered = 0
         self.lost = self.duplicated = self.reordered = self.late = 0
         self.refused = 0
-        """Frames for a connection that their receiver does not hold: it was half-open."""
+        """Frames for a connection that their receiver did not hold: it was half-open."""
 
     def calm(self) -> None:
-        """From now on messages are lost, repeated and overtaken only where a fault says so, not everywhere because the world is like that."""
+        """From now on lose, repeat and reorder messages only where a fault requires it, not everywhere."""
         self._options = replace(self._options, loss_ppm=0, duplicate_ppm=0, reorder_ppm=0, late_ppm=0)
         self._disorderly = False
 
     def started(self, node: str) -> None:
-        """A process is up: it dials whom it has to dial."""
+        """Dial the peers of a process that is up."""
         for peer in self._nodes:
             if peer != node:
                 self._views[node, peer].refusals_due = 0
@@ -97,7 +97,7 @@ class Peers:
                 self._dial(self._views[node, peer])
 
     def died(self, node: str, *, silently: bool) -> None:
-        """Its connections are gone; the peers hear of it unless the power went (`silently`)."""
+        """Drop its connections; the peers are notified unless the power failed (`silently`)."""
         for peer in self._nodes:
             if peer == node:
                 continue
@@ -118,7 +118,7 @@ class Peers:
                 self._watch(view)
 
     def reset(self, node: str, peer: str) -> None:
-        """Break the connection, if there is one: both sides are told, and it is dialled again."""
+        """Break the connection, if there is one: both sides are notified, and it is dialled again."""
         view = self._views[node, peer]
         if view.connection is not None:
             self._network.datagram(view.link, self._reset_arrives, peer, node, view.connection)
@@ -128,7 +128,7 @@ class Peers:
         return self._views[node, peer].connection is not None
 
     def send(self, node: str, peer: str, message: Message) -> None:
-        """Never blocks; a message without a connection is dropped."""
+        """Send without blocking; a message without a connection is dropped."""
         view = self._views.get((node, peer))
         if view is None or view.stream is None:
             return
@@ -180,7 +180,7 @@ class Peers:
             self._network.datagram(sender.back, self._reset_arrives, sender.owner, sender.peer, connection)
 
     def _damaged_arrives(self, sender: View, connection: int, data: bytes) -> None:
-        """Read by the reference node's own decoder: what it refuses, it answers by closing the connection."""
+        """Decode damaged bytes by the reference node's own decoder, which closes the connection when it refuses them."""
         message = unframed(data)
         if message is not None or sender.other.connection != connection:
             self._frame_arrives(sender, connection, message)
@@ -190,7 +190,7 @@ class Peers:
         self._lose(sender.other)
 
     def _stray_arrives(self, sender: View, message: Message) -> None:
-        """A message outside its connection's order, perhaps from an earlier connection: taken if any is up."""
+        """Deliver a message out of its connection's order, perhaps from an earlier connection, if any is up."""
         if sender.other.connection is not None:
             self.delivered += 1
             self._deliver(sender.peer, Received(sender.owner, message))
@@ -201,7 +201,7 @@ class Peers:
             self._lose(view)
 
     def _lose(self, view: View) -> None:
-        """This side learned that its connection is gone."""
+        """Record that this side learned of the end of its connection."""
         self._drop(view)
         self._deliver(view.owner, Disconnected(view.peer))
         if view.owner < view.peer:
@@ -261,10 +261,10 @@ class Peers:
         if peer in self.rejecting:
             return  # The answer is rejected on its way back: the dial times out.
         if self._paused(node) or node in self._exhausted:
-            return  # The kernel completes the handshake, but nobody answers the hello: the dial times out.
+            return  # The kernel completes the handshake, but no process answers the hello: the dial times out.
         self._next_connection += 1
         if mine.connection is not None:
-            # A hello that comes late replaces the connection of a later one, which its dialler still holds.
+            # A late hello replaces a later connection, which its dialler still holds.
             self._ping_later(dialler, mine.connection)
         if mine.connection is not None and self._network.bits(mine.link) & 1:
             # An accepted connection replaces the old one; whether its end is seen first is a race.
@@ -293,12 +293,12 @@ class Peers:
         self._kernel.schedule(at_ns, self._pinged, view, connection)
 
     def _pinged(self, view: View, connection: int) -> None:
-        """Does the other side still know this connection?"""
+        """Check whether the other side still knows this connection."""
         if view.connection == connection != view.other.connection:
             self._lose(view)
 
     def _watch(self, view: View) -> None:
-        """Bytes are on their way: if no acknowledgement can come, look again when the stall would be too long."""
+        """Watch bytes on their way: if no acknowledgement can come, check again when the stall would be too long."""
         if view.watched:
             return
         since_ns = self._network.blocked_since_ns(view.owner, view.peer)

@@ -1,4 +1,4 @@
-"""UDP between simulated nodes: a datagram may be lost, repeated, or overtaken, and nobody hears of it."""
+"""UDP between simulated nodes: a datagram may be lost, repeated or overtaken, and the sender is not notified."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .network import Network
 
 
 class Datagrams:
-    """Hosts are told apart by address and port, as their configurations have them. One broadcast domain holds them all, or those of a region."""
+    """Hosts are distinguished by address and port, as their configurations have them. One broadcast domain holds them all, or those of a region."""
 
     def __init__(
         self,

@@ -16,7 +16,7 @@ from .sorts import SORTS, without
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tribulation.harness.simulator.soak", description=__doc__)
-    parser.add_argument("--seed", type=int, help="run this seed alone and tell about it")
+    parser.add_argument("--seed", type=int, help="run this seed alone and report on it")
     parser.add_argument("--keep", help="with --seed: only these actions, by number, comma-separated")
     parser.add_argument(
         "--shrink", action="store_true", help="with --seed: drop actions while it still fails the same way"

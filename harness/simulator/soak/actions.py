@@ -1,4 +1,4 @@
-"""Carries out a plan's actions on a simulated cluster, and undoes each when its time is over."""
+"""Carries out a plan's actions on a simulated cluster, and undoes each at its end."""
 
 from __future__ import annotations
 
@@ -128,14 +128,14 @@ class Actor:
         return None
 
     def _isolate(self, action: Action, target: str) -> Callable[[], None]:
-        """Cut a node off from the other nodes; what leads up to it, or comes with it, is the action's kind."""
+        """Cut a node off from the other nodes; the action's kind says what happens before, or with it."""
         cluster = self._cluster
         others = [name for name in self._plan.nodes if name != target]
         out, back = [(target, name) for name in others], [(name, target) for name in others]
         if action.kind == "clock-cut":
             cluster.shift_wall(target, -60 * SECOND)
         elif action.kind == "transfer-cut":
-            # The request to stand goes out; what follows it does not come back.
+            # The request to start an election goes out; nothing that follows comes back.
             self._ask(target, {"admin": "transfer", "to": action.detail})
             out = []
         cluster.cut(out + back)

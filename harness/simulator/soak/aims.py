@@ -1,7 +1,7 @@
-"""Aims: plans that stand where a narrow window opens, for bugs that faults at random seldom meet.
+"""Aims: plans directed at a narrow window, for bugs that random faults seldom meet.
 
-An aim is declared (`--aim NAME`), drawn from the same seed, and changes the plan alone: the world's knobs, the actions, and ambushes, which
-act when a trace line is seen. Nodes, clients and checks are what they always are, and a correct node stands every aim.
+An aim is declared (`--aim NAME`), drawn from the same seed, and changes only the plan: parameters, actions, and ambushes, which
+act when a trace line is seen. Nodes, clients and checks stay the same, and a correct node passes every aim.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def drift(plan: SoakPlan, draws: Draws) -> SoakPlan:
 
 
 def pause_leader(plan: SoakPlan, draws: Draws) -> SoakPlan:
-    """Leaders are stopped until another may be elected, with answers of followers and requests of clients at their door."""
+    """Leaders are stopped until another may be elected, while followers' answers and clients' requests wait for them."""
     stops = _series(plan, draws, "pause", every_ms=1200, for_ms=(420, 590))
     hurried = _hurried(plan, draws, stops)
     options = replace(hurried.options, latency_mean_ns=draws.choose((2, 8)) * MILLISECOND)
@@ -59,13 +59,13 @@ def pause_leader(plan: SoakPlan, draws: Draws) -> SoakPlan:
 
 
 def transfer_and_cut(plan: SoakPlan, draws: Draws) -> SoakPlan:
-    """A leader hands over and is cut off before it hears that another was elected."""
+    """A leader hands over and is cut off before it learns that another was elected."""
     handovers = _series(plan, draws, "transfer-cut", every_ms=1200, for_ms=(250, 400))
     return _hurried(plan, draws, handovers)
 
 
 def membership(plan: SoakPlan, draws: Draws) -> SoakPlan:
-    """Voters change all the time, and a leader is often cut off with a change in its log that nobody else has."""
+    """Voters change all the time, and a leader is often cut off with a change in its log that no other node has."""
     changes = tuple(
         replace(action, detail={name: draws.choose((0, 1, 1, 2)) for name in plan.nodes} | {plan.nodes[0]: 1})
         for action in _series(plan, draws, "voters", every_ms=500, for_ms=(1, 1))
@@ -75,7 +75,7 @@ def membership(plan: SoakPlan, draws: Draws) -> SoakPlan:
 
 
 def bridge(plan: SoakPlan, draws: Draws) -> SoakPlan:
-    """When the faults are over, the leader and one follower stay cut off from each other, and all others hear both."""
+    """When the faults are over, the leader and one follower stay cut off from each other, while all others reach both."""
     kept = tuple(action for action in plan.actions if action.kind != "voters")
     bridged = draws.choose(range(1, len(plan.nodes)))
     return replace(plan, voters=dict.fromkeys(plan.nodes, 1), actions=kept, bridged=bridged)
@@ -146,7 +146,7 @@ UNREACHABLE: Mapping[str, str] = {
 
 
 def _series(plan: SoakPlan, draws: Draws, kind: str, every_ms: int, for_ms: tuple[int, int]) -> tuple[Action, ...]:
-    """The same thing done to whoever leads, about every so often."""
+    """Repeat an action on the current leader at about this interval."""
     actions, at_ms = [], draws.between(700, 700 + every_ms)
     while at_ms < plan.chaos_ns // MILLISECOND - for_ms[1]:
         detail = draws.choose(plan.nodes) if kind == "transfer-cut" else None
@@ -156,7 +156,7 @@ def _series(plan: SoakPlan, draws: Draws, kind: str, every_ms: int, for_ms: tupl
 
 
 def _hurried(plan: SoakPlan, draws: Draws, actions: tuple[Action, ...]) -> SoakPlan:
-    """Three equal nodes on a quick network, and clients of one key of whom half only read: so that a stale answer is seen."""
+    """Three equal nodes on a quick network, and clients of one key, half of which only read: so that a stale answer is seen."""
     nodes = ("n1", "n2", "n3")
     options = SimOptions(
         latency_min_ns=50 * MICROSECOND,

@@ -1,4 +1,4 @@
-"""Clients of a soak: sessions, unique values, and stubborn retries of one sequence number on several nodes.
+"""Clients of a soak: sessions, unique values, and retries of one sequence number on several nodes.
 
 A client does one operation at a time and records it as real clients do: `ok`, `fail` or `info`, the last whenever any attempt may have
 taken effect. After `info` it goes on as a new process with a new session.
@@ -55,7 +55,7 @@ class SoakHistory:
 
 @dataclass(slots=True)
 class _Doing:
-    """The operation at hand: `doubt` is set once an attempt may have taken effect without our knowing."""
+    """The current operation: `doubt` is set once an attempt may have taken effect without our knowledge."""
 
     op: tuple[str, str, Any]
     process: int
@@ -146,7 +146,7 @@ class SoakClient:
         self._send(body, lambda answer: self._answered(doing, answer))
 
     def _send(self, body: dict[str, Any], then: Callable[[Answer], None]) -> None:
-        """One attempt: `then` hears of its end, or of our patience's."""
+        """Make one attempt: `then` is called at its end, or at our timeout."""
         self._ids += 1
         ident = self._waiting_for = self._ids
 

@@ -1,4 +1,4 @@
-"""From a seed to a plan: the world's knobs, the cluster's configuration, and every fault with its time and target.
+"""From a seed to a plan: the parameters, the cluster's configuration, and every fault with its time and target.
 
 Swarm testing (Groce et al. 2012): each kind of fault is left out of half of the seeds, because a fault that is always there hides what
 needs its absence. Every draw is keyed, so a plan with some actions dropped is otherwise the same plan.
@@ -18,7 +18,7 @@ from ...nemesis.faults.fault import CLIENTS
 from ..options import MICROSECOND, MILLISECOND, SECOND, SimOptions
 
 LEADER = "$leader"
-"""A target that is known only when its time comes."""
+"""A target that is resolved only when the fault begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ class Ambush:
 class SoakPlan:
     """`chaos_ns` is when the faults end and everything is healed; `settle_ns` how long recovery may then take.
 
-    `readers`: so many of the clients only read, each at a node of its own: who writes soon hangs at a leader that lost its followers.
-    `bridged`: before that, the leader and the node so many places after it stay cut off from each other, and terms must stand still.
+    `readers`: so many of the clients only read, each at a node of its own: a client that also writes soon hangs at a leader that lost its followers.
+    `bridged`: before the healed period, the leader and the node so many places after it stay cut off from each other, and terms must not change.
     """
 
     seed: int

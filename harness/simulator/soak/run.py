@@ -1,4 +1,4 @@
-"""One soak: a plan in, a result out. Safety is watched all along; after the chaos the cluster must recover in bounded time.
+"""One soak: a plan in, a result out. Safety is watched all the time; after the faults the cluster must recover in bounded time.
 
 The result is a value: `failure` is None, or a kind and a sentence. A run never judges by wall time.
 """
@@ -32,8 +32,8 @@ CHURN_LIMIT = 4
 
 @dataclass
 class SoakResult:
-    """`failure` is (kind, sentence), `checker` who objected: the watch speaks for raft-safety, what comes after the heal for availability and
-    convergence, the core's own assertions for `invariants`. `counts` are the events seen, `digest` names the whole run."""
+    """`failure` is (kind, sentence), `checker` names the checker that objected: `raft-safety` for the watch, availability and convergence
+    for what comes after the heal, `invariants` for the core's own assertions. `counts` are the events seen, `digest` names the whole run."""
 
     plan: SoakPlan
     failure: tuple[str, str] | None
@@ -48,7 +48,7 @@ class SoakResult:
     counts: Mapping[str, int]
     recovered_ns: int | None = None
     excused: str | None = None
-    """Why the cluster could not recover and yet nothing is wrong."""
+    """Why the cluster could not recover although nothing is wrong."""
     events: list[Event] = field(default_factory=list)
     cluster: SimCluster | None = None
 
@@ -74,7 +74,7 @@ def run_plan(plan: SoakPlan, *, check_history: bool = True) -> SoakResult:
 
 @rare_collections()
 def objections(plan: SoakPlan) -> tuple[tuple[str, str], ...]:
-    """Everything that is objected to, as (checker, kind), each once, when the run goes on after the first broken promise."""
+    """All objections as (checker, kind), each once, when the run goes on after the first broken promise."""
     return _Soak(plan, patient=True).everything()
 
 
@@ -92,7 +92,7 @@ class _Soak:
         self._statuses: dict[str, Mapping[str, Any]] = {}
         self._ids = 1_000_000
         self._standing = plan.nodes
-        """Those of whom answers are expected in the end: a node whose log is damaged may refuse to start."""
+        """Nodes that must answer in the end: a node whose log is damaged may refuse to start."""
         self.recovered_ns: int | None = None
         self.excused: str | None = None
         self._checker = "availability"
@@ -142,7 +142,7 @@ class _Soak:
         if (failure := self._halts() or self._churn()) is not None:
             return failure
         self.actor.heal_all()
-        # Long enough for a boot, so that a node that refuses to start has said so.
+        # Long enough for a boot, so that a node that refuses to start has reported it.
         cluster.run_until(cluster.now_ns + 10 * MILLISECOND)
         cluster.run_while(lambda: not all(client.idle for client in self.clients), plan.chaos_ns + 10 * SECOND)
         self._standing = tuple(name for name in plan.nodes if not self._is_lost(name))
@@ -164,7 +164,7 @@ class _Soak:
         return self._halts()
 
     def _churn(self) -> tuple[str, str] | None:
-        """Over a bridge that stays, leaders must not depose each other without end."""
+        """Over a bridge that stays, leaders must not keep deposing each other."""
         if self.plan.bridged is None:
             return None
         cluster, watch = self.cluster, self.watch
@@ -232,7 +232,7 @@ class _Soak:
         self.cluster.request(f"final-{key}", node, body, answered)
 
     def _ask_statuses(self) -> None:
-        """Each node's state digest, again and again until all agree."""
+        """Ask for each node's state digest, again and again until all agree."""
         for node in self._standing:
             self._ids += 1
             self.cluster.request("digests", node, {"id": self._ids, "admin": "digest"}, self._take_status)

@@ -1,6 +1,6 @@
-"""Sorts of fault: what an action or a knob of the world is an example of, and a plan without one sort.
+"""Sorts of fault: the class of an action or a parameter, and a plan without one sort.
 
-Leaving out a sort takes from an action only its part of it: `kill-power` without `kill` is `power`. All else of the plan stays as it was drawn.
+Leaving out a sort removes from an action only its part: `kill-power` without `kill` is `power`. The rest of the plan stays as it was drawn.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ KNOBS: Mapping[str, Callable[[SimOptions], SimOptions]] = {
     "reorder": lambda options: replace(options, reorder_ppm=0),
     "drift": lambda options: replace(options, drift_max_ppm=0),
 }
-"""Sorts that are in the world all the time, and the world without them."""
+"""Sorts that are active all the time, and the parameters without them."""
 
 SORTS = (*dict.fromkeys(SORT_OF.values()), *KNOBS)
 
@@ -59,7 +59,7 @@ def sorts_of(plan: SoakPlan) -> tuple[str, ...]:
 
 
 def without(plan: SoakPlan, sort: str) -> SoakPlan:
-    """The plan with nothing of that sort."""
+    """The plan without that sort."""
     plan = replace(plan, without=(*plan.without, sort))
     if sort in KNOBS:
         return replace(plan, options=KNOBS[sort](plan.options))

@@ -10,9 +10,9 @@
 | leader completeness: a new leader holds every committed entry | `leader` |
 | a commit is durable on more than half of the weight, and of the leader's own term | `commit` |
 | the state never goes back within an incarnation | `snapshot-installed` |
-| an acknowledged write is the committed entry of its index, for ever | `ack` |
+| an acknowledged write is the committed entry of its index, forever | `ack` |
 
-It is the simulator's tripwire, with all traces complete and in true order. `checkers` judge recorded runs, which are neither.
+It is the simulator's tripwire: all traces are complete and in true order. `checkers` judge recorded runs, where neither is certain.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _NodeView:
     applied: int = 0
     term: int = 0
     cuts: list[tuple[int, dict[int, tuple[int, int]]]] = field(default_factory=list)
-    """From where the log was cut and what was there, as long as nothing behind the cut is durable: a crash may undo it."""
+    """Where the log was cut and what was there, while nothing after the cut is durable: a crash may undo it."""
 
     def cut(self, first: int) -> None:
         removed = {index: self.log.pop(index) for index in range(first, self.last + 1) if index in self.log}
@@ -47,12 +47,12 @@ class _NodeView:
         self.durable = min(self.durable, first - 1)
 
     def synced(self, index: int) -> None:
-        """An entry of this log is durable at `index`, and with it the cuts that it, or what it follows, came after."""
+        """An entry of this log is durable at `index`. So the cuts before it, or before what it follows, are durable too."""
         done = max((place for place, (first, _) in enumerate(self.cuts, 1) if first <= index), default=0)
         del self.cuts[:done]
 
     def boot(self, last: int, term: int) -> None:
-        """The disk has the log of an earlier moment: the latest one at which entry `last` was of `term`."""
+        """Load the log of an earlier moment from the disk: the latest one at which entry `last` was of `term`."""
         while self.cuts and self.log.get(last, (None, 0))[0] != term:
             first, removed = self.cuts.pop()
             self.log = {index: entry for index, entry in self.log.items() if index < first} | removed
@@ -71,7 +71,7 @@ class Watch:
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
         self.leader: tuple[int, str] | None = None
-        """The highest term that elected a leader so far, and whom."""
+        """The highest term that elected a leader so far, and that leader."""
         self.committed_to = 0
         self._nodes: dict[str, _NodeView] = {}
         self._leaders: dict[int, str] = {}
@@ -80,7 +80,7 @@ class Watch:
         self._committed: dict[int, tuple[int, int]] = {}
 
     def wiped(self, name: str) -> None:
-        """Its disk was replaced by an empty one: nothing that it said before binds it."""
+        """Its disk was replaced by an empty one: no earlier promise binds it."""
         self._nodes.pop(name, None)
 
     def see(self, line: dict[str, Any]) -> None:
@@ -106,7 +106,7 @@ class Watch:
         node.cut(last + 1)
         node.cuts.clear()
         node.last, node.base = max(last, snapshot), max(node.base, snapshot)
-        # What a boot finds may be in the page cache alone: only `durable` and `term` lines say more than was known before.
+        # What a boot finds may be in the page cache alone: only `durable` and `term` lines add knowledge.
         node.durable, node.applied = min(known_durable, node.last), 0
         node.term = min(node.term, line["term"])
 
