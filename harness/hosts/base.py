@@ -1,7 +1,7 @@
-"""One interface to machines, four back-ends: what a host and a provider of hosts offer.
+"""One interface to machines, four back-ends: what hosts and providers of hosts offer.
 
-A provider brings up hosts and can *dial* from the clients' place in the network. A host runs commands and moves files. Whatever a
-back-end can do beyond that is named in `capabilities`, so that a campaign that asks for more is refused before anything is touched.
+A provider brings up hosts and can *dial* from the clients' place in the network. A host runs commands and moves files. Further abilities of
+a back-end are named in `capabilities`, so that a campaign that needs a missing one is refused before anything is touched.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class CommandResult:
 
 
 class Channel(Protocol):
-    """A running command with its standard input and output, for helpers on hosts that are asked many times."""
+    """A running command with its standard input and output, for helpers on hosts that are called many times."""
 
     def send_line(self, line: str) -> None: ...
 
@@ -41,8 +41,8 @@ class Channel(Protocol):
 class Host(Protocol):
     """A machine one can log in to. All calls have deadlines and raise `HostError` naming host, command and hint.
 
-    `address` is where peers and clients reach it. `directory` is where everything of ours lives on it. `python` is the interpreter there.
-    `sudo` is the prefix for privileged commands: `()` when the login may do everything already.
+    `address` is where peers and clients reach it. `directory` holds all our files on it. `python` is the interpreter there.
+    `sudo` is the prefix for privileged commands: `()` when the login already has all privileges.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Host(Protocol):
     def run(
         self, command: str | Sequence[str], *, timeout_s: float = 20.0, check: bool = True, stdin: bytes | None = None
     ) -> CommandResult:
-        """Run to the end. A sequence is quoted; a string goes to `sh -c` as it is."""
+        """Run to the end. A sequence is quoted; a string goes to `sh -c` unchanged."""
         ...
 
     def start(self, command: str | Sequence[str], *, timeout_s: float = 20.0) -> Channel: ...
@@ -80,7 +80,7 @@ class InParts(Protocol):
 class Provider(Protocol):
     """Brings up hosts. `up` is idempotent and returns every host ready to be logged in to; `down` leaves nothing behind.
 
-    `capabilities` names what only a provider can grant: `cut kill pause clock`, `power freeze` where something outside the hosts can do and undo it.
+    `capabilities` names what only a provider can grant: `cut kill pause clock`, and `power freeze` where it can do and undo them from outside the hosts.
     `client_addresses` are the addresses that clients dial from, by client vertex name (usually one vertex, `"clients"`), so that
     clients are vertices of the network graph like nodes and can be cut off.
     """
@@ -109,36 +109,36 @@ class Provider(Protocol):
 
 @runtime_checkable
 class Apart(Protocol):
-    """A provider that may place its hosts in regions. `late_ns`: how long the longest way between two of them takes."""
+    """A provider that may place its hosts in regions. `late_ns`: the delay of the longest way between two of them."""
 
     @property
     def late_ns(self) -> int: ...
 
     def distances(self) -> Mapping[str, str]:
-        """By pair of regions, what was measured between them, in words; empty when there are none, or they were there before."""
+        """By pair of regions, the measured distance in words; empty without regions, or when the hosts were already up."""
         ...
 
 
 @runtime_checkable
 class Powered(Protocol):
-    """A provider that can do to its hosts, from outside, what no host can undo by itself: `capabilities` has `power` and `freeze`.
+    """A provider that can do to its hosts, from outside, what no host can undo: `capabilities` has `power` and `freeze`.
 
-    Each outage is leased there as well: unless renewed in time, hosts are switched on, or go on, without the harness. Both ways back may be
-    called for hosts that are back already; they return when one can log in again, and `boot` when the host's boot hooks have ended.
+    Each outage has a lease: unless it is renewed in time, hosts are switched on, or continued, without the harness. `boot` and `thaw` may be
+    called for hosts that are back already. They return when one can log in again, and `boot` when the host's boot hooks have ended.
     """
 
     def power_off(self, *hosts: str, lease_s: float | None = None) -> None:
-        """As if their plugs were pulled at once: peers see silence, and everything but the disks is forgotten."""
+        """Cut the power, as if their plugs were pulled at once: peers see silence, and everything but the disks is lost."""
         ...
 
     def boot(self, *hosts: str) -> None: ...
 
     def freeze(self, *hosts: str, lease_s: float | None = None) -> None:
-        """No process of theirs runs, those that serve us included; their kernels go on."""
+        """Stop every process on them, those that serve us included; their kernels go on."""
         ...
 
     def thaw(self, *hosts: str) -> None: ...
 
     def renew_outages(self, lease_s: float) -> Sequence[str]:
-        """The hosts that are still off or frozen on a lease; what was and is not among them came back by itself."""
+        """Renew the leases; returns the hosts that are still off or frozen on one. A host that is missing came back by itself."""
         ...

@@ -1,4 +1,4 @@
-"""What can go wrong with a host, told apart for callers: no connection, a lost one, a command that failed or took too long."""
+"""Errors of hosts, distinguished for callers: no connection, a lost one, a command that failed or took too long."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ConnectError(HostError):
 
 
 class CommandError(HostError):
-    """A command ended with another exit code than 0, or not in time (`command_exit_code` is None then)."""
+    """A command ended with an exit code other than 0, or not in time (`command_exit_code` is None then)."""
 
     def __init__(
         self, host: str, command: str, exit_code: int | None, message: str, hint: str, stderr: str = ""
@@ -32,5 +32,5 @@ class CommandError(HostError):
 
 
 def lost_or_late(error: Exception) -> bool:
-    """Whether a command has no exit code: its host may be of no more use."""
+    """Whether a command has no exit code: its host may not be usable any more."""
     return isinstance(error, CommandError) and error.command_exit_code is None

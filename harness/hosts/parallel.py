@@ -2,7 +2,7 @@
 
 results = on_all(hosts, lambda host: host.run("uname -r").stdout)
 for result in results: print(result.host, result.error or result.value)
-kernels = results.require("asking for the kernel")      # {name: value}, or one error that tells of every host that failed
+kernels = results.require("asking for the kernel")      # {name: value}, or one error that lists every host that failed
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MAX_THREADS = 64
 
 @dataclass(frozen=True, slots=True)
 class HostResult(Generic[T]):
-    """What the function returned for the host of that name; or, with `error`, what it raised."""
+    """The function's result for the host of that name; or, with `error`, what it raised."""
 
     host: str
     value: Any
@@ -51,7 +51,7 @@ class Results(Generic[T]):
         return {result.host: result.error for result in self.results if result.error is not None}
 
     def require(self, what: str, error: Callable[..., TribulationError] = HostError) -> Mapping[str, T]:
-        """All values; or one `error` that tells of every host that failed."""
+        """All values; or one `error` that lists every host that failed."""
         failed = self.errors
         if not failed:
             return self.values
@@ -75,5 +75,7 @@ def _attempt(host: H, function: Callable[[H], T]) -> HostResult[T]:
         return HostResult(host.name, function(host))
     except Exception as error:
         return HostResult(host.name, None, error)
-    except SystemExit as error:  # a user's code; raised here it would end the process, with 0 as if all were valid
+    except (
+        SystemExit
+    ) as error:  # a user's code; raised here it would end the process with exit code 0, as if all were valid
         return HostResult(host.name, None, HostError(described(error)))

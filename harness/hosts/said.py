@@ -1,4 +1,4 @@
-"""What a command on a host printed, taken apart: a host may print anything, and an answer of the wrong shape is the host's error, never one of ours.
+"""Parsing of what a command on a host printed. A host may print anything: an answer of the wrong shape is the host's error, never a bug here.
 
 with understood(host.name, text, "a file's size"):
     size = whole(text)
@@ -18,7 +18,7 @@ from ..errors import HostError
 
 SHOWN = 120
 DIGITS = 20
-"""Of a whole number: what has more is longer than 64 bits."""
+"""Longest whole number: more digits need more than 64 bits."""
 HINT = "does the login print something of its own? commands without a terminal must not; or is the program there another one?"
 _WRONG = (
     ValueError,
@@ -33,7 +33,7 @@ _WRONG = (
 
 @contextmanager
 def understood(host: str, text: str, what: str) -> Iterator[None]:
-    """Around what takes `text` apart, and nothing else. Raises `HostError` that names the host and shows the text."""
+    """Guards code that parses `text`, and nothing else. Raises `HostError` that names the host and shows the text."""
     try:
         yield
     except _WRONG:
@@ -67,4 +67,4 @@ def _finite(text: str) -> float:
 
 
 def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no number")
+    raise ValueError(f"{text} is not a number")

@@ -1,4 +1,4 @@
-"""Making a lab's files and starting its supervisor, as root or as an ordinary user: the same command, once with a user namespace."""
+"""Makes a lab's files and starts its supervisor, as root or as an ordinary user: the same command, once with a user namespace."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PACKAGES = {
 }
 """Programs that local hosts need, and the Debian package of each."""
 OWN_PLACES = ("/dev", "/proc", "/run", "/srv", "/sys", "/tmp", "/var/lib", "/var/log", "/var/tmp")
-"""Where a host has files of its own in place of the machine's (hostinit.sh)."""
+"""Where a host has its own files in place of the machine's (hostinit.sh)."""
 SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"])
 ISOLATION = ("--net", "--mount", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc")
 # Mapping the user to itself and keeping the capabilities: sshd refuses to work where only uid 0 is mapped (setgroups).
@@ -60,7 +60,7 @@ SetEnv PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 
 def isolate(*command: str) -> list[str]:
-    """The command line that runs `command` as process 1 of new namespaces in which it may do everything."""
+    """The command line that runs `command` as process 1 of new namespaces with all privileges in them."""
     return ["unshare", *(() if os.geteuid() == 0 else USER_NAMESPACE), *ISOLATION, *command]
 
 
@@ -82,7 +82,7 @@ def check_programs() -> None:
 
 
 def check_namespaces() -> None:
-    """By doing it: what the kernel's settings say is not what it allows."""
+    """Check by making namespaces: the kernel's settings do not say what it allows."""
     try:
         done = subprocess.run(isolate("true"), env=environment(), capture_output=True, text=True, timeout=20)
     except subprocess.TimeoutExpired:
@@ -103,7 +103,7 @@ def check_namespaces() -> None:
 
 
 def find_python() -> str:
-    """An interpreter that hosts see and the node runs on: this very one, unless it lies where each host has a place of its own."""
+    """An interpreter that hosts see and the node runs on: this one, unless its path is one where each host has its own files."""
     for candidate in (sys.executable, shutil.which("python3", path=SEARCH_PATH)):
         if candidate is None or os.path.realpath(candidate).startswith(tuple(f"{place}/" for place in OWN_PLACES)):
             continue
@@ -132,20 +132,20 @@ def write_lab(lab: Path, name: str, nodes: int, lease_s: float, regions: Regions
     sshd = shutil.which("sshd", path=SEARCH_PATH)
     settings = {"name": name, "nodes": nodes, "lease_s": lease_s, "user": user, "sshd": sshd}
     settings["regions"] = regions.to_json() if regions else None
-    # Last, and at once: a directory with this file is a lab.
+    # Last, and atomically: a directory with this file is a lab.
     (lab / "lab.json.new").write_text(json.dumps(settings))
     (lab / "lab.json.new").rename(lab / "lab.json")
 
 
 def generate_key(path: Path) -> None:
-    """A key pair in files. Not by ssh-keygen: that refuses users without an entry in /etc/passwd."""
+    """Write a key pair. Not by ssh-keygen, which refuses users without an entry in /etc/passwd."""
     key = paramiko.ECDSAKey.generate()
     key.write_private_key_file(str(path))
     Path(f"{path}.pub").write_text(f"{key.get_name()} {key.get_base64()} tribulation lab\n")
 
 
 def _write_etc(etc: Path, every: Sequence[Machine]) -> str:
-    """The hosts' users and names; returns the login. It gets `sh` and an unlocked account whatever it has on the machine."""
+    """Write the hosts' users and names; returns the login. It gets `sh` and an unlocked account, whatever it has on the machine."""
     etc.mkdir()
     uid, gid = os.geteuid(), os.getegid()
     try:
@@ -169,7 +169,7 @@ def _write_etc(etc: Path, every: Sequence[Machine]) -> str:
 def start_supervisor(
     lab: Path, timeout_s: float, module: str = f"{__package__}.supervisor.supervisor", kind: str = "local"
 ) -> subprocess.Popen[bytes]:
-    """Detached: it survives this process. Returns when all hosts are powered on. `kind` is what `tri doctor` calls such hosts."""
+    """Start it detached: it survives this process. Returns when all hosts are powered on. `kind` is what `tri doctor` calls such hosts."""
     readable, writable = os.pipe()
     with open(readable, "rb", buffering=0) as answers, open(lab / "supervisor.log", "a+b") as log:
         try:
@@ -193,7 +193,7 @@ def start_supervisor(
             if answer == "ready":
                 return process
         finally:
-            # Also when Ctrl-C ends the waiting: a half-built lab would be found by nobody.
+            # Also when Ctrl-C ends the waiting: no command would find a half-built lab.
             if answer != "ready":
                 process.kill()
                 process.wait(timeout=20)

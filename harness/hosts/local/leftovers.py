@@ -1,7 +1,7 @@
-"""Who uses a lab, and what is left of labs that nobody uses any more.
+"""Which processes use a lab, and the removal of labs that no process uses any more.
 
-A process that uses a lab holds a shared lock on the lab's file `users`, from before the lab can be found until it lets go or ends. The kernel
-takes the lock away with the process, whatever ended it: a lab without one is provably nobody's, and no process id can be mistaken for another's.
+A process that uses a lab holds a shared lock on the lab's file `users`, from before the lab can be found until it releases the lab or ends. The kernel
+releases the lock with the process, however it ended. So a lab without a lock is certainly unused, and no process id can be mistaken for another's.
 What a killed supervisor leaves (keys, disks, empty control groups) is removed when the next lab is made.
 """
 
@@ -24,7 +24,7 @@ ENDING_S = 5.0
 
 
 def hold(lab: Path, kept: bool = False) -> int:
-    """A descriptor that says, for as long as it is open, that this process uses the lab. `kept`: the lab stays when nobody does."""
+    """A descriptor that marks the lab as used by this process while it is open. `kept`: the lab stays when no process uses it."""
     descriptor = os.open(lab / USERS, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_SH)
     if kept:
@@ -33,9 +33,9 @@ def hold(lab: Path, kept: bool = False) -> int:
 
 
 def sweep(base: Path, but: str) -> list[str]:
-    """Remove what killed processes left in `base`: labs without a supervisor that nobody uses and that were not to stay; their names.
+    """Remove what killed processes left in `base`: labs without a supervisor that no process uses and that were not to stay; returns their names.
 
-    `but` is the lab that the caller brings up. What cannot be removed stays, and is no reason for the caller to fail.
+    `but` is the lab that the caller brings up. What cannot be removed stays, and the caller does not fail because of it.
     """
     swept = []
     for lab in sorted(base.iterdir()):
@@ -51,7 +51,7 @@ def sweep(base: Path, but: str) -> list[str]:
 
 
 def remove(lab: Path) -> None:
-    """The files of a lab whose supervisor is gone, and the control groups of its hosts; the kernel took the rest."""
+    """Remove the files of a lab whose supervisor is gone, and the control groups of its hosts; the kernel removed the rest."""
     recorded: list[str] = []
     with contextlib.suppress(FileNotFoundError):
         recorded = (lab / GROUPS).read_text().splitlines()
@@ -60,7 +60,7 @@ def remove(lab: Path) -> None:
         try:
             shutil.rmtree(lab)
         except OSError:
-            # Processes that end with their supervisor may write until they have.
+            # Processes that end with their supervisor may still write until they have ended.
             if time.monotonic() > deadline_s:
                 raise
             time.sleep(0.02)

@@ -1,7 +1,7 @@
-"""Whether a lab's regions are as far apart as was asked: round trips and rates, measured with sockets of its hosts before anything runs there.
+"""Checks a lab's regions against the requested distances: round trips and rates, measured with sockets of its hosts before anything runs there.
 
-Of each pair of regions, their first hosts talk. A round trip cannot be quicker than both delays, and the quickest of many is not much slower; a burst takes as
-long as the rate makes it. A busy machine is given time to show that it can; what is too quick is wrong at once.
+The first hosts of each pair of regions are measured. A round trip cannot be quicker than both delays, and the quickest of many is not much slower; a burst takes as
+long as the rate makes it. A busy machine is given time; a value that is too quick is an error at once.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ PATIENCE_S = 20.0
 ANSWER_S = 10.0
 FEWEST_ROUNDS = 5
 SLACK_MS, SLACK_SHARE = 10.0, 0.2
-"""How much slower than asked the quickest round trip may be: the greater of these. Jitter is a draw, of which the least counts."""
+"""How much slower than requested the quickest round trip may be: the greater of these. Jitter is drawn, and its least value counts."""
 TOO_QUICK_SHARE = 0.98
 SIZE = 1400
 HEADERS = 42
-"""Bytes of a datagram's Ethernet, IP and UDP headers, which the rate counts too."""
+"""Bytes of a datagram's Ethernet, IP and UDP headers, which count for the rate too."""
 BURST_S = 0.25
 LEAST_RATE, MOST_RATE = 0.6, 1.15
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Between two regions: the quickest round trip, and bits a second each way (None: no rate was asked for)."""
+    """Between two regions: the quickest round trip, and bits per second each way (None: no rate was requested)."""
 
     pair: tuple[str, str]
     rtt_ms: float
@@ -52,7 +52,7 @@ class Measured:
 
 
 def require(regions: Regions, hosts: Sequence[Host], make: MakeSocket) -> list[Measured]:
-    """All pairs, at the same time. Raises one `HostError` that names each that is not as asked."""
+    """Measure all pairs at the same time. Raises one `HostError` that names each pair that is not as requested."""
     first = {regions.of(host.name) or "": host for host in reversed(hosts)}
     names = list(regions.sizes)
     pairs = [(a, b) for at, a in enumerate(names) for b in names[at + 1 :]]
@@ -72,13 +72,13 @@ def require(regions: Regions, hosts: Sequence[Host], make: MakeSocket) -> list[M
     if wrong:
         raise HostError(
             "the lab's regions are not as was asked:\n" + "\n".join(f"  {each}" for each in sorted(wrong)),
-            hint="is the machine overloaded? supervisor.log in the lab's directory may tell more",
+            hint="is the machine overloaded? supervisor.log in the lab's directory may say more",
         )
     return found
 
 
 def unlike(way: Way, rtt_ms: float, *rates_bps: float | None) -> list[str]:
-    """What is not as asked, in words. Pure."""
+    """The differences from what was requested, in words. Pure."""
     asked_ms = 2 * way.delay_ns / 1e6
     told = []
     if not asked_ms * TOO_QUICK_SHARE <= rtt_ms <= _slowest_ms(asked_ms):
@@ -100,7 +100,7 @@ def _socket_of(host: Host, make: MakeSocket) -> socket.socket:
 
 
 def _round_trip_ms(a: socket.socket, b: socket.socket, asked_ms: float) -> float:
-    """The quickest; asked for again while it is slower than it may be and there is patience."""
+    """The quickest round trip; measured again while it is too slow and there is patience."""
     least_ms, rounds, deadline_s = float("inf"), 0, time.monotonic() + PATIENCE_S
     while rounds < FEWEST_ROUNDS or (least_ms > _slowest_ms(asked_ms) and time.monotonic() < deadline_s):
         started_s = time.monotonic()
@@ -112,7 +112,7 @@ def _round_trip_ms(a: socket.socket, b: socket.socket, asked_ms: float) -> float
 
 
 def _rate_bps(sender: socket.socket, receiver: socket.socket, way: Way) -> float:
-    """Of a burst, without what may pass at once; tried again while it is slower than it may be and there is patience."""
+    """The rate of a burst, without what may pass at once; measured again while it is too slow and there is patience."""
     best, deadline_s = 0.0, time.monotonic() + PATIENCE_S
     while best < LEAST_RATE * way.rate_bps and time.monotonic() < deadline_s:
         best = max(best, _burst_bps(sender, receiver, way))
@@ -131,7 +131,7 @@ def _burst_bps(sender: socket.socket, receiver: socket.socket, way: Way) -> floa
             _receive(receiver)
             came_s.append(time.monotonic())
     except HostError:
-        # Some were lost: what came still tells.
+        # Some were lost: those that came are enough.
         pass
     slow = came_s[free:]
     if len(slow) < 2:
@@ -146,5 +146,5 @@ def _receive(receiver: socket.socket) -> None:
         address = receiver.getsockname()[0]
         raise HostError(
             f"nothing arrives at {address} from another region within {ANSWER_S:g} s",
-            hint="supervisor.log in the lab's directory may tell more",
+            hint="supervisor.log in the lab's directory may say more",
         ) from None

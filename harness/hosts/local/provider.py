@@ -5,7 +5,7 @@
             print(host.run("hostname").stdout)
         lab.down()
 
-The lab lives in its supervisor, not in this object: when this process is gone the lab goes on, until its lease ends, and another
+The lab lives in its supervisor, not in this object. When this process is gone, the lab goes on until its lease ends, and another
 `LocalProvider` of the same name finds it. While this object is in use it renews the lease.
 """
 
@@ -36,14 +36,14 @@ from .layout.layout import CLIENTS, DIRECTORY, SSH_PORT, Machine, check_names, m
 LEASE_S = 600.0
 ANSWER_TIMEOUT_S = 60.0
 BOOT_HOOKS_S = 60
-"""How long all hooks of a boot may take together."""
+"""Time limit for all hooks of a boot together."""
 
 
 class LocalProvider:
     """`Provider` over namespaces. `directory` holds the labs' files, disks included; None means the user's runtime directory.
 
-    `regions`: a routed subnet each, and what lies between them, which is measured when the lab is made (`measured`). `kept`: the lab is to stay up
-    when nobody uses it.
+    `regions`: a routed subnet each, with the distances between them, which are measured when the lab is made (`measured`). `kept`: the lab stays up
+    when no process uses it.
     """
 
     name = "local"
@@ -115,7 +115,7 @@ class LocalProvider:
         return self.hosts
 
     def down(self) -> None:
-        """Everything gone: processes, namespaces, files. Also right for a lab whose supervisor was killed, or that never was."""
+        """Remove everything: processes, namespaces, files. Works also for a lab whose supervisor was killed, or that never existed."""
         self.close()
         if self._lab.exists():
             with state.exclusive(self._base, self.lab_name, timeout_s=120.0):
@@ -138,14 +138,14 @@ class LocalProvider:
             self._held = None
 
     def status(self) -> dict[str, Any]:
-        """What the supervisor says: `name`, `lease_left_s`, `hosts` with `name address address6 on boots`."""
+        """The supervisor's status: `name`, `lease_left_s`, `hosts` with `name address address6 on boots`."""
         return self._ask({"do": "status"})
 
     def renew(self) -> None:
         self._ask({"do": "renew"})
 
     def power_off(self, *hosts: str, lease_s: float | None = None) -> None:
-        """As if their plugs were pulled: peers see silence, and everything but the disks is forgotten. With a lease they boot when it ends."""
+        """Cut the power, as if their plugs were pulled: peers see silence, and everything but the disks is lost. With a lease they boot when it ends."""
         self._ask({"do": "power_off", "hosts": hosts, "lease_s": lease_s})
         for host in self._known(hosts):
             host.close()
@@ -156,7 +156,7 @@ class LocalProvider:
         on_all(self._known(hosts), self._await_boot).require("booting local hosts")
 
     def freeze(self, *hosts: str, lease_s: float | None = None) -> None:
-        """Stop every process of theirs. With a lease they go on when it ends."""
+        """Stop every process on them. With a lease they go on when it ends."""
         self._ask({"do": "freeze", "hosts": hosts, "lease_s": lease_s})
 
     def thaw(self, *hosts: str) -> None:
@@ -210,7 +210,7 @@ class LocalProvider:
             raise
 
     def _make_directory(self) -> None:
-        """Of the new lab, in use from the start; what killed processes left is removed first."""
+        """Make the directory of the new lab, in use from the start; what killed processes left is removed first."""
         if self._lab.exists():
             leftovers.remove(self._lab)
         leftovers.sweep(self._base, but=self.lab_name)
@@ -234,9 +234,9 @@ class LocalProvider:
         self._start_renewing()
 
     def _connect(self) -> None:
-        """Host objects, each proven by a login; those that there are already are kept."""
+        """Make host objects, each proven by a login; existing ones are kept."""
         host_key = (self._lab / "ssh" / "host_key.pub").read_text()
-        # Another key means another lab of the same name: the one that these hosts were of has gone.
+        # Another key means another lab of the same name: the lab of these hosts is gone.
         if self._clients is None or self._clients.target.host_key != host_key:
             self._python = launch.find_python()
             user = state.read_settings(self._lab)["user"]
@@ -264,7 +264,7 @@ class LocalProvider:
         return RemoteHost(target, directory=DIRECTORY, python=self._python, control=control, wrap=False)
 
     def _await_login(self, host: RemoteHost, timeout_s: float = 60.0) -> None:
-        """sshd needs a moment to listen; a host that lost its power in the meantime will not come at all."""
+        """Log in: sshd needs a moment to listen, and a host that lost its power in the meantime never answers."""
         deadline_s = time.monotonic() + timeout_s
         while True:
             try:
@@ -294,7 +294,7 @@ class LocalProvider:
             try:
                 self.renew()
             except HostError:
-                # A supervisor that is slow to answer is asked again. When the lab is gone, its next use reports so.
+                # A supervisor that is slow to answer is asked again. When the lab is gone, its next use reports it.
                 if not state.is_alive(self._lab):
                     return
 
@@ -311,7 +311,7 @@ class LocalProvider:
         return made
 
     def socket_at(self, place: str | None, family: int, kind: int, timeout_s: float) -> socket.socket:
-        """A new one in the network of that host, or of the controller (None)."""
+        """A new socket in the network of that host, or of the controller (None)."""
         return wire.socket_at(self._lab, place, family, kind, timeout_s)
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -330,7 +330,7 @@ class LocalProvider:
         return answer
 
     def _take_down(self) -> None:
-        """Tell the supervisor, and wait for the end of the connection: it comes when the lab is gone. If it hangs, kill it."""
+        """Send `down` to the supervisor, and wait for the end of the connection: it comes when the lab is gone. If the supervisor hangs, kill it."""
         with contextlib.closing(wire.connect(self._lab, ANSWER_TIMEOUT_S)) as supervisor:
             pid = wire.peer_pid(supervisor)
             try:

@@ -34,7 +34,7 @@ _SOURCES = (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sourc
 
 
 def check_machine() -> None:
-    """Raises `HostError` where no machine could be emulated, with what to do about it."""
+    """Raises `HostError` where no machine can be emulated, with a hint."""
     missing = [program for program in PROGRAMS if shutil.which(program, path=SEARCH_PATH) is None]
     if missing:
         packages = " ".join(sorted({PROGRAMS[program] for program in missing}))
@@ -50,7 +50,7 @@ def check_machine() -> None:
 
 
 def image(base: Path) -> Path:
-    """The directory of the image, built if this recipe never was."""
+    """The directory of the image, built if this recipe was not built before."""
     suite, sources = origin()
     made = base / ".images" / recipe.digest(suite, sources)
     with state.exclusive(base, ".image", timeout_s=BUILD_S):
@@ -78,7 +78,7 @@ def origin() -> tuple[str, Sequence[Path]]:
 
 
 def boot_of(image_directory: Path) -> Boot:
-    """KVM where it boots this very kernel: a device file alone promises nothing."""
+    """KVM where it can boot this kernel: a device file alone guarantees nothing."""
     boot = Boot(image_directory / "vmlinuz", "kvm")
     if os.access("/dev/kvm", os.R_OK | os.W_OK):
         try:
@@ -92,7 +92,7 @@ def boot_of(image_directory: Path) -> Boot:
 
 def _build(folder: Path, suite: str, sources: Sequence[Path]) -> None:
     overlay, root, made = folder / "overlay", folder / "root", folder / "image"
-    # Others than root must be able to look into it while packages are configured.
+    # Users other than root must be able to read it while packages are configured.
     folder.chmod(0o755)
     made.mkdir()
     for name, (mode, text) in recipe.FILES.items():

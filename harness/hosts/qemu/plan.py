@@ -3,7 +3,7 @@
     10.79.<k>.1 … 99   n1 … n99      the machines
     10.79.<k>.254      triq<k>       this machine's end of the one cable into the lab
 
-Every lab has a <k> of its own, since this machine reaches all of them. Nothing is forwarded: the machines' default route ends on their own link,
+Every lab has its own <k>, since this machine reaches all of them. Nothing is forwarded: the machines' default route ends on their own link,
 so that limited broadcast and multicast leave, and nothing else does.
 """
 
@@ -21,9 +21,9 @@ SSH_PORT = 22
 SUBNETS = range(1, 255)
 MEMORY_MIB = 512
 DIRECTORY = "/srv/tribulation"
-"""Where everything of ours lives on a machine: on its own disk."""
+"""Where all our files are on a machine: on its own disk."""
 UNATTENDED = "tribulation.unattended"
-"""On a machine's kernel command line when nobody asked for this boot: its lease had run out."""
+"""On a machine's kernel command line when no caller asked for this boot: its lease had run out."""
 SEED_DISK = "/dev/nvme0n2"
 # NVMe is what Debian's kernel for clouds has built in: it finds its disk without a first stage, which takes a quarter of a minute under emulation.
 _KERNEL = "root=/dev/nvme0n1 rootwait rw console=ttyS0 net.ifnames=0 quiet audit=0 mitigations=off panic=5 systemd.firstboot=off"
@@ -31,7 +31,7 @@ _KERNEL = "root=/dev/nvme0n1 rootwait rw console=ttyS0 net.ifnames=0 quiet audit
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """One machine of a lab. `tap` is its cable's end at the switch; the other end is its `eth0`."""
+    """One machine of a lab. `tap` is the end of its cable at the switch; the other end is its `eth0`."""
 
     name: str
     address: str
@@ -41,7 +41,7 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Boot:
-    """What QEMU starts a kernel from, and by which means it emulates (`kvm` or `tcg`)."""
+    """The kernel files for QEMU, and the means of emulation (`kvm` or `tcg`)."""
 
     kernel: Path
     accelerator: str
@@ -74,7 +74,7 @@ def switch_lines(taps: Sequence[str]) -> list[str]:
 
 
 def cable_lines(subnet: int, supervisor_pid: int) -> list[str]:
-    """`ip -batch` in this machine's own: a cable whose other end is in the namespace of that process, and goes with it."""
+    """`ip -batch` in this machine's own namespace: a cable whose other end is in the namespace of that process, and ends with it."""
     link = link_of(subnet)
     return [
         f"link add {link} type veth peer name {UPLINK} netns {supervisor_pid}",
@@ -85,14 +85,14 @@ def cable_lines(subnet: int, supervisor_pid: int) -> list[str]:
 
 
 def machine_id(lab: str, name: str) -> str:
-    """The same at each boot, and nobody else's."""
+    """The same at each boot, and unique to the machine."""
     return hashlib.sha256(f"tribulation {lab} {name}".encode()).hexdigest()[:32]
 
 
 def qemu_command(machine: Machine, lab: Path, boot: Boot, unattended: bool = False) -> list[str]:
     """Files of the machine are in `lab/hosts/<name>`: `disk.raw`, `seed.tar`, `console.log`.
 
-    Killing QEMU takes what is in the guest's memory, as a pulled plug would. A plain file as disk, for what the guest has written must not wait in QEMU's: the tables of a
+    Killing QEMU drops what is in the guest's memory, as a pulled plug would. The disk is a plain file, because what the guest has written must not wait in QEMU's memory: the tables of a
     qcow2 do, and a sync of the guest by FUA alone does not write them.
     """
     own = lab / "hosts" / machine.name
@@ -115,7 +115,7 @@ def qemu_command(machine: Machine, lab: Path, boot: Boot, unattended: bool = Fal
 
 
 def trial_command(boot: Boot) -> list[str]:
-    """Ends by itself where the accelerator works: a kernel without a disk panics, and that is the end here."""
+    """A command that ends by itself where the accelerator works: a kernel without a disk panics, and QEMU exits."""
     return [
         *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-m", "256"),
         *("-accel", boot.accelerator, "-cpu", "host", "-kernel", str(boot.kernel), "-append", "panic=-1 quiet"),

@@ -5,9 +5,9 @@
             print(host.run("uname -r").stdout)
         lab.down()
 
-A lab is held by a detached supervisor with a lease, as one of local hosts is (`..local`), and found by its name. It also writes an inventory,
-`<lab>/<lab's name>.yaml`, with which every other command uses the machines as if they were somebody's in a data centre: this machine has an address in the lab's subnet,
-by a cable that goes when the lab does. Needs root. Building the image takes minutes, once.
+A detached supervisor with a lease holds the lab, as for local hosts (`..local`); it is found by its name. It also writes an inventory,
+`<lab>/<lab's name>.yaml`, with which every other command uses the machines like any remote ones: this machine has an address in the lab's subnet,
+by a cable that is removed with the lab. Needs root. Building the image takes minutes, once.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ from .plan import DIRECTORY, SUBNETS, cable_lines, link_of, machines
 from .seed import seed
 
 BOOT_S = 300.0
-"""An emulated boot takes 15 to 30 s where nothing else runs; many at once, beside others, take their time."""
+"""An emulated boot takes 15 to 30 s on an idle machine, and longer when many boot at once."""
 BOOT_HOOKS_S = 240
 PYTHON = "/usr/bin/python3"
-"""By its whole path: where `tri` runs by the same, archives are sent to the machines compiled, and emulated machines take long to compile them (`bytecode`)."""
+"""The full path. Where `tri` runs by the same interpreter, archives are sent to the machines compiled: emulated machines take long to compile them (`bytecode`)."""
 _BOOTING = ("refused", "banner", "lost", "timeout", "unreachable")
 _TRY_AGAIN_S = 0.5
 LOGINS = 4
@@ -48,7 +48,7 @@ COPY_S = 300.0
 
 
 def lab_directory() -> Path:
-    """Where labs of emulated machines are kept, beside those of local hosts; no local lab's name begins with a dot."""
+    """Where labs of emulated machines are kept, below those of local hosts; no local lab's name begins with a dot."""
     return state.default_directory() / ".qemu"
 
 
@@ -87,7 +87,7 @@ class QemuProvider(LocalProvider):
 
     def up(self) -> Sequence[RemoteHost]:
         if self._base == lab_directory():
-            # Local hosts insist that it is private, whoever made it.
+            # Local hosts require it to be private, whichever provider made it.
             state.private_directory(self._base.parent)
         return super().up()
 
@@ -115,7 +115,7 @@ class QemuProvider(LocalProvider):
             self._ssh.close()
 
     def borrowed(self) -> QemuProvider:
-        """The same lab, but not to be taken down by whoever uses it now."""
+        """The same lab, but the present user must not take it down."""
         self._borrowed = True
         return self
 
@@ -125,7 +125,7 @@ class QemuProvider(LocalProvider):
             return
         with contextlib.suppress(OSError, ValueError, KeyError):
             link = link_of(int(state.read_settings(self._lab)["subnet"]))
-            # It would go with the lab's namespace, some time later.
+            # It would be removed with the lab's namespace, some time later.
             subprocess.run(["ip", "link", "del", link], env=launch.environment(), capture_output=True, timeout=20)
         super().down()
         self._ssh = None
@@ -157,7 +157,7 @@ class QemuProvider(LocalProvider):
             raise
 
     def _write(self, made: Path, subnet: int) -> None:
-        """All files of a new lab: keys, disks, inventory; the description last."""
+        """Write all files of a new lab: keys, disks, inventory; the description last."""
         boot = image.boot_of(made)
         launch.generate_key(self._lab / "key")
         authorized = (self._lab / "key.pub").read_text()
@@ -243,7 +243,7 @@ class QemuProvider(LocalProvider):
 
 
 def _log_in(reached: SshProvider) -> Sequence[RemoteHost]:
-    """Tried again: an emulated machine that is just busy takes longer than a login may."""
+    """Log in, with further tries: a busy emulated machine takes longer than a login may."""
     for _ in range(LOGINS - 1):
         with contextlib.suppress(HostError):
             return reached.up()
@@ -252,7 +252,7 @@ def _log_in(reached: SshProvider) -> Sequence[RemoteHost]:
 
 
 def free_subnet(addresses: str | bytes) -> int:
-    """The first subnet of ours on which this machine has no address yet, from what `ip -j addr` says."""
+    """The first of our subnets on which this machine has no address yet, according to `ip -j addr`."""
     taken = {info.get("local", "") for link in json.loads(addresses) for info in link.get("addr_info", [])}
     for subnet in SUBNETS:
         if not any(address.startswith(f"10.79.{subnet}.") for address in taken):
@@ -261,7 +261,7 @@ def free_subnet(addresses: str | bytes) -> int:
 
 
 def _copy(base: Path, disk: Path) -> None:
-    """Sparse, and shared with the image where the file system can."""
+    """Copy sparsely, and share data with the image where the file system can."""
     command = ["cp", "--reflink=auto", "--sparse=always", str(base), str(disk)]
     done = subprocess.run(command, env=launch.environment(), capture_output=True, text=True, timeout=COPY_S)
     if done.returncode:

@@ -1,7 +1,7 @@
-"""What the machines' disk image consists of: Debian packages and a few files. Pure; `image.py` builds it, once for each recipe.
+"""The contents of the machines' disk image: Debian packages and a few files. Pure; `image.py` builds it, once for each recipe.
 
 systemd is process 1. At each boot the machine takes its own files (keys, names, network) from a second disk, a plain tar archive (`seed.py`), and runs
-the boot hooks that faults and services left in `<directory>/boot.d`, each as the user whom it belongs to, as local hosts do.
+the boot hooks that faults and services left in `<directory>/boot.d`, each as the user that owns it, as local hosts do.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MASKED = (
     *("dev-hugepages.mount", "dev-mqueue.mount", "sys-kernel-debug.mount", "sys-kernel-tracing.mount"),
     *("sys-kernel-config.mount", "sys-fs-fuse-connections.mount", "systemd-random-seed.service", "ldconfig.service"),
 )
-"""What a machine of three virtual devices can do without: under emulation each of these costs a second of its boot."""
+"""Services that a machine of three virtual devices does not need: under emulation each costs a second of its boot."""
 DISK_GIB = 8
 SEED_UNIT = "tribulation-seed.service"
 HOOKS_UNIT = "tribulation-boot.service"
@@ -123,14 +123,14 @@ COMMANDS = (
     f"systemctl enable ssh.service {SEED_UNIT} {HOOKS_UNIT}",
     f"systemctl mask {' '.join(MASKED)}",
     "rm -f /etc/ssh/ssh_host_*",
-    # Nothing is newer than the image: no caches are made anew at the first boot.
+    # Nothing is newer than the image: no caches are rebuilt at the first boot.
     "touch /etc/.updated /var/.updated",
 )
 """Run in the image, in this order, when packages and files are there."""
 
 
 def debootstrap_command(target: Path, overlay: Path, suite: str, sources: Sequence[Path]) -> list[str]:
-    """Builds the root of the image in the directory `target`; `overlay` has `FILES`. Without `sources`, packages come from where mmdebstrap takes them."""
+    """Build the root of the image in the directory `target`; `overlay` has `FILES`. Without `sources`, packages come from mmdebstrap's default."""
     hooks = [f"--customize-hook=copy-in {overlay / name} /" for name in ("etc", "usr")]
     hooks += [f'--customize-hook=chroot "$1" {command}' for command in COMMANDS]
     packages = f"--include={','.join(PACKAGES)}"
@@ -138,6 +138,6 @@ def debootstrap_command(target: Path, overlay: Path, suite: str, sources: Sequen
 
 
 def digest(suite: str, sources: Sequence[Path]) -> str:
-    """Names the image: the same recipe is built once."""
+    """The name of the image: the same recipe is built once."""
     told = [suite, [str(path) for path in sources], PACKAGES, FILES, COMMANDS, DISK_GIB]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]

@@ -1,8 +1,8 @@
 """The supervisor of a lab of emulated machines: `python -m tribulation.harness.hosts.qemu.supervisor LAB READY_FD`.
 
-What it is asked, how it ends and what its leases mean is the local hosts' supervisor's (`..local.supervising`); its hosts are QEMU processes on a bridge in the
-lab's own network namespace. It is process 1 of the lab's PID namespace too, so nothing outlives it: killed by anybody, it takes machines, switch and
-cable with it. Besides: `{"do": "plug"}` puts the cable from this machine, which somebody outside has to make, into the switch.
+Requests, end and leases are those of the local hosts' supervisor (`..local.supervising`); its hosts are QEMU processes on a bridge in the
+lab's own network namespace. It is process 1 of the lab's PID namespace too, so nothing outlives it: machines, switch and cable end with it,
+however it is killed. One more request: `{"do": "plug"}` puts the cable from this machine, which a process outside has to make, into the switch.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .plan import BRIDGE, UPLINK, Boot, Machine, machines, qemu_command, switch_
 
 _END_S = 20.0
 _ALIVE_S = 0.5
-"""QEMU that does not like its command line, or has no memory, says so by then."""
+"""A QEMU that rejects its command line, or lacks memory, has reported it by then."""
 
 
 class EmulatedHost:
@@ -59,7 +59,7 @@ class EmulatedHost:
         self.boots += 1
 
     def freeze(self) -> None:
-        """Its virtual processor with all that runs on it, its kernel included; to the machine it is as if no time had been given to it."""
+        """Stop its virtual processor with all that runs on it, its kernel included; to the machine it is as if no time had been given to it."""
         if self._qemu is None or not self.on:
             raise MachineError(f"{self.machine.name} is powered off, so it cannot be frozen")
         self._qemu.send_signal(signal.SIGSTOP)
@@ -90,7 +90,7 @@ class QemuSupervisor(Supervisor[EmulatedHost]):
         ip_batch(switch_lines([host.machine.tap for host in self._hosts.values()]))
 
     def boot(self, hosts: Sequence[EmulatedHost], unattended: bool = False) -> None:
-        """Returns when QEMU runs; the machines need a while longer. Those that run already are left alone."""
+        """Power on; returns when QEMU runs, and the machines need a while longer. Those that already run are left alone."""
         starting = [host for host in hosts if not host.on]
         for host in starting:
             host.spawn(unattended)
@@ -101,7 +101,7 @@ class QemuSupervisor(Supervisor[EmulatedHost]):
                 raise MachineError(f"QEMU of {host.machine.name} ended at once: {host.last_words()}")
 
     def power_off(self, hosts: Sequence[EmulatedHost]) -> None:
-        """No FIN can leave a machine whose kernel is gone at once. What it had not written is lost with its memory."""
+        """Cut the power. A machine whose kernel ends at once sends no FIN. What it had not written is lost with its memory."""
         for host in hosts:
             host.kill()
 

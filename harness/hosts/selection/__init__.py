@@ -1,1 +1,1 @@
-"""Which provider a campaign uses, and what its hosts can do."""
+"""The choice of a campaign's provider, and what its hosts can do."""

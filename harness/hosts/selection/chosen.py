@@ -1,4 +1,4 @@
-"""Which provider stands behind `local`, `qemu`, `vagrant` or an inventory's file: the one place that knows, for campaigns and the command line."""
+"""The provider for `local`, `qemu`, `vagrant` or an inventory's file: the only place that decides it, for campaigns and the command line."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ...wan import Regions
 from ..base import Provider
 
 PROVIDERS = ("local", "qemu", "vagrant")
-"""Those that are chosen by their name alone; real machines by an inventory's file."""
+"""Providers chosen by name; real machines are chosen by an inventory's file."""
 Clock = Literal["library", "system"]
 _KEPT = {"qemu": ("clock", "lab"), "vagrant": ("clock",)}
-"""Fields of a campaign's `hosts:` that mean something to these providers; `regions` and `wan` do to the others."""
+"""Fields of a campaign's `hosts:` that apply to these providers; `regions` and `wan` apply to the others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """`inventory` goes with `ssh`; `lab`, one of emulated machines that is up already, with `qemu`; `clock` with `qemu` and `vagrant`; `regions` with `local`."""
+    """`inventory` goes with `ssh`; `lab`, a running one of emulated machines, with `qemu`; `clock` with `qemu` and `vagrant`; `regions` with `local`."""
 
     provider: str
     nodes: int = 5
@@ -32,7 +32,7 @@ class Chosen:
 
 
 def described(hosts: str, given: Any = None) -> dict[str, Any]:
-    """What `--hosts` says, as a campaign's `hosts:` would; of what was `given` there, the rest stays where it means the same."""
+    """`--hosts` as a campaign's `hosts:` section; other `given` fields are kept where they apply."""
     before = dict(given) if isinstance(given, Mapping) else {}
     if hosts in ("sim", *PROVIDERS):
         kept = ("nodes", *_KEPT.get(hosts, ("regions", "wan")))
@@ -54,13 +54,13 @@ def _require_inventory(hosts: str) -> None:
 def _unknown(hosts: str, known: Sequence[str]) -> CampaignError:
     close = get_close_matches(hosts, known, n=1)
     return CampaignError(
-        f"--hosts {shown(hosts)} is neither {', '.join(known)} nor an inventory file",
+        f"--hosts {shown(hosts)} is not {', '.join(known)} or an inventory file",
         hint=f"did you mean {close[0]!r}?" if close else "an inventory is a .yaml file that lists hosts",
     )
 
 
 def chosen(hosts: str) -> Chosen:
-    """For commands that look at hosts without a campaign: `--hosts` is a provider's name or an inventory's file that exists."""
+    """For commands that use hosts without a campaign: `--hosts` is a provider's name or an existing inventory file."""
     if hosts in PROVIDERS:
         return Chosen(hosts)
     if Path(hosts).is_file():
@@ -71,7 +71,7 @@ def chosen(hosts: str) -> Chosen:
 
 
 def provider_of(choice: Chosen, *, name: str, lease_s: float = 600.0, kept: bool = False) -> Provider:
-    """Nothing is brought up yet. `name` is that of the lab where one is made, `lease_s` how long it stays when nobody uses it, `kept` whether it is meant to."""
+    """Make the provider; no host is brought up yet. `name` is that of a new lab, `lease_s` how long it stays unused, `kept` whether it is to stay."""
     clock = cast(Clock, choice.clock)
     match choice.provider:
         case "ssh":

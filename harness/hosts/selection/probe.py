@@ -1,7 +1,7 @@
-"""`tri doctor`: what these hosts can do, found out by doing it and not by reading settings.
+"""`tri doctor`: what these hosts can do, found by doing it and not by reading settings.
 
 For local hosts the kernel is tried first, in scratch namespaces; then a lab of one host is brought up and probed like any machine. Nothing
-of it remains. Rows that are not `ok` say what to do; `required` tells what no campaign can do without.
+of it remains. Rows that are not `ok` say what to do; `required` marks what no campaign can do without.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ table inet tribulation_probe {
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """One row: what was tried, where, whether it worked, what was seen (in one line), and what to do when it did not."""
+    """One row: what was tried, where, whether it worked, what was seen (in one line), and what to do if it did not."""
 
     probe: str
     host: str
@@ -48,11 +48,11 @@ class ProbeResult:
     hint: str | None = None
     required: bool = True
     answered: bool = True
-    """False when the host gave no answer at all."""
+    """False when the host did not answer."""
 
 
 Examine = Callable[[Provider, Sequence[Host]], None]
-"""Looks further at hosts that are up."""
+"""Further probes of hosts that are up."""
 
 
 def run_doctor(
@@ -63,7 +63,7 @@ def run_doctor(
 ) -> list[ProbeResult]:
     """All rows for `provider` (`local`, or `ssh` with its `inventory`); `ports` are those the system will listen on.
 
-    `examine` is shown the hosts that can be logged in to, while they are up.
+    `examine` is given the hosts that can be logged in to, while they are up.
     """
     if provider == "local":
         return _doctor_local(ports, examine)
@@ -126,7 +126,7 @@ def _reach_rows(provider: Provider, hosts: Sequence[Host], port: int) -> list[Pr
 
 
 def _host_rows(host: RemoteHost, ports: Sequence[int]) -> list[ProbeResult]:
-    """A host that does not answer any more is not asked any more: each question would take its whole time."""
+    """The rows of one host. After it stops answering it is not asked again: each question would take its full timeout."""
     probes: list[tuple[str, Callable[[], str], bool]] = [
         ("sudo", lambda: _privileges(host), True),
         ("python", lambda: f"{host.python} is {require_python(host)}", True),
@@ -147,7 +147,7 @@ def _try(probe: str, host: str, attempt: Callable[[], str], required: bool = Tru
     try:
         return ProbeResult(probe, host, True, attempt(), None, required)
     except TribulationError as error:
-        # A command that was not carried out to its end says nothing of what was asked.
+        # A command that did not reach its end is no answer to the question.
         answered = not (isinstance(error, ConnectError) or lost_or_late(error))
         return ProbeResult(probe, host, False, " ".join(error.message.split()), error.hint, required, answered)
 
@@ -224,7 +224,7 @@ def _capabilities(host: RemoteHost, question: str) -> int:
 
 
 def _nft_there(host: RemoteHost) -> str:
-    """A table of the probe's own, dropping nothing, gone again whatever happens in between."""
+    """Make a table of the probe's own that drops nothing, and remove it whatever happens in between."""
     nft = shlex.join([*host.sudo, "nft"])
     done = host.run(f"{nft} -f -", stdin=_NFT_RULES.encode(), check=False)
     host.run(f"{nft} delete table inet tribulation_probe", check=False)
@@ -273,7 +273,7 @@ def _faketime(host: RemoteHost) -> str:
 
 
 def _clock_out_of_reach(host: RemoteHost) -> str:
-    """Whoever is in the host can never regain a capability that its process 1 may not have. CAP_SYS_TIME is bit 25."""
+    """Check that no process in the host can regain a capability that its process 1 does not have. CAP_SYS_TIME is bit 25."""
     bounding = _capabilities(host, "grep CapBnd /proc/1/status")
     if bounding & (1 << 25):
         raise HostError(

@@ -1,7 +1,7 @@
-"""Which machines are let in: those that one can log in to, that are not this machine, and that are no other entry's machine.
+"""Admission of machines: one must be able to log in, and it must not be this machine or another entry's machine.
 
-An address proves nothing (ports are forwarded, names move), so the machine itself is asked who it is: the kernel's boot id and the network
-namespace together. Hosts that are namespaces of this machine have its kernel but networks of their own, and are let in.
+An address proves nothing (ports are forwarded, names move), so the machine itself is asked for its identity: the kernel's boot id together with the network
+namespace. Hosts that are namespaces of this machine share its kernel but have their own networks, and are admitted.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Identity:
 
 
 def here() -> Identity | None:
-    """This machine; None where it does not tell."""
+    """This machine; None where its identity cannot be read."""
     try:
         return Identity(Path(_BOOT_ID).read_text().strip(), os.readlink(_NETWORK))
     except OSError:
@@ -48,7 +48,7 @@ def here() -> Identity | None:
 
 
 def admit(host: RemoteHost, timeout_s: float) -> Identity | None:
-    """Log in, and learn who it is and the controller's address as it sees it; `timeout_s` is of each step. Raises `HostError`."""
+    """Log in, and read the host's identity and the controller's address as the host sees it; `timeout_s` is for each step. Raises `HostError`."""
     host.connection.connect(_LOGIN_STEPS * timeout_s)
     look = _LOOK.replace("%s", shlex.quote(host.directory))
     done = host.run(f"{{ {look}; }} 2>/dev/null", timeout_s=timeout_s, check=False)
@@ -59,7 +59,7 @@ def admit(host: RemoteHost, timeout_s: float) -> Identity | None:
             f"{host.target.where}: lets us in, and does not do what a shell would: {told or 'it says nothing'}",
             hint="the user needs a login shell there, not one that forbids logins or commands",
         )
-    # The server's own port: a jump host or a forwarded port may show another one to us than faults must exempt there.
+    # The server's own port: behind a jump host or a forwarded port, we see another one than the one that faults must exempt there.
     with understood(host.name, done.stdout, "where it sees us, and whose its directory is"):
         host.control = _control(said[0], said[3])
         numbers = [whole(one, 8 if index in (2, 4) else 10) for index, one in enumerate(owners)]
@@ -74,13 +74,13 @@ def admit(host: RemoteHost, timeout_s: float) -> Identity | None:
 
 
 def _lines(text: str) -> list[list[str]]:
-    """The words of each of the four lines; of what says something else, nothing."""
+    """The words of each of the four lines; empty if the text has another form."""
     lines = [line.split() for line in text.splitlines()]
     return lines if len(lines) == 4 else [[], [], [], []]
 
 
 def _control(address: str, port: str) -> tuple[str, int]:
-    """Both go into firewalls. Raises `ValueError`."""
+    """Address and port, which both go into firewalls. Raises `ValueError`."""
     plain = address.removeprefix("::ffff:")
     if (
         literal(plain) is None
@@ -92,9 +92,9 @@ def _control(address: str, port: str) -> tuple[str, int]:
 
 
 def _require_own_directory(host: RemoteHost, owners: Sequence[int]) -> None:
-    """Its programs are run as root: nobody else may be able to put them there, nor have made it where anybody may make one.
+    """Require a directory that no other user can write to, and that no other user made where anyone may make one: its programs run as root.
 
-    `owners`: this login, then owner and mode of the directory and of the one above it. Where there is no directory yet, it will be ours.
+    `owners`: this login, then owner and mode of the directory and of the one above it. A missing directory will be made by this login.
     """
     if len(owners) != 5:
         return
@@ -112,7 +112,7 @@ def _require_own_directory(host: RemoteHost, owners: Sequence[int]) -> None:
 
 
 def resolve(host: RemoteHost, behind_bastion: bool) -> str:
-    """The host's address for all others, a literal one: firewalls know no names. What only the bastion's side knows is asked there."""
+    """The host's literal address for all others: firewalls know no names. A name that only the bastion's side can resolve is resolved there."""
     if literal(host.address) is not None:
         return host.address
     found = _asked_there(host) if behind_bastion else _asked_here(host)
@@ -139,7 +139,7 @@ def _asked_there(host: RemoteHost) -> str:
 
 
 def same_machine(identities: Mapping[str, Identity]) -> dict[str, list[str]]:
-    """The hosts that are one machine with others: by name, the others."""
+    """Hosts that are the same machine as others: by name, the others."""
     return {
         name: others
         for name, identity in identities.items()
@@ -148,7 +148,7 @@ def same_machine(identities: Mapping[str, Identity]) -> dict[str, list[str]]:
 
 
 def require_means(host: RemoteHost) -> None:
-    """Refuse a host that gives no privileges where it should, or whose Python the node does not run on."""
+    """Refuse a host without the privileges that it should give, or with a Python that cannot run the node."""
     require_sudo(host)
     require_python(host)
 
@@ -188,6 +188,6 @@ def python_version(host: RemoteHost) -> tuple[int, ...]:
     if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,4}){2}", said):
         told = said or " ".join(done.stderr.split()) or f"exit code {done.exit_code}"
         raise HostError(
-            f"{host.target.where}: {host.python} does not tell its version: {told[:80]!r}", hint="is it Python?"
+            f"{host.target.where}: {host.python} does not print its version: {told[:80]!r}", hint="is it Python?"
         )
     return tuple(int(part) for part in said.split("."))

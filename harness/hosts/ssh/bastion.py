@@ -1,7 +1,7 @@
-"""A bastion: a machine that one logs in to in order to reach others behind it. One connection carries all that goes through it.
+"""A bastion: a machine through which one logs in to others behind it. One connection carries everything that goes through it.
 
-SSH to the hosts behind it runs on its channels as they are. Clients get a real socket, since TLS wants one: the channel's bytes are carried
-to and from it by two threads. To the hosts, all of it comes from the bastion's own address.
+SSH to the hosts behind it runs directly on its channels. Clients get a real socket, since TLS needs one: two threads copy the channel's
+bytes to and from it. To the hosts, all of it comes from the bastion's own address.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def as_socket(channel: paramiko.Channel) -> socket.socket:
 
 
 def _arriving(channel: paramiko.Channel, sock: socket.socket) -> None:
-    # What fails here has ended, and the other end sees just that.
+    # An error here means the end, and the other end sees just that.
     with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
         while chunk := channel.recv(_CHUNK):
             sock.sendall(chunk)

@@ -1,6 +1,6 @@
 """Runs on a host, sent there as text: takes, renews or releases the claim in one file, under a lock on the file's folder. `claims.py` sends it.
 
-Prints {"done": …}; when a claim is not taken, also `found`, the one that is there, and `age_s`, how long ago it was renewed by the host's uptime; when it is, the `folders` that
+Prints {"done": …}. When a claim is not taken, also `found`, the one that is there, and `age_s`, how long ago it was renewed by the host's uptime; when it is taken, the `folders` that
 were made for it, the topmost first.
 """
 
@@ -25,7 +25,7 @@ def act(path: str, asked: dict[str, Any]) -> dict[str, Any]:
         try:
             answer = _act_locked(path, folder, verb, claim, asked.get("expected", ""))
         except FileNotFoundError:
-            # Whoever released the last claim took the folder with it.
+            # The release of the last claim removed the folder with it.
             if verb == "take" and attempt + 1 < TRIES:
                 continue
             return {"done": verb == "release"}
@@ -46,7 +46,7 @@ def _act_locked(path: str, folder: str, verb: str, claim: dict[str, Any], expect
 
 def _remove(folders: list[str]) -> None:
     for made in reversed(folders):
-        # Others may have put something there.
+        # Another process may have put something there.
         with contextlib.suppress(OSError):
             os.rmdir(made)
 
@@ -57,7 +57,7 @@ def _act_alone(path: str, verb: str, claim: dict[str, Any], expected: str) -> di
     if verb == "take":
         if found is not None and not ours and found["claim"]["token"] != expected:
             return {"done": False, "found": found["claim"], "age_s": _age_s(found)}
-        # What the last owner had made is the next one's to remove.
+        # The folders that the last owner made are for the next one to remove.
         inherited = found["claim"]["folders"] if found is not None else []
         claim["folders"] = [*inherited, *(made for made in claim["folders"] if made not in inherited)]
         _write(path, claim)
@@ -81,7 +81,7 @@ def _make(folder: str) -> list[str]:
 
 
 def _read(path: str) -> dict[str, Any] | None:
-    """None for none, and for one that is damaged: nobody could ever release that."""
+    """The claim. None when there is none, or a damaged one, which no owner could ever release."""
     try:
         with open(path, encoding="utf-8") as file:
             found: dict[str, Any] = json.load(file)
@@ -98,7 +98,7 @@ def _write(path: str, claim: dict[str, Any]) -> None:
 
 
 def _age_s(found: dict[str, Any]) -> float:
-    """At least so long: of a claim from before the last boot only the time since is known."""
+    """A lower bound: for a claim from before the last boot only the time since then is known."""
     return _uptime_s() - (found["uptime_s"] if found["boot"] == _boot() else 0.0)
 
 

@@ -1,11 +1,11 @@
-"""Who works on a host: a claim, one file in the host's directory, so that two harnesses never harm one machine at the same time.
+"""Claims on hosts: a claim is one file in the host's directory, so that two harnesses never use one machine at the same time.
 
     with Claims(hosts, "tri run quickstart.yaml").held():
         ...                                   # renewed in the background; let go at the end
 
-A claim names its owner, and how long ago it was renewed; that age is measured by the host's own uptime, which no clock fault moves. `decide` is pure: what may be done about
-a claim that is found. The file is made, replaced and removed by one program on the host (`claim_file.py`), under a lock, so that of two who race exactly one gets it. Hosts are
-claimed in one order everywhere: of two that want the same hosts, one gets all of them.
+A claim names its owner, and how long ago it was renewed; that age is measured by the host's own uptime, which no clock fault moves. `decide` is pure: it decides about
+a claim that is found. One program on the host (`claim_file.py`) makes, replaces and removes the file under a lock, so that exactly one of two racing harnesses gets it. Hosts are
+claimed in one order everywhere: of two harnesses that want the same hosts, one gets all of them.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from .connection import ensure_user_name
 FILE = "claim.json"
 RENEW_S = 20.0
 STALE_S = 120.0
-"""Nobody renewed it for so long: its owner is gone, or cannot reach the host."""
+"""A claim that was not renewed for so long is stale: its owner is gone, or cannot reach the host."""
 
 
 class ClaimedError(HostError):
-    """Somebody else works on a host."""
+    """Another process holds the claim on a host."""
 
 
 class Verdict(Enum):
@@ -49,7 +49,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """`token` tells it from every other. `place` names the machine, its boot and the set of processes in which `pid` has a meaning. `folders` were made for it."""
+    """`token` is unique. `place` names the machine, its boot and the PID namespace of `pid`. `folders` were made for it."""
 
     token: str
     owner: str
@@ -67,25 +67,25 @@ class Claim:
 
 
 def decide(found: Claim | None, age_s: float, take_over: bool, gone: Callable[[Claim], bool]) -> Verdict:
-    """What of a host that has this claim, last renewed `age_s` ago. `gone`: whether its owner is known to have ended."""
+    """What to do about a host with this claim, last renewed `age_s` ago. `gone`: whether its owner is known to have ended."""
     if found is None or gone(found):
         return Verdict.GRANTED
     return Verdict.GRANTED if take_over and age_s >= STALE_S else Verdict.REFUSED
 
 
 def is_gone(claim: Claim) -> bool:
-    """Whether it was a process of this very machine and boot, and is no more. Of others nobody here can tell."""
+    """Whether the owner was a process of this machine and boot that has ended. For others it is unknown here."""
     return claim.place == _place() and _start_of(claim.pid) != claim.started
 
 
 def owner_here() -> str:
-    """Who runs the harness, and where."""
+    """The user that runs the harness, and the machine."""
     ensure_user_name()
     return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
 class Claims:
-    """Those of one harness, on these hosts. `take_over` breaks claims that were not renewed for `STALE_S`."""
+    """The claims of one harness on these hosts. `take_over` breaks claims that were not renewed for `STALE_S`."""
 
     def __init__(
         self,
@@ -104,7 +104,7 @@ class Claims:
 
     @contextmanager
     def held(self) -> Iterator[Claims]:
-        """Raises `ClaimedError`, with nothing claimed, when another has one of the hosts."""
+        """Hold all claims. Raises `ClaimedError`, with nothing claimed, when another process has one of the hosts."""
         self._take()
         renewing = threading.Thread(target=self._renew, name="claims", daemon=True)
         renewing.start()
@@ -116,11 +116,11 @@ class Claims:
             self._release()
 
     def also_made(self, host: Host, folders: Sequence[str]) -> None:
-        """Folders of this host that go with the claim, if they are empty then."""
+        """Add folders of this host that are removed with the claim, if they are empty then."""
         self._folders[host.name] = tuple(dict.fromkeys([*folders, *self._folders.get(host.name, ())]))
 
     def keep_folders(self, host: Host) -> Sequence[str]:
-        """Those that were made for this claim: they are now somebody else's to remove."""
+        """Keep the folders that were made for this claim: another owner must remove them now."""
         return self._folders.pop(host.name, ())
 
     def _take(self) -> None:
@@ -143,20 +143,20 @@ class Claims:
             found, age_s = answer.found, answer.age_s
             if decide(found, age_s, self._take_over, is_gone) is Verdict.REFUSED:
                 raise _refused(host, found, age_s, self._take_over)
-            # Only that very claim may be replaced: another may have replaced it first.
+            # Only that claim may be replaced: another harness may have replaced it first.
             expected = found.token
 
     def _renew(self) -> None:
         told: set[str] = set()
         while not self._ended.wait(self._renew_s):
             for result in on_all(self._hosts, lambda host: self._say(host, "renew")):
-                # A host that does not answer is a fault's doing, or tells on itself elsewhere.
+                # A host that does not answer is under a fault, or is reported elsewhere.
                 if result.error is None and not result.value.done and result.host not in told:
                     told.add(result.host)
                     self._lost(f"{result.host}: the claim on it was taken over by another")
 
     def _release(self) -> None:
-        """What cannot be reached keeps its claim: it is stale soon, and dead at once for who asks on this machine."""
+        """Release all claims. An unreachable host keeps its claim: it becomes stale soon, and on this machine it is known at once to be dead."""
         on_all(self._hosts, lambda host: self._say(host, "release"))
 
     def _say(self, host: Host, verb: str) -> _Answer:
@@ -201,7 +201,7 @@ def _place() -> str:
 
 
 def _start_of(pid: int) -> str:
-    """When that process started; empty when there is none. A zombie has ended."""
+    """The start time of that process; empty when there is none. A zombie has ended."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

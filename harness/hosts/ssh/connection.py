@@ -1,7 +1,7 @@
 """One SSH connection to one host: made, kept, shared by threads, made again when it was lost. Every stage has a deadline.
 
-Fabric resolves the user's SSH configuration and jump hosts; the socket is ours wherever possible, because paramiko leaves Nagle's
-algorithm on and that costs 40 ms a command. Knows nothing about commands: `remote.py` runs those on the channels it hands out.
+Fabric resolves the user's SSH configuration and jump hosts. The socket is ours wherever possible: paramiko leaves Nagle's
+algorithm on, which costs 40 ms a command. Knows nothing about commands: `remote.py` runs them on the channels.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ..errors import ConnectError
 from .diagnosis import UnknownHostKey, explain, explain_tunnel
 from .places import beside_port
 
-# Its tracebacks would go to stderr otherwise; what they say is in our errors.
+# Otherwise its tracebacks go to stderr; our errors contain what they say.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 _CONNECT_FAILURES = (OSError, EOFError, paramiko.SSHException, paramiko.pkey.UnknownKeyType, UnknownHostKey, ValueError)
@@ -42,7 +42,7 @@ class Target:
 
     `key` is a private key file, tried alone or (not `only_key`) before the user's agent and default keys; None means these. `host_key` pins the host's key (`"ssh-ed25519 AAAA…"`);
     without it `known_hosts` must have it. `open_socket(timeout_s)` makes the TCP connection where a plain one would not do.
-    `user_config` says whether the user's `~/.ssh/config` applies. OpenSSH allows 10 channels a connection unless told otherwise.
+    `user_config` says whether the user's `~/.ssh/config` applies. OpenSSH allows 10 channels a connection by default.
     """
 
     name: str
@@ -70,7 +70,7 @@ class _RefuseUnknown(paramiko.MissingHostKeyPolicy):
 
 FULL_S = 10.0
 CONNECT_FAILED = 2
-"""What sshd answers beyond its `MaxSessions`."""
+"""The code with which sshd refuses a session beyond its `MaxSessions`."""
 
 
 def _session(transport: paramiko.Transport, deadline_s: float) -> paramiko.Channel:
@@ -121,7 +121,7 @@ class Connection:
             except (paramiko.SSHException, EOFError, OSError) as error:
                 if transport.is_active() and not isinstance(error, OSError | EOFError) and "imeout" not in str(error):
                     raise explain(error, self.target.where, self.target.name) from None
-                # Lost without our noticing: nothing was asked of the host yet, so asking anew is safe.
+                # The loss was not noticed: nothing was sent to the host yet, so trying again is safe.
                 transport.close()
                 return _session(self._transport(deadline_s), deadline_s)
         except (paramiko.SSHException, EOFError, OSError) as error:
@@ -136,7 +136,7 @@ class Connection:
         self._slots.release()
 
     def open_tunnel(self, address: str, port: int, timeout_s: float) -> paramiko.Channel:
-        """A connection that this machine makes to another, as something like a socket. Raises `ConnectError`."""
+        """A connection from this machine to another, in the form of a socket. Raises `ConnectError`."""
         deadline_s = time.monotonic() + timeout_s
         transport = self._transport(deadline_s)
         try:
@@ -178,7 +178,7 @@ class Connection:
         sock: socket.socket | paramiko.Channel | None = None
         try:
             if self.target.open_socket is not None:
-                # First of all: where that fails, the key's file may be gone as well, and is not the reason.
+                # Before anything else: where that fails, the key's file may be missing as well, but that is not the cause.
                 sock = self.target.open_socket(timeout_s)
             made = self._configure(timeout_s)
             sock = sock or self._reach(made, timeout_s)
@@ -197,7 +197,7 @@ class Connection:
         return made
 
     def _reach(self, made: Any, timeout_s: float) -> socket.socket | paramiko.Channel | None:
-        """The way to it: plainly, or through the jump hosts of the user's configuration, each in time. None: fabric runs a `ProxyCommand`."""
+        """Connect: directly, or through the jump hosts of the user's configuration, each in time. None: fabric runs a `ProxyCommand`."""
         gateway = made.gateway
         if gateway is None:
             return socket.create_connection((made.host, made.port), timeout=timeout_s)
@@ -225,10 +225,10 @@ class Connection:
         made: Any = fabric.Connection(
             target.address,
             user=target.user,
-            # A port of 22 may be the default: let the user's configuration have its say.
+            # A port of 22 may be the default: let the user's configuration override it.
             port=None if target.user_config and target.port == 22 else target.port,
             config=config,
-            # Of the greeting, which has a limit of its own, and the key exchange together: the sockets are ours.
+            # Limit for the greeting, which also has its own, and the key exchange together: the sockets are ours.
             connect_timeout=2 * timeout_s,
             connect_kwargs=keywords,
         )
@@ -242,7 +242,7 @@ class Connection:
         return made
 
     def _trust_known_hosts(self, made: Any) -> None:
-        """And nothing else: fabric would accept any key, on the host and on each jump host before it."""
+        """Trust known keys only: fabric would accept any key, on the host and on each jump host before it."""
         made.client.set_missing_host_key_policy(_RefuseUnknown())
         for known_hosts in (_MACHINE_KNOWN_HOSTS, self.target.known_hosts):
             if known_hosts is not None and (known_hosts.exists() or known_hosts == self.target.known_hosts):
@@ -271,7 +271,7 @@ def _tunnel(transport: paramiko.Transport, address: str, port: int, timeout_s: f
 
 def _tune(sock: socket.socket) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    # A peer that vanished is noticed by the kernel: paramiko's keepalive sends but does not listen.
+    # The kernel notices a vanished peer: paramiko's keepalive sends but does not listen.
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 20_000)
 
 
@@ -279,12 +279,12 @@ def _load_key(path: Path) -> paramiko.PKey:
     try:
         return paramiko.PKey.from_path(path)
     except TypeError:
-        # That is how the cryptography library says that it wants a passphrase.
+        # This is how the cryptography library reports that it needs a passphrase.
         raise paramiko.PasswordRequiredException(str(path)) from None
 
 
 def ensure_user_name() -> None:
-    """Fabric asks for the local user's name even where nobody needs it, and the user of a container may have none."""
+    """Set a local user name: Fabric needs one even where it is not used, and the user of a container may have none."""
     try:
         getpass.getuser()
     except (OSError, KeyError):

@@ -1,6 +1,6 @@
-"""Why an SSH connection could not be made: one clear line and one hint for each way it can fail.
+"""The reason why an SSH connection could not be made: one clear line and one hint for each kind of failure.
 
-Paramiko tells many of these apart by exception type only in part, hence the looks at its wording.
+Paramiko distinguishes some of these only by their text, so that is parsed too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .places import beside_port
 
 
 class UnknownHostKey(Exception):
-    """The host showed a key that no known_hosts entry names."""
+    """The host showed a key that no known_hosts entry has."""
 
     def __init__(self, hostname: str, key: paramiko.PKey) -> None:
         super().__init__(hostname)
@@ -27,7 +27,7 @@ class UnknownHostKey(Exception):
 def explain(
     error: BaseException, where: str, name: str, *, key: Path | None = None, timeout_s: float = 0.0
 ) -> ConnectError:
-    """`error`, raised while connecting to the host `name`, in our words."""
+    """`error`, raised while connecting to the host `name`, as a `ConnectError`."""
     reason, what, hint = _diagnose(error, key, timeout_s)
     return error if isinstance(error, ConnectError) else ConnectError(name, reason, f"{where}: {what}", hint)
 
@@ -35,7 +35,7 @@ def explain(
 def explain_tunnel(
     error: BaseException, where: str, name: str, address: str, port: int, timeout_s: float
 ) -> ConnectError:
-    """`error`, raised when the bastion at `where`, which let us in, was asked to connect further."""
+    """`error`, raised when the bastion at `where` was to connect further, as a `ConnectError`."""
     to = beside_port(address, port)
     if isinstance(error, paramiko.ChannelException) and error.code == 1:
         hint = "its sshd_config needs `AllowTcpForwarding yes` (or `local`), and a `PermitOpen` that allows it"
@@ -105,7 +105,7 @@ def _protocol(error: BaseException, timeout_s: float) -> tuple[Reason, str, str]
             hint,
         )
     if "No existing session" in text:
-        # That is how paramiko says that its key exchange was not over in time.
+        # This is how paramiko reports that its key exchange was not over in time.
         return "timeout", f"no SSH key exchange within {2 * timeout_s:.3g} s", "is the host overloaded?"
     if "imeout" in text:
         return "timeout", f"no answer within the deadline: {text}", "is the host overloaded, paused, or cut off?"

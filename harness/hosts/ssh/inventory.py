@@ -1,11 +1,11 @@
-"""An inventory: the real machines that may be harmed, in a YAML file whose owner says so.
+"""An inventory: real machines that faults may be injected into, in a YAML file in which their owner consents.
 
     consent: true
     hosts:
       - {name: n1, address: 203.0.113.11, user: root, key: ~/.ssh/id_ed25519}
       - {name: n2, address: 203.0.113.12, port: 2222, user: debian, sudo: true}
 
-Reads and checks it, all mistakes at once; opens no connection. docs/reference/hosts.md describes each field.
+Reads and checks it, and reports all mistakes at once; opens no connection. docs/reference/hosts.md describes each field.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ...user_files.yaml_loader import Problem, load_yaml, validate
 from .places import Jump, at_peers, normal, place
 
 MOST_BYTES = 1 << 20
-"""Of a key, or of the known hosts."""
+"""Size limit of a key, and of the known hosts."""
 DEFAULT_DIRECTORY = "/var/tmp/tribulation"
 DEFAULT_LOGIN_TIMEOUT_NS = 10 * 10**9
 NAME = r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?"
@@ -34,7 +34,7 @@ DIRECT = "none"
 
 
 def _shown(text: str) -> str:
-    """What goes into lines of units, hooks and listings on hosts."""
+    """Text that goes into lines of units, hooks and listings on hosts."""
     if not text.isprintable() or "\\" in text:
         raise ValueError("must have no control character and no backslash")
     return text
@@ -67,9 +67,9 @@ class InventoryHost(BoundedModel):
     directory: Printable = DEFAULT_DIRECTORY
     python: Printable = Field(default="python3", min_length=1)
     clock: Literal["library", "system"] = "library"
-    """Which clock faults set: what a preloaded library shows to the service, or the machine's own, for all that runs there."""
+    """What clock faults set: the time that a preloaded library shows to the service, or the machine's own clock, for all that runs there."""
     login_timeout: PositiveDuration = DEFAULT_LOGIN_TIMEOUT_NS
-    """How long each step of a login may take: the connection, the greeting, the key, the first command."""
+    """Time limit for each step of a login: the connection, the greeting, the key, the first command."""
 
     @field_validator("name")
     @classmethod
@@ -81,7 +81,7 @@ class InventoryHost(BoundedModel):
     @field_validator("directory")
     @classmethod
     def _own_directory(cls, directory: str) -> str:
-        # It is made, filled and removed: it must be one of ours, and never the root or a system folder itself.
+        # It is made, filled and removed: it must be one of ours, and never the root or a system folder.
         path = Path(directory)
         if not path.is_absolute() or len(path.parts) < 3 or ".." in path.parts:
             raise ValueError("must be an absolute path at least two levels deep, such as /var/tmp/tribulation")
@@ -89,14 +89,14 @@ class InventoryHost(BoundedModel):
 
 
 class Inventory(BoundedModel):
-    """`known_hosts` is where the machines' keys are looked up; default is the user's own file. `jump` is the bastion of all hosts without one of their own."""
+    """`known_hosts` is where the machines' keys are looked up; default is the user's own file. `jump` is the bastion of all hosts without their own."""
 
     consent: bool
     hosts: tuple[InventoryHost, ...] = Field(min_length=1)
     known_hosts: Path | None = None
     jump: JumpText | None = None
     firewall: bool = False
-    """Whether `tri deploy up` lets the cluster through the machines' own firewalls."""
+    """Whether `tri deploy up` opens the machines' own firewalls for the cluster."""
 
     @field_validator("consent")
     @classmethod
@@ -112,7 +112,7 @@ class Inventory(BoundedModel):
 
 
 def load_inventory(path: str | Path) -> Inventory:
-    """The inventory at `path`; its relative paths start at its own folder. Raises `CampaignError` with all that is wrong."""
+    """The inventory at `path`; its relative paths start at its own folder. Raises `CampaignError` with all mistakes."""
     data, positions = load_yaml(path)
     inventory = validate(Inventory, data, positions, path, further=_duplicates)
     folder = Path(path).parent
@@ -121,19 +121,19 @@ def load_inventory(path: str | Path) -> Inventory:
 
 
 def _file(folder: Path, given: Path | None, inventory: str | Path) -> Path | None:
-    """As an absolute path. One that is not there is missed where it is used; a pipe or a device would be read without end."""
+    """The file as an absolute path. A missing one is reported where it is used; a pipe or a device would be read without end."""
     if given is None:
         return None
     found = folder / given.expanduser()
     if found.exists() and not found.is_file() and str(found) != os.devnull:
-        raise CampaignError(f"{inventory}: {given} is no regular file", hint="`key` and `known_hosts` name files")
+        raise CampaignError(f"{inventory}: {given} is not a regular file", hint="`key` and `known_hosts` name files")
     if found.is_file() and found.stat().st_size > MOST_BYTES:
         raise CampaignError(f"{inventory}: {given} has more than {MOST_BYTES} bytes", hint="is it the right file?")
     return found
 
 
 def _duplicates(data: Any) -> list[Problem]:
-    """Two entries of one name would be one node twice; two of one address, or of one login, one machine harmed as two."""
+    """Entries with the same name, which would be one node twice; or with the same address or login, which would be one machine twice."""
     problems: list[Problem] = []
     if not isinstance(data, dict) or not isinstance(data.get("hosts"), list):
         return problems
@@ -149,7 +149,7 @@ def _duplicates(data: Any) -> list[Problem]:
 
 
 def _unique(host: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
-    """What no other host may have: the field, its value in one spelling, and whether a port belongs to it."""
+    """Fields that must be unique: the field, its value in one spelling, and whether a port belongs to it."""
     if host.get("name") is not None:
         yield "name", repr(host["name"]), False
     if host.get("address") is not None:

@@ -1,4 +1,4 @@
-"""Where machines are, as people write it: names, IPv4 and IPv6 addresses, and bastions `user@host:port`. Pure.
+"""Machines as people write them: names, IPv4 and IPv6 addresses, and bastions `user@host:port`. Pure.
 
 >>> place("[2001:db8::1]"), str(Jump.parse("ops@[2001:db8::1]:2222")), beside_port("2001:db8::1", 22)
 ('2001:db8::1', 'ops@[2001:db8::1]:2222', '[2001:db8::1]:22')
@@ -25,12 +25,12 @@ def place(text: str) -> str:
             raise ValueError("no IP address: write one as 203.0.113.11 or 2001:db8::1, without a port") from None
         return bare
     if not _NAME.fullmatch(bare):
-        raise ValueError("neither a host name nor an IP address; the user belongs into `user`, the port into `port`")
+        raise ValueError("not a host name or an IP address; the user belongs into `user`, the port into `port`")
     return bare
 
 
 def at_peers(text: str) -> str:
-    """As `place`, and one that means the same machine wherever one asks."""
+    """As `place`, for an address that means the same machine to every other host."""
     bare = place(text)
     if (ip := literal(bare)) is None:
         return bare
@@ -42,7 +42,7 @@ def at_peers(text: str) -> str:
 
 
 def literal(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The address, where it is no name."""
+    """The address, unless it is a name."""
     try:
         return ipaddress.ip_address(text)
     except ValueError:
@@ -50,7 +50,7 @@ def literal(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def normal(text: str) -> str:
-    """One spelling for all spellings of one place."""
+    """One spelling for all spellings of a place."""
     bare = text.removeprefix("[").removesuffix("]")
     ip = literal(bare)
     return bare.lower().rstrip(".") if ip is None else str(ip)
@@ -63,7 +63,7 @@ def beside_port(host: str, port: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Jump:
-    """A bastion: where one logs in to go on from there."""
+    """A bastion: the machine through which one logs in to others."""
 
     host: str
     port: int = 22

@@ -1,6 +1,6 @@
-"""Real machines from an inventory: nothing is brought up, only logged in to and looked at.
+"""Real machines from an inventory: nothing is brought up, only logged in to and checked.
 
-Faults reach them only because the inventory's owner wrote `consent: true` (inventory.py), and because they were let in (admission.py). Clients
+Faults reach them only because the inventory's owner wrote `consent: true` (inventory.py), and because they were admitted (admission.py). Clients
 dial from the harness's machine, or from the bastion where there is one.
 """
 
@@ -25,7 +25,7 @@ CLIENTS = "clients"
 
 
 class SshProvider:
-    """`Provider` over an inventory. `up` logs in everywhere and learns how each host sees us; `down` only closes connections."""
+    """`Provider` over an inventory. `up` logs in everywhere and learns the controller's address as each host sees it; `down` only closes connections."""
 
     name = "ssh"
     capabilities = frozenset({"cut", "kill", "pause", "clock"})
@@ -43,7 +43,7 @@ class SshProvider:
         return cls(load_inventory(path))
 
     def up(self) -> Sequence[RemoteHost]:
-        """All hosts, or one `HostError` that tells of each that cannot be used."""
+        """All hosts, or one `HostError` that lists each unusable one."""
         if not self.hosts:
             made = self.each()
             try:
@@ -55,9 +55,9 @@ class SshProvider:
         return self.hosts
 
     def each(self, *, means: bool = True) -> Sequence[RemoteHost]:
-        """All hosts, those that cannot be used as well: whatever is asked of such a one raises why, at once.
+        """All hosts, including unusable ones: any call to such a host raises the reason at once.
 
-        `means`: whether a host without the privileges and the Python that it should have is one of these.
+        `means`: whether a host without the required privileges and Python is unusable.
         """
         self.hosts = self.make_hosts()
         timeouts_s = {entry.name: entry.login_timeout / 1e9 for entry in self.inventory.hosts}
@@ -78,23 +78,23 @@ class SshProvider:
                     f"{host.target.where}: is the same machine as {', '.join(same[host.name])}",
                     hint="one entry a machine: a fault that hits one of them would hit the others as well",
                 )
-        # To the hosts, clients have the controller's addresses: only its SSH flow is exempt when clients are cut off.
+        # Hosts see clients at the controller's addresses: only its SSH flow is exempt when clients are cut off.
         seen = [host.control[0] for host in self.hosts if host.refused is None]
         self.client_addresses = {CLIENTS: tuple(dict.fromkeys(seen))}
         return self.hosts
 
     def _require_places(self) -> None:
-        """To the hosts, clients come from the bastion: where that is one of the hosts, no fault could tell the two apart."""
+        """Refuse a bastion that is one of the hosts. Clients come from the bastion, so no fault could distinguish the two."""
         behind = {host.control[0] for host in self.hosts if host.name in self._behind}
         shared = [host.target.where for host in self.hosts if host.address in behind]
         if shared:
             raise HostError(
                 f"{', '.join(shared)} is the bastion too: to the other hosts, it and the clients have one address",
-                hint="go through a machine that is no host of the inventory",
+                hint="go through a machine that is not a host of the inventory",
             )
 
     def down(self) -> None:
-        """There is nothing to take down: the machines are their owner's."""
+        """Close connections; the machines belong to their owner and stay."""
         self.close()
 
     def close(self) -> None:
@@ -133,7 +133,7 @@ class SshProvider:
         return None
 
     def make_hosts(self) -> tuple[RemoteHost, ...]:
-        """A handle for each host; nothing is connected yet."""
+        """A handle for each host; none is connected yet."""
         return tuple(self._host(entry) for entry in self.inventory.hosts)
 
     def _host(self, entry: InventoryHost) -> RemoteHost:
@@ -160,7 +160,7 @@ class SshProvider:
         )
 
     def _way_to(self, entry: InventoryHost, login: str) -> Callable[[float], paramiko.Channel] | None:
-        """Through the bastion, one connection to which serves all hosts behind it."""
+        """The way through the bastion; one connection to it serves all hosts behind it."""
         jump = self.inventory.jump_of(entry)
         if jump is None:
             return None

@@ -1,7 +1,7 @@
-"""Whether the system's port can be reached where it will be needed: by the clients, and by every host of every other. Tried by doing it.
+"""Whether the system's port can be reached where it must be: by the clients, and by every host from every other. Found by trying.
 
-Each host listens there for a moment, unless something does already, and is dialled from everywhere. A firewall that lets SSH through and
-nothing else, or a bastion that only SSH knows of, would otherwise show as a cluster that never answers.
+Each host listens there for a moment, unless a process already does, and is dialled from everywhere. Otherwise a firewall that allows only SSH,
+or a bastion that only SSH knows of, would look like a cluster that never answers.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ HINT = (
 
 
 def unreached(provider: Provider, hosts: Sequence[Host], port: int) -> dict[str, HostError]:
-    """By host, why not everybody who must reaches its `port`. Raises `HostError` when a host cannot be asked."""
+    """By host, why not all others reach its `port`. Raises `HostError` when a host cannot be asked."""
     names = {host.address: host.name for host in hosts}
     failures: dict[str, list[str]] = {}
     with contextlib.ExitStack() as stack:
@@ -61,7 +61,7 @@ def unreached(provider: Provider, hosts: Sequence[Host], port: int) -> dict[str,
 
 
 def require_reach(provider: Provider, hosts: Sequence[Host], port: int) -> None:
-    """Raises one `HostError` that tells of every host that somebody does not reach."""
+    """Raises one `HostError` that lists every host that others do not reach."""
     failures = unreached(provider, hosts, port)
     if failures:
         told = "\n".join(f"  {failure.message}" for failure in failures.values())
@@ -70,7 +70,7 @@ def require_reach(provider: Provider, hosts: Sequence[Host], port: int) -> None:
 
 @contextlib.contextmanager
 def _listening(host: Host, port: int) -> Iterator[None]:
-    """Until the end of its input, which comes also when the connection is lost."""
+    """Listen until its input ends, which happens also when the connection is lost."""
     channel = host.start([host.python, "-c", _LISTEN, str(port)])
     try:
         channel.read_line(20.0)
@@ -98,7 +98,7 @@ def _told(host: Host, port: int, why: Sequence[str]) -> HostError:
 
 
 def reach_of(provider: Provider, hosts: Sequence[Host], port: int) -> dict[str, TribulationError]:
-    """As `unreached`, for those who only tell: what cannot be found out is every host's answer."""
+    """As `unreached`, for reports: an error of the check itself is the answer for every host."""
     try:
         return dict(unreached(provider, hosts, port)) if hosts else {}
     except TribulationError as error:

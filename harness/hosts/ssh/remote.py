@@ -1,6 +1,6 @@
 """A host over SSH: run commands, keep one running, move files. The same code for local hosts, VMs and real machines.
 
-Commands run on raw paramiko channels, which costs 2 ms where fabric's `run` takes 3 to 44. A command that outlives its deadline loses its
+Commands run on raw paramiko channels, which takes 2 ms where fabric's `run` takes 3 to 44. A command that outlives its deadline loses its
 channel; what it started may go on running there, as after any broken connection.
 """
 
@@ -22,15 +22,15 @@ from .connection import Connection, Target
 
 _CHUNK = 1 << 18
 PRINTED_BYTES = 16 << 20
-"""What a command may print, and one line of a helper. A host that prints more is broken or lies."""
+"""Limit for the output of a command, and for one line of a helper. A host that prints more is broken or malicious."""
 GOT_BYTES = 256 << 20
-"""What `get` takes; larger files come in parts."""
+"""Limit for `get`; larger files are read in parts."""
 
 
 class RemoteHost:
     """`Host` over SSH. Thread-safe; holds one connection, made on first use.
 
-    `wrap` runs strings by `sh -c` explicitly; leave it off where the login's shell is known to be `sh`, it saves a process a command.
+    `wrap` runs strings by `sh -c` explicitly. Leave it off where the login's shell is known to be `sh`: it saves a process a command.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class RemoteHost:
         self.connection = Connection(target)
         self.clock = clock
         self.refused: Exception | None = None
-        """Why this host must not be used, if so; raised by whatever is asked of it."""
+        """Why this host must not be used; raised by every call on it."""
         self._wrap = wrap
 
     def __repr__(self) -> str:
@@ -165,11 +165,11 @@ class RemoteHost:
         poller.register(channel.fileno(), select.POLLIN)
         while True:
             if rest and channel.send_ready():
-                with contextlib.suppress(OSError):  # it closed its input: what it exits with says whether that matters
+                with contextlib.suppress(OSError):  # it closed its input: its exit code shows whether that matters
                     rest = rest[channel.send(bytes(rest[:_CHUNK])) :]
                     continue
                 rest = rest[:0]
-            # One piece of each a turn: a host that prints without end must not keep the loop from its deadline and its bound.
+            # One piece of each stream a turn: a host that prints without end must not delay the checks of deadline and limit.
             if came := channel.recv_ready():
                 out += channel.recv(_CHUNK)
             if came_err := channel.recv_stderr_ready():
@@ -182,14 +182,14 @@ class RemoteHost:
             if came or came_err:
                 continue
             if channel.closed and not channel.eof_received and not self.connection.alive:
-                # What it said after its exit code may be lost with the connection: half an output must not pass for the whole.
+                # Output after its exit code may be lost with the connection: half an output must not be taken for all of it.
                 raise self._broken(text, "connection lost while it ran")
             if channel.eof_received or channel.closed:
-                # Data always precedes the end on the wire, so one more look takes all of it.
+                # Data always precedes the end on the wire, so one more read takes all of it.
                 out += b"".join(iter(lambda: channel.recv(_CHUNK) if channel.recv_ready() else b"", b""))
                 err += b"".join(iter(lambda: channel.recv_stderr(_CHUNK) if channel.recv_stderr_ready() else b"", b""))
                 return out, err
-            # The channel's descriptor tells of input only; while the window is full, look again soon.
+            # The channel's descriptor signals input only; while the window is full, look again soon.
             poller.poll((0.005 if rest else min(left_s, 1.0)) * 1000)
 
     def _shell(self, text: str) -> str:
@@ -271,8 +271,8 @@ class _LineChannel:
 
 
 def put_script(path: str, size: int, mode: int) -> str:
-    """For `sh`: its input becomes that file, at once and whole, or not at all."""
-    # The length is checked on the host: a connection that breaks half-way looks like the end of the input to it.
+    """A script for `sh` that writes its input to that file, atomically and completely, or not at all."""
+    # The length is checked on the host, where a connection that breaks half-way looks like the end of the input.
     folder, target = shlex.quote(posixpath.dirname(path) or "."), shlex.quote(path)
     temporary = shlex.quote(f"{path}.new-{os.urandom(6).hex()}")
     return (
@@ -286,10 +286,10 @@ def _text(command: str | Sequence[str]) -> str:
 
 
 def _fed(text: str, stdin: bytes | None) -> str:
-    """`text` with an input that ends by itself, after as many bytes as there are.
+    """`text` with an input that ends by itself, after so many bytes.
 
-    The end is never sent: when it crosses the end of a command that is over already, sshd takes it for a message to a channel that does not
-    exist, and drops the connection with every other command on it. For the same reason an input that nobody reads is read to its end.
+    EOF is never sent: when it arrives after the command has ended, sshd takes it for a message to a channel that does not
+    exist, and drops the connection with every other command on it. For the same reason an unread input is read to its end.
     """
     if not stdin:
         return f"exec </dev/null\n{text}"

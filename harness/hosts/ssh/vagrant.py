@@ -1,10 +1,10 @@
-"""Machines of the Vagrantfile at the top of the project: made if need be, asked how they are reached, then used as any inventory.
+"""Machines of the Vagrantfile at the top of the project: made if necessary, queried for how to reach them, then used like any inventory.
 
     provider = VagrantProvider(nodes=3)       # n1, n2, n3
     for host in provider.up(): …
 
-The harness, the other machines and the clients reach a machine at its address in the private network, at port 22, with the login and the key that `vagrant
-ssh-config` tells. Whose host key that is, the machine says itself, through Vagrant's own login. What was found is kept as an inventory, `.vagrant/tribulation/vagrant.yaml`,
+The harness, the other machines and the clients reach a machine at its address in the private network, at port 22, with the login and the key from `vagrant
+ssh-config`. The machine itself reports its host keys, through Vagrant's own login. The result is kept as an inventory, `.vagrant/tribulation/vagrant.yaml`,
 for every command that takes one. `down` only closes connections: machines take minutes to make, and stay.
 """
 
@@ -33,14 +33,14 @@ from .remote import RemoteHost
 UP_S = 3600.0
 ASK_S = 180.0
 TOLD = "/etc/tribulation/address"
-"""On each machine, written by the Vagrantfile's provisioning."""
+"""A file on each machine, written by the Vagrantfile's provisioning."""
 RUNNING = "running"
 _INSTALL = "apt install vagrant vagrant-libvirt libvirt-daemon-system (or VirtualBox)"
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """How `vagrant ssh-config` says that a machine is logged in to. Its address there may be one that only this machine knows."""
+    """The login to a machine according to `vagrant ssh-config`. Its address there may be one that only this machine can reach."""
 
     name: str
     user: str
@@ -49,7 +49,7 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a machine said of itself: where others reach it, and its public host keys, `"ssh-ed25519 AAAA…"`."""
+    """A machine's own report: the address at which others reach it, and its public host keys, `"ssh-ed25519 AAAA…"`."""
 
     address: str
     host_keys: Sequence[str]
@@ -58,7 +58,7 @@ class Told:
 class VagrantProvider:
     """`Provider` over machines of a Vagrantfile in `directory`; default: the nearest one above the working directory, else the project's own.
 
-    `nodes` None: those that are there. Machines that are not there yet, or halted, are brought up. `clock: system` lets clock faults set their own clocks.
+    `nodes` None: all existing ones. Missing or halted machines are brought up. `clock: system` lets clock faults set their own clocks.
     """
 
     name = "vagrant"
@@ -106,7 +106,7 @@ class VagrantProvider:
         self._ssh, self.client_addresses = None, {}
 
     def halt(self) -> None:
-        """Their power off, in order; what is on their disks stays."""
+        """Switch them off in order; what is on their disks stays."""
         self._vagrant("halt", timeout_s=UP_S)
 
     def dial(
@@ -121,7 +121,7 @@ class VagrantProvider:
         return None
 
     def _running(self) -> list[str]:
-        """The names of the machines that are wanted, all of them running now."""
+        """The names of the requested machines, all of them running now."""
         states = parse_status(self._vagrant("status", "--machine-readable"))
         wanted = list(states) if self.nodes is None else [f"n{i + 1}" for i in range(self.nodes)]
         if self.nodes is None:
@@ -133,7 +133,7 @@ class VagrantProvider:
         return wanted
 
     def _bring_up(self, names: Sequence[str]) -> None:
-        """Minutes: what Vagrant says meanwhile goes to the terminal."""
+        """Bring machines up, which takes minutes; Vagrant's output goes to the terminal."""
         self._vagrant("up", *names, timeout_s=UP_S, show=True)
 
     def _vagrant(self, *words: str, timeout_s: float = ASK_S, show: bool = False) -> str:
@@ -157,11 +157,11 @@ class VagrantProvider:
         if done.returncode:
             said = "" if show else f": {(done.stderr or done.stdout).strip()[-500:]}"
             what = f"`vagrant {' '.join(words[:2])}` exited with {done.returncode}{said}"
-            raise HostError(what, hint=f"in {self.directory}: `vagrant status` tells of each machine; {_INSTALL}")
+            raise HostError(what, hint=f"in {self.directory}: `vagrant status` shows each machine; {_INSTALL}")
         return done.stdout or ""
 
     def _made(self) -> int:
-        """How many machines of ours Vagrant has made here, at least one: a Vagrantfile that defines fewer would hide them."""
+        """The number of machines that Vagrant has made here, at least one: a Vagrantfile that defines fewer would hide the others."""
         made = [path.name for path in (self.directory / ".vagrant" / "machines").glob("n*")]
         return max([1, *(int(name[1:]) for name in made if name[1:].isdecimal())])
 
@@ -183,42 +183,42 @@ def find_vagrantfile(start: Path | None = None) -> Path:
         if (directory / "Vagrantfile").is_file():
             return directory
     raise HostError(
-        f"there is no Vagrantfile in {here}, nor above it", hint="run from the project's folder, which has one"
+        f"there is no Vagrantfile in {here} or above it", hint="run from the project's folder, which has one"
     )
 
 
 def parse_ssh_config(text: str, names: Sequence[str]) -> list[Login]:
-    """Of `vagrant ssh-config`: OpenSSH's own format, so paramiko reads it."""
+    """Parse `vagrant ssh-config`: OpenSSH's own format, so paramiko reads it."""
     config = paramiko.SSHConfig.from_file(io.StringIO(text))
     logins = []
     for name in names:
         found = config.lookup(name)
         keys = [key.strip('"') for key in found.get("identityfile", [])]
         if name not in config.get_hostnames() or "user" not in found or not keys:
-            raise HostError(f"vagrant ssh-config tells no user and key for {name}", hint=f"vagrant up {name}")
+            raise HostError(f"vagrant ssh-config shows no user and key for {name}", hint=f"vagrant up {name}")
         logins.append(Login(name, found["user"], keys[0]))
     return logins
 
 
 def parse_status(text: str) -> dict[str, str]:
-    """By machine its state, of `vagrant status --machine-readable`: lines of `time,machine,kind,data`."""
+    """State by machine, from `vagrant status --machine-readable`: lines of `time,machine,kind,data`."""
     fields = [line.split(",") for line in text.splitlines()]
     return {field[1]: field[3] for field in fields if len(field) > 3 and field[2] == "state" and field[1]}
 
 
 def parse_told(name: str, text: str) -> Told:
-    """What a machine said to `ASK`."""
+    """Parse a machine's answer to `ASK`."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     keys = [" ".join(line.split()[:2]) for line in lines if re.match(r"(ssh|ecdsa|sk)-\S+ \S", line)]
     address = next((line for line in lines if re.fullmatch(r"[0-9a-fA-F.:]+", line)), None)
     if address is None or not keys:
         hint = f"was it made by the project's Vagrantfile? `vagrant provision {name}` writes {TOLD}"
-        raise HostError(f"{name} does not tell its address and its host keys: {text.strip()[-200:]!r}", hint)
+        raise HostError(f"{name} does not report its address and its host keys: {text.strip()[-200:]!r}", hint)
     return Told(address, keys)
 
 
 def inventory_of(logins: Sequence[Login], told: Mapping[str, Told], clock: str) -> dict[str, Any]:
-    """The inventory of these machines; they were made to be harmed, so consent is given."""
+    """The inventory of these machines; they were made for faults, so consent is given."""
     hosts = [
         {
             "name": login.name,

@@ -1,4 +1,4 @@
-"""What the families of faults stand on: the cluster, its probes, and which faults hold which node down or stopped."""
+"""What the families of faults share: the cluster, its probes, and the record of which faults hold which node down or stopped."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from ..options import MILLISECOND
 Then = Callable[["Observation | FaultError"], None]
 
 BOOT_NS = 200 * MILLISECOND
-"""By then a process that was started has read its disk, and has stopped itself if it does not like what it found."""
+"""By then a process that was started has read its disk, and has stopped itself if it refuses it."""
 
 
 AGAIN_NS = 50 * MILLISECOND
-"""Between two looks at whether a fault would show by now."""
+"""Time between two checks of whether a fault would show now."""
 
 
 class Family(Protocol):
-    """Each fault is known by its intent's id. `then` is never called within a call."""
+    """A family knows each fault by its intent's id. `then` is never called within a call."""
 
     def inject(self, fault: Resolved, then: Then) -> None: ...
 
     def heal(self, fault: Resolved, then: Then) -> None:
-        """Healing what is not in force changes nothing and is observed all the same."""
+        """Heal and observe. Healing an inactive fault changes nothing and is observed even so."""
         ...
 
     def forget(self) -> None:
-        """Everything was undone at once (`restore`): nothing is in force any more."""
+        """Forget everything: it was undone at once (`restore`), and nothing is active any more."""
         ...
 
 
 class Ground:
-    """`down` and `stopped` map a fault to the nodes that it holds so; `covering` knows which faults were seen, and when they were on.
+    """`down` and `stopped` map a fault to the nodes that it holds so; `covering` knows which faults were seen, and when they were active.
 
-    `hold_most_ns` is how long a fault may wait for a moment at which it can show; 0: it happens at its time, whatever comes of it."""
+    `hold_most_ns` is how long a fault may wait for a moment at which it can show; 0: it happens at its time, with or without effect."""
 
     def __init__(self, cluster: SimCluster, situation: Callable[[], Situation], hold_most_ns: int = 0) -> None:
         self.cluster, self.situation = cluster, situation
@@ -61,19 +61,19 @@ class Ground:
         )
 
     def soon(self, then: Then, result: Observation | FaultError) -> None:
-        """Never within the call: a caller that schedules its next step must have returned first."""
+        """Call `then` later, never within the call: a caller that schedules its next step must have returned first."""
         self.later(MILLISECOND, then, lambda: result)
 
     def later(self, delay_ns: int, then: Then, look: Callable[[], Observation | FaultError]) -> None:
         self.cluster.schedule(self.cluster.now_ns + delay_ns, lambda: then(look()))
 
     def waits(self, fault: Resolved) -> bool:
-        """Whether a fault that would not show now may wait still, counted from when this was asked first."""
+        """Whether a fault that would not show now may wait longer, counted from the first call."""
         now_ns = self.cluster.now_ns
         return now_ns < self._until_ns.setdefault(fault.intent.id, now_ns + self._hold_most_ns)
 
     def hidden_by(self, fault: Resolved, targets: Iterable[str | Edge], since_ns: int) -> dict[str, list[str]]:
-        """Told with an observation that saw nothing: the faults behind which all these targets hide, if there are such."""
+        """The faults that mask all these targets, if any; reported with an observation that saw nothing."""
         found = self.covering.hidden(fault, targets, since_ns)
         return {"hidden_by": sorted(found)} if found else {}
 
@@ -81,7 +81,7 @@ class Ground:
         return any(node in nodes for group in (self.down, self.stopped) for nodes in group.values())
 
     def start(self, nodes: Iterable[str]) -> None:
-        """Start what no fault holds down; one that a fault stops comes back stopped."""
+        """Start nodes that no fault holds down; one that a fault stops comes back stopped."""
         for node in nodes:
             if not any(node in held for held in self.down.values()):
                 self.cluster.start(node)
@@ -99,7 +99,7 @@ class Ground:
         return Observation(verified, {"processes": {node: state.value for node, state in states.items()}})
 
     def running(self, nodes: Iterable[str], fault: Resolved) -> Observation:
-        """Whether those run again after this fault that no other fault holds, or keeps from running (one that its disk fails stops itself)."""
+        """Whether nodes run again after this fault. Left out: nodes that another fault holds, or keeps from running (a node with a failing disk stops itself)."""
         now_ns = self.cluster.now_ns
         free = [node for node in nodes if not self.is_held(node)]
         down = {node for node in free if self.cluster.process(node) is not Process.RUNNING}
@@ -109,12 +109,12 @@ class Ground:
         )
 
     def wall_offset_ns(self, node: str) -> int:
-        """This host's wall clock against the harness's, both read now."""
+        """This host's wall clock minus the harness's, both read now."""
         return self.cluster.nodes[node].wall_ns() - EPOCH_NS - self.cluster.now_ns
 
 
 def restore(cluster: SimCluster, nodes: Iterable[str] | None = None) -> None:
-    """Undo everything that may be in force, known or not, on the network and on these nodes (all of them)."""
+    """Undo everything that may be active, known or not, on the network and on these nodes (all by default)."""
     cluster.heal_network()
     for name in list(cluster.nodes) if nodes is None else nodes:
         node = cluster.nodes[name]

@@ -150,7 +150,7 @@ class _Soak:
         self._final_reads()
         if not cluster.run_while(lambda: bool(self._missing), limit_ns):
             if self._too_many_torn():
-                self.excused = "a quorum lost the tail of its log in a power loss: by design nobody may vote"
+                self.excused = "a quorum lost the tail of its log in a power loss: by design no node may vote"
                 return None
             return (
                 "not-available",

@@ -143,5 +143,5 @@ def test_a_key_that_is_no_file_of_a_key_is_refused(tmp_path: Path, field: str, m
     made(tmp_path / "odd")
     host = "{name: n1, address: 203.0.113.1, key: odd}" if field == "key" else "{name: n1, address: 203.0.113.1}"
     known = "known_hosts: odd\n" if field == "known_hosts" else ""
-    with pytest.raises(CampaignError, match=r"vps.yaml: odd (is no regular file|has more than 1048576 bytes)"):
+    with pytest.raises(CampaignError, match=r"vps.yaml: odd (is not a regular file|has more than 1048576 bytes)"):
         load_inventory(written(tmp_path, f"consent: true\n{known}hosts: [{host}]\n"))

@@ -1,7 +1,7 @@
-"""Control groups that a host leaves behind when it loses its power: they are the machine's, and no namespace takes them along.
+"""Control groups that a host leaves behind when it loses its power: they belong to the machine and do not end with a namespace.
 
-Faults limit processes in groups called `tribulation-<pid namespace>` (`harness/agent/processes/cgroups.py`), and remove them. What is left is empty, since
-everybody in it was killed.
+Faults limit processes in groups called `tribulation-<pid namespace>` (`harness/agent/processes/cgroups.py`), and remove them. What is left is empty, because
+all processes in it were killed.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ PREFIX = "tribulation-"
 
 
 def name_of(init_pid: int) -> str:
-    """What groups of the host are called whose process 1 this is."""
+    """The name of the control groups of the host with this process 1."""
     return f"{PREFIX}{os.stat(f'/proc/{init_pid}/ns/pid').st_ino}"
 
 
 def remove(name: str) -> None:
-    """Those of this name that are empty, wherever this process sees control groups."""
+    """Remove empty groups of this name, wherever this process sees control groups."""
     for folder in _folders():
         with contextlib.suppress(OSError):
             os.rmdir(folder / name)
 
 
 def record(init_pid: int) -> list[str]:
-    """A line for each group that the host may make whose process 1 this is: enough to find it when nobody lives who knew it."""
+    """A line for each group that the host with this process 1 may make: enough to find it when no process that knew it is left."""
     name = name_of(init_pid)
     return [f"{name.removeprefix(PREFIX)} {folder / name}" for folder in _folders()]
 
 
 def remove_recorded(lines: Iterable[str]) -> None:
-    """The groups of these lines that are empty, but for those named after a PID namespace that lives: its number was given again."""
+    """Remove the empty groups of these lines, except those named after a living PID namespace: its number was used again."""
     living = _pid_namespaces()
     for line in lines:
         number, _, path = line.partition(" ")
@@ -43,7 +43,7 @@ def remove_recorded(lines: Iterable[str]) -> None:
 
 
 def _pid_namespaces() -> set[str]:
-    """The numbers of those in which a process runs that this one sees."""
+    """The numbers of PID namespaces in which a process visible to this one runs."""
     numbers = set()
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -53,7 +53,7 @@ def _pid_namespaces() -> set[str]:
 
 
 def _folders() -> Iterator[Path]:
-    """Where hosts make them: below the group that they share with this process (version 1), or at the top (version 2)."""
+    """The folders in which hosts make groups: below the group that they share with this process (version 1), or at the top (version 2)."""
     own = [line.split(":", 2)[1:] for line in Path("/proc/self/cgroup").read_text().splitlines()]
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         fields, _, rest = line.partition(" - ")

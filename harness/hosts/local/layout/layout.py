@@ -4,8 +4,8 @@
     10.77.0.200      fd77::200      clients     where clients dial from
     10.77.0.254      fd77::254      controller  on the bridge itself; network faults never cut it
 
-A lab of regions has a subnet and a bridge for each: of the second region they are 10.77.2.0/24, fd77:0:0:2::/64 and `br2`, and n4 there is 10.77.2.4. The
-clients stay in subnet 0. The controller has an address in each subnet (254), which is the gateway of it: where the bridges are, packets are routed.
+A lab of regions has a subnet and a bridge for each: those of the second region are 10.77.2.0/24, fd77:0:0:2::/64 and `br2`, and n4 there is 10.77.2.4. The
+clients stay in subnet 0. The controller has an address in each subnet (254), which is its gateway: packets are routed where the bridges are.
 
 Every lab has a switch namespace of its own, so labs may use equal addresses.
 """
@@ -28,18 +28,18 @@ ALIVE = "alive"
 USERS = "users"
 """The file that every process that uses the lab keeps locked, together with the others."""
 KEPT = "kept"
-"""It is there when the lab was brought up to stay without users."""
+"""Exists when the lab was brought up to stay without users."""
 GROUPS = "groups"
 """Control groups that its hosts may have made, a line each: the PID namespace that the group is named after, and its path."""
 DIRECTORY = "/srv/tribulation"
-"""Where everything of ours lives on a local host: on its own disk."""
+"""Where all our files are on a local host: on its own disk."""
 HOME = "/srv/home"
 _CONTROLLER_NUMBER, _CLIENTS_NUMBER = 254, 200
 
 
 @dataclass(frozen=True, slots=True)
 class Subnet:
-    """One bridge, and who is on it. Number 0 has no region: it is the whole of a lab without regions, and the clients' of any other."""
+    """One bridge, and the machines on it. Number 0 has no region: it is the whole of a lab without regions, and the clients' subnet in any other."""
 
     number: int = 0
     region: str | None = None
@@ -80,7 +80,7 @@ class Subnet:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """One host of a lab. `link` is the name of its cable's end at the switch; the other end is its `eth0`."""
+    """One host of a lab. `link` is the end of its cable at the switch; the other end is its `eth0`."""
 
     name: str
     address: str
@@ -105,7 +105,7 @@ def machines(nodes: int, regions: Regions | None = None) -> tuple[Machine, ...]:
 
 
 def neighbours(every: Sequence[Machine], own: Machine | Subnet, ipv6: bool) -> list[str]:
-    """The `ip` commands that tell a host, or the switch on a subnet, the link address of every other place there."""
+    """The `ip` commands that give a host, or the switch on a subnet, the link address of every other place there."""
     subnet = own if isinstance(own, Subnet) else own.subnet
     device = subnet.bridge if isinstance(own, Subnet) else "eth0"
     others = [(m.address, m.address6, m.mac) for m in every if m != own and m.subnet == subnet]
@@ -119,12 +119,12 @@ def neighbours(every: Sequence[Machine], own: Machine | Subnet, ipv6: bool) -> l
 
 
 def routes(own: Machine, regions: Regions | None, ipv6: bool) -> list[str]:
-    """The `ip` commands that tell a host the way to other subnets, beside the default route that every host has over IPv4."""
+    """The `ip` commands that give a host the routes to other subnets; over IPv4 every host has a default route already."""
     return [f"route add ::/0 via {own.subnet.gateway6} dev eth0"] if regions and ipv6 else []
 
 
 def check_names(name: str, nodes: int, regions: Regions | None = None) -> None:
-    """Refuse a lab name that is no plain file name, and a number of hosts that the address plan has no room for."""
+    """Refuse a lab name that is not a plain file name, and a number of hosts that the address plan cannot hold."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
         raise CampaignError(
             f"lab name {name!r} is not usable", hint="use 1 to 64 of A-Z a-z 0-9 . _ -, starting with a letter or digit"

@@ -48,7 +48,7 @@ class Lab:
 
 
 def default_directory() -> Path:
-    """The directory that holds this user's labs. On a real disk: /run, and often /tmp, are memory, where an fsync costs and proves nothing."""
+    """The directory of this user's labs. On a real disk: /run, and often /tmp, are memory, where an fsync costs nothing and proves nothing."""
     if os.environ.get("TRI_LABS"):
         return Path(os.environ["TRI_LABS"]).absolute()
     if os.geteuid() == 0:
@@ -68,7 +68,7 @@ def _is_ours(path: Path) -> bool:
 
 
 def private_directory(path: Path) -> Path:
-    """`path`, made if need be, or `HostError` when somebody else owns it or may look into it: keys live there."""
+    """`path`, made if necessary. Raises `HostError` when another user owns it or may read it: it holds keys."""
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = path.lstat()
@@ -115,7 +115,7 @@ def read_settings(lab: Path) -> dict[str, Any]:
 
 
 def is_alive(lab: Path) -> bool:
-    """Whether a supervisor holds the lab's lock. A process id would tell less: it may be somebody else's by now."""
+    """Whether a supervisor holds the lab's lock. A process id would not show it: another process may have it by now."""
     return _is_locked(lab / ALIVE, fcntl.LOCK_SH)
 
 
@@ -125,7 +125,7 @@ def in_use(lab: Path) -> bool:
 
 
 def _is_locked(path: Path, lock: int) -> bool:
-    """Whether somebody's lock excludes this one."""
+    """Whether the lock of another process excludes this one."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -141,7 +141,7 @@ def _is_locked(path: Path, lock: int) -> bool:
 
 @contextlib.contextmanager
 def exclusive(base: Path, name: str, timeout_s: float) -> Iterator[None]:
-    """One process at a time brings the lab `name` up or down. No file stays behind."""
+    """Let one process at a time bring the lab `name` up or down. No file stays behind."""
     deadline_s = time.monotonic() + timeout_s
     path = base / f".{name}.lock"
     while (descriptor := _lock(path)) is None:
@@ -159,14 +159,14 @@ def exclusive(base: Path, name: str, timeout_s: float) -> Iterator[None]:
 
 
 def free_lock(path: Path) -> None:
-    """Remove a lock's file unless somebody holds the lock: it was left by a process that was killed."""
+    """Remove a lock's file unless a process holds the lock: it was left by a process that was killed."""
     if (descriptor := _lock(path)) is not None:
         path.unlink(missing_ok=True)
         os.close(descriptor)
 
 
 def _lock(path: Path) -> int | None:
-    """A descriptor that holds the lock, or None while somebody else does, or did until now: the file locked must still be the one at `path`."""
+    """A descriptor that holds the lock. None while another process holds it, or did until now: the locked file must still be the one at `path`."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

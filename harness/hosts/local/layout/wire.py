@@ -1,6 +1,6 @@
-"""Talking to a lab's supervisor: one JSON line each way over a unix socket, and a file descriptor along with it where asked for.
+"""Requests to a lab's supervisor: one JSON line each way over a unix socket, with a file descriptor where one is asked for.
 
-Only the lab's owner can reach the socket: it lives in a directory of mode 0700. Imports nothing outside the standard library.
+Only the lab's owner can reach the socket: it is in a directory of mode 0700. Imports only the standard library.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _LIMIT = 1 << 20
 
 
 class WireError(Exception):
-    """The other side did not answer, or answered nonsense."""
+    """The other side did not answer, or its answer is malformed."""
 
 
 def connect(lab: Path, timeout_s: float) -> socket.socket:
     """A connection to the supervisor of the lab in directory `lab`. Raises `OSError`."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.settimeout(timeout_s)
-    # A unix socket's path may have 107 bytes only: reach a longer one through the directory's descriptor.
+    # A unix socket's path is limited to 107 bytes: reach a longer one through the directory's descriptor.
     directory = os.open(lab, os.O_PATH | os.O_DIRECTORY)
     try:
         sock.connect(f"/proc/self/fd/{directory}/{SOCKET}")
@@ -39,7 +39,7 @@ def connect(lab: Path, timeout_s: float) -> socket.socket:
 
 
 def socket_at(lab: Path, place: str | None, family: int, kind: int, timeout_s: float) -> socket.socket:
-    """A socket made in that place by the supervisor and handed over: it stays in the network it was made in. Raises `OSError`."""
+    """A socket made in that place by the supervisor and handed over: it stays in the network in which it was made. Raises `OSError`."""
     descriptor: int | None = None
     try:
         connection = connect(lab, timeout_s)
@@ -75,7 +75,7 @@ def send(sock: socket.socket, message: Mapping[str, Any], descriptor: int | None
 
 
 def receive(sock: socket.socket) -> tuple[dict[str, Any], int | None]:
-    """The next line, and the descriptor that came with it. Raises `WireError` or `OSError`; `timeout` as the socket has it."""
+    """The next line, and the descriptor that came with it. Raises `WireError` or `OSError`; the timeout is the socket's."""
     data, descriptor = b"", None
     try:
         while not data.endswith(b"\n"):

@@ -1,10 +1,10 @@
-"""What lies between the regions of a lab, for as long as it is up: rates and delays of what is routed from one bridge to another.
+"""Distances between the regions of a lab while it is up: rates and delays of packets routed from one bridge to another.
 
-A rate is a `tbf` of the kernel, at the bridge that packets leave by; there the sender's region tells which one. A delay is `netem`, beside it, where the kernel
-has that; else packets wait in a queue of the kernel's for `delays.py`, which lets them go on when it is time. What stays inside a region meets neither, nor
-does what the controller or a client sends.
+A rate is a `tbf` of the kernel at the bridge that packets leave by; the sender's region selects it there. A delay is a `netem` next to it, where the kernel
+has that; otherwise packets wait in a kernel queue for `delays.py`, which releases them in time. Neither affects traffic inside a region,
+or from the controller or a client.
 
-Nobody on a host can undo it: it is in the supervisor's namespaces. Planning is pure (`shaping_lines`, `queue_numbers`, `nft_rules`, `iptables_rules`).
+No host can undo it: it is in the supervisor's namespaces. Planning is pure (`shaping_lines`, `queue_numbers`, `nft_rules`, `iptables_rules`).
 """
 
 from __future__ import annotations
@@ -28,33 +28,33 @@ TABLE = "tribulation_between"
 _START_S = 30.0
 _BURST_NS = 10_000_000
 _LEAST_BURST = 3200
-"""Bytes: two packets. Less, and tbf would never let a whole one through."""
+"""Bytes: two packets. With less, tbf would never let a whole one through."""
 
 Ways = Mapping[tuple[Subnet, Subnet], Way]
 
 
 @dataclass(frozen=True, slots=True)
 class Between:
-    """By what means it is done, for people, and the process that delays, if there is one."""
+    """The means in use, for people, and the process that delays, if there is one."""
 
     means: Mapping[str, str]
     delays: subprocess.Popen[bytes] | None = None
 
 
 def ways_between(subnets: Sequence[Subnet], regions: Regions | None) -> Ways:
-    """Each directed pair of regions' subnets that is not open."""
+    """Each directed pair of regions' subnets with a limit or a delay."""
     placed = [(subnet, subnet.region) for subnet in subnets if subnet.region is not None]
     found = {(a, b): regions.way(one, two) for a, one in placed for b, two in placed if a != b} if regions else {}
     return {pair: way for pair, way in found.items() if way != OPEN}
 
 
 def burst_bytes(way: Way) -> int:
-    """What may pass at once after a pause."""
+    """Bytes that may pass at once after a pause."""
     return max(_LEAST_BURST, way.rate_bps * _BURST_NS // 8_000_000_000)
 
 
 def shaping_lines(ways: Ways, by_netem: bool) -> list[str]:
-    """For `tc -batch`: at each bridge an htb that only sorts packets by where they come from, and what is not named passes at once."""
+    """Lines for `tc -batch`: at each bridge an htb that only sorts packets by their source; other packets pass at once."""
     lines: list[str] = []
     for sink in dict.fromkeys(sink for _, sink in ways):
         lines.append(f"qdisc add dev {sink.bridge} root handle {HANDLE} htb default 0")
@@ -73,7 +73,7 @@ def shaping_lines(ways: Ways, by_netem: bool) -> list[str]:
 
 
 def _queue(way: Way, by_netem: bool) -> str | None:
-    """What would wait for the rate for longer than a second is lost, as in the full buffer of a router."""
+    """The queue of a way. A packet that would wait longer than a second is lost, as in the full buffer of a router."""
     if by_netem:
         amounts = {"delay_ns": way.delay_ns, "jitter_ns": way.jitter_ns, "rate_bps": way.rate_bps}
         return f"netem {' '.join(netem.arguments(amounts))}"
@@ -83,7 +83,7 @@ def _queue(way: Way, by_netem: bool) -> str | None:
 
 
 def queue_numbers(ways: Ways) -> dict[tuple[Subnet, Subnet], int]:
-    """Of those that are late, the queue of each."""
+    """The queue number of each way with a delay."""
     late = [pair for pair, way in ways.items() if way.delay_ns or way.jitter_ns]
     return {pair: FIRST_QUEUE + number for number, pair in enumerate(late)}
 
@@ -105,7 +105,7 @@ def iptables_rules(numbers: Mapping[tuple[Subnet, Subnet], int], version: int) -
 
 
 def build(ways: Ways, ipv6: bool) -> Between:
-    """Put it in force; the process that delays may still be starting (`await_delays`)."""
+    """Make it active; the process that delays may still be starting (`await_delays`)."""
     if not ways:
         return Between({})
     by_netem = _has_netem()
@@ -116,12 +116,12 @@ def build(ways: Ways, ipv6: bool) -> Between:
     if not numbers or by_netem:
         return Between({**means, **({"delay": "netem"} if numbers else {})})
     delays = _start_delays({numbers[pair]: ways[pair] for pair in numbers})
-    # No bypass: when nobody holds the queue, nothing passes, rather than passing at once.
+    # No bypass: while no process holds the queue, packets are dropped instead of passing at once.
     return Between({**means, "delay": _queue_packets(numbers, ipv6)}, delays)
 
 
 def _has_netem() -> bool:
-    """By doing it, in this namespace that is the lab's own."""
+    """Check by using it, in this namespace that belongs to the lab."""
     try:
         command(["tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"])
     except MachineError:
@@ -131,7 +131,7 @@ def _has_netem() -> bool:
 
 
 def _queue_packets(numbers: Mapping[tuple[Subnet, Subnet], int], ipv6: bool) -> str:
-    """By nft where the kernel has its `queue`, else by iptables."""
+    """Queue by nft where the kernel has its `queue`, else by iptables."""
     try:
         command(["nft", "-f", "-"], nft_rules(numbers))
         return "nft queue"
@@ -161,11 +161,11 @@ def _start_delays(ways: Mapping[int, Way]) -> subprocess.Popen[bytes]:
 
 
 def await_delays(between: Between) -> None:
-    """Until it holds its queues. Raises `MachineError`."""
+    """Wait until the process holds its queues. Raises `MachineError`."""
     if between.delays is None:
         return
     assert between.delays.stdout is not None
     ready, _, _ = select.select([between.delays.stdout], [], [], _START_S)
     if not ready or between.delays.stdout.readline() != b"ready\n":
-        raise MachineError("the process that delays packets between regions did not start; supervisor.log tells why")
+        raise MachineError("the process that delays packets between regions did not start; supervisor.log says why")
     between.delays.stdout.close()

@@ -1,7 +1,7 @@
 """Delays between the regions of a lab, where the kernel has no netem: `python -m tribulation.harness.hosts.local.supervisor.delays '{"7200": [delay_ns, jitter_ns]}'`.
 
-Packets of each way wait in a queue of the kernel's; each goes on when its delay and a draw up to the jitter are over, and never before one that came
-earlier over the same way, as on a real line. It goes on until it is killed, which the lab's end does.
+Packets of each way wait in a kernel queue. Each is released when its delay and a drawn jitter are over, and never before an
+earlier one of the same way, as on a real line. It runs until it is killed, at the end of the lab.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from random import Random
 from ....agent.network.nfqueue import ACCEPT, Queue
 
 AT_ONCE = 64
-"""Packets that are read of one way before it looks whether others are due."""
+"""Packets that are read of one way before it checks whether others are due."""
 
 
 @dataclass(slots=True)
 class Line:
-    """One way. `last_ns` is when the packet that came last goes on."""
+    """One way. `last_ns` is when the latest packet is released."""
 
     delay_ns: int
     jitter_ns: int
     last_ns: int = 0
 
     def due_ns(self, now_ns: int, random: Random) -> int:
-        """When the packet that comes now goes on."""
+        """When the packet that comes now is released."""
         at_ns = now_ns + self.delay_ns + (random.randint(0, self.jitter_ns) if self.jitter_ns else 0)
         self.last_ns = max(self.last_ns, at_ns)
         return self.last_ns
@@ -64,7 +64,7 @@ def run(lines: dict[int, Line]) -> None:
 def main() -> None:
     lines = {int(number): Line(*figures) for number, figures in json.loads(sys.argv[1]).items()}
     with contextlib.suppress(OSError):
-        # A line does not wait for the programs at its ends. Those who may not go before others stay among them.
+        # A line does not wait for the programs at its ends. A process without the right to a higher priority keeps its own.
         os.nice(-10)
     run(lines)
 

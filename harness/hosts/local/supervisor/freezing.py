@@ -1,9 +1,9 @@
-"""A host frozen whole: every process of it is stopped, from outside, and later continued.
+"""Freezes a whole host: every process of it is stopped, from outside, and later continued.
 
-By SIGSTOP down the tree of its process 1, again and again until a look at it finds nothing new: a process that forks meanwhile is found at
-the next look. Not by a freezer cgroup: that needs root, it outlives whoever made it, and a process that it holds does not die of SIGKILL, so that
-the end of a frozen lab would hang. Inside, nobody can continue what is stopped, since nobody runs. The kernel goes on as in a stalled
-machine: it acknowledges packets and accepts connections that nobody will serve.
+It sends SIGSTOP down the tree of its process 1, again and again until it finds nothing new: a process that forks meanwhile is found the
+next time. It does not use a freezer cgroup: that needs root, outlives its maker, and keeps its processes from dying of SIGKILL, so that
+the end of a frozen lab would hang. No process inside can continue the others, since none runs. The kernel goes on as in a stalled
+machine: it acknowledges packets and accepts connections that no process will serve.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _GONE, _STOPPED, _BLOCKED = "ZX", "Tt", "D"
 
 
 def stop_all(init_pid: int) -> dict[int, int]:
-    """pid → start time of each process that was stopped now; those that were stopped before are left out, and stay so at `continue_all`.
+    """pid → start time of each process that was stopped now. Processes stopped before are left out, and stay stopped at `continue_all`.
 
-    Raises `TimeoutError` when new processes keep appearing; it has continued all of them then.
+    Raises `TimeoutError` when new processes keep appearing, after it has continued all of them.
     """
     stopped: dict[int, int] = {}
     deadline_s = time.monotonic() + STOP_S
@@ -33,13 +33,13 @@ def stop_all(init_pid: int) -> dict[int, int]:
         for pid in found:
             known = _stat(pid)
             if known is None or known[0] in _GONE + _STOPPED:
-                # A zombie stays one for as long as its parent is stopped.
+                # A zombie stays one while its parent is stopped.
                 passed_over.add(pid)
                 continue
             stopped[pid] = known[2]
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGSTOP)
-        # One that waits for a disk cannot take the signal now, and will before it does anything else.
+        # A process that waits for a disk cannot take the signal now, and will before it does anything else.
         moving = [pid for pid in stopped if (now := _stat(pid)) and now[0] not in _STOPPED + _GONE + _BLOCKED]
         if not found and not moving:
             return stopped
@@ -52,7 +52,7 @@ def stop_all(init_pid: int) -> dict[int, int]:
 
 
 def continue_all(stopped: dict[int, int]) -> None:
-    """Those that are still the same processes."""
+    """Continue those that are still the same processes."""
     for pid, started in stopped.items():
         known = _stat(pid)
         if known is not None and known[2] == started:
@@ -61,7 +61,7 @@ def continue_all(stopped: dict[int, int]) -> None:
 
 
 def _tree(root: int) -> Iterator[int]:
-    """The process and all below it, parents first. Orphans of a host belong to its process 1, so this is all of the host."""
+    """The process and all below it, parents first. Orphans of a host belong to its process 1, so this is the whole host."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and (known := _stat(int(entry.name))) is not None:

@@ -1,7 +1,7 @@
-"""What the supervisor does to the kernel: the shared view of the file system, and hosts that boot and lose power.
+"""The supervisor's changes to the kernel: the shared view of the file system, and hosts that boot and lose power.
 
-Runs as process 1 of the lab's own PID namespace, inside the lab's own network and mount namespaces (as root) or user namespace as well
-(as anybody else): nothing here can touch the machine's, and all of it is gone when that process is. Standard library only.
+Runs as process 1 of the lab's own PID namespace, inside the lab's own network and mount namespaces (as root), and also its own user namespace
+(as any other user). Nothing here can touch the machine's, and all of it is gone when that process is. Standard library only.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .freezing import continue_all, stop_all
 
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "net/tun", "fuse")
 DROPPED_CAPABILITIES = "-sys_time,-sys_module,-sys_rawio,-mknod"
-"""What nobody in a host may do, root included: CLOCK_REALTIME has no namespace, so CAP_SYS_TIME would set the machine's clock."""
+"""Capabilities that no process in a host has, root included: CLOCK_REALTIME has no namespace, so CAP_SYS_TIME would set the machine's clock."""
 _CLONE_NEWNET = 0x40000000
 _BOOT_TIMEOUT_S = 50.0
 
@@ -33,7 +33,7 @@ class MachineError(Exception):
 
 
 def command(arguments: Sequence[str], stdin: str = "", timeout_s: float = 50.0) -> None:
-    """Run one system tool to its end; its complaint becomes a `MachineError`."""
+    """Run one system tool to its end; its error output becomes a `MachineError`."""
     try:
         done = subprocess.run(arguments, input=stdin, capture_output=True, text=True, timeout=timeout_s)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -47,7 +47,7 @@ def ip_batch(lines: Sequence[str]) -> None:
 
 
 def build_view(base: Path, lab: Path) -> None:
-    """What all hosts see: the machine's files read-only, a /dev without its disks, the lab's own users and names.
+    """Build the view of all hosts: the machine's files read-only, a /dev without its disks, the lab's own users and names.
 
     `base` (which holds the labs) stays writable for the supervisor; hosts unmount it.
     """
@@ -62,7 +62,7 @@ def build_view(base: Path, lab: Path) -> None:
         try:
             command(["mount", "-o", "remount,bind,ro", point])
         except MachineError:
-            # An ordinary user may not see into every mount; into the root he does, and that one counts.
+            # An ordinary user may not see into every mount, but can see into the root, which is the one that counts.
             if point == "/":
                 raise
 
@@ -97,10 +97,10 @@ def _disk_mounts() -> list[str]:
 
 
 class Host:
-    """One local host: powered on when its init runs. Its namespaces live as long as that: power off forgets all connections."""
+    """One local host: powered on while its init runs. Its namespaces live as long: a power-off drops all connections."""
 
     def __init__(self, machine: Machine, lab: Path, environment: Mapping[str, str], network: Sequence[str]) -> None:
-        """`network`: what its `ip` is told when it has booted."""
+        """`network`: lines for its `ip` after a boot."""
         self.machine = machine
         self.boots = 0
         self._lab = lab
@@ -134,13 +134,13 @@ class Host:
 
     @property
     def network(self) -> str:
-        """The path of its network namespace. Nobody may keep it open: that would outlive the host."""
+        """The path of its network namespace. No process may keep it open: it would outlive the host."""
         if self._outer is None or not self.on:
             raise MachineError(f"{self.machine.name} is powered off")
         return f"/proc/{self._outer.pid}/ns/net"
 
     def spawn(self, unattended: bool = False) -> None:
-        """Its namespaces and its first process, which then waits for `go`. Boot hooks are told when nobody waits for it (`UNATTENDED`)."""
+        """Start its namespaces and its first process, which then waits for `go`. Boot hooks see `UNATTENDED` when no caller waits for the boot."""
         flags = ["--net", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child=SIGKILL"]
         script = str(Path(__file__).with_name("hostinit.sh"))
         with open(self._directory / "console.log", "ab") as console:
@@ -164,7 +164,7 @@ class Host:
             record.writelines(f"{line}\n" for line in groups.record(self._init_pid))
 
     def await_configured(self, deadline_s: float) -> None:
-        """Its address is set: before that, a connection attempt would be lost and come again only a second later."""
+        """Wait until its address is set: before that, a connection attempt is lost and repeated only a second later."""
         self._await_line(b"configured\n", deadline_s)
         assert self._outer is not None and self._outer.stdout is not None
         self._outer.stdout.close()
@@ -177,7 +177,7 @@ class Host:
             raise MachineError(f"{self.machine.name} did not boot: {self.console_end()}")
 
     def cable(self) -> list[str]:
-        """The `ip` commands, to be run at the switch, that plug it in."""
+        """The `ip` commands, to be run at the switch, that plug in its cable."""
         assert self._outer is not None
         machine = self.machine
         return [
@@ -195,7 +195,7 @@ class Host:
         return self.on and bool(self._stopped)
 
     def freeze(self) -> None:
-        """No process of it runs until `thaw`; its network goes on accepting what nobody will serve."""
+        """Stop its processes until `thaw`; its network goes on accepting connections that no process will serve."""
         if not self.on:
             raise MachineError(f"{self.machine.name} is powered off, so it cannot be frozen")
         if not self._stopped:
@@ -216,7 +216,7 @@ class Host:
             return False
 
     def kill(self) -> None:
-        """Every process, by killing its process 1; then its outer parent ends by itself."""
+        """Kill every process, by killing its process 1; then its outer parent ends by itself."""
         if self._outer is None:
             return
         if self._outer.poll() is None:
@@ -238,7 +238,7 @@ class Host:
 
 
 def power_off(hosts: Sequence[Host]) -> None:
-    """All cables first, so that peers see silence and no FIN or RST; then every process at once."""
+    """Cut the power. All cables first, so that peers see silence and no FIN or RST; then every process at once."""
     if lines := [f"link set {host.machine.link} down" for host in hosts if host.plugged()]:
         ip_batch(lines)
     for host in hosts:
@@ -248,13 +248,13 @@ def power_off(hosts: Sequence[Host]) -> None:
             if host.plugged():
                 ip_batch([f"link del {host.machine.link}"])
         except MachineError:
-            # The kernel takes a cable away itself, some time after the namespace of its other end.
+            # The kernel removes a cable itself, some time after the namespace of its other end.
             if host.plugged():
                 raise
 
 
 def boot(hosts: Sequence[Host], unattended: bool = False) -> None:
-    """Power on all of `hosts` together; those that run already are left alone."""
+    """Power on all of `hosts` together; those that already run are left alone."""
     starting = [host for host in hosts if not host.on]
     if not starting:
         return
@@ -272,7 +272,7 @@ def boot(hosts: Sequence[Host], unattended: bool = False) -> None:
 
 
 def socket_in(network: str | None, family: int, kind: int) -> socket.socket:
-    """A socket in the network namespace at path `network`, or in the switch's. It stays there wherever it is handed to."""
+    """A socket in the network namespace at path `network`, or in the switch's. It stays there wherever it is passed to."""
     if network is None:
         return socket.socket(family, kind)
     return _in_network(network, lambda: socket.socket(family, kind))

@@ -1,13 +1,13 @@
-"""What supervisors of labs have in common, of whatever make their hosts are: a detached process that owns one lab.
+"""The common part of all supervisors of labs, for any kind of host: a detached process that owns one lab.
 
-It is process 1 of the lab's PID namespace: whoever kills it, with any signal, ends every process of the lab, and the kernel takes the
-namespaces back. It ends by itself when its lease is not renewed, when told `down`, and on SIGTERM; then it also removes the lab's directory.
+It is process 1 of the lab's PID namespace. Any signal that kills it ends every process of the lab, and the kernel removes the
+namespaces. It ends by itself when its lease is not renewed, at a request `down`, and on SIGTERM; then it also removes the lab's directory.
 
 It answers on `LAB/supervisor.sock`, one JSON line each way (`wire.py`):
 
 | request | answer |
 |---|---|
-| `{"do": "status"}` | name, hosts with `on` and `boots`, seconds left of the lease; of local hosts also `between`: by what means regions are apart |
+| `{"do": "status"}` | name, hosts with `on` and `boots`, seconds left of the lease; for local hosts also `between`: the means by which regions are separated |
 | `{"do": "renew"}` | the lease starts again |
 | `{"do": "boot", "hosts": […]}` | when it is done |
 | `{"do": "power_off", "hosts": […], "lease_s": 10 or null}` | when it is done; with a lease they boot by themselves when it ends |
@@ -16,7 +16,7 @@ It answers on `LAB/supervisor.sock`, one JSON line each way (`wire.py`):
 | `{"do": "socket", "place": "clients" or null, "family": …, "kind": …}` | a socket in that place; null: the controller's |
 | `{"do": "down"}` | at once; the connection closes when the lab is gone |
 
-Standard library only, so that it starts in a blink.
+Standard library only, so that it starts quickly.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _LOOK_AT_OUTAGES_S = 0.1
 
 
 class Supervised(Protocol):
-    """What a supervisor keeps: a host that is on or off, as processes of this machine."""
+    """A host as its supervisor sees it: on or off, as processes of this machine."""
 
     boots: int
 
@@ -72,7 +72,7 @@ H = TypeVar("H", bound=Supervised)
 
 
 class Supervisor(ABC, Generic[H]):
-    """A lab of hosts of any make: requests, leases, power. How they are made, and plugged together, is its subclasses'."""
+    """A lab of hosts of any kind: requests, leases, power. Subclasses make the hosts and connect them."""
 
     def __init__(self, lab: Path) -> None:
         self._lab = lab
@@ -83,7 +83,7 @@ class Supervisor(ABC, Generic[H]):
         self._nodes: int = settings["nodes"]
         self._hosts = self.make_hosts(settings)
         self._ending = threading.Event()
-        # Power is switched by one request at a time; everything else may go on meanwhile.
+        # Power is switched by one request at a time; other requests go on meanwhile.
         self._power = threading.Lock()
         self._outages = Outages()
         self._goodbyes: list[socket.socket] = []
@@ -94,7 +94,7 @@ class Supervisor(ABC, Generic[H]):
 
     @abstractmethod
     def build_surroundings(self) -> None:
-        """What all hosts share, before the first of them boots."""
+        """Build what all hosts share, before the first of them boots."""
 
     @abstractmethod
     def boot(self, hosts: Sequence[H], unattended: bool = False) -> None: ...
@@ -103,25 +103,25 @@ class Supervisor(ABC, Generic[H]):
     def power_off(self, hosts: Sequence[H]) -> None: ...
 
     def answer(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """To what only this make of supervisor is asked."""
+        """Answer requests that only this kind of supervisor knows."""
         raise MachineError(f"the supervisor does not know how to do {request.get('do')!r}")
 
     def socket_in(self, place: str | None, family: int, kind: int) -> socket.socket:
         raise MachineError("hosts of this lab are reached from this machine itself")
 
     def told(self) -> Mapping[str, Any]:
-        """What its status says besides."""
+        """Further fields of its status."""
         return {}
 
     def build(self) -> socket.socket:
         """The whole lab, running; returns the listening socket."""
         self.build_surroundings()
-        # Others see by this lock, which dies with this process and no child inherits, that the lab lives. Opened only now: a file open
+        # Other processes see by this lock that the lab lives. It ends with this process, and no child inherits it. Opened only now: a file open
         # for writing would have kept the root from becoming read-only.
         self._alive = open(self._lab / ALIVE, "w")  # noqa: SIM115  (held until the end)
         fcntl.flock(self._alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self.boot(list(self._hosts.values()))
-        os.chdir(self._lab)  # a unix socket's path may have 107 bytes only
+        os.chdir(self._lab)  # a unix socket's path is limited to 107 bytes
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         listener.bind(wire.SOCKET)
         listener.listen(128)
@@ -129,7 +129,7 @@ class Supervisor(ABC, Generic[H]):
         return listener
 
     def serve(self, listener: socket.socket) -> None:
-        """Until told to end, or until the lease is over."""
+        """Serve until a request to end, or until the lease is over."""
         self._expires_s = time.monotonic() + self._lease_s
         threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
         threading.Thread(target=self._end_outages, daemon=True).start()
@@ -141,7 +141,7 @@ class Supervisor(ABC, Generic[H]):
             self._ending.wait(left_s)
 
     def end(self) -> None:
-        """Every host off, the lab's directory gone, and only then the goodbyes that requesters of `down` wait for."""
+        """Switch every host off, remove the lab's directory, and only then answer the requesters of `down`."""
         with self._power:
             for host in self._hosts.values():
                 host.kill()
@@ -159,7 +159,7 @@ class Supervisor(ABC, Generic[H]):
             threading.Thread(target=self._converse, args=(client,), daemon=True).start()
 
     def _converse(self, client: socket.socket) -> None:
-        """One request, one answer. A requester that hangs or talks nonsense costs its own connection only."""
+        """Handle one request and its answer. A requester that hangs or sends nonsense costs only its own connection."""
         try:
             client.settimeout(_CLIENT_TIMEOUT_S)
             request, _ = wire.receive(client)
@@ -200,7 +200,7 @@ class Supervisor(ABC, Generic[H]):
         hosts = self.chosen(names)
         with self._power:
             if verb in ("power_off", "freeze"):
-                # The lease first: whatever half of them is off when this fails comes back.
+                # The lease first: if this fails half-way, those that are off come back.
                 self._outages.lease(names, lease_s)
             if verb == "power_off":
                 self.power_off(hosts)
@@ -215,7 +215,7 @@ class Supervisor(ABC, Generic[H]):
                 self._outages.end(names)
 
     def _end_outages(self) -> None:
-        """Switch on, and let go on, whoever's lease has run out."""
+        """Switch on, and continue, hosts whose lease has run out."""
         while not self._ending.wait(_LOOK_AT_OUTAGES_S):
             if not self._outages.over():
                 continue
@@ -270,7 +270,7 @@ def _log(text: str) -> None:
 
 
 def main(make: Callable[[Path], Supervisor[Any]]) -> int:
-    """`python -m … LAB READY_FD`: says there when the lab is up, or why it is not."""
+    """Run `python -m … LAB READY_FD`: writes to READY_FD when the lab is up, or why it is not."""
     lab, ready = Path(sys.argv[1]), int(sys.argv[2])
     os.set_inheritable(ready, False)
     supervisor = make(lab)

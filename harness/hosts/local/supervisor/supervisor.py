@@ -1,4 +1,4 @@
-"""The supervisor of a lab of local hosts: `python -m tribulation.harness.hosts.local.supervisor.supervisor LAB READY_FD` (see `supervising.py` for what it is asked)."""
+"""The supervisor of a lab of local hosts: `python -m tribulation.harness.hosts.local.supervisor.supervisor LAB READY_FD` (requests: see `supervising.py`)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .switch import build_switch, has_ipv6
 
 
 class LocalSupervisor(Supervisor[Host]):
-    """Of hosts made of namespaces."""
+    """Supervises hosts made of namespaces."""
 
     def make_hosts(self, settings: Mapping[str, Any]) -> Mapping[str, Host]:
         environment = {

@@ -1,4 +1,4 @@
-"""The lab's network but for the hosts' own ends: a bridge for each subnet, and the routes between them, in the supervisor's own network namespace."""
+"""The lab's network except the hosts' own ends: a bridge for each subnet, and the routes between them, in the supervisor's own network namespace."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def has_ipv6() -> bool:
 
 
 def build_switch(machines: Sequence[Machine], subnets: Sequence[Subnet]) -> None:
-    """The bridges that all hosts' cables end at; the controller's address in each is its own. A fixed MAC, or it would change with the ports.
+    """Make the bridges for the hosts' cables, with the controller's address in each. The MAC is fixed; otherwise it would change with the ports.
 
-    Between several, packets are routed; broadcasts are not.
+    Packets are routed between several bridges; broadcasts are not.
     """
     ip_batch(["link set lo up"])
     for subnet in subnets:
