@@ -1,4 +1,4 @@
-"""How much shrinking may cost: runs and seconds, spent one run at a time by all the steps together."""
+"""The budget of shrinking: runs and seconds, shared by all steps and spent one run at a time."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 
 class SpentError(Exception):
-    """Nothing is left of the allowance. What has been found so far stands; whoever shrinks catches this."""
+    """The allowance is used up. What has been found so far stands; the shrinker catches this."""
 
 
 class Allowance:
-    """`runs` and `time_s` None: as many as it takes. `clock` is in seconds, and monotonic."""
+    """`runs` and `time_s` None: no limit. `clock` is in seconds, and monotonic."""
 
     def __init__(
         self, runs: int | None = None, time_s: float | None = None, clock: Callable[[], float] = time.monotonic

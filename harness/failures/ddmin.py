@@ -1,10 +1,10 @@
-"""Delta debugging: from a sequence that fails to one that fails and of which nothing can be left out.
+"""Delta debugging: reduces a failing sequence to a failing one in which every item is needed.
 
 ddmin([1, 2, 3, 4, 5, 6], lambda kept: 2 in kept and 5 in kept).items     # (2, 5)
 
 The algorithm is ddmin (Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", IEEE TSE 28(2), 2002), with its
 complements only: after the empty sequence and the halves, testing a small part alone is seldom worth a run (Hodován and Kiss, A-TEST 2016).
-Parts are left out from the end, because what happens late is seldom the cause. It knows nothing of plans and histories.
+Parts are left out from the end, because late events are seldom the cause. It knows nothing of plans and histories.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .allowance import Allowance, SpentError
 T = TypeVar("T")
 
 Progress = Callable[[int, int], None]
-"""Told after each test: how many items are left, and how many tests there were."""
+"""Called after each test with the number of items left and the number of tests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +36,10 @@ def ddmin(
     allowance: Allowance | None = None,
     progress: Progress = lambda left, tests: None,
 ) -> Minimum[T]:
-    """The smallest part of `items` that this finds and of which `fails` is true. That `fails(items)` is taken for granted.
+    """The smallest failing part of `items` that the algorithm finds. `fails(items)` is assumed to be true.
 
     `fails` need not be monotone, but must answer the same for the same items; no part is tested twice. When the allowance is spent, or `fails`
-    raises `SpentError`, the best so far is the answer, and `one_minimal` is false unless it had been shown before.
+    raises `SpentError`, the result is the best so far, and `one_minimal` is false unless it was shown before.
     """
     search = _Search(items, fails, allowance or Allowance(), progress)
     try:
@@ -82,9 +82,9 @@ class _Search(Generic[T]):
             end = start
 
     def _one_by_one(self) -> None:
-        """Leave out single items, round and round, until each has been refused since the last one that went: 1-minimality.
+        """Leave out single items in turn, until each was refused since the last success: 1-minimality.
 
-        A refusal counts only for the items that were there; after every success all are asked again, which matters where `fails` is not monotone.
+        A refusal counts only for the items present at that time. After every success all are tried again, which matters where `fails` is not monotone.
         """
         at, refused = len(self.kept) - 1, 0
         while self.kept and refused < len(self.kept):
@@ -95,7 +95,7 @@ class _Search(Generic[T]):
             at = at - 1 if at > 0 else len(self.kept) - 1
 
     def _accepts(self, candidate: tuple[int, ...]) -> bool:
-        """Test a part, and keep to it if it fails."""
+        """Test a part, and keep it if it fails."""
         if candidate in self._passed:
             return False
         self._allowance.spend()

@@ -1,4 +1,4 @@
-"""What a replay reads of a run's folder: the plan, the record, the inputs of its nodes; each refused with its place when it is damaged."""
+"""The parts of a run's folder that a replay reads: the plan, the record, the inputs of its nodes. Damage is refused with its place."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..run.plan.plan import Plan
 
 
 def read_plan(run_dir: Path) -> Plan:
-    """The plan of a run's folder. Raises `CampaignError` when there is none, or it is none."""
+    """The plan of a run's folder. Raises `CampaignError` when it is missing or invalid."""
     path = run_dir / "plan.json"
     if not path.exists():
         raise CampaignError(f"{run_dir} holds no plan.json", hint="name the folder of a run: runs/latest")
@@ -22,7 +22,7 @@ def read_plan(run_dir: Path) -> Plan:
 
 
 def read_record(run_dir: Path) -> RunRecord:
-    """History, traces, faults and facts of a folder, as the checkers are given them."""
+    """History, traces, faults and facts of a folder, as for the checkers."""
     try:
         return load_record(run_dir, refuse=True)
     except HistoryError as error:
@@ -30,7 +30,7 @@ def read_record(run_dir: Path) -> RunRecord:
 
 
 def is_simulated(plan: Plan) -> bool:
-    """Whether the plan was carried out in the simulator, which its plan alone determines."""
+    """Whether the plan was carried out in the simulator, where the plan alone determines the run."""
     return bool(plan.options.get("hosts", {}).get("provider") == "sim")
 
 
@@ -43,7 +43,7 @@ def recordings(run_dir: Path) -> dict[str, list[Path]]:
 
 
 def recorded_verdict(run_dir: Path) -> str | None:
-    """What the folder's own verdict.json says, if it is there."""
+    """The verdict in the folder's verdict.json, if there is one."""
     path = run_dir / "verdict.json"
     if not path.exists():
         return None

@@ -1,11 +1,11 @@
-"""Work spread over processes, or over a Dask cluster, through `concurrent.futures`: results in the order of the work, whoever did it when.
+"""Work spread over processes, or over a Dask cluster, through `concurrent.futures`: results come in the order of the work, whichever worker did it.
 
     with LocalWorkers(jobs=4) as workers:
         for trial in in_order(workers, run_trial, tasks, window=16, lost=lost_trial):
             ...
 
-At most `window` items are outstanding, so memory stays flat however many there are. A worker that dies takes no result with it: what was
-outstanding is done again, one at a time, and only the item that kills its worker a second time is given up, as what `lost` makes of it.
+At most `window` items are outstanding, so memory stays flat however many there are. A worker that dies loses no result: outstanding work
+is done again, one item at a time. Only an item that kills its worker a second time is given up; `lost` makes its result.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Workers(Protocol):
     def submit(self, work: Callable[[Item], Result], item: Item) -> Future[Result]: ...
 
     def alone(self, work: Callable[[Item], Result], item: Item) -> Result:
-        """Do it where nothing else is done at the same time. Raises an exception that `died` knows if that costs the worker's life."""
+        """Do it while nothing else runs. Raises an exception that `died` recognizes if the worker dies."""
         ...
 
     def died(self, error: BaseException) -> bool: ...
@@ -51,7 +51,7 @@ def in_order(
     window: int,
     lost: Callable[[Item], Result],
 ) -> Iterator[Result]:
-    """`work(item)` for each item, in their order. `items` is advanced only as results are taken: item n when result n - `window` has been.
+    """`work(item)` for each item, in their order. `items` is advanced only as results are taken: item n after result n - `window` was taken.
 
     Exceptions of `work` are raised here.
     """
@@ -91,7 +91,7 @@ def _result(
 
 
 class LocalWorkers:
-    """`jobs` processes of this machine, begun anew (`spawn`) so that they share nothing, and ended with this one, whatever ends it."""
+    """`jobs` processes of this machine, started by `spawn` so that they share nothing, and ended with this one, whatever ends it."""
 
     def __init__(self, jobs: int) -> None:
         self.size = jobs
@@ -132,7 +132,7 @@ def _processes(jobs: int) -> ProcessPoolExecutor:
 
 
 def _begin() -> None:
-    """In a new worker: Ctrl-C is the parent's to answer, and without a parent there is nothing to do."""
+    """Set up a new worker: the parent handles Ctrl-C, and without a parent the worker ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
 
@@ -145,7 +145,7 @@ def _leave_with_parent() -> None:
 
 
 class DaskWorkers:
-    """The workers of a Dask cluster, which must have this version of Tribulation installed. Dask itself tries work again whose worker died."""
+    """The workers of a Dask cluster, which must have this version of Tribulation installed. Dask itself repeats work whose worker died."""
 
     def __init__(self, address: str) -> None:
         self._client = _dask_client(address)
@@ -197,7 +197,7 @@ def _dask_client(address: str) -> Any:
     try:
         return Client(address, timeout=CONNECT_S, set_as_default=False)  # type: ignore[no-untyped-call]
     except (TypeError, RuntimeError) as error:
-        # That is how Dask says that an address and its settings of TLS do not go together.
+        # This is how Dask reports that an address and its TLS settings do not match.
         raise CampaignError(f"--dask {address}: {error}", hint=_TLS_HINT) from error
     except (OSError, TimeoutError, ValueError) as error:
         raise CampaignError(
@@ -207,18 +207,18 @@ def _dask_client(address: str) -> Any:
 
 
 def exposure(address: str) -> str | None:
-    """What to say of a scheduler to which trials would go unencrypted over a network; None where they do not."""
+    """A warning about a scheduler that would get trials unencrypted over a network; None otherwise."""
     scheme, found, place = address.rpartition("://")
     host = place.rpartition(":")[0].strip("[]")
     if (found and scheme != "tcp") or host in ("localhost", "::1") or host.startswith("127."):
         return None
-    return f"{address} is neither encrypted nor guarded: anyone who reaches the scheduler can run code on its workers and here; see docs/guides/searching.md"
+    return f"{address} has no encryption and no access control: anyone who reaches the scheduler can run code on its workers and here; see docs/guides/searching.md"
 
 
 def _require_this_core(address: str, client: Any) -> None:
-    """Refuse a cluster in which Tribulation is missing or another: Dask would wait for ever for the first, and the second would answer for other code."""
+    """Refuse a cluster in which Tribulation is missing or of another version. Dask would wait for the first without end, and the second would answer for other code."""
 
-    # A function within a function is sent as it is; any other is imported over there, which is what has to be tried.
+    # A nested function is sent as it is; any other is imported by the worker, which is what has to be tried.
     def core() -> str:
         try:
             from tribulation.node.core_source import fingerprint

@@ -1,6 +1,6 @@
-"""What makes two failures the same failure: who objects, to what, in which operations; never when, where or by how much.
+"""Signatures of failures: which checker objects, to what kind of anomaly, in which operations; never when, where or by how much.
 
-Search groups by it, shrinking keeps it: a smaller plan that fails otherwise is another failure.
+Search groups by signature and shrinking keeps it: a smaller plan with another signature is another failure.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Signature:
         return f"{self.checker}/{self.kind}" + (f" ({self.shape})" if self.shape else "")
 
     def same_failure(self, other: Signature) -> bool:
-        """Whether the two are one failure, told with more or fewer operations."""
+        """Whether the two are one failure, shown with more or fewer operations."""
         return (self.checker, self.kind) == (other.checker, other.kind)
 
 
@@ -41,7 +41,7 @@ def signatures(results: Mapping[str, CheckResult], history: History) -> list[Sig
 
 
 def fails_alike(wanted: Signature, found: list[Signature]) -> bool:
-    """Whether the failure is among those that were found."""
+    """Whether the failure is among those found."""
     return any(wanted.same_failure(signature) for signature in found)
 
 

@@ -15,7 +15,7 @@ SHOWN_EFFECTS = 6
 
 
 def tell_sources(what: str, recorded: Iterable[str | None], here: str) -> list[str]:
-    """Said first, because it may explain everything that follows; nothing when `what` (core or simulator) is the same."""
+    """A difference of sources, printed first because it may explain everything that follows; nothing when `what` (core or simulator) is the same."""
     known = set(recorded)
     if known == {here}:
         return []
@@ -57,7 +57,7 @@ def _where(replay: SimulatedReplay) -> list[str]:
             f"  {window.span}",
         ]
     elif replay.recorded == replay.digest:
-        lines.append("every step is equal: the folder's files were changed, or something beside the nodes differs")
+        lines.append("every step is equal: the folder's files were changed, or something other than the nodes differs")
     if not replay.differences:
         lines.append("history and traces are equal: the difference is in steps that traced nothing, or in faults")
     for difference in replay.differences[:SHOWN_DIFFERENCES]:
@@ -68,7 +68,7 @@ def _where(replay: SimulatedReplay) -> list[str]:
 
 
 def tell_nodes(replays: Sequence[NodeReplay]) -> list[str]:
-    """Tier A: a line a life, under one that sums up."""
+    """Tier A: one line for each life, below a summary."""
     steps = sum(replay.steps for replay in replays)
     nodes = len({replay.node for replay in replays})
     bad = [replay for replay in replays if replay.difference is not None]
@@ -97,7 +97,7 @@ def _tell_life(replay: NodeReplay) -> list[str]:
 
 
 def tell_step(difference: StepDifference, of: int) -> list[str]:
-    """The first step that differs: its events, and what it does now. What it did then is recorded as a checksum only, and in the traces."""
+    """The first step that differs: its events, and its effects now. Its recorded effects are known only by a checksum, and from the traces."""
     lines = [f"step {difference.step} of {of}, at {difference.now_ns / 1e9:.6f} s of its clock: {difference.why}"]
     for name, items in (("event", difference.events), ("effect now", difference.effects)):
         lines += [f"  {name}  {item}" for item in items[:SHOWN_EFFECTS]]

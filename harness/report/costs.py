@@ -1,7 +1,7 @@
-"""What each fault cost: how many operations ended how, and how long they took, before it, while it was on, and after. Pure.
+"""The cost of each fault: operations by outcome, and their latencies, before, during and after it. Pure.
 
-An operation belongs to the time at which it was asked for. A cas that ran and did not match was answered, and counts as ok. *During* is from the fault's start until it was seen healed; *before* and *after* are as long as that, but
-no longer than `MOST_NS`, and reach neither into another fault nor beyond the load. Clients are told apart by the region of the node that they talk to, where there are
+An operation belongs to the time of its invocation. A cas that ran and did not match was answered, and counts as ok. *During* is from the fault's start until it was seen healed. *Before* and *after* are as long as that, at
+most `MOST_NS`, and do not reach into another fault or beyond the load. Clients are grouped by the region of their node, where there are
 regions.
 """
 
@@ -29,7 +29,7 @@ PARTS = ("before", "during", "after")
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Ends of operations a second, and quantiles of the ok ones' latencies (None: there was none)."""
+    """Completions per second, and latency quantiles of the ok ones (None: there was none)."""
 
     ok_per_s: float
     info_per_s: float
@@ -40,7 +40,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of one fault to the clients of one place. `silent_ns` is the longest time without an ok operation's end that reached into the fault; a part that has no time is None."""
+    """The cost of one fault for the clients of one place. `silent_ns` is the longest time without an ok completion that overlaps the fault. A part without any time is None."""
 
     fault: Fault
     place: str
@@ -52,7 +52,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class CostRow:
-    """A cost as text. `spans` are the `PARTS`, each as ok, info, fail, p50, p99. `fault` is set in its first row alone."""
+    """A cost as text. `spans` are the `PARTS`, each as ok, info, fail, p50, p99. `fault` is set only in its first row."""
 
     fault: str
     place: str
@@ -63,7 +63,7 @@ class CostRow:
 def cost_rows(
     operations: Sequence[Operation], faults: Sequence[Fault], regions: Mapping[str, str], load_ns: int
 ) -> list[CostRow]:
-    """Of the first faults, all clients and then those of each region."""
+    """Rows of the first faults: all clients, and then those of each region."""
     return [
         CostRow(
             fault=words.fault(one.fault) if one.place == EVERYWHERE else "",
@@ -85,7 +85,7 @@ def _told(span: Span | None) -> list[str]:
 def costs(
     operations: Sequence[Operation], faults: Sequence[Fault], regions: Mapping[str, str], load_ns: int
 ) -> list[Cost]:
-    """Of the first faults, one by one, and of each all clients first. `regions` is the region of each node, `load_ns` the end of the load."""
+    """Costs of the first faults; for each fault all clients first. `regions` is the region of each node, `load_ns` the end of the load."""
     places = [EVERYWHERE, *dict.fromkeys(regions.values())]
     columns = _columns(operations)
     at = {node: places.index(region) for node, region in regions.items()}
@@ -106,7 +106,7 @@ class _Ends:
 
 
 def _columns(operations: Sequence[Operation]) -> tuple[Any, Any, Any]:
-    """When each was asked for, when it ended (-1: never), and how."""
+    """For each operation: its invocation, its end (-1: never), and its outcome."""
     number = {kind: OUTCOMES.index(kind) for kind in OUTCOMES}
     asked_ns = np.array([op.invoke_ns for op in operations], dtype=np.int64)
     ended_ns = np.array([-1 if op.complete_ns is None else op.complete_ns for op in operations], dtype=np.int64)
@@ -138,7 +138,7 @@ def _cost(fault: Fault, place: str, ends: _Ends, faults: Sequence[Fault], load_n
 
 
 def _on(fault: Fault, load_ns: int) -> tuple[int, int]:
-    """From its start until it was seen healed; what was never healed was on until the load's end."""
+    """From its start until it was seen healed; a fault that was never healed was active until the load's end."""
     ends = [at for at in (fault.healed_ns, fault.heal_ns) if at is not None]
     return fault.start_ns, max(fault.start_ns, min(ends[0] if ends else load_ns, load_ns))
 
@@ -155,7 +155,7 @@ def _span(ends: _Ends, from_ns: int, to_ns: int) -> Span | None:
 
 
 def _silent_ns(ends: _Ends, start_ns: int, end_ns: int, load_ns: int) -> int:
-    """Between two ok ends that follow one another, of which the later is after the fault's start and the earlier before its end."""
+    """The time between two consecutive ok completions, the later after the fault's start and the earlier before its end."""
     first, last = np.searchsorted(ends.ok_at_ns, (start_ns, end_ns))
     inner = ends.ok_at_ns[max(0, first - 1) : last + 1].tolist()
     before = [0] if first == 0 else []

@@ -1,6 +1,6 @@
-"""Reads a run's folder into plain values for the report. It judges nothing and draws nothing.
+"""Reads a run's folder into plain values for the report, without judging or drawing.
 
-Only `history.jsonl` must be there. Whatever else is missing (the run was interrupted, or came from elsewhere) is empty in the report,
+Only `history.jsonl` is required. Anything else that is missing (the run was interrupted, or came from elsewhere) is empty in the report,
 and `notes` says so, because a report must not look complete when it is not.
 """
 
@@ -26,7 +26,7 @@ from ..wan import Regions
 from .shape import ShrinkShape, VerdictShape
 
 UNDECIDED: Mapping[str, Any] = {"verdict": "unknown", "checkers": {}, "faults": [], "phases": {}}
-"""What stands in for `verdict.json` when the run never got that far."""
+"""Stands in for `verdict.json` when the run has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,9 @@ class RunFiles:
 
 
 def load_run(folder: str | Path, history: History | None = None) -> RunFiles:
-    """Read `folder`. Raises `CampaignError` when it is no run, `HistoryError` when its history is malformed and nothing has judged the run.
+    """Read `folder`. Raises `CampaignError` when it is not a run, `HistoryError` when its history is malformed and there is no verdict.
 
-    `history` is that of its `history.jsonl`, if the caller has it at hand.
+    `history` is that of its `history.jsonl`, if the caller already has it.
     """
     folder = Path(folder)
     history_path = folder / "history.jsonl"
@@ -96,7 +96,7 @@ def load_run(folder: str | Path, history: History | None = None) -> RunFiles:
 
 
 def _history(path: Path, notes: list[str], *, judged: bool) -> History:
-    """A run that was judged has a verdict to show, whatever became of its history; the verdict names the gap."""
+    """Read the history. A judged run has a verdict to show even when its history cannot be read; the verdict names the gap."""
     try:
         return read_history(path)
     except HistoryError as error:
@@ -107,7 +107,7 @@ def _history(path: Path, notes: list[str], *, judged: bool) -> History:
 
 
 def fault_from_json(value: Mapping[str, Any]) -> Fault:
-    """A fault as `verdict.json` tells it. Unknown fields are left out; a fault without times began with the run."""
+    """A fault from its form in `verdict.json`. Unknown fields are left out; a fault without times began with the run."""
     return Fault(
         id=str(value.get("id", "?")),
         kind=str(value.get("kind", "?")),
@@ -122,7 +122,7 @@ def fault_from_json(value: Mapping[str, Any]) -> Fault:
 
 
 def _faults(folder: Path, verdict: Mapping[str, Any], notes: list[str]) -> Sequence[Fault]:
-    """The verdict's faults; the ledger's when there is no verdict, since the ledger is written before anything is done."""
+    """The verdict's faults; without a verdict the ledger's, which is written before anything is done."""
     if verdict is not UNDECIDED:
         return [fault_from_json(value) for value in verdict.get("faults", ())]
     ledger = folder / "ledger.jsonl"
@@ -134,7 +134,7 @@ def _faults(folder: Path, verdict: Mapping[str, Any], notes: list[str]) -> Seque
 
 
 def _clocks(history: History) -> list[ClockSample]:
-    """What the harness sampled into the history, as nemesis lines `clock-offsets`: the wall clocks that the services saw."""
+    """Clock samples that the harness put into the history as nemesis lines `clock-offsets`: the wall clocks that the services saw."""
     return [
         ClockSample(
             event.time_ns,
@@ -148,7 +148,7 @@ def _clocks(history: History) -> list[ClockSample]:
 
 
 def _regions(campaign_yaml: str, path: Path) -> Mapping[str, str]:
-    """By node. The campaign was checked when it was resolved; what was changed since has no regions, if it is none."""
+    """Region by node. The campaign was checked when it was resolved; if it was made invalid since, there are no regions."""
     campaign, _ = parse_yaml(campaign_yaml, path)
     hosts = campaign.get("hosts") if isinstance(campaign, dict) else None
     sizes = hosts.get("regions") if isinstance(hosts, dict) else None
@@ -157,7 +157,7 @@ def _regions(campaign_yaml: str, path: Path) -> Mapping[str, str]:
 
 
 def _read_json(path: Path, words: Words, shape: Any) -> Any:
-    """What that file holds, if it is there. Raises `CampaignError` for one that is not of the shape."""
+    """The content of that file, if it exists. Raises `CampaignError` when it does not have the shape."""
     try:
         document = current(read_document(path), words)
         typed(document, shape)

@@ -1,6 +1,6 @@
-"""What the report says, as plain values: `build(run files) → Report`. Pure; it knows nothing of HTML.
+"""The content of the report, as plain values: `build(run files) → Report`. Pure; it knows nothing of HTML.
 
-Tables hold finished text. `charts` holds numbers as JSON for the page's script, in columns (one list a field), because a hundred thousand operations
+Tables hold finished text. `charts` holds numbers as JSON for the page's script, in columns (one list for each field), because a hundred thousand operations
 as objects would be several times as large.
 """
 
@@ -25,15 +25,15 @@ from .witness import Witness, witness
 
 MOST_DRAWN = 100_000
 _MOST_WITNESSES = 3
-"""Shown in full per checker; the rest is counted, and is in verdict.json."""
+"""Witnesses shown in full for each checker; the rest is counted, and is in verdict.json."""
 _LONGEST_STAT = 160
 _LONGEST_REASON = 140
-"""In the headline; the table of checkers has it whole."""
+"""Characters in the headline; the table of checkers has all of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class FaultRow:
-    """`differs` is set when what was observed is not what was intended."""
+    """`differs`: what was observed is not what was intended."""
 
     id: str
     kind: str
@@ -49,7 +49,7 @@ class FaultRow:
 
 @dataclass(frozen=True, slots=True)
 class CheckerRow:
-    """`stats` are the figures that are short enough to stand in a line; `folded` are the others as they are."""
+    """`stats` are the figures that fit into a line; `folded` are the others unchanged."""
 
     name: str
     verdict: str
@@ -76,7 +76,7 @@ class LoadRow:
 
 @dataclass(frozen=True, slots=True)
 class Shrinking:
-    """How this run came of a larger one: `story` is (time, what happens), `sizes` a row each for before and after under `columns`."""
+    """How this run was shrunk from a larger one: `story` is (time, event), `sizes` one row each for before and after under `columns`."""
 
     story: Sequence[Sequence[str]]
     more: int
@@ -140,21 +140,21 @@ def build(run: RunFiles) -> Report:
 
 
 def _skipped(run: RunFiles) -> list[str]:
-    """What was to be composed and could not be."""
+    """Faults that could not be composed."""
     return [
         f"Skipped: {one.get('sort') or one.get('fault')}: {one.get('why')}" for one in run.verdict.get("skipped") or ()
     ]
 
 
 def _checkers(run: RunFiles) -> list[tuple[str, Mapping[str, Any]]]:
-    """What found something first, then what is in doubt, then the rest by name."""
+    """Checkers that found an anomaly first, then those in doubt, then the rest by name."""
     rank = {"invalid": 0, "unknown": 1}
     found = run.verdict.get("checkers") or {}
     return sorted(found.items(), key=lambda item: (rank.get(str(item[1].get("verdict")), 2), item[0]))
 
 
 def _witnesses(run: RunFiles) -> tuple[list[Witness], int]:
-    """At most a few of each checker, causes before their consequences."""
+    """At most a few witnesses of each checker, causes before their consequences."""
     shown: list[tuple[str, Mapping[str, Any]]] = []
     hidden = 0
     for name, result in _checkers(run):
@@ -286,7 +286,7 @@ def _checker_row(name: str, result: Mapping[str, Any]) -> CheckerRow:
 
 
 def _stat(value: Any) -> str:
-    """Figures nest one level in some checkers; deeper, or otherwise odd, values are shown as JSON."""
+    """A figure as text. Figures nest one level in some checkers; deeper or odd values are shown as JSON."""
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, str | int | None):
@@ -371,7 +371,7 @@ def _columns(drawn: Sequence[Operation], seats: series.Lanes, end_ns: int, witne
 
 
 def _band(fault: Fault, end_ns: int) -> dict[str, Any]:
-    """A fault in seconds. A mark that was never reached (a crash, or a fault without an end) is the end of the run."""
+    """A fault in seconds. A mark that was never reached (a crash, or a fault without an end) becomes the end of the run."""
     marks = [fault.start_ns, fault.injected_ns, fault.heal_ns, fault.healed_ns]
     start_s, injected_s, heal_s, healed_s = ((end_ns if mark is None else mark) / 1e9 for mark in marks)
     return {

@@ -1,4 +1,4 @@
-"""Turns the view model into one HTML file that opens without a network: styles, script, data and Plotly are inside it.
+"""Renders the view model as one HTML file that opens without a network: styles, script, data and Plotly are inside it.
 
 Text is escaped by Jinja2, data by `_json_for_script`; a content security policy in the page forbids it to load anything.
 """
@@ -25,7 +25,7 @@ from .model import Report, build
 def write_report(run_folder: str | Path, history: History | None = None) -> Path:
     """Write `report.html` into the run's folder and return its path. Raises `CampaignError` when it is not the folder of a run, `RunFolderError` when it cannot be written.
 
-    `history` is the run's, if the caller has it at hand: to read it again takes half of the time.
+    `history` is the run's, if the caller already has it: reading it again takes half of the time.
     """
     run = load_run(run_folder, history)
     path = Path(run_folder) / "report.html"
@@ -63,12 +63,12 @@ def _environment() -> Environment:
 
 
 def _shown(value: Any) -> Any:
-    """Of what others wrote, nothing hides or turns the direction of what follows; what is ours is `Markup`."""
+    """Text in which no character hides or reverses what follows, if it came from others; our own is `Markup`."""
     return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _verbatim(name: str) -> Markup:
-    """A file beside the templates that is ours and goes into the page as it is."""
+    """A file of ours in the templates' folder, put into the page unchanged."""
     return Markup((Path(__file__).parent / "templates" / name).read_text(encoding="utf-8"))
 
 
@@ -81,7 +81,7 @@ def _plotly() -> Markup:
 
 
 def _json_for_script(value: Any) -> Markup:
-    """JSON that can stand inside a script element: nothing in it can end the element or begin a comment."""
+    """JSON that is safe inside a script element: nothing in it can end the element or begin a comment."""
     text = printable(json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")

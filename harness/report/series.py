@@ -1,7 +1,7 @@
-"""Figures over time: which lane an operation is drawn in, latency quantiles and rates in buckets. Pure; numpy in, lists out.
+"""Figures over time: the lane of each operation, latency quantiles and rates in buckets. Pure; numpy in, lists out.
 
-A *lane* is a client's seat. A process retires when an operation of its ends in info, and the client goes on under a new process number;
-drawing a row for every process would make hundreds of rows of a few operations, so processes that follow one another share a lane.
+A *lane* belongs to one client. A process retires when one of its operations ends in info, and the client goes on under a new process number.
+One row for each process would be hundreds of rows with a few operations, so processes that follow one another share a lane.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MOST_BUCKETS = 160
 
 @dataclass(frozen=True, slots=True)
 class Lanes:
-    """`of` maps a process to its lane; `names[lane]` says whose it is."""
+    """`of` maps a process to its lane; `names[lane]` names its client."""
 
     of: Mapping[int | str, int]
     names: Sequence[str]
@@ -39,7 +39,7 @@ class Rates:
 
 
 def lanes(operations: Sequence[Operation], end_ns: int) -> Lanes:
-    """Seats processes first come, first served, workload by workload."""
+    """Assign lanes to processes, first come, first served, workload by workload."""
     lives: dict[int | str, tuple[str, int, int]] = {}
     for op in operations:
         until_ns = end_ns if op.complete_ns is None else op.complete_ns
@@ -57,7 +57,7 @@ def lanes(operations: Sequence[Operation], end_ns: int) -> Lanes:
 
 
 def _seat(free_at: list[tuple[int, int]], from_ns: int, until_ns: int, first: int) -> int:
-    """The seat that has been free the shortest, which is the one whose process has just retired; a new one when all are taken."""
+    """The lane that has been free for the shortest time, whose process has just retired; a new one when all are taken."""
     free = [(since_ns, seat) for since_ns, seat in free_at if since_ns <= from_ns]
     if free:
         since_ns, seat = max(free)
@@ -101,7 +101,7 @@ def _quantiles(bucket: Any, took_ns: Any, count: int) -> dict[str, list[float | 
 
 
 def chosen(operations: Sequence[Operation], most: int, always: frozenset[int]) -> list[Operation]:
-    """At most about `most` operations to draw: every one that is not ok or whose invocation is in `always`, and of the others each k-th."""
+    """At most about `most` operations to draw: every one that is not ok or whose invocation is in `always`, and every k-th of the others."""
     if len(operations) <= most:
         return list(operations)
     special = sum(1 for op in operations if op.type is not Type.OK or op.invoke_index in always)

@@ -1,4 +1,4 @@
-"""What the report reads of verdict.json and shrink.json, each field with its type: anyone may have changed the files."""
+"""The fields of verdict.json and shrink.json that the report reads, each with its type: anyone may have changed the files."""
 
 from __future__ import annotations
 

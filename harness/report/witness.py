@@ -1,6 +1,6 @@
 """The witness of an anomaly as a table: the operations that prove it, among their neighbours, each with a bar in time.
 
-Neighbours are operations of the same keys (and workload), nearest in the order of the history; what is left out between them is counted, so that the
+Neighbours are operations on the same keys (and workload), nearest in the order of the history. Operations left out between them are counted, so that the
 table never suggests that nothing else happened.
 """
 
@@ -39,7 +39,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """An anomaly, told. `during` are the faults that were on between its first and last operation; `hidden_after` counts what follows the last row."""
+    """An anomaly with its explanation. `during` are the faults that were active between its first and last operation; `hidden_after` counts operations after the last row."""
 
     checker: str
     kind: str
@@ -72,7 +72,7 @@ def witness(checker: str, anomaly: Mapping[str, Any], history: History, faults: 
 
 
 def _places(operations: Sequence[Operation]) -> dict[int, int]:
-    """From an index of the history to the position of the operation that it belongs to."""
+    """History index → position of the operation that it belongs to."""
     places = {}
     for at, op in enumerate(operations):
         places[op.invoke_index] = at

@@ -1,4 +1,4 @@
-"""How values are written in the report: times, operations, faults. Pure functions to short plain text, never HTML."""
+"""Text forms of values in the report: times, operations, faults. Pure functions to short plain text, never HTML."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def milliseconds(time_ns: int | None) -> str:
 
 
 def duration(time_ns: float | None) -> str:
-    """A length of time with the unit that suits it."""
+    """A duration with a suitable unit."""
     if time_ns is None:
         return "–"
     for limit_ns, unit_ns, unit in ((1e6, 1e3, "µs"), (1e9, 1e6, "ms")):
@@ -45,7 +45,7 @@ def value(item: Any) -> str:
 
 
 def operation(op: Operation) -> str:
-    """`write k1 5`, `read k1 → 5`, `cas k1 [5, 6] → nil`: what was asked, and what an ok answer said beyond it."""
+    """`write k1 5`, `read k1 → 5`, `cas k1 [5, 6] → nil`: the request, and what an ok answer added."""
     words = [in_a_line(op.f)]
     if op.key is not None:
         words.append(value(op.key))
@@ -58,12 +58,12 @@ def operation(op: Operation) -> str:
 
 
 def fault(what: Fault) -> str:
-    """A fault in a few words: its kind, and whom it meets."""
+    """A fault in a few words: its kind and its targets."""
     return f"{what.kind} {effect(what.kind, what.intended)}".strip()
 
 
 def called(kind: str) -> str:
-    """What users call a kind of fault: its key in a campaign. Ledgers and plans keep the kind's first name, which keys random numbers."""
+    """The user's name of a kind of fault: its key in a campaign. Ledgers and plans keep the kind's first name, which keys random numbers."""
     return _CALLED.get(kind, kind)
 
 
@@ -71,7 +71,7 @@ _CALLED = {"cut": "partition", **FAULTS}
 
 
 def effect(kind: str, what: Mapping[str, Any] | None) -> str:
-    """The intended or observed form of a fault as text: whom it meets, then what else a probe saw that is worth telling. What has another form stands there as it is."""
+    """The intended or observed form of a fault as text: its targets, then other observations that matter. Values of another form are shown unchanged."""
     if what is None:
         return "not probed"
     try:
@@ -101,10 +101,10 @@ _SUBJECT = {
     "voters": "voters",
     "transfer": "to",
 }
-"""Kind of fault → the field that says whom it meets, in what is intended and in what is observed."""
+"""Kind of fault → the field with its targets, in the intended and in the observed form."""
 
 _CLOCK = ("drift_ppm", "strobe_ns", "spans_ns", "offsets_ns")
-"""Of a clock the first of these that there is: a drift has made an offset, too."""
+"""For a clock the first of these that is present: a drift has also made an offset."""
 
 
 def _subject(key: str, found: Any) -> str:
@@ -122,7 +122,7 @@ def _subject(key: str, found: Any) -> str:
 
 
 def _beside(what: Mapping[str, Any]) -> list[str]:
-    """What a probe adds when things are not as intended. Timings and raw states stay in the ledger."""
+    """What a probe adds when the observation differs from the intention. Timings and raw states stay in the ledger."""
     told = []
     for field in ("cut_but_heard", "leaking", "down_but_not_cut", "unprobed"):
         if what.get(field):
@@ -140,7 +140,7 @@ def _beside(what: Mapping[str, Any]) -> list[str]:
 
 
 def cut(edges: Iterable[tuple[str, str]]) -> str:
-    """Dropped directions as text: whole two-way cuts between groups as `n1 n2 | n3 n4 n5`, anything else edge by edge."""
+    """Dropped directions as text: complete two-way cuts between groups as `n1 n2 | n3 n4 n5`, anything else edge by edge."""
     dropped = sorted(set(edges))
     if not dropped:
         return "nothing"
@@ -153,7 +153,7 @@ def cut(edges: Iterable[tuple[str, str]]) -> str:
 
 
 def _sides(dropped: list[tuple[str, str]]) -> list[list[str]] | None:
-    """The groups of vertices between which everything, both ways, is dropped and within which nothing is; None if not such."""
+    """Groups of vertices between which everything is dropped both ways and within which nothing is; None if there are none."""
     cut_off = set(dropped)
     vertices = sorted({vertex for edge in dropped for vertex in edge})
     sides: list[list[str]] = []
@@ -174,7 +174,7 @@ def shortened(text: str, most: int = _LONGEST) -> str:
 
 
 def means(found: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-    """By ability, in words, by what means it is done; where hosts differ, which does it how."""
+    """For each ability the means in words; where hosts differ, which host uses which."""
     told = {}
     for ability, by_host in found.items():
         hosts_by_means: dict[str, list[str]] = {}
@@ -186,6 +186,6 @@ def means(found: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
 
 
 def power_notes(found: Mapping[str, str] | None) -> list[str]:
-    """What the model by which writes were lost says about the verdict."""
+    """Notes about the verdict from the model by which writes were lost."""
     note = (found or {}).get("note", "")
     return [note[:1].upper() + note[1:]] if note else []

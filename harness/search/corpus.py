@@ -1,4 +1,4 @@
-"""Plans worth changing: those that reached abstract states which no plan before them had reached."""
+"""Plans worth changing: those that reached abstract states which no earlier plan had reached."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .trial import Trial
 
 KEPT = 256
 AGE = 64
-"""A plan can be a parent of trials that come so many places after it, at the soonest: by then it is known, however many trials are under way."""
+"""A plan can be a parent only of trials at least this many places after it: by then its result is known, however many trials are under way."""
 
 SPLICE_PPM = 200_000
 
@@ -27,13 +27,13 @@ class Entry:
 
 @dataclass(slots=True)
 class Corpus:
-    """What is remembered of plans, which are added in order. A mutant's parents are among the newest `KEPT` that are old enough."""
+    """The plans so far, added in order. A mutant's parents are among the newest `KEPT` that are old enough."""
 
     states: set[int] = field(default_factory=set)
     entries: list[Entry] = field(default_factory=list)
 
     def add(self, place: int, trial: Trial) -> int:
-        """Keep the trial's plan if it was somewhere new. How many new states that were."""
+        """Keep the trial's plan if it reached a new state; returns how many new states it reached."""
         new = trial.states - self.states
         self.states |= new
         if new:
@@ -41,9 +41,9 @@ class Corpus:
         return len(new)
 
     def parents(self, seed: int, place: int) -> list[Mapping[str, Any]]:
-        """One or two plans for the mutant at `place`, drawn by `seed`; the more states a plan was the first to reach, the likelier it is.
+        """One or two plans for the mutant at `place`, drawn by `seed`; a plan is likelier the more states it was the first to reach.
 
-        What was added later than `AGE` before that place makes no difference.
+        Plans added less than `AGE` before that place make no difference.
         """
         known = [entry for entry in self.entries if entry.place < place - AGE][-KEPT:]
         if not known:

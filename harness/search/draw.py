@@ -1,11 +1,11 @@
-"""From a campaign and a seed to the plan of one trial: the campaign as written, or a swarm around it.
+"""The plan of one trial, made from a campaign and a seed: the campaign as written, or a swarm around it.
 
     plan = searched_plan(load_campaign(path, hosts="sim"), seed=7)
 
-In a swarm, a seed draws what the campaign leaves open: the world, the node's knobs, how long and how hard the clients try, the faults, and whether a
+In a swarm, a seed draws what the campaign leaves open: simulation parameters, the node's knobs, how long and how hard the clients try, the faults, and whether a
 liveness phase follows.
-One seed in four keeps the campaign's own faults and length as written, so that what its author had in mind is always among the trials; in the
-others each of its faults is on or off like those of the swarm. What system it is, its flaws, voters and checks are never drawn.
+One seed in four keeps the campaign's own faults and length as written, so that the author's intention is always among the trials. In the
+others each of its faults is on or off like those of the swarm. The system, its flaws, voters and checkers are never drawn.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from .swarm import swarm, swarm_faults, swarm_node
 
 LOADS_NS = (2 * SECOND, 4 * SECOND, 8 * SECOND, 16 * SECOND)
 OPERATIONS = (60, 120, 240, 480)
-"""How long a trial's load is and how many operations it tries in all, at most those of the campaign. Short trials: in a given time more of them
-find more than longer ones do, for most failures need few operations."""
+"""Total operations of a trial, which also determine the length of its load; at most those of the campaign. Short trials find more
+in a given time than longer ones do, because most failures need few operations."""
 
 KEYS = (1, 2, 4, 8)
 AS_WRITTEN_PPM = 250_000
@@ -45,7 +45,7 @@ _HOW_IT_IS_CHECKED = ("codec_one_in", "check_every", "digest_full", "record_inpu
 
 
 def searched_plan(campaign: Campaign, seed: int, swarm: bool = True, directory: Path = Path()) -> Plan:
-    """The plan that `seed` stands for. `directory` is the campaign file's. Raises `CampaignError` for a system that cannot be simulated."""
+    """The plan of `seed`. `directory` is the campaign file's. Raises `CampaignError` for a system that cannot be simulated."""
     require_simulable(campaign.system.model_dump(), f"campaign {campaign.name}")
     campaign = campaign.model_copy(update={"seed": seed})
     return make_plan(campaign, directory) if not swarm else _swarmed(campaign, seed, directory)
@@ -66,7 +66,7 @@ def _swarmed(campaign: Campaign, seed: int, directory: Path) -> Plan:
     campaign = written.model_copy(update={"system": _drawn_system(campaign.system, seed)})
     plan = _in_drawn_world(campaign, seed, directory)
     if campaign.liveness is not None:
-        # What the campaign asks for is asked in every trial, so the node and the world are as written where the drawn ones are too slow for it.
+        # A requirement of the campaign holds in every trial, so node and parameters are as written where the drawn ones are too slow for it.
         return plan if keeps_time(plan) else make_plan(written, directory)
     liveness = None if as_written else _drawn_liveness(campaign, knobs)
     if liveness is None or not keeps_time(plan):
@@ -80,37 +80,37 @@ def _in_drawn_world(campaign: Campaign, seed: int, directory: Path) -> Plan:
 
 
 def keeps_time(plan: Plan) -> bool:
-    """Whether the plan's world is quick enough for its nodes to elect a leader that stays: Raft asks for broadcast times an order of magnitude below
-    the election timeout (Ongaro and Ousterhout 2014, 5.6). Where it is not, nothing may be asked of liveness."""
+    """Whether the plan's network is quick enough for its nodes to elect a leader that stays: Raft requires broadcast times an order of magnitude below
+    the election timeout (Ongaro and Ousterhout 2014, 5.6). Otherwise liveness cannot be required."""
     return world_of(plan).keeps_time(next(iter(node_configs(plan).values())).timing.election_min_ns)
 
 
 def drawn_world(plan: Plan, seed: int) -> dict[str, Any]:
-    """Every drawn option of a world, by its name; how a run is checked and recorded is left to whoever runs it."""
+    """Every drawn simulation parameter, by its name; how a run is checked and recorded is up to the caller."""
     drawn = asdict(swarm(seed, world_of(plan)))
     return {name: value for name, value in drawn.items() if name not in _HOW_IT_IS_CHECKED or name in plan.world}
 
 
 def _drawn_system(system: SystemSpec, seed: int) -> SystemSpec:
-    """The node's knobs; leases that the campaign asks for stay."""
+    """The node's knobs; leases that the campaign requires stay."""
     drawn = swarm_node(seed)
     drawn["lease_reads"] = drawn["lease_reads"] or system.lease_reads
     return SystemSpec.model_validate({**system.model_dump(mode="json"), **drawn})
 
 
 def _drawn_workloads(campaign: Campaign, knobs: Knobs, seed: int) -> list[dict[str, Any]]:
-    """The campaign's workloads, each with its part of the operations that were drawn, if it would try more, and on as few keys as were drawn."""
+    """The campaign's workloads, each with its share of the drawn operations, if it would try more, and on as few keys as were drawn."""
     specs = campaign.workload_specs
     sharing = sum(not spec.reactive for spec in specs.values())
     most = knobs.choose("operations", OPERATIONS) / sharing * SECOND / campaign.duration
-    # A cas in a transaction is judged by search alone: the checkers of sessions know none.
+    # A cas in a transaction is judged by search alone: the checkers of sessions do not know it.
     refused = any(getattr(spec, "refused", 0) for spec in specs.values())
     levels = None if refused else drawn_levels(seed)
     drawn = []
     for name, spec in specs.items():
         options = {**spec.model_dump(mode="json"), "rate": min(spec.rate, most)}
         if spec.bursts is not None:
-            # As much denser than the rest as they were.
+            # Keeps its density relative to the rest.
             options["bursts"] = {**options["bursts"], "rate": spec.bursts.rate * options["rate"] / spec.rate}
         if levels is not None and name in ("register", "race") and options["levels"] == {"linearizable": 1}:
             options["levels"] = levels
@@ -121,11 +121,11 @@ def _drawn_workloads(campaign: Campaign, knobs: Knobs, seed: int) -> list[dict[s
 
 
 def _drawn_faults(campaign: Campaign, knobs: Knobs, seed: int, directory: Path) -> list[Any]:
-    """Items of the campaign and of the swarm, those that are on; any of them may be on together."""
+    """The active items of the campaign and of the swarm; any of them may be active together."""
     own = [item for place, item in enumerate(campaign.faults) if knobs.on(f"fault/{place}")]
     swarmed = _ITEMS.validate_python(swarm_faults(seed, node_names(campaign, directory), campaign.duration))
     if campaign.liveness is not None and campaign.liveness.rest == "ring":
-        # Its majorities are of the nodes: of changed voters nobody in a ring need see a quorum.
+        # A ring has majorities of the nodes: with changed voters, no node of a ring may see a quorum.
         swarmed = [item for item in swarmed if item.spec.kind != "voters"]
     return _that_fit([_overlapping(item) for item in own] + swarmed, seed, campaign.duration)
 
@@ -137,21 +137,21 @@ def _drawn_liveness(campaign: Campaign, knobs: Knobs) -> LivenessSpec | None:
         isinstance(item.spec, DiskSpec) and item.spec.effect is DiskEffect.TORN_WRITE for item in campaign.faults
     )
     if not knobs.on("liveness", LIVENESS_PPM) or tears or any(spec.optional for spec in moving):
-        # Where weights move all the time, nobody knows of which a core would be a quorum; nor where a part of one is in doubt of its log.
+        # Where weights move all the time, it is unknown of which a core would be a quorum. The same holds where a part of a core is in doubt of its log.
         return None
     ways = [way for way in WAYS if not (way == "ring" and changes_voters(campaign.faults))]
     return LivenessSpec(rest=knobs.choose("rest", ways))
 
 
 def _overlapping(item: Any) -> Any:
-    """The item, allowed to be on together with others of its kind."""
+    """The item, allowed to be active together with others of its kind."""
     if not isinstance(item.spec, Timing):
         return item
     return item.model_copy(update={item.field(): item.spec.model_copy(update={"overlap": True})})
 
 
 def _that_fit(items: Sequence[Any], seed: int, load_ns: int) -> list[Any]:
-    """Without those for which a shorter load, or the campaign's windows of recovery, leave no room."""
+    """The items without those for which a shorter load, or the campaign's recovery windows, leave no room."""
     windows = [item for item in items if isinstance(item.spec, RecoverySpec)]
 
     def fits(item: Any) -> bool:

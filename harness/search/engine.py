@@ -1,13 +1,13 @@
-"""The search: trial after trial, failures grouped by signature, and plans that led somewhere new changed and tried again.
+"""The search: it runs trial after trial, groups failures by signature, and mutates plans that reached something new.
 
     found = Findings()
     with LocalWorkers(4) as workers:
         for trial in search(workers, Search(campaign, seeds=range(1000)), found):
             ...
 
-Which plans are tried depends on the campaign and the seeds alone, not on how many workers there are or how fast they are. Every fourth seed draws a
-mutant (`mutate`) instead of a plan of its own. Its parents are plans of trials that lie at least `corpus.AGE` before it in order; no more trials
-than that are ever outstanding, so those are known by then with any number of workers, and later ones are not looked at even when they are known.
+The plans depend only on the campaign and the seeds, not on the number or speed of workers. Every fourth seed draws a
+mutant (`mutate`) instead of its own plan. Its parents are plans of trials at least `corpus.AGE` before it in order. No more trials
+than that are ever outstanding, so their results are known by then with any number of workers; later ones are ignored even when they are known.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .trial import Task, Trial, lost_trial, run_trial
 
 MUTANT_EVERY = 4
 OUTSTANDING = 4
-"""Trials per worker that are under way or waiting for one, at most."""
+"""Trials per worker that are under way or waiting, at most."""
 
 
 _NUMBER = re.compile(r"\b\d[\d.]*")
@@ -34,8 +34,8 @@ _NUMBER = re.compile(r"\b\d[\d.]*")
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What to search. `seeds` may be endless; after `time_s` of CPU time in each process no further trial is begun, so that a busy machine finds no less.
-    `until_found`: none is begun once one has failed. Without `swarm` nothing is drawn or mutated."""
+    """What to search. `seeds` may be endless. After `time_s` of CPU time in each process no further trial begins, so that a busy machine finds no less.
+    `until_found`: none begins once one has failed. Without `swarm` nothing is drawn or mutated."""
 
     campaign: Campaign
     seeds: Iterable[int]
@@ -47,7 +47,7 @@ class Search:
 
 @dataclass(slots=True)
 class Group:
-    """Trials that failed alike. `first` is the first of them in the order of the seeds."""
+    """Trials with the same failure signature. `first` is the first of them in the order of the seeds."""
 
     signature: Signature
     first: Trial
@@ -57,15 +57,15 @@ class Group:
 
 @dataclass(slots=True)
 class Findings:
-    """What is known so far, trial by trial in order. Times are CPU time."""
+    """The results so far, trial by trial in order. Times are CPU time."""
 
     trials: int = 0
     verdicts: Counter[str] = field(default_factory=Counter)
     groups: dict[tuple[str, str], Group] = field(default_factory=dict)
     doubts: Counter[str] = field(default_factory=Counter)
-    """In how many trials each reason for doubt was given, its numbers left out."""
+    """Number of trials by reason for doubt; numbers in reasons are left out."""
     sometimes: Counter[str] = field(default_factory=Counter)
-    """In how many trials each interesting moment came at least once."""
+    """Number of trials in which each interesting state was reached."""
     corpus: Corpus = field(default_factory=Corpus)
     core_events: int = 0
     operations: int = 0
@@ -75,7 +75,7 @@ class Findings:
     failed: int = 0
     mutants: int = 0
     unended: list[int] = field(default_factory=list)
-    """Seeds of trials that did not come to an end in time."""
+    """Seeds of trials that did not end in time."""
 
     def add(self, trial: Trial) -> None:
         self.corpus.add(self.trials, trial)
@@ -98,7 +98,7 @@ class Findings:
 
     @property
     def cpu_s(self) -> float:
-        """Of all trials together."""
+        """CPU time of all trials together."""
         return self.simulate_s + self.check_s
 
     def in_order(self) -> list[Group]:
@@ -127,7 +127,7 @@ def _tasks(wanted: Search, findings: Findings, processes: int) -> Iterator[Task]
 
 
 def _failures(trial: Trial) -> dict[tuple[str, str], tuple[Signature, str]]:
-    """The trial's failures by checker and kind; one that is told in several shapes is one."""
+    """The trial's failures by checker and kind; one with several shapes counts once."""
     found: dict[tuple[str, str], tuple[Signature, str]] = {}
     for signature, told in zip(trial.signatures, trial.told, strict=True):
         found.setdefault((signature.checker, signature.kind), (signature, told))

@@ -1,4 +1,4 @@
-"""Failures that a search found, as run folders: what `tri report`, `tri shrink` and `tri replay` start from."""
+"""Failures that a search found, kept as run folders for `tri report`, `tri shrink` and `tri replay`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SEARCH_FILE = "search.json"
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """`same` is whether the run that the folder holds was the trial again, step by step; of one that crashed, whether it crashed again."""
+    """`same`: the run in the folder repeated the trial step by step; after a crash, it crashed again."""
 
     run_dir: Path
     same: bool
@@ -34,7 +34,7 @@ class Kept:
 
 
 def keep_failures(findings: Findings, wanted: Search, settings: Settings, limit: int) -> Mapping[int, Kept]:
-    """Carry out the first plan of every kind of failure again, the most frequent kinds first, `limit` plans at most and as long as folders can be written: seed → its run's folder."""
+    """Run the first plan of every kind of failure again: the most frequent kinds first, at most `limit` plans, and as long as folders can be written. Returns seed → its run's folder."""
     kept: dict[int, Kept] = {}
     for group in findings.in_order():
         if group.first.seed not in kept and len(kept) < limit:
@@ -42,14 +42,14 @@ def keep_failures(findings: Findings, wanted: Search, settings: Settings, limit:
             try:
                 kept[group.first.seed] = keep_trial(group.first, wanted, settings)
             except RunFolderError as error:
-                # What was found is reported all the same.
+                # The failures found are reported even so.
                 settings.tell("keep", str(error))
                 break
     return kept
 
 
 def keep_trial(trial: Trial, wanted: Search, settings: Settings) -> Kept:
-    """The folder of a whole run; of one that crashes, its plan, what was raised, and what the nodes had done until then."""
+    """Leave the folder of a whole run; after a crash: its plan, the exception, and what the nodes had done until then."""
     plan = Plan.from_json(trial.plan)
     run_dir = open_run_folder(wanted.campaign, plan, settings)
     write_json(
@@ -69,7 +69,7 @@ def keep_trial(trial: Trial, wanted: Search, settings: Settings) -> Kept:
 
 
 def _crashed_again(trial: Trial, plan: Plan, run_dir: Path) -> bool:
-    """Write what can be had of a run that does not reach its end. Not tried again is what took a process with it."""
+    """Write what is known of a run that does not reach its end. A plan that ended its process is not tried again."""
     lines = list(trial.told)
     seen: list[SimCluster] = []
     again = trial.signatures[0].checker == "worker"

@@ -1,7 +1,7 @@
-"""Mutants: plans that differ a little from plans which had led somewhere new. Pure: parents and a seed determine the mutant.
+"""Mutants: plans that differ a little from plans that had reached something new. Pure: parents and a seed determine the mutant.
 
-One parent is changed in one to three ways; of two parents, the first's faults up to a moment are followed by the second's from then on. Changes
-of voters stay as they are, since they depend on each other.
+One parent is changed in one to three ways. Of two parents, the first's faults up to a moment are followed by the second's from then on. Changes
+of voters stay unchanged, since they depend on each other.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ SHAPES = tuple(
         Shape.LEADER_MAJORITY,
     )
 )
-"""Whom a changed fault may meet: a correct node must stay valid whatever the draw, so never a majority at once."""
+"""Targets of a changed fault: a correct node must stay valid whatever the draw, so never a majority at once."""
 
 MIN_NS = 50 * MILLISECOND
 MAX_FAULTS = 120
-"""A plan of more faults is only made smaller, so that mutants of mutants do not grow for ever."""
+"""A plan with more faults is only made smaller, so that mutants of mutants do not grow without end."""
 
 
 def mutated(parents: Sequence[Plan], seed: int) -> Plan:
-    """The mutant of one or two plans that `seed` draws."""
+    """The mutant of one or two plans, drawn by `seed`."""
     knobs = Knobs(seed, "mutate")
     plan = parents[0] if len(parents) == 1 else _spliced(parents[0], parents[1], knobs)
     for number in range(knobs.between("changes", 1, 3)):
@@ -60,7 +60,7 @@ def _spliced(first: Plan, second: Plan, knobs: Knobs) -> Plan:
 
 
 def _drop(plan: Plan, knobs: Knobs, name: str) -> Plan:
-    """Without one fault, or without all of a kind."""
+    """Drop one fault, or all of a kind."""
     movable = _movable(plan)
     if not movable:
         return plan
@@ -71,7 +71,7 @@ def _drop(plan: Plan, knobs: Knobs, name: str) -> Plan:
 
 
 def _repeat(plan: Plan, knobs: Knobs, name: str) -> Plan:
-    """One fault once more, at another time."""
+    """Repeat one fault at another time."""
     movable = _movable(plan)
     if not movable or len(plan.intents) >= MAX_FAULTS:
         return _drop(plan, knobs, name)
@@ -82,7 +82,7 @@ def _repeat(plan: Plan, knobs: Knobs, name: str) -> Plan:
 
 
 def _shift(plan: Plan, knobs: Knobs, name: str) -> Plan:
-    """One fault a little earlier or later, or right after another one's start."""
+    """Move one fault a little earlier or later, or right after the start of another one."""
     movable = _movable(plan)
     if not movable:
         return plan
@@ -93,7 +93,7 @@ def _shift(plan: Plan, knobs: Knobs, name: str) -> Plan:
 
 
 def _stretch(plan: Plan, knobs: Knobs, name: str) -> Plan:
-    """One fault for a quarter, half, twice or four times as long."""
+    """Make one fault last a quarter, half, twice or four times as long."""
     movable = [intent for intent in _movable(plan) if intent.for_ns is not None]
     if not movable:
         return plan
@@ -105,7 +105,7 @@ def _stretch(plan: Plan, knobs: Knobs, name: str) -> Plan:
 
 
 def _retarget(plan: Plan, knobs: Knobs, name: str) -> Plan:
-    """One fault at other nodes or links."""
+    """Aim one fault at other nodes or links."""
     aimed = [intent for intent in _movable(plan) if isinstance(intent.parameters.get("target"), str) or _shaped(intent)]
     if not aimed:
         return plan
@@ -117,7 +117,7 @@ def _retarget(plan: Plan, knobs: Knobs, name: str) -> Plan:
 
 
 def _other_world(plan: Plan, knobs: Knobs, name: str) -> Plan:
-    """One to four options of the world as another seed would have them."""
+    """Set one to four simulation parameters as another seed would."""
     here = asdict(world_of(plan))
     there = asdict(swarm(knobs.bits("world"), world_of(plan)))
     differing = [option for option in there if there[option] != here[option]]
@@ -126,14 +126,14 @@ def _other_world(plan: Plan, knobs: Knobs, name: str) -> Plan:
 
 
 def _other_node(plan: Plan, knobs: Knobs, name: str) -> Plan:
-    """One knob of the node as another seed would have it; leases stay."""
+    """Set one knob of the node as another seed would; leases stay."""
     there = swarm_node(knobs.bits("node"))
     knob = knobs.choose("knob", [knob for knob in there if knob != "lease_reads"])
     return replace(plan, options={**plan.options, "system": {**plan.options["system"], knob: there[knob]}})
 
 
 def _reseed(plan: Plan, knobs: Knobs, name: str) -> Plan:
-    """Everything that is drawn while the plan is carried out is drawn anew."""
+    """Draw again everything that is drawn while the plan runs."""
     return replace(plan, seed=knobs.bits("seed") >> 33)
 
 
@@ -156,7 +156,7 @@ def _movable(plan: Plan) -> list[Intent]:
 
 
 def _shaped(intent: Intent) -> bool:
-    """Links of a shape that any other shape can stand for: without a target, a direction or edges of its own."""
+    """Whether any other shape of links can replace this one: it has no target, direction or edges of its own."""
     return intent.parameters.get("shape") in SHAPES
 
 

@@ -1,6 +1,6 @@
-"""What a swarm adds to a campaign that leaves it open: other workloads, and in some seeds agent memory, or members with agents and tasks.
+"""Parts that a swarm adds to a campaign without them: other workloads, and in some seeds agent memory, or members with agents and tasks.
 
-A seed has one of these sections at most, and a longer load for it. A campaign that names one of them itself is left as it is.
+A seed has at most one of these sections, and a longer load for it. A campaign that has one of them itself is left as it is.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from ..simulator.options import SECOND
 RACE_PPM, TRANSACTIONS_PPM, SEQUENTIAL_PPM = 600_000, 300_000, 300_000
 MEMORY_PPM, MEMBERS_PPM = 120_000, 200_000
 SECTION_LOAD_NS, SECTION_QUIET_NS = 8 * SECOND, 8 * SECOND
-"""At least so long: agents must be placed and hosts given up, memories must sync."""
+"""The least times: agents must be placed and hosts given up, memories must sync."""
 
 Workloads = list[dict[str, Any]]
 
 
 def section_of(campaign: Campaign, seed: int) -> str | None:
-    """`memory` or `members`, in seeds that add one."""
+    """`memory` or `members`, for seeds that add one."""
     system, knobs = campaign.system, Knobs(seed, "swarm/section")
     if system.file is not None or any((system.membership, system.agents, system.memory)) or campaign.liveness:
         return None
@@ -43,7 +43,7 @@ def with_section(campaign: Campaign, section: str | None, nodes: Sequence[str], 
 
 
 def more_workloads(campaign: Campaign, seed: int) -> Workloads:
-    """Races and transactions, of which half are on registers and some are refused."""
+    """Races and transactions, half of them on registers; some are refused."""
     knobs, names = Knobs(seed, "swarm/workloads"), {next(iter(item)) for item in campaign.workloads}
     if campaign.system.file is not None:
         return []
@@ -62,7 +62,7 @@ def more_workloads(campaign: Campaign, seed: int) -> Workloads:
 
 
 def drawn_levels(seed: int) -> dict[str, int] | None:
-    """Weights of the levels of reads of registers; None: as the campaign has them."""
+    """Weights of the levels of reads of registers; None: as in the campaign."""
     knobs = Knobs(seed, "swarm/levels")
     return {"linearizable": 1, "sequential": 1} if knobs.on("sequential", SEQUENTIAL_PPM) else None
 

@@ -1,14 +1,14 @@
-"""Where a run has been: abstract states of the whole cluster, so coarse that most runs share most of them and a new one means something new.
+"""Abstract states of the whole cluster that a run reached: so coarse that most runs share most of them, and a new one means something new.
 
-The cluster is looked at whenever a node's part in Raft changes or something is done to the cluster. Each look is two states:
+The cluster is observed whenever a node's part in Raft changes or the cluster is changed from outside. Each observation is two states:
 
 - *nodes*: for every node, without its name: its role (leader, candidate, follower, stopped, resumed, down), whether its term is behind the
   highest, how far what it applied lags behind the highest commit (0, up to 10 entries, more), and whether its log goes beyond that commit;
-- *trouble*: the kinds of faults in force (cuts, clogs, shaped links, ailing disks, clocks that were moved), with how many nodes lead, stand for
-  election and are down (0, 1, more).
+- *trouble*: the kinds of active faults (cuts, clogs, shaped links, faulty disks, moved clocks), with how many nodes lead, are candidates
+  and are down (0, 1, more).
 
-Guiding a search by such states is ModelFuzz's idea (OOPSLA 2025) and Mallory's (CCS 2023); here they are read from traces and from what is
-done to the simulated cluster, and change nothing of the run.
+Guiding a search by such states is an idea of ModelFuzz (OOPSLA 2025) and Mallory (CCS 2023). Here they are read from traces and from
+changes to the simulated cluster, and change nothing of the run.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class States:
 
 
 def _part(node: _Node, line: Mapping[str, Any]) -> None:
-    """What a trace line says of its node's part."""
+    """Update the node's part from a trace line."""
     event = line["event"]
     node.term = line.get("term", node.term) if event != "snapshot-installed" else node.term
     if event in ("leader", "follower"):

@@ -1,7 +1,7 @@
-"""Swarm testing: from a seed to a world with some kinds of trouble and without others (Groce et al. 2012).
+"""Swarm testing: from a seed to a simulation with some kinds of fault and without others (Groce et al. 2012).
 
-A fault that is always there hides what needs its absence, and one rate for all runs finds what lives at that rate. So each seed switches each kind
-on or off and draws its rates anew. Every knob has a draw of its own: one that is added changes no other. How each sort of fault is drawn is in
+A fault that is always present hides bugs that need its absence, and one rate for all runs finds only bugs at that rate. So each seed switches each kind
+on or off and draws its rates. Every knob has its own draw: adding a knob changes no other. How each sort of fault is drawn is in
 `nemesis/draws.py`.
 
     options = swarm(7, SimOptions())
@@ -25,7 +25,7 @@ from ..user_files.quantities import format_ns, parse_ns
 
 
 def swarm(seed: int, base: SimOptions) -> SimOptions:
-    """`base` with everything about the world drawn anew; how it is checked and recorded stays."""
+    """`base` with all simulation parameters drawn again; how it is checked and recorded stays."""
     knobs = Knobs(seed, "swarm/world")
 
     def rate(name: str, *ppm: int) -> int:
@@ -70,7 +70,7 @@ def swarm_node(seed: int) -> dict[str, Any]:
 
 
 def node_timing(seed: int) -> tuple[int, int, int]:
-    """In ms: a heartbeat, the shortest and the longest election timeout."""
+    """A heartbeat, the shortest and the longest election timeout, in ms."""
     knobs = Knobs(seed, "swarm/node")
     heartbeat_ms: int = knobs.choose("heartbeat", (30, 50, 100))
     least_ms: int = heartbeat_ms * knobs.choose("patience", (4, 6, 10))
@@ -78,22 +78,22 @@ def node_timing(seed: int) -> tuple[int, int, int]:
 
 
 LATE_ELECTIONS = 3
-"""What comes late, comes up to so many of the longest election timeouts late."""
+"""Late messages arrive up to this many longest election timeouts late."""
 
 SORTS: Mapping[str, Sort] = {name: sort for name, sort in (draws.SORTS | draws.SEARCHED).items() if not sort.plain}
-"""What a seed switches on or off."""
+"""Sorts that a seed switches on or off."""
 
 STARTS = 48
-"""Of all sorts together, at most, about: where there is always trouble, nothing happens that could go wrong."""
+"""About the most starts of all sorts together: under constant faults, nothing happens that could go wrong."""
 DENSITIES_PPM = (100_000, 250_000, 400_000)
-"""How many of the sorts are on: few, so that what one of them does is not hidden by another's; or many."""
+"""Share of the sorts that are on: few, so that the effect of one is not hidden by another's; or many."""
 
 
 def swarm_faults(seed: int, nodes: Sequence[str], load_ns: int) -> list[Item]:
-    """Items as in a campaign's YAML, at most one of each sort, that can be scheduled within `load_ns`. At least one is on.
+    """Items as in a campaign's YAML, at most one for each sort, that can be scheduled within `load_ns`. At least one is on.
 
-    No item is calibration: a correct node must stay valid under all of them. Blackouts that tear what is being written are left out, for after one the
-    reference cluster may rightly stay unavailable.
+    No item is calibration: a correct node must stay valid under all of them. Blackouts that tear writes are left out, because the
+    reference cluster may rightly stay unavailable after one.
     """
     knobs = Knobs(seed, "swarm/faults")
     density_ppm = knobs.choose("density", DENSITIES_PPM)
@@ -109,9 +109,9 @@ def swarm_faults(seed: int, nodes: Sequence[str], load_ns: int) -> list[Item]:
 
 
 def _timed(sort: Sort, knobs: Knobs, load_ns: int, most: int) -> Item:
-    """Few and long, or many and short: one to `most` starts, each on for at most one in its share of its period.
+    """Few and long, or many and short: one to `most` starts, each active for at most its share of its period.
 
-    `overlap`: it may be on together with a fault of its kind from another sort.
+    `overlap`: it may be active together with a fault of its kind from another sort.
     """
     every_ns = load_ns // (1 + knobs.between("starts", 1, most))
     for_ns = every_ns // knobs.choose("share", (sort.share, 2 * sort.share, 8 * sort.share))
@@ -129,7 +129,7 @@ def _timed(sort: Sort, knobs: Knobs, load_ns: int, most: int) -> Item:
 
 
 def _voters(knobs: Knobs, nodes: Sequence[str], load_ns: int) -> list[Item]:
-    """The last node leaves the voters and comes back; or weights move back and forth, several at once, one change upon the other."""
+    """The last node leaves the voters and comes back; or weights move back and forth, several at once, one change after the other."""
     if knobs.on("walk"):
         return _walk(knobs, nodes, load_ns)
     out_ns, back_ns = (load_ns * percent // 100 // MILLISECOND * MILLISECOND for percent in (20, 60))

@@ -21,7 +21,7 @@ def document(
     interrupted: bool,
     command: str,
 ) -> dict[str, Any]:
-    """Moments that no trial reached are told with 0."""
+    """The findings as JSON. States that no trial reached are listed with 0."""
     return {
         "command": command,
         "interrupted": interrupted,

@@ -94,18 +94,18 @@ class Trial:
 
 
 def lost_trial(task: Task) -> Trial:
-    """What is known of a trial whose worker died of it, twice."""
+    """The result of a trial that killed its worker twice."""
     told = "the worker process died while it carried this plan out, and again when it did so alone (out of memory? a crash of compiled code?)"
     plan = task.plan().to_json()
     return Trial(task.seed, bool(task.parents), plan, "crashed", (Signature("worker", "died", "crash"),), (told,))
 
 
 class _Late(BaseException):
-    """The trial took too long. No `Exception`, so that nobody on the way takes it for an error of his own."""
+    """The trial took too long. Not an `Exception`, so that no handler on the way takes it for an error of its own."""
 
 
 def run_trial(task: Task) -> Trial:
-    """Never raises for what the plan leads to."""
+    """Carry out a trial. Never raises for an effect of the plan."""
     plan = task.plan()
     blank = Trial(task.seed, bool(task.parents), plan.to_json(), "crashed")
     try:
@@ -177,7 +177,7 @@ def _explanation(signature: Signature, results: Mapping[str, CheckResult]) -> st
 
 
 def broken_checkers(results: Mapping[str, CheckResult]) -> dict[Signature, str]:
-    """Checkers that raised (`checkers.check` makes doubt of it): a failure of ours, which nobody looks for among doubts."""
+    """Checkers that raised (`checkers.check` reports them as unknown): a bug of ours, which must not be hidden among doubts."""
     reasons = {name: result.reason or "" for name, result in results.items()}
     return {
         Signature(name, reason.removeprefix(FAILED).partition(":")[0] + " in the checker", "crash"): reason
@@ -187,7 +187,7 @@ def broken_checkers(results: Mapping[str, CheckResult]) -> dict[Signature, str]:
 
 
 def crash_signature(error: BaseException) -> Signature:
-    """A crash by who raised what where: `node/AssertionError in invariants._check_roles`. Crashes at one place are one failure."""
+    """A crash as a signature: the part, the exception and the place, such as `node/AssertionError in invariants._check_roles`. Crashes at one place are one failure."""
     root = _root(error)
     frames = traceback.extract_tb(root.__traceback__)
     place = f" in {Path(frames[-1].filename).stem}.{frames[-1].name}" if frames else ""

@@ -1,7 +1,7 @@
-"""The corpus: small plans that fail, kept with their histories, so that what was once found stays findable.
+"""The corpus: small failing plans, kept with their histories, so that an old finding can be found again.
 
 `histories/corpus/NAME/` holds `plan.json`, `history.jsonl` and `expected.json`. An entry is tried again by running its plan: with its flaw it must fail by the
-same checker and kind, without it nothing may be wrong. Another version of the node or of the simulator may place the same events otherwise, and miss a
+same checker and kind, without it nothing may be wrong. Another version of the node or of the simulator may time the same events differently, and miss a
 moment of a millisecond; then the plan's neighbours count as well (`find_again`).
 """
 
@@ -41,7 +41,7 @@ _WORLD = ("simulator", "run", "nemesis", "systems", "workloads")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """`flaws` are planted in the plan. `core` and `world` are fingerprints of the sources under which `digest` was seen."""
+    """`flaws` are planted in the plan. `core` and `world` are fingerprints of the sources with which `digest` was seen."""
 
     name: str
     plan: Plan
@@ -54,12 +54,12 @@ class Entry:
 
     @property
     def same_sources(self) -> bool:
-        """Whether the digest must be the same again."""
+        """Whether the digest must be the same."""
         return (self.core, self.world) == (fingerprint(), world_fingerprint())
 
 
 def world_fingerprint() -> str:
-    """As `tribulation.node.core_source.fingerprint`, of the sources of the simulated world."""
+    """As `tribulation.node.core_source.fingerprint`, for the sources of the simulator."""
     digest = hashlib.sha256()
     for path in sorted(path for folder in _WORLD for path in (_HARNESS / folder).rglob("*.py")):
         digest.update(f"{path.relative_to(_HARNESS)}\n".encode() + path.read_bytes())
@@ -67,7 +67,7 @@ def world_fingerprint() -> str:
 
 
 def keep(plan: Plan, signature: Signature, name: str, corpus: Path) -> Path:
-    """Add an entry, or replace the one of that name. Raises `CampaignError` when the name will not do or the plan does not fail as said."""
+    """Add an entry, or replace the one of that name. Raises `CampaignError` when the name is invalid or the plan does not fail as expected."""
     if not NAME.fullmatch(name):
         raise CampaignError(f"an entry cannot be named {name!r}", hint="use small letters, digits and dashes")
     failure = Trials(signature, Allowance()).run(plan)
@@ -97,7 +97,7 @@ def entries(corpus: Path) -> Iterator[Entry]:
 
 
 def read_entry(folder: Path) -> Entry:
-    """Raises `CampaignError` when the folder is no entry."""
+    """Read an entry. Raises `CampaignError` when the folder is not one."""
     try:
         expected: Mapping[str, Any] = required_document(folder / EXPECTED_FILE, hint=_HINT)
         plan = required_document(folder / PLAN_FILE, hint=_HINT)
@@ -119,7 +119,7 @@ def read_entry(folder: Path) -> Entry:
 
 
 def find_again(entry: Entry) -> Failure | None:
-    """The entry's failure, in its plan or, where sources have changed, in the next one to it that fails alike."""
+    """The entry's failure, in its plan or, where sources have changed, in its nearest neighbour with the same signature."""
     trials = Trials(entry.signature, Allowance())
     found = trials.run(entry.plan)
     if found is not None or entry.same_sources:

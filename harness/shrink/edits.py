@@ -1,6 +1,6 @@
-"""Smaller plans from a plan: each function leaves something out or makes something simpler, and says nothing about whether it still fails.
+"""Smaller plans from a plan: each function leaves out or simplifies something, whether or not the result still fails.
 
-All of them are pure. What is left keeps its identity (the slot's number, the intent's key, the operation's value), so that the draws made for it
+All of them are pure. The rest keeps its identity (the slot's number, the intent's key, the operation's value), so that its draws
 stay the same.
 """
 
@@ -24,7 +24,7 @@ Moment = tuple[int, str]
 
 
 def at_moments(plan: Plan, moments: Mapping[str, Moment]) -> Plan:
-    """What waited for an event begins at the time at which it did, and what nothing set off is gone."""
+    """Replace events by times: a fault that waited for an event begins when it did, and one that never began is dropped."""
 
     def timed(intent: Intent) -> Intent:
         at_ns, node = moments[intent.id]
@@ -46,12 +46,12 @@ def with_operations(plan: Plan, pinned: Iterable[Pinned]) -> Plan:
 
 
 def operations(plan: Plan) -> Sequence[Pinned]:
-    """The operations that are written out; none of a plan that draws its own."""
+    """The pinned operations; none for a plan that draws its own."""
     return plan.pinned or ()
 
 
 def until(plan: Plan, load_ns: int) -> Plan:
-    """The load ends at `load_ns`; what would have begun later is gone."""
+    """End the load at `load_ns`; what would begin later is dropped."""
     load_ns = max(1, load_ns)
     pinned = None if plan.pinned is None else [op for op in plan.pinned if op.at_ns < load_ns]
     return replace(
@@ -63,7 +63,7 @@ def until(plan: Plan, load_ns: int) -> Plan:
 
 
 def since(plan: Plan, from_ns: int) -> Plan:
-    """What was before `from_ns` is gone, and this is the beginning; a fault that was on begins with it."""
+    """Drop everything before `from_ns`, which becomes the beginning; an active fault begins there."""
     intents = []
     for intent in plan.intents:
         at_ns, for_ns = intent.at_ns - from_ns, intent.for_ns
@@ -79,12 +79,12 @@ def since(plan: Plan, from_ns: int) -> Plan:
 
 
 def without_ending(plan: Plan, *, reads: bool) -> Plan:
-    """No quiet period after the heal and no final reads; with `reads`, all as it is."""
+    """Drop the quiet period after the heal and the final reads; with `reads`, keep all."""
     return plan if reads else replace(plan, timing=replace(plan.timing, quiet_ns=0, final_ns=0))
 
 
 def with_slots(plan: Plan, kept: Iterable[int]) -> Plan:
-    """These clients only, with their operations; workloads that are left without a client are gone too."""
+    """Keep only these clients, with their operations; workloads without a client are dropped."""
     numbers = frozenset(kept)
     slots = [slot for slot in plan.slots if slot.slot in numbers]
     used = {slot.workload for slot in slots}
@@ -97,7 +97,7 @@ def with_slots(plan: Plan, kept: Iterable[int]) -> Plan:
 
 
 def on_nodes(plan: Plan, kept: Iterable[str]) -> Plan:
-    """A cluster of these nodes. Clients of the others are dealt to them; faults that named only others are gone."""
+    """Reduce the cluster to these nodes. Clients of the others are dealt to them; faults that named only others are dropped."""
     names = frozenset(kept)
     nodes = [node for node in plan.nodes if node in names]
     usual = dict(plan.voters) == default_voters(plan.nodes)
@@ -113,7 +113,7 @@ def on_nodes(plan: Plan, kept: Iterable[str]) -> Plan:
 
 
 def _on_nodes(intent: Intent, names: frozenset[str]) -> Intent | None:
-    """The fault without what it says of other nodes; None when it said nothing else."""
+    """The fault without its references to other nodes; None when nothing is left."""
     parameters = dict(intent.parameters)
     present = names | {CLIENTS}
     if isinstance(parameters.get("edges"), list):
@@ -127,7 +127,7 @@ def _on_nodes(intent: Intent, names: frozenset[str]) -> Intent | None:
 
 
 def with_places(plan: Plan, nodes: Sequence[str]) -> Plan:
-    """Clients talk to these nodes, one for each slot."""
+    """Have clients talk to these nodes, one for each slot."""
     return replace(plan, slots=[replace(slot, node=node) for slot, node in zip(plan.slots, nodes, strict=True)])
 
 
@@ -136,7 +136,7 @@ def with_voters(plan: Plan, voters: Mapping[str, int]) -> Plan:
 
 
 def with_one_key(plan: Plan, workload: str, key: str, into: str) -> Plan:
-    """The operations of `key` are done on `into`."""
+    """Do the operations of `key` on `into`."""
     return with_operations(
         plan,
         [
@@ -149,12 +149,12 @@ def with_one_key(plan: Plan, workload: str, key: str, into: str) -> Plan:
 
 
 def keys(plan: Plan) -> list[tuple[str, str]]:
-    """Workload and key of what is touched, in order of first use."""
+    """Workload and key of all operations, in order of first use."""
     return list(dict.fromkeys((pinned.op.workload, pinned.op.key) for pinned in operations(plan)))
 
 
 def values_written(plan: Plan, workload: str, key: str) -> frozenset[str]:
-    """What operations on the key bring in, as text. Keys may be made one only where these differ: values must stay unique."""
+    """Values that operations write to the key, as text. Keys may be merged only where these differ: values must stay unique."""
     return frozenset(
         str(pinned.op.value[1] if pinned.op.f == "cas" else pinned.op.value)
         for pinned in operations(plan)
@@ -163,7 +163,7 @@ def values_written(plan: Plan, workload: str, key: str) -> frozenset[str]:
 
 
 def in_one_client(plan: Plan, slot: int, into: int) -> Plan:
-    """The operations of client `slot` are done by `into`, of the same workload, and `slot` is gone."""
+    """Have `into`, of the same workload, do the operations of client `slot`, and drop `slot`."""
     moved = [replace(op, slot=into) if op.slot == slot else op for op in operations(plan)]
     moved.sort(key=lambda op: op.at_ns)
     return with_slots(with_operations(plan, moved), [other.slot for other in plan.slots if other.slot != slot])
@@ -173,7 +173,7 @@ def in_one_client(plan: Plan, slot: int, into: int) -> Plan:
 
 
 def points(plan: Plan) -> list[int]:
-    """All the times at which the plan wants something begun or ended, and the end of the load; sorted, each once, from 0."""
+    """All times at which something begins or ends in the plan, and the end of the load; sorted, each once, from 0."""
     times = {0, plan.timing.load_ns, *(op.at_ns for op in operations(plan))}
     for intent in plan.intents:
         times.add(intent.at_ns)
@@ -183,7 +183,7 @@ def points(plan: Plan) -> list[int]:
 
 
 def retimed(plan: Plan, moved: Callable[[int], int]) -> Plan:
-    """Every time of the plan as `moved` (monotone, ns to ns) has it; durations are what lies between."""
+    """Map every time of the plan by `moved` (monotone, ns to ns); durations follow."""
     load_ns = plan.timing.load_ns
 
     def over(intent: Intent) -> Intent:
@@ -191,7 +191,7 @@ def retimed(plan: Plan, moved: Callable[[int], int]) -> Plan:
         if intent.for_ns is None:
             return replace(intent, at_ns=at_ns)
         end_ns = intent.at_ns + intent.for_ns
-        # The heal ends what the load's end does not; beyond it, only the remaining length matters.
+        # The heal ends what lasts beyond the load; after it, only the remaining length matters.
         end_ns = moved(end_ns) if end_ns <= load_ns else moved(load_ns) + end_ns - load_ns
         return replace(intent, at_ns=at_ns, for_ns=max(0, end_ns - at_ns))
 
@@ -204,18 +204,18 @@ def retimed(plan: Plan, moved: Callable[[int], int]) -> Plan:
 
 
 def without_gap(plan: Plan, from_ns: int, to_ns: int, keep_ns: int) -> Plan:
-    """Between the two times, which nothing lies between, only `keep_ns` pass."""
+    """Shorten the gap between two neighbouring times to `keep_ns`."""
     saved = to_ns - from_ns - keep_ns
     return retimed(plan, lambda at_ns: at_ns if at_ns <= from_ns else max(from_ns, at_ns - saved))
 
 
 def with_point(plan: Plan, from_ns: int, to_ns: int) -> Plan:
-    """What begins or ends at the one time does so at the other; the order of times must stay."""
+    """Move what begins or ends at the one time to the other; the order of times must stay."""
     return retimed(plan, lambda at_ns: to_ns if at_ns == from_ns else at_ns)
 
 
 def snapped(plan: Plan, grid_ns: int) -> Plan:
-    """All times to the nearest multiple of `grid_ns`; nothing gets shorter than one step of it."""
+    """Round all times to the nearest multiple of `grid_ns`; nothing gets shorter than one step."""
 
     def near(at_ns: int) -> int:
         return (at_ns + grid_ns // 2) // grid_ns * grid_ns
@@ -233,7 +233,7 @@ def snapped(plan: Plan, grid_ns: int) -> Plan:
 
 
 def with_gaps_at_most(plan: Plan, most_ns: int) -> Plan:
-    """No two times that follow each other are more than `most_ns` apart."""
+    """Shorten gaps, so that no two neighbouring times are more than `most_ns` apart."""
     for place in range(len(points(plan)) - 1):
         times = points(plan)
         if times[place + 1] - times[place] > most_ns:
@@ -242,7 +242,7 @@ def with_gaps_at_most(plan: Plan, most_ns: int) -> Plan:
 
 
 def lasting(plan: Plan) -> Plan:
-    """Faults that would be undone after the load last until everything is undone."""
+    """Have faults that would be healed after the load last until the final heal."""
     return with_faults(
         plan,
         [
@@ -255,7 +255,7 @@ def lasting(plan: Plan) -> Plan:
 
 
 def nudged(plan: Plan, by_ns: int) -> list[Plan]:
-    """The plan with one fault's or one operation's time moved by `by_ns`, once for each: its neighbours. None starts before 0."""
+    """The plan's neighbours: one for each fault and operation, with its time moved by `by_ns`. None starts before 0."""
     intents, pinned = list(plan.intents), list(operations(plan))
     neighbours = []
     for at, intent in enumerate(intents):
@@ -269,15 +269,15 @@ def nudged(plan: Plan, by_ns: int) -> list[Plan]:
     return neighbours
 
 
-# What the world and the nodes are like.
+# The simulation parameters and the nodes' options.
 
 
 def with_world(plan: Plan, names: Iterable[str]) -> Plan:
-    """Only these knobs of the world differ from their defaults."""
+    """Keep only these simulation parameters; the others get their defaults."""
     kept = frozenset(names)
     return replace(plan, world={name: value for name, value in plan.world.items() if name in kept})
 
 
 def with_system(plan: Plan, fields: Mapping[str, Any]) -> Plan:
-    """These fields of the campaign's `system:` are as given."""
+    """Set these fields of the campaign's `system:`."""
     return replace(plan, options={**plan.options, "system": {**plan.options["system"], **fields}})

@@ -1,7 +1,7 @@
-"""Where to look first: from what is known of a failure to small plans that may well fail in the same way.
+"""Where to look first: from a known failure to small plans that may fail in the same way.
 
-A violation names operations, and the time by which it had been seen. Most failures need only these operations, and the faults shortly before them. So
-the first plans that are tried hold a few seconds and a few operations: a hundredth of the work of running the whole again.
+A violation names operations, and the time by which it had been seen. Most failures need only these operations and the faults shortly before them. So
+the first plans hold a few seconds and a few operations: a hundredth of the work of the whole run.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ RECENT_NS = (20 * MS, 200 * MS, 2 * SECOND)
 class Clue:
     """`issued` are the operations of the load as they were tried, `witness` the positions in it that the violation names.
 
-    `at_ns` is when the violation had been seen, None if nothing tells. `moments` are when faults that waited for an event began, and the event's node.
+    `at_ns` is when the violation had been seen, None if unknown. `moments` are when faults that waited for an event began, and the event's node.
     """
 
     issued: Sequence[Pinned]
@@ -41,8 +41,8 @@ class Clue:
 def focused(plan: Plan, clue: Clue) -> Iterator[Plan]:
     """Small plans, smallest first: windows of growing length, with the witness alone and with all operations; then the whole.
 
-    All operations in a short window come before the witness in a long one. They cost more to run, and leave room: as faults go, another of them may
-    meet the moment that matters.
+    All operations in a short window come before the witness in a long one. They cost more to run, but leave room for variation: when other faults are dropped, another
+    operation may meet the moment that matters.
     """
     plan = edits.at_moments(plan, clue.moments)
     for short_ns, long_ns in pairwise((*WINDOWS_NS, WINDOWS_NS[-1])):
@@ -55,7 +55,7 @@ def focused(plan: Plan, clue: Clue) -> Iterator[Plan]:
 
 
 def _windows(plan: Plan, clue: Clue, window_ns: int, lone: bool) -> Iterator[Plan]:
-    """What happened from `window_ns` before the violation began; `lone`: with no operations but the witness."""
+    """Plans from `window_ns` before the violation on; `lone`: with no operations but the witness."""
     times = [clue.issued[at].at_ns for at in clue.witness]
     load_ns = plan.timing.load_ns
     seen_ns = clue.at_ns if clue.at_ns is not None else load_ns
@@ -71,14 +71,14 @@ def _windows(plan: Plan, clue: Clue, window_ns: int, lone: bool) -> Iterator[Pla
 
 
 def until_seen(plan: Plan, at_ns: int | None) -> Plan:
-    """The plan up to where its failure had been seen; the whole of it where that is not known, or was after the load."""
+    """The plan up to where its failure had been seen; all of it when that is unknown, or was after the load."""
     if at_ns is None or at_ns >= plan.timing.load_ns:
         return plan
     return edits.without_ending(edits.until(plan, at_ns + MARGIN_NS), reads=False)
 
 
 def with_few_operations(plan: Plan, clue: Clue) -> Iterator[Plan]:
-    """The witness alone; with what its keys saw shortly before; with all of its keys, of its clients."""
+    """The witness alone; then with recent operations on its keys; then with all of its keys, of its clients."""
     pinned, witness = list(clue.issued), frozenset(clue.witness)
     keys = {(pinned[at].op.workload, pinned[at].op.key) for at in witness}
     slots = {pinned[at].slot for at in witness}
@@ -101,7 +101,7 @@ def with_few_operations(plan: Plan, clue: Clue) -> Iterator[Plan]:
 def issued_in(record: RunRecord, plan: Plan) -> list[tuple[int, Pinned]]:
     """The operations of a recorded run's load, as they were tried, each with the history index of its invocation.
 
-    Processes tell the client: one that was retired goes on under a number that is larger by a multiple (`runner.Runner`).
+    A process number identifies the client: a retired process continues under a number that is larger by a multiple (`runner.Runner`).
     """
     numbers = {slot.slot for slot in plan.slots}
     count = max(numbers, default=0) + 1
@@ -118,7 +118,7 @@ def issued_in(record: RunRecord, plan: Plan) -> list[tuple[int, Pinned]]:
 
 
 def clue_of(record: RunRecord, plan: Plan, ops: Sequence[int], at_ns: int | None) -> Clue:
-    """What a recorded run tells: `ops` are the history indices that the violation names."""
+    """The clue of a recorded run: `ops` are the history indices that the violation names."""
     issued = issued_in(record, plan)
     wanted: set[Any] = set(ops)
     witness = tuple(at for at, (index, _) in enumerate(issued) if index in wanted)
@@ -126,6 +126,6 @@ def clue_of(record: RunRecord, plan: Plan, ops: Sequence[int], at_ns: int | None
 
 
 def moments_of(record: RunRecord) -> dict[str, edits.Moment]:
-    """Of each fault that an event set off."""
+    """When each fault started by an event began, and the event's node."""
     found = {fault.id: (fault.start_ns, fault.intended.get("trigger")) for fault in record.faults}
     return {name: (at_ns, trigger["node"]) for name, (at_ns, trigger) in found.items() if trigger is not None}

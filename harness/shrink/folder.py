@@ -1,4 +1,4 @@
-"""From a run's folder to what shrinking needs of it, and from a shrunk plan to a folder of its own."""
+"""Reads from a run's folder what shrinking needs, and writes a shrunk plan to its own folder."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LEAST_FINAL_NS = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A failing run: its plan, its failures, its record. `campaign` is None where only a plan is left of it; `crash`: it did not reach its end."""
+    """A failing run: its plan, its failures, its record. `campaign` is None where only a plan is left; `crash`: it did not reach its end."""
 
     place: str
     plan: Plan
@@ -50,7 +50,7 @@ class Source:
         return signatures(self.results, self.record.history)
 
     def clue(self, wanted: Signature) -> Clue:
-        """What the run tells of where to look for the failure."""
+        """The run's clue of where to look for the failure."""
         if self.crash is not None:
             return Clue((), (), None)
         seen = first_seen(wanted, self.results[wanted.checker], self.record)
@@ -70,7 +70,7 @@ class Source:
 
 
 def read_source(folder: Path) -> Source:
-    """What is in a simulated run's folder; what is missing there (verdict, history) is made from its plan."""
+    """The content of a simulated run's folder; a missing verdict or history is made from its plan."""
     plan = read_plan(folder)
     require_simulable(plan.options["system"], str(folder))
     if reached_its_end(folder):
@@ -84,7 +84,7 @@ def read_source(folder: Path) -> Source:
 
 
 def read_recorded(folder: Path) -> Source:
-    """What is in the folder of a run that ended. Raises `CampaignError` when something is missing."""
+    """The content of the folder of a run that ended. Raises `CampaignError` when something is missing."""
     results = _results(folder / "verdict.json")
     return Source(
         str(folder), read_plan(folder), _campaign(folder), results or judge(folder).results, read_record(folder)
@@ -97,7 +97,7 @@ def _campaign(folder: Path) -> Campaign | None:
 
 
 def _results(path: Path) -> dict[str, CheckResult] | None:
-    """The results that a verdict.json tells."""
+    """The results in a verdict.json."""
     if not path.exists():
         return None
     try:
@@ -105,7 +105,9 @@ def _results(path: Path) -> dict[str, CheckResult] | None:
         checkers = current(found, VERDICT)["checkers"]
         return {name: _result(name, result) for name, result in checkers.items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CampaignError(f"{path}: not a verdict: {error}", hint=f"tri check {path.parent} says it anew") from error
+        raise CampaignError(
+            f"{path}: not a verdict: {error}", hint=f"tri check {path.parent} writes it again"
+        ) from error
 
 
 def _result(name: str, told: Mapping[str, Any]) -> CheckResult:
@@ -117,7 +119,7 @@ def _result(name: str, told: Mapping[str, Any]) -> CheckResult:
 
 
 def choose(found: list[Signature], asked: str | None, place: str) -> Signature:
-    """The failure to keep: the one that was asked for as `checker`, `kind` or `checker/kind`, else the first, which is what clients see."""
+    """The failure to keep: the one requested as `checker`, `kind` or `checker/kind`, else the first, which is what clients see."""
     if not found:
         raise CampaignError(f"{place} did not fail: there is nothing to shrink", hint="`tri list runs` shows verdicts")
     chosen = [one for one in found if asked is None or asked in (one.checker, one.kind, f"{one.checker}/{one.kind}")]
@@ -130,7 +132,7 @@ def choose(found: list[Signature], asked: str | None, place: str) -> Signature:
 def write_shrunk(
     plan: Plan, source: Source, document: Mapping[str, Any], settings: Settings
 ) -> tuple[Path, Judgement | None]:
-    """Carry the plan out and leave a whole run with a `shrink.json`. Its `repeat` command replays it. Of one that crashes, only what was planned."""
+    """Carry the plan out and leave a whole run with a `shrink.json`. Its `repeat` command replays it. After a crash, only the plan is left."""
     campaign = campaign_of(plan, source.campaign, source.place)
     run_dir = open_run_folder(campaign, plan, settings)
     write_json(run_dir / SHRINK_FILE, document)
@@ -141,7 +143,7 @@ def write_shrunk(
 
 
 def campaign_of(plan: Plan, source: Campaign | None, place: str) -> Campaign:
-    """The campaign that `plan` could have come from, as far as a campaign can say it: its faults and operations are the plan's alone."""
+    """A campaign for `plan`, as far as a campaign can express it: its faults and operations are only in the plan."""
     known = source.model_dump(mode="json", by_alias=True, exclude_none=True) if source is not None else {}
     hosts = plan.options.get("hosts") or {}
     timing = plan.timing

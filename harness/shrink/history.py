@@ -1,10 +1,10 @@
-"""A recorded history made small without running anything: the fewest operations in which a checker finds the same kind of anomaly.
+"""Shrinks a recorded history without running anything: the fewest operations in which a checker finds the same kind of anomaly.
 
     found = shrink_history(record, Signature("linearizable", "stale-read"), Allowance(time_s=60))
     found.history            # of the whole history's events those of the operations that are left
 
-Only such operations go whose going cannot make an anomaly (`observing`), so what the rest proves, it proves of the whole. The checker looks at every
-candidate; a candidate is kept when it finds the same kind again.
+An operation is left out only if its absence cannot make an anomaly (`observing`), so an anomaly in the rest is one of the whole. The checker judges every
+candidate; a candidate is kept when it shows the same kind again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Tell = Callable[[str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class SmallHistory:
-    """`operations` are (before, after). `anomaly` is what the checker finds in the rest; its `ops` are indices of the whole as well."""
+    """`operations` are (before, after). `anomaly` is the checker's finding in the rest; its `ops` are indices of the whole history."""
 
     history: History
     anomaly: Anomaly
@@ -49,7 +49,7 @@ def shrink_history(
     model: str | None = None,
     tell: Tell = lambda phase, detail: None,
 ) -> SmallHistory:
-    """Raises `CampaignError` when the checker's anomalies do not survive that anything is left out, or it does not find the anomaly at all."""
+    """Shrink. Raises `CampaignError` when nothing may be left out for this checker's anomalies, or it does not find the anomaly at all."""
     if wanted.checker not in SUPPORTED:
         raise CampaignError(
             f"nothing is known that could be left out for checker {wanted.checker} without inventing anomalies",
@@ -76,7 +76,7 @@ def shrink_history(
 
 
 class _Lens:
-    """Looks for the wanted kind of anomaly in histories of one record; `element`: only of that one."""
+    """Looks for the wanted kind of anomaly in histories of one record; `element`: only for that one."""
 
     def __init__(self, record: RunRecord, wanted: Signature, model: str | None) -> None:
         self.record, self.wanted, self.model = record, wanted, model
@@ -90,9 +90,9 @@ class _Lens:
 
 
 def _until_seen(lens: _Lens, whole: Anomaly) -> tuple[History, Anomaly]:
-    """The history up to the last answer that the anomaly names, if it is there to be seen: what is legal is legal at every moment.
+    """The history up to the last answer that the anomaly names, if it shows there: a legal history is legal at every moment.
 
-    Operations under way at that moment lose their answers. Not of what is lost: that shows only in the end.
+    Operations under way at that moment lose their answers. Not for a lost value: that shows only at the end.
     """
     history = lens.record.history
     named = frozenset(whole.ops)
@@ -105,7 +105,7 @@ def _until_seen(lens: _Lens, whole: Anomaly) -> tuple[History, Anomaly]:
 
 
 def _elements(anomaly: Anomaly) -> list[tuple[Any, Any]]:
-    """What the anomaly is about: (key, element or value), the likeliest first."""
+    """The subjects of the anomaly: (key, element or value), the likeliest first."""
     details = anomaly.details
     if details.get("values"):
         found = [details["values"][-1]]
@@ -127,9 +127,9 @@ class _Shrinking:
         self._known: dict[frozenset[int], bool] = {}
 
     def _pinned(self, whole: Anomaly) -> list[int]:
-        """Of something that is lost, which means that nobody sees it later: the reads that do have it.
+        """For a lost value, which no later read returns: the reads that do have it.
 
-        Without them another thing could seem lost that was only late, so it must be the same thing as well.
+        Without them another value could seem lost that was only late, so it must be the same value as well.
         """
         elements = _elements(whole)
         if "lost" not in self._lens.wanted.kind or not elements:
@@ -142,7 +142,7 @@ class _Shrinking:
         ]
 
     def run(self) -> bool:
-        """Whether nothing more can go. The best so far is in `history`."""
+        """Shrink; returns whether nothing more can be left out. The best so far is in `history`."""
         try:
             any(self.accept(rows) for rows in self._guesses())
         except SpentError:
@@ -158,7 +158,7 @@ class _Shrinking:
         yield [row for row, op in enumerate(self.ops) if (op.workload, str(op.key)) in keys]
 
     def accept(self, rows: Iterable[int]) -> bool:
-        """Whether the rows, with all that they need, show the anomaly; then they are what is kept."""
+        """Whether the rows, with all that they need, show the anomaly; then they are kept."""
         kept = self._links.closure(rows)
         if kept == self.kept:
             return True
@@ -176,13 +176,13 @@ class _Shrinking:
 
 
 def part_of(whole: History, ops: Sequence[Operation]) -> History:
-    """The events of these operations, and only these, as they were recorded: same order, same indices, same times."""
+    """The events of these operations only, as they were recorded: same order, same indices, same times."""
     wanted = {op.invoke_index for op in ops} | {op.complete_index for op in ops if op.complete_index is not None}
     return History((event for event in whole.events if event.index in wanted), source=whole.source)
 
 
 def write_small(small: SmallHistory, source: Path, format: str | None, target: Path | None) -> Path:
-    """Beside the source, in its format: `history.jsonl` becomes `history.small.jsonl`."""
+    """Write next to the source, in its format: `history.jsonl` becomes `history.small.jsonl`."""
     name = detect(source) if format is None else format
     path = target or source.with_name(f"{source.stem}.small{source.suffix}")
     try:

@@ -1,7 +1,7 @@
 """Tries on real hosts, where the same plan fails in some runs and not in others.
 
-A plan is tried up to `repeat` times and fails if one run does. Nothing is proven by runs that do not: what was left out in vain may have been needed less
-than it seemed, and the smallest plan is told with how many of its runs fail.
+A plan is tried up to `repeat` times and fails if one run does. Runs that pass prove nothing: a part that was kept may be less necessary
+than it seemed. So the smallest plan is reported with how many of its runs fail.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Run = Callable[[Plan], Judgement]
 
 
 class HostTrials:
-    """As `Trials`, with runs that may differ. `last` is the folder of the newest run that failed alike."""
+    """As `Trials`, with runs that may differ. `last` is the folder of the newest run with the wanted failure."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class HostTrials:
         self._known: dict[str, Failure | None] = {}
 
     def attempt(self, plan: Plan) -> Failure | None:
-        """Up to `repeat` runs, until one fails alike. Raises `SpentError` when the allowance ends before."""
+        """Run up to `repeat` times, until one fails alike. Raises `SpentError` when the allowance ends before."""
         name = plan_id(plan)
         if name not in self._known:
             self._known[name] = self._tries(plan)
@@ -85,7 +85,7 @@ class HostTrials:
 
 
 def runs_on_hosts(source: Source, settings: Settings) -> Run:
-    """Runs plans on the hosts of the campaign that the source came from; each leaves its folder."""
+    """A function that runs plans on the hosts of the source's campaign; each run leaves its folder."""
 
     def run(plan: Plan) -> Judgement:
         return run_on_hosts(campaign_of(plan, source.campaign, source.place), settings, plan)

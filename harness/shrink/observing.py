@@ -1,9 +1,9 @@
-"""Who saw whose work: which operations of a history must stay as long as another one stays.
+"""Dependencies between operations of a history: which must stay as long as another one stays.
 
-A history may only lose operations in such ways that a legal history stays legal; else what is found in the rest says nothing about the whole. Reads may
-always go. A change may go when nothing that is kept saw it: whoever remains was then there before it, or after another change. So what is kept
-must hold, with each operation, all the changes that it saw (`Links.closure`). Where a change leaves a trace that everybody sees, as in counters,
-every observer needs every change; where one operation undoes another, as in queues, all operations on a value go together.
+A history may only lose operations in ways that keep a legal history legal; otherwise an anomaly in the rest says nothing about the whole. Reads may
+always go. A change may go when no kept operation saw it: each kept one then took place before it, or after another change. So the kept part
+must include, with each operation, all the changes that it saw (`Links.closure`). Where every later answer reflects a change, as in counters,
+every observer needs every change. Where one operation undoes another, as in queues, all operations on a value go together.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ TRANSACTIONS = frozenset(
 OBJECTS = frozenset({"linearizable", "queue", "stack", "priority-queue", "counter", "mutex", "fenced-mutex", "list"})
 OTHERS = frozenset({"set", "set-full", "total-queue", "unique-ids", "counter-bounds", "bank"})
 SUPPORTED = TRANSACTIONS | OBJECTS | OTHERS
-"""Checkers whose anomalies survive being looked for in less."""
+"""Checkers whose anomalies remain valid when they are found in a part."""
 
 
 class Links:
-    """For each operation, by its place among `ops`, the others that must stay with it."""
+    """For each operation, by its position in `ops`, the others that must stay with it."""
 
     def __init__(self, ops: Sequence[Operation], pinned: Iterable[int] = ()) -> None:
         self._pinned = frozenset(pinned)
         self._needs: list[list[int]] = [[] for _ in ops]
         self._needs_all: list[list[Hashable]] = [[] for _ in ops]
-        """Names of sets in `_sets`, each of which is needed whole."""
+        """Names of sets in `_sets`; all members of each are needed."""
         self._sets: dict[Hashable, list[int]] = {}
         self._link_seen(ops)
         self._link_summed(ops)
         self._link_together(ops)
 
     def closure(self, rows: Iterable[int]) -> frozenset[int]:
-        """`rows` with everything that they need, and what is pinned."""
+        """`rows` with everything that they need, and the pinned rows."""
         found: set[int] = set()
         taken: set[Hashable] = set()
         todo = [*rows, *self._pinned]
@@ -75,7 +75,7 @@ class Links:
                 self._needs[row] += writers.get(item, ())
 
     def _link_summed(self, ops: Sequence[Operation]) -> None:
-        """Who needs all changes of an object; and, of containers, all takes of unknown outcome, which may have taken anything."""
+        """Link operations that need all changes of an object; for containers also all takes of unknown outcome, which may have taken any value."""
         summed = by_effect(ops)
         for row, op in enumerate(ops):
             where = _object(op)
@@ -89,7 +89,7 @@ class Links:
                 self._needs_all[row].append(("unknown", where))
 
     def _link_together(self, ops: Sequence[Operation]) -> None:
-        """Operations of containers by value, of locks by turn: each needs the next, and the last the first."""
+        """Link operations of containers by value, of locks by turn: each needs the next, and the last the first."""
         turns: dict[Hashable, int] = {}
         groups: dict[Hashable, list[int]] = {}
         for row, op in enumerate(ops):
@@ -101,7 +101,7 @@ class Links:
 
 
 def puts(op: Operation) -> Iterator[Item]:
-    """The values that the operation brings in, if it takes effect, each with its object."""
+    """The values that the operation adds, if it takes effect, each with its object."""
     if op.f == "txn":
         yield from (((op.workload, _key(k)), canonical(v)) for f, k, v in _micro(op.argument) if f in ("w", "append"))
         return
@@ -115,9 +115,9 @@ def puts(op: Operation) -> Iterator[Item]:
 
 
 def sees(op: Operation) -> Iterator[Item]:
-    """The values that the operation's answer shows, each with its object."""
+    """The values in the operation's answer, each with its object."""
     if op.f == "cas" and _is_pair(op.argument) and op.type is not Type.FAIL:
-        # Of unknown outcome it may have taken effect, and then it saw what it expected.
+        # With an unknown outcome it may have taken effect, and then it saw what it expected.
         yield _object(op), canonical(op.argument[0])
     if op.type is not Type.OK:
         return
@@ -133,9 +133,9 @@ def sees(op: Operation) -> Iterator[Item]:
 
 
 def by_effect(ops: Sequence[Operation]) -> frozenset[Hashable]:
-    """Objects whose answers are sums or texts, or from which things are removed: no answer tells which changes it saw.
+    """Objects whose answers are sums or texts, or from which things are removed: no answer shows which changes it saw.
 
-    So are locks that one process takes and another one gives back: nothing tells whose turn that ended.
+    The same holds for locks that one process takes and another one releases: nothing shows whose turn that ended.
     """
     names: dict[Hashable, set[str]] = {}
     plain: set[Hashable] = set()
@@ -184,7 +184,7 @@ def _pure(op: Operation) -> bool:
 
 
 def _sees_all(op: Operation) -> bool:
-    """Answers that depend on everything that was done: balances, and refusals that say what a value was not."""
+    """Whether the answer depends on everything that was done: balances, and refusals that say what a value was not."""
     if op.f == "cas" and op.type is Type.FAIL:
         return True
     return op.f in REGISTER_READS and op.type is Type.OK and isinstance(op.result, dict)

@@ -1,10 +1,10 @@
-"""A failing plan made small: `shrink_plan` leaves out and simplifies until nothing more can go, and the failure stays the same one.
+"""Shrinks a failing plan: `shrink_plan` leaves out and simplifies until nothing more can go, with the same failure.
 
 shrunk = shrink_plan(plan, Signature("linearizable", "stale-read"), Allowance(runs=1000, time_s=60))
 shrunk.best.plan       # fails with the same checker and kind of anomaly
 shrunk.one_minimal     # leave out any one of its faults or operations, and it does not
 
-A step is accepted only when the same signature is found again: a smaller plan that fails otherwise is another failure.
+A step is accepted only when the same signature is found again: a smaller plan with another signature is another failure.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SEEDS = 10
 class Stability:
     """How much the failure depends on exactly this plan: (failed alike, tried).
 
-    `repeats` are of the plan itself and must all agree to the last digest. `neighbours` have one time moved by a millisecond. `seeds` are other ones,
+    `repeats` are runs of the plan itself and must all agree to the last digest. `neighbours` have one time moved by a millisecond. `seeds` are other seeds,
     which draw other delays and other first leaders. `without_flaws` is the same plan for a correct node; None where no flaw was planted.
     """
 
@@ -45,7 +45,7 @@ class Stability:
 
 @dataclass(frozen=True, slots=True)
 class Shrunk:
-    """`one_minimal`: each fault and each operation was left out alone, and then it did not fail alike. `steps` are the way there."""
+    """`one_minimal`: without any single fault or operation it did not fail alike. `steps` are the way there."""
 
     signature: Signature
     before: Size
@@ -65,9 +65,9 @@ def shrink_plan(
     before: Size | None = None,
     clue: Clue | None = None,
 ) -> Shrunk | None:
-    """None when `plan` does not fail as wanted. `clue` is what a run of it told: where to look first, so that the whole need not be run again.
+    """Shrink `plan`. None when it does not fail as wanted. `clue` from a run says where to look first, so that the whole need not be run again.
 
-    `before` is the size of the whole, where the caller knows it better than the first plan that failed can tell.
+    `before` is the size of the whole, where the caller knows it better than the first failing plan shows.
     """
     return shrink_by(Trials(wanted, allowance), plan, tell, before, clue)
 
@@ -80,7 +80,7 @@ def shrink_by(
     clue: Clue | None = None,
     steps: Steps | None = None,
 ) -> Shrunk | None:
-    """As `shrink_plan`, with whatever tries plans, and these `steps` only."""
+    """As `shrink_plan`, with these `attempts` and these `steps` only."""
     wanted, allowance = trials.wanted, trials.allowance
     tell("reproduce", str(wanted))
     first = _first(plan, trials, clue)
@@ -95,7 +95,7 @@ def shrink_by(
 
 
 def _first(plan: Plan, trials: Attempts, clue: Clue | None) -> Failure | None:
-    """The failure that shrinking starts from."""
+    """The failure from which shrinking starts."""
     try:
         for smaller in focused(plan, clue) if clue is not None and clue.issued else ():
             if (first := trials.attempt(smaller)) is not None:
@@ -106,7 +106,7 @@ def _first(plan: Plan, trials: Attempts, clue: Clue | None) -> Failure | None:
 
 
 def reduce(state: State, rounds: Sequence[Steps]) -> bool:
-    """All steps of each round, again and again until they change nothing. False when the allowance was spent before, or the user had enough."""
+    """Repeat all steps of each round until they change nothing. False when the allowance was spent before, or the user ended it."""
     try:
         for steps in rounds:
             _rounds(state, steps)
@@ -126,7 +126,7 @@ def _rounds(state: State, steps: Steps) -> None:
 
 
 def stability(best: Failure, trials: Trials, tell: Tell = lambda phase, detail: None) -> Stability:
-    """Try the plan again, its neighbours, other seeds, and a correct node. Costs nothing of the allowance: a shrunk plan runs in no time."""
+    """Try the plan again, its neighbours, other seeds, and a correct node. Costs nothing of the allowance: a shrunk plan runs quickly."""
     plan = best.plan
     tell("stability", "the same plan again, and its neighbours")
     again = [trials.run(plan) for _ in range(REPEATS)]

@@ -1,4 +1,4 @@
-"""How large a failing plan is, in the figures that a person compares."""
+"""The size of a failing plan, in figures that a person compares."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..run.plan.plan import Pinned, Plan
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """`seconds` is how long clients and faults go on, in run time."""
+    """`seconds` is how long clients and faults are active, in run time."""
 
     faults: int
     operations: int
@@ -25,7 +25,7 @@ class Size:
 
 
 def size_of(plan: Plan, operations: Sequence[Pinned]) -> Size:
-    """`operations` are those of the load as they were tried, whether the plan wrote them out or drew them."""
+    """`operations` are those of the load as they were tried, pinned or drawn."""
     return Size(
         faults=len(plan.intents),
         operations=len(operations),

@@ -1,7 +1,7 @@
-"""The steps that make a failing plan smaller, each a few tries of smaller plans, biggest cut first.
+"""The steps that make a failing plan smaller: each tries a few smaller plans, the biggest reduction first.
 
-Order is that of cost. What makes a simulated run slow is its operations, so these go first; a cluster that idles simulates hundreds of seconds in one.
-A step keeps what it reached: `state.best` is always a plan that fails in the wanted way.
+The order is by cost. Operations make a simulated run slow, so they go first; an idle cluster simulates hundreds of seconds in one.
+A step keeps its progress: `state.best` is always a plan that fails in the wanted way.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from .sizes import Size, size_of
 from .trial import Attempts, Failure
 
 GAPS_KEPT_NS = (10 * MS, 100 * MS)
-"""What may remain of a gap between two times of a plan. Less than 10 ms would save nothing and make races of what is no race."""
+"""What may remain of a gap between two times of a plan. Less than 10 ms would save nothing and cause races that were none."""
 GRIDS_NS = (100 * MS, 10 * MS, MS)
 FRACTIONS = (16, 8, 4, 2)
 AFTERWARDS = frozenset({"convergence", "availability", "recovery"})
-"""Checkers that judge what becomes of a cluster when everything is healed: for them the ending is no waste."""
+"""Checkers that judge a cluster after everything is healed: they need the ending."""
 
 MOST_CHOICES = 10
 MOST_PLACES = 9
@@ -35,7 +35,7 @@ Tell = Callable[[str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """How small the plan was when a step had done its work. `step` is its name, `runs` are those so far."""
+    """The size of the plan after a step. `step` is its name, `runs` are those so far."""
 
     step: str
     runs: int
@@ -43,9 +43,9 @@ class Reached:
 
 
 class State:
-    """The best so far, and how to try another. `reached` is the way it went, one entry for each step that got somewhere.
+    """The best plan so far, and how to try another. `reached` has one entry for each step that made progress.
 
-    `quiet_ns` is the quiet period of the whole plan, to be given back in the end.
+    `quiet_ns` is the quiet period of the whole plan, to be restored in the end.
     """
 
     def __init__(self, best: Failure, trials: Attempts, tell: Tell, quiet_ns: int) -> None:
@@ -61,7 +61,7 @@ class State:
         return self.best.plan
 
     def accept(self, plan: Plan) -> bool:
-        """Try it; if it fails alike it is the best from now on. A plan that equals the best is no progress."""
+        """Try it; if it fails alike it becomes the best. A plan that equals the best is no progress."""
         if plan == self.best.plan:
             return False
         failure = self.trials.attempt(plan)
@@ -89,12 +89,12 @@ class State:
 
 
 def put_times(state: State) -> None:
-    """A time in place of an event that a fault waited for."""
+    """Replace events that faults waited for by times."""
     state.accept(edits.at_moments(state.plan, state.best.clue.moments))
 
 
 def cut_time(state: State) -> None:
-    """End the load where the violation was seen, and leave out the ending if it is not what shows it."""
+    """End the load where the violation was seen, and leave out the ending if it is not needed to show it."""
     plan, at_ns = state.plan, state.best.clue.at_ns
     late = at_ns is None or at_ns >= plan.timing.load_ns
     if at_ns is not None and not late:
@@ -115,13 +115,13 @@ def cut_time(state: State) -> None:
 
 
 def give_back_quiet(state: State) -> None:
-    """The quiet period as it was: short runs need none, but other checkers rely on it when they judge what is left."""
+    """Restore the quiet period: short runs need none, but other checkers rely on it when they judge the rest."""
     timing = replace(state.plan.timing, quiet_ns=state.quiet_ns)
     state.accept(replace(state.plan, timing=timing))
 
 
 def guess_operations(state: State) -> None:
-    """Write the operations out, and try at once those that the violation points at."""
+    """Pin the operations, and try at once those that the violation points at."""
     if state.plan.pinned is None:
         state.accept(edits.with_operations(state.plan, state.best.clue.issued))
     if len(edits.operations(state.plan)) > 2 * len(state.best.clue.witness) + 2:
@@ -134,7 +134,7 @@ def few_operations(state: State) -> None:
 
 
 def plain_operations(state: State) -> None:
-    """A write instead of a compare-and-set, which depends on what was read before."""
+    """Replace compare-and-set, which depends on an earlier read, by a write."""
     for at, pinned in enumerate(edits.operations(state.plan)):
         if pinned.op.f == "cas":
             write = replace(pinned, op=replace(pinned.op, f="write", value=pinned.op.value[1]))
@@ -143,7 +143,7 @@ def plain_operations(state: State) -> None:
 
 
 def few_faults(state: State) -> None:
-    """Without whole kinds, then without single faults; those that outlast the load end with it."""
+    """Leave out whole kinds, then single faults; have those that outlast the load end with it."""
     for kind in sorted({intent.kind for intent in state.plan.intents}):
         state.accept(edits.with_faults(state.plan, [i for i in state.plan.intents if i.kind != kind]))
     base = state.plan
@@ -151,7 +151,7 @@ def few_faults(state: State) -> None:
 
 
 def few_clients(state: State) -> None:
-    """Without clients that have nothing to do, without any that can go, and of those that are left as few as can do the work."""
+    """Leave out clients without operations, then any that can go, then merge the rest into as few as possible."""
     base = state.plan
     busy = {op.slot for op in edits.operations(base)}
     state.accept(edits.with_slots(base, busy))
@@ -170,7 +170,7 @@ def _workload(plan: Plan, slot: int) -> str | None:
 
 
 def few_keys(state: State) -> None:
-    """Operations on several keys become operations on one, where no value would be written twice."""
+    """Do operations on several keys on one, where no value would be written twice."""
     for workload, key in edits.keys(state.plan)[::-1]:
         others = [other for name, other in edits.keys(state.plan) if name == workload and other != key]
         written = edits.values_written(state.plan, workload, key)
@@ -182,7 +182,7 @@ def few_keys(state: State) -> None:
 
 
 def few_nodes(state: State) -> None:
-    """The fewest nodes of 3, 5, …: all choices of them and all places of clients, up to a bound. Then voters that all weigh the same."""
+    """Use the fewest nodes of 3, 5, …: try all choices of nodes and all places of clients, up to a bound. Then give all voters the same weight."""
     nodes = state.plan.nodes
     for size in range(3, len(nodes), 2):
         choices = (edits.on_nodes(state.plan, kept) for kept in islice(combinations(nodes, size), MOST_CHOICES))
@@ -193,14 +193,14 @@ def few_nodes(state: State) -> None:
 
 
 def _placed(plan: Plan) -> Iterator[Plan]:
-    """The plan, and if its clients are few the plan with these at other nodes: who leads is another draw when there are fewer."""
+    """The plan; if its clients are few, also the plan with them at other nodes: with fewer nodes, the first leader is another draw."""
     yield plan
     if len(plan.nodes) ** len(plan.slots) <= MOST_PLACES:
         yield from (edits.with_places(plan, places) for places in product(plan.nodes, repeat=len(plan.slots)))
 
 
 def short_times(state: State) -> None:
-    """Less time between what happens: everywhere at once, then gap by gap, the longest first."""
+    """Shorten the time between events: everywhere at once, then gap by gap, the longest first."""
     state.accept_first(edits.with_gaps_at_most(state.plan, most_ns) for most_ns in GAPS_KEPT_NS)
     times = edits.points(state.plan)
     gaps = sorted(((later - at, place) for place, (at, later) in enumerate(pairwise(times))), reverse=True)
@@ -212,7 +212,7 @@ def short_times(state: State) -> None:
 
 
 def plain_world(state: State) -> None:
-    """The world's knobs and the nodes' settings as they are by default, flaws as few as will do, and no phase after the load."""
+    """Reset simulation parameters and node options to their defaults; use as few flaws as possible, and no phase after the load."""
     state.accept(replace(state.plan, liveness=None))
     base = state.plan
     ddmin(sorted(base.world), lambda kept: state.accept(edits.with_world(base, kept)))
@@ -227,7 +227,7 @@ def plain_world(state: State) -> None:
 
 
 def round_times(state: State) -> None:
-    """Times on the coarsest grid on which their order stays what it is, all together or one by one; faults that outlast the load simply last."""
+    """Round times to the coarsest grid that keeps their order, all together or one by one; faults that outlast the load last to the end."""
     state.accept(edits.lasting(state.plan))
     plan = state.plan
     order = len(edits.points(plan))
@@ -239,7 +239,7 @@ def round_times(state: State) -> None:
 
 
 def _with_rounded_point(plan: Plan, at: int) -> Iterator[Plan]:
-    """The `at`-th time of the plan made a round number, between those before and after it."""
+    """Round the `at`-th time of the plan, between the times before and after it."""
     times = edits.points(plan)
     if at >= len(times):
         return
@@ -254,7 +254,7 @@ def _with_rounded_point(plan: Plan, at: int) -> Iterator[Plan]:
 
 LEAVE_OUT = (few_operations, few_faults, plain_operations, few_clients, few_keys, few_nodes, plain_world)
 FEWER = (guess_operations, *LEAVE_OUT)
-"""What is left out, when times are final."""
+"""Steps that leave something out, when times are final."""
 EVERY = (put_times, guess_operations, cut_time, few_operations, few_faults, short_times, *LEAVE_OUT)
 ON_HOSTS = (put_times, guess_operations, cut_time, few_faults, few_operations, few_clients, few_nodes)
-"""What is worth runs that take their time: other steps need hundreds of them."""
+"""Steps that are worth slow runs; other steps need hundreds of runs."""

@@ -1,4 +1,4 @@
-"""A small plan as a story: what begins when, in order, one line each."""
+"""A small plan as a story: the events in order of time, one line each."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .edits import operations
 
 MOST_LINES = 40
 _DULL = {"clients": "all"}
-"""Parameters that say nothing at this value."""
+"""Parameters that are not shown at this value."""
 
 
 def story(plan: Plan) -> list[tuple[str, str]]:
-    """(run time, what happens), in order; operations only where the plan writes them out."""
+    """(run time, event), in order; operations only where the plan pins them."""
     nodes = {slot.slot: slot.node for slot in plan.slots}
     lines = [(intent.at_ns, 0, _fault(intent, plan)) for intent in plan.intents]
     lines += [(op.at_ns, 1, f"client {op.slot} at {nodes[op.slot]}: {operation(op)}") for op in operations(plan)]

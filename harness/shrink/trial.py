@@ -1,6 +1,6 @@
-"""One try of a plan: does it still fail in the wanted way, and since when?
+"""One try of a plan: whether it still fails in the wanted way, and since when.
 
-`Trials` is what shrinking asks: `trials.attempt(plan)` is a `Failure` or None. It answers a plan that was tried before without running it, and
+Shrinking uses `Trials`: `trials.attempt(plan)` is a `Failure` or None. It answers for a plan that was tried before without running it, and
 spends one run of the allowance on any other.
 """
 
@@ -23,7 +23,7 @@ from ..search.trial import crash_signature
 from .focus import Clue, moments_of
 
 CHECK_TIME_S = 20.0
-"""Of one check of one try: a smaller plan that takes longer to judge than this is no use."""
+"""Time limit of one check of one try: a smaller plan that takes longer to judge is no use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +43,13 @@ CRASH = "crash"
 
 
 class Attempts(Protocol):
-    """Whatever tries plans: in the simulator or on hosts."""
+    """Tries plans, in the simulator or on hosts."""
 
     wanted: Signature
     allowance: Allowance
 
     def attempt(self, plan: Plan) -> Failure | None:
-        """What became of `plan`. Raises `SpentError` when it is a new one and the allowance is spent."""
+        """Try `plan`. Raises `SpentError` when it is a new one and the allowance is spent."""
         ...
 
 
@@ -62,7 +62,7 @@ class Trials:
         self._known: dict[str, Failure | None] = {}
 
     def attempt(self, plan: Plan) -> Failure | None:
-        """What became of `plan`. Raises `SpentError` when it is a new one and the allowance is spent."""
+        """Try `plan`. Raises `SpentError` when it is a new one and the allowance is spent."""
         name = plan_id(plan)
         if name not in self._known:
             self.allowance.spend()
@@ -70,7 +70,7 @@ class Trials:
         return self._known[name]
 
     def run(self, plan: Plan) -> Failure | None:
-        """As `attempt`, always anew and at nobody's cost. A plan that cannot be simulated to its end fails otherwise, unless that is what is wanted."""
+        """As `attempt`, but always run, outside the allowance. A plan that cannot be simulated to its end counts as another failure, unless a crash is wanted."""
         try:
             done = simulate(plan)
         except Exception as error:
@@ -99,7 +99,7 @@ class Trials:
 
 
 def plan_id(plan: Plan) -> str:
-    """A name for what the plan says; equal plans have equal ones."""
+    """A name for the plan's content; equal plans have equal names."""
     return hashlib.sha256(json.dumps(plan.to_json(), sort_keys=True).encode()).hexdigest()
 
 
@@ -112,7 +112,7 @@ class Seen:
 
 
 def first_seen(wanted: Signature, result: CheckResult, record: RunRecord) -> Seen:
-    """Of the anomalies of the wanted kind, the one that was complete first; one that names neither times nor operations counts last."""
+    """The anomaly of the wanted kind that was complete first; one that has no times and no operations counts last."""
     alike = [anomaly for anomaly in result.anomalies if anomaly.kind == wanted.kind]
     ends = _ends(record, {index for anomaly in alike for index in anomaly.ops})
     seen = [Seen(_seen_ns(anomaly, ends, record), anomaly.ops) for anomaly in alike]
@@ -128,7 +128,7 @@ def _seen_ns(anomaly: Anomaly, ends: Mapping[int, int], record: RunRecord) -> in
 
 
 def _trace_ns(line: Any, record: RunRecord) -> int | None:
-    """A trace line's run time, as far as its node's clock is known."""
+    """A trace line's run time, if its node's clock is known."""
     if not isinstance(line, Mapping) or "mono_ns" not in line or line.get("node") not in record.clock_offsets_ns:
         return None
     offset_ns, error_ns = record.clock_offsets_ns[line["node"]]
@@ -136,7 +136,7 @@ def _trace_ns(line: Any, record: RunRecord) -> int | None:
 
 
 def _ends(record: RunRecord, wanted: set[int]) -> dict[int, int]:
-    """History index of the invocation → when the operation ended, or began if nobody ever heard of its end."""
+    """History index of the invocation → when the operation ended, or began if it never ended."""
     return {
         op.invoke_index: op.invoke_ns if op.complete_ns is None else op.complete_ns
         for op in record.history.operations()

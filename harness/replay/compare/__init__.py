@@ -1,1 +1,1 @@
-"""How far two runs differ."""
+"""Differences between two runs."""

@@ -1,4 +1,4 @@
-"""The first line at which two records of one thing part: which line, which fields, what each says."""
+"""The first line at which two records of one thing differ: which line, which fields, and both values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tribulation.histories.model.operation import Type
 
 Line = Mapping[str, Any]
 NAMING = ("node", "process", "event", "type", "f", "key")
-"""Fields that say what a line is about: where these differ, the lines are two, not one that changed."""
+"""Fields that identify a line: where these differ, they are two lines, not one that changed."""
 
 SHOWN = 160
 """Characters of a value that are shown."""
@@ -40,7 +40,7 @@ class LineDifference:
         return [name for name in names if self.recorded.get(name) != self.replayed.get(name)]
 
     def told(self, recorded: str = "recorded", replayed: str = "replayed") -> list[str]:
-        """As lines of text: the place, then each side's value of each field that differs."""
+        """Lines of text: the place, then both values of each field that differs."""
         when = "" if self.time_ns is None else f" at {self.time_ns / 1e9:.6f} s of the run"
         head = f"{self.where}:{self.line}{when}"
         if self.recorded is None or self.replayed is None:
@@ -67,7 +67,7 @@ class LineDifference:
 
 
 def shown(value: Any) -> str:
-    """A value as JSON, cut to a line's length."""
+    """A value as JSON, cut to the length of a line."""
     text = json.dumps(value, default=repr, ensure_ascii=False)
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
 
@@ -79,7 +79,7 @@ def first_difference(
     time_of: Callable[[Line], int | None] = lambda line: None,
     seen: Callable[[Line], Line] = lambda line: line,
 ) -> LineDifference | None:
-    """The first pair of lines of which what is `seen` differs as JSON values, or None when the records are equal."""
+    """The first pair of lines whose `seen` parts differ as JSON values, or None when the records are equal."""
     for number, (ours, theirs) in enumerate(zip_longest(recorded, replayed), start=1):
         if ours == theirs:
             continue
@@ -91,7 +91,7 @@ def first_difference(
 
 
 def plain(value: Any) -> Any:
-    """As it comes back from a file: tuples are lists, keys are strings."""
+    """A value as it comes back from a file: tuples are lists, keys are strings."""
     return None if value is None else json.loads(json.dumps(value))
 
 
@@ -107,7 +107,7 @@ def run_differences(recorded: RunRecord, replayed: RunRecord) -> list[LineDiffer
 
 
 def content_differences(one: RunRecord, other: RunRecord) -> list[LineDifference]:
-    """As `run_differences`, times aside: the first answer and the first trace line of each node that say something else."""
+    """As `run_differences`, without times: the first differing answer, and the first differing trace line of each node."""
     history = first_difference(
         "answers in history.jsonl", _answers(one), _answers(other), lambda line: line["time"], _timeless
     )
@@ -115,7 +115,7 @@ def content_differences(one: RunRecord, other: RunRecord) -> list[LineDifference
 
 
 def _answers(record: RunRecord) -> list[Line]:
-    """What clients were told, in order of time."""
+    """Answers that clients got, in order of time."""
     events = (event for event in record.history.events if event.process != NEMESIS and event.type is not Type.INVOKE)
     return [event_to_json(event) for event in events]
 

@@ -1,4 +1,4 @@
-"""How far two histories of the same operations are apart: an edit replaces one outcome, or adds or leaves out one operation."""
+"""The distance of two histories of the same operations: an edit replaces one outcome, or adds or leaves out one operation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ...run.plan.plan import Plan
 from ...workloads.settle import SETTLE
 
 Outcomes = Mapping[int, Sequence[str]]
-"""Slot → what each of its operations was and came to, in order."""
+"""Slot → its operations and their outcomes, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +28,19 @@ class Distance:
 
 
 def slots_of(plan: Plan, record: RunRecord) -> Mapping[Any, int]:
-    """Process → slot, of a run of this plan: a client whose process was retired goes on under a number so much greater."""
+    """Process → slot, for a run of this plan: a retired process continues under a number that is larger by a multiple."""
     clients = max((slot.slot for slot in plan.slots), default=0) + 1
     return {e.process: int(e.process) % clients for e in record.history.events if e.process != NEMESIS}
 
 
 def outcomes(record: RunRecord, slots: Mapping[Any, int], until_ns: int) -> Outcomes:
-    """What the clients saw of the operations that they began before `until_ns`. Times and log positions do not count."""
+    """Outcomes of the operations that clients began before `until_ns`. Times and log positions do not count."""
     ended = {op.invoke_index: op for op in record.history.operations()}
     found: dict[int, list[str]] = {}
     for event in record.history.events:
         if event.process == NEMESIS or event.type is not Type.INVOKE or event.time_ns >= until_ns:
             continue
-        if event.workload == SETTLE:  # Every plan brings these clients along.
+        if event.workload == SETTLE:  # every plan has these clients
             continue
         op = ended[event.index]
         what = json.dumps([op.f, op.key, op.argument, op.type.value, op.result], default=repr)

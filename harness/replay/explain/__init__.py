@@ -1,1 +1,1 @@
-"""Explaining a failure: onset, neighbours."""
+"""Explanations of a failure: onset, neighbours."""

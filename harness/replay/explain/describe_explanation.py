@@ -32,7 +32,7 @@ def tell_explained(explained: Explained) -> list[str]:
 def _tell_neighbour(explained: Explained) -> list[str]:
     neighbour = explained.neighbour
     if neighbour.change is None:
-        return [f"nearest passing plan: none of {neighbour.tried} plans beside this one passes (--runs tries more)"]
+        return [f"nearest passing plan: none of {neighbour.tried} neighbours of this plan passes (--runs tries more)"]
     lines = [
         f"nearest passing plan: {neighbour.change.what} ({neighbour.tried} tried, {neighbour.failing} failed alike)"
     ]
@@ -56,7 +56,7 @@ def tell_answer(answer: Answer) -> str:
 
 
 def _lists(failing: list[Any], passing: list[Any]) -> str:
-    """What each list has that the other lacks; long lists are mostly the same."""
+    """What each list has that the other lacks; long lists are mostly equal."""
     ours, theirs = (Counter(json.dumps(item, default=repr) for item in items) for items in (failing, passing))
     more, less = sorted((ours - theirs).elements()), sorted((theirs - ours).elements())
     if not more and not less:
@@ -73,7 +73,7 @@ def _outcome(op: Operation) -> str:
 
 
 def _tell_onset(onset: Onset) -> list[str]:
-    lines = ["chance of failing when all is kept up to a moment and drawn anew after it: (before 0 the cluster boots)"]
+    lines = ["chance of failing when all is kept up to a moment and drawn again after it: (before 0 the cluster boots)"]
     lines += _table(onset)
     if onset.jump is None:
         first = onset.points[0].rate if onset.points else 0.0

@@ -1,4 +1,4 @@
-"""A failing simulated run explained by others: the nearest plan that passes, where the two runs part, and since when it was likely to fail."""
+"""Explains a failing simulated run by other runs: the nearest plan that passes, where the two runs differ, and since when it was likely to fail."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One operation that answered differently in the passing run; None where it was not tried there."""
+    """One operation with another answer in the passing run; None where it was not tried there."""
 
     failing: Operation
     passing: Operation | None
@@ -51,7 +51,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """`seen_ns` is when the failure was complete, in run time; `explanation` is its checker's. `differences` are those of failing and passing run, times aside."""
+    """`seen_ns` is when the failure was complete, in run time; `explanation` is its checker's. `differences` are those of failing and passing run, without times."""
 
     wanted: Signature
     explanation: str
@@ -76,7 +76,7 @@ class Explained:
 
 
 def explain(run_dir: Path, asked: Asked, tell: Callable[[str, str], None]) -> Explained:
-    """Raises `CampaignError` when the run is not one of the simulator, or does not fail."""
+    """Explain a run. Raises `CampaignError` when it is not one of the simulator, or does not fail."""
     plan = read_plan(run_dir)
     require_simulable(plan.options["system"], str(run_dir))
     if not is_simulated(plan):
@@ -89,7 +89,7 @@ def explain(run_dir: Path, asked: Asked, tell: Callable[[str, str], None]) -> Ex
     judgement = judge_record(whole.record, whole.facts, Budget(time_s=checker_timeout_s(run_dir)), str(run_dir))
     wanted, explanation, seen_ns = _failure(run_dir, judgement, whole, asked)
     done = _cut(whole, wanted, seen_ns)
-    tell("neighbours", f"at most {asked.tries} plans beside one of {len(done.plan.intents)} faults")
+    tell("neighbours", f"at most {asked.tries} neighbours of a plan of {len(done.plan.intents)} faults")
     neighbour = nearest_passing(done.plan, wanted, seen_ns, asked.tries)
     differences: Sequence[LineDifference] = ()
     answers: Sequence[Answer] = ()
@@ -120,7 +120,7 @@ def _failure(run_dir: Path, judgement: Judgement, whole: Simulated, asked: Asked
 
 
 def _cut(whole: Simulated, wanted: Signature, seen_ns: int) -> Simulated:
-    """The failing run with its operations pinned, so that neighbours try the same ones, and no longer than it takes, if it fails so."""
+    """The failing run with its operations pinned, so that neighbours try the same ones, and shortened to the failure if it still fails."""
     pinned: Plan = replace(whole.plan, pinned=list(whole.issued))
     done, became = fate(cut_short(pinned, seen_ns), wanted)
     if done is not None and became is Fate.ALIKE:
@@ -129,7 +129,7 @@ def _cut(whole: Simulated, wanted: Signature, seen_ns: int) -> Simulated:
 
 
 def _answers(done: Simulated, passing: Simulated) -> tuple[list[Answer], Distance]:
-    """The first operations that came to something else, in order of invocation."""
+    """The first operations with other outcomes, in order of invocation."""
     ours, theirs = _by_slot(done), _by_slot(passing)
     found: list[Answer] = []
     for slot, ops in ours.items():

@@ -1,6 +1,6 @@
-"""Plans beside a failing one, smallest change first: a fault a little earlier or later, shorter, left out; a flaw left out.
+"""Neighbours of a failing plan, smallest change first: a fault a little earlier or later, shorter, left out; a flaw left out.
 
-The first that passes is the nearest passing plan: what differs between the two runs is what the failure needs.
+The first that passes is the nearest passing plan: the failure needs what differs between the two runs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CHECK_TIME_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """`what` says in words what differs from the failing plan."""
+    """`what` describes the difference from the failing plan."""
 
     what: str
     plan: Plan
@@ -34,7 +34,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """The nearest plan that passes, and its run; `tried` plans were, `failing` of which failed alike."""
+    """The nearest plan that passes, and its run; `tried` plans were run, of which `failing` failed alike."""
 
     change: Change | None
     done: Simulated | None
@@ -43,7 +43,7 @@ class Neighbour:
 
 
 def changes(plan: Plan, until_ns: int | None) -> Iterator[Change]:
-    """Of faults that begin after `until_ns`, when the failure had been seen, nothing is to be learned."""
+    """Changes of the plan. Faults that begin after `until_ns`, when the failure had been seen, are left alone."""
     faults = [intent for intent in plan.intents if until_ns is None or intent.at_ns <= until_ns]
     # The latest fault before the failure is the likeliest to matter.
     faults.sort(key=lambda intent: -intent.at_ns)
@@ -80,7 +80,7 @@ def _without_each_flaw(plan: Plan) -> Iterator[Change]:
 
 
 class Fate(Enum):
-    """What became of a plan. `OTHERWISE`: the same checker objects, to something else. `UNKNOWN`: it did not end, or its checker did not decide."""
+    """The result of a plan. `OTHERWISE`: the same checker objects to something else. `UNKNOWN`: it did not end, or its checker did not decide."""
 
     ALIKE = "fails alike"
     OTHERWISE = "fails otherwise"
@@ -92,7 +92,7 @@ _FATES = {Verdict.VALID: Fate.PASSES, Verdict.INVALID: Fate.OTHERWISE, Verdict.U
 
 
 def fate(plan: Plan, wanted: Signature) -> tuple[Simulated | None, Fate]:
-    """Carry it out and ask the checker that objected."""
+    """Carry it out and run the checker that objected."""
     try:
         done = simulate(plan)
     except TribulationError:

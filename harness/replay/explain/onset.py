@@ -1,7 +1,7 @@
-"""Since when a failure was likely: the chance of failing when everything up to a moment is kept, and all later draws are drawn anew.
+"""The onset of a failure: the chance of failing when everything up to a moment is kept, and everything later is drawn again.
 
-At moment k the run is the same up to k and then has another chance (`simulator/salt.py`), twenty times over. Where the rate jumps, something happened
-that made the failure likely, or certain. The curve is refined where it is steepest.
+At moment k the run is the same up to k and then has other draws (`simulator/salt.py`), twenty times. Where the rate jumps, an event
+made the failure likely, or certain. The curve is refined where it is steepest.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from ..compare.differences import shown
 from .neighbours import Fate, fate
 
 COARSE = 5
-"""Moments of the load to begin with, both ends included. Before them comes the birth of the cluster, at which all is still open."""
+"""First moments of the load, both ends included. Before them comes the birth of the cluster, when everything is still open."""
 
 FINEST_NS = 1_000_000
 DULL = frozenset({"append", "durable", "commit", "apply", "ack", "read-confirmed", "lease", "digest", "marker"})
-"""Trace events that come with every operation or heartbeat: they do not tell what happened."""
+"""Trace events that come with every operation or heartbeat and so explain nothing."""
 
 SHOWN = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Of `salts` runs that are the recorded one up to `at_ns` of run time, `fails` failed alike and `otherwise` by another kind of anomaly."""
+    """Of `salts` runs that equal the recorded one up to `at_ns` of run time, `fails` failed alike and `otherwise` by another kind of anomaly."""
 
     at_ns: int
     fails: int
@@ -49,8 +49,8 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Onset:
-    """`points` in order of time; `jump` are the two neighbours between which the rate rises most, if by more than chance explains, `events` what
-    happened between them.
+    """`points` in order of time; `jump` are the two neighbours with the largest rise of the rate, if chance does not explain it; `events` are those
+    between them.
     """
 
     points: Sequence[Point]
@@ -81,7 +81,7 @@ def find_onset(
     time_s: float | None = None,
     tell: Callable[[str, str], None] = lambda phase, detail: None,
 ) -> Onset:
-    """`done` is the run of the failing plan, which had been seen to fail at `seen_ns`. `points` moments are looked at, each with `salts` runs.
+    """Measure the onset. `done` is the run of the failing plan, which had failed by `seen_ns`. `points` moments are measured, each with `salts` runs.
 
     After `time_s` no other moment is begun.
     """
@@ -108,7 +108,7 @@ def find_onset(
 
 
 def beyond_chance(before: Point, after: Point) -> bool:
-    """Whether two rates differ by more than twice the standard error that they would have if they were one (two proportions, pooled)."""
+    """Whether two rates differ by more than twice the standard error that they would have if they were equal (two proportions, pooled)."""
     runs = before.salts + after.salts
     pooled = (before.fails + after.fails) / runs if runs else 0.0
     if not before.salts or not after.salts:
@@ -121,7 +121,7 @@ def moments(curve: Mapping[int, Point], birth_ns: int, end_ns: int, most: int) -
     """A coarse grid first; then, one at a time, the middle of the interval over which the rate rises most."""
     coarse = max(2, min(COARSE, most - 1))
     yield birth_ns
-    # The ends first: whoever has no time for more knows what lies between them.
+    # The ends first: if the time ends early, the total change is known.
     yield from (0, end_ns)
     yield from (end_ns * number // (coarse - 1) for number in range(1, coarse - 1))
     for _ in range(most - 1 - coarse):
@@ -151,7 +151,7 @@ def _fate(task: _Task) -> Fate:
 
 
 def what_happened(record: RunRecord, from_ns: int, to_ns: int) -> list[str]:
-    """Faults and telling trace lines of a span of run time, in order."""
+    """Faults and informative trace lines in a span of run time, in order."""
     found: list[tuple[int, str]] = []
     for fault in record.faults:
         for verb, at_ns in (("injected", fault.injected_ns), ("healed", fault.heal_ns)):

@@ -1,4 +1,4 @@
-"""Whether a life's events had causes in the life itself: timers that were set, storage that was asked for, files that had been written."""
+"""Whether a life's events have causes in the life itself: timers that were set, requested storage operations, written files."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ STORAGE = (Append, Write, Truncate, Fsync, Rename, Remove, FsyncDir)
 
 
 class Boot(Enum):
-    """What a life found on the disk, compared with what the lives before it are known to have written."""
+    """The content of the disk at a boot, compared with what earlier lives are known to have written."""
 
     AS_WRITTEN = "as written"
     MORE = "more"
-    """All of that, and what was written after the recording ended."""
+    """All of it, plus writes from after the end of the recording."""
     OTHER = "other"
 
 
 class Causes:
-    """Fed with each step, in order; `complaint` is the first event without a cause."""
+    """Takes each step, in order; `complaint` is the first event without a cause."""
 
     def __init__(self) -> None:
         self._timers: dict[tuple[str, int], int] = {}
@@ -66,7 +66,7 @@ class Causes:
 
 
 class Disk:
-    """A node's files as its lives wrote them. A process that is killed leaves what it wrote; what it was about to write may be there too."""
+    """A node's files as its lives wrote them. A killed process leaves what it wrote; a write under way may be there too."""
 
     def __init__(self) -> None:
         self._files: dict[str, bytearray] = {}
@@ -77,12 +77,12 @@ class Disk:
             self._pending[effect.op] = effect
 
     def ended(self, op: int, error: str | None) -> None:
-        """What failed may or may not be on the disk: it stays pending."""
+        """Record the end of a write. A failed one may or may not be on the disk: it stays pending."""
         if error is None and (effect := self._pending.pop(op, None)) is not None:
             _apply(self._files, effect)
 
     def boot(self, found: Mapping[str, bytes]) -> Boot:
-        """Whether `found` may lie on this disk now; it is what the next life begins with, in any case."""
+        """Whether `found` is possible on this disk now; in any case the next life begins with it."""
         possible: dict[str, list[bytes | None]] = {name: [bytes(data)] for name, data in self._files.items()}
         files = self._files
         for effect in self._pending.values():
@@ -100,7 +100,7 @@ class Disk:
 
 
 def _may_be(found: bytes | None, states: Sequence[bytes | None]) -> bool:
-    """One of the states, or on the way from one to the next by an append that was cut."""
+    """Whether it is one of the states, or a partial append from one to the next."""
     if any(found == state for state in states):
         return True
     pairs = pairwise(states)

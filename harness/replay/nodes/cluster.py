@@ -1,8 +1,8 @@
 """Tier B: all cores of a recorded cluster run together again, each fed with what the other cores send now.
 
-Each core steps at its own recorded times, with the timers, storage completions and client requests that were recorded; what it receives is
-what the sending core has sent *in this replay*. Which send a received message is comes from `provenance`, and a step waits until every
-sender has come that far. This is a partial order, so no common clock is needed; if it has a circle, the recordings contradict each other.
+Each core steps at its own recorded times, with the recorded timers, storage completions and client requests. What it receives is
+what the sending core has sent *in this replay*. `provenance` maps each received message to its send, and a step waits until every
+sender has come that far. This is a partial order, so no common clock is needed; if it has a cycle, the recordings contradict each other.
 
 When every step has the recorded effects, and every received message was sent, the replay of the cluster is bit-exact.
 """
@@ -32,9 +32,9 @@ Link = tuple[str, str]
 
 @dataclass(slots=True)
 class ClusterReplay:
-    """`difference` is the first step that did otherwise, with its node and life; `stuck` names steps that wait for each other.
+    """`difference` is the first step that differs, with its node and life; `stuck` names steps that wait for each other.
 
-    `boots` says what each life of a node that had lived before found on its disk.
+    `boots` says what each later life of a node found on its disk.
     """
 
     steps: int = 0
@@ -95,7 +95,7 @@ def replay_cluster(lives: Sequence[Incarnation]) -> ClusterReplay:
 
 
 class _Stage:
-    """A node in the joint execution: its current life's player, its disk, what it has sent to whom."""
+    """A node in the joint execution: its current life's player, its disk, and what it has sent to each peer."""
 
     def __init__(self, script: Script) -> None:
         self.script = script
@@ -124,7 +124,7 @@ class _Stage:
         self.causes = Causes()
 
     def after(self, step: RecordedStep) -> None:
-        """Take what the step let go."""
+        """Take in what the step released."""
         assert self.player is not None
         for event in step.events:
             if isinstance(event, StorageDone):
@@ -138,7 +138,7 @@ class _Stage:
 
 
 def execute(scripts: Mapping[str, Script], result: ClusterReplay) -> None:
-    """Step whatever node can step, until none can. Fills `result`."""
+    """Step any node that can step, until none can. Fills `result`."""
     stages = {node: _Stage(script) for node, script in scripts.items()}
     moved = True
     while moved and result.difference is None:
@@ -189,7 +189,7 @@ def _advance(stage: _Stage, stages: Mapping[str, _Stage], result: ClusterReplay)
 
 
 def _delivered(stage: _Stage, stages: Mapping[str, _Stage], events: Sequence[Event]) -> tuple[Event, ...]:
-    """The step's events, with each message taken from the core that sent it. What lies beyond a recording comes from the receiver's own."""
+    """The step's events, with each message taken from the core that sent it. A message from beyond a recording is the receiver's own record."""
     senders = iter(stage.script.senders[stage.script.done])
     delivered: list[Event] = []
     for event in events:

@@ -1,7 +1,7 @@
 """Tier A: each incarnation of each node by itself. Its recorded inputs are fed to a core again, and every step must have the recorded effects.
 
-Equal checksums at every step prove that the node, given what it was given, does what it did; a bug in the core is then in this process, step
-by step, without a network. The sockets, threads and files of the runtime are outside: their outcome is what was recorded.
+Equal checksums at every step prove that the node does the same with the same inputs. A bug in the core is then in this process, step
+by step, without a network. The sockets, threads and files of the runtime are outside: their results are the recorded ones.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Incarnation:
 
 @dataclass(frozen=True, slots=True)
 class StepDifference:
-    """The first step that did not do what was recorded. `step` counts from 1; `why` says what differed; the rest is for people."""
+    """The first step that differs from the recording. `step` counts from 1; `why` says what differed; the rest is for people."""
 
     step: int
     now_ns: int
@@ -48,9 +48,9 @@ class StepDifference:
 
 @dataclass(frozen=True, slots=True)
 class NodeReplay:
-    """`steps` were replayed, of `recorded`; all equal when `difference` is None. `ended` is why the recording has no more, None for in order.
+    """`steps` of `recorded` were replayed; all equal when `difference` is None. `ended` is why the recording ends, None for in order.
 
-    `traces` lines of the node's trace were compared; `beyond` more were traced after the last step that was recorded: a node that is killed
+    `traces` lines of the node's trace were compared; `beyond` more were traced after the last recorded step: a killed node
     loses the last moments of its recording.
     """
 
@@ -78,7 +78,7 @@ class NodeReplay:
 
 
 def read_incarnations(run_dir: Path) -> list[Incarnation]:
-    """Everything that a run's nodes recorded, by node and life. Raises `CampaignError` with file and offset for damage."""
+    """Everything that a run's nodes recorded, by node and life. Raises `CampaignError` with file and offset of damage."""
     return [
         Incarnation(node, int(path.stem.partition("-")[2]), path, _read(path))
         for node, paths in recordings(run_dir).items()
@@ -136,7 +136,7 @@ def replay_incarnation(life: Incarnation, traces: Sequence[Line] = ()) -> NodeRe
 
 
 def play(player: Player, number: int, step: RecordedStep) -> StepDifference | None:
-    """One step; what it did otherwise than recorded, or None. An exception of the core or the gate is a difference."""
+    """Play one step; returns its difference from the recording, or None. An exception of the core or the gate is a difference."""
     try:
         effects = player.step(step.now_ns, step.events)
     except Exception as error:
@@ -151,7 +151,7 @@ def play(player: Player, number: int, step: RecordedStep) -> StepDifference | No
 
 
 def _traces_differ(player: Player, lines: Sequence[Line], last: RecordedStep, steps: int) -> StepDifference | None:
-    """The trace file may go on after the recording ends; until then it must say what the replay says."""
+    """Compare traces. The trace file may continue after the recording ends; until then it must equal the replay."""
     released = [effect for effect in player.released if isinstance(effect, Trace)]
     ours = [{"event": effect.event, **effect.fields} for effect in released]
     theirs = [{name: value for name, value in line.items() if name not in _OF_THE_RUNTIME} for line in lines]
@@ -166,7 +166,7 @@ _OF_THE_RUNTIME = frozenset({"node", "incarnation", "seq", "mono_ns"})
 
 
 def told(items: Sequence[Any]) -> list[str]:
-    """Events or effects as people read them, each in a line."""
+    """Events or effects for people, one a line."""
     return [_told(item) for item in items]
 
 

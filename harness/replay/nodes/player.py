@@ -1,7 +1,7 @@
-"""One incarnation of a node, played again: its core, and the gate that holds back what must not be seen before it is durable.
+"""Plays one incarnation of a node again: its core, and the gate that holds back what must not be seen before it is durable.
 
-It does with effects what the socket runtime does, except that nothing leaves: what would have been sent, answered and traced is handed out,
-in the order in which the runtime would have.
+It treats effects as the socket runtime does, except that nothing leaves: what would have been sent, answered and traced is returned,
+in the order of the runtime.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Released = Send | Reply | Trace
 
 
 class Player:
-    """`released` collects what left the node; `issued` the storage operations that the disk was given; both may be emptied by the caller."""
+    """`released` collects what left the node; `issued` collects storage operations given to the disk; the caller may empty both."""
 
     def __init__(self, config: Mapping[str, Any], make: Callable[[NodeConfig], Any] = Core) -> None:
         self._core = make(NodeConfig.from_json(config))
@@ -46,7 +46,7 @@ class Player:
         """The effects of the latest step."""
 
     def step(self, now_ns: int, events: Sequence[Event]) -> list[Effect]:
-        """One turn: what waited for the storage that ended leaves first, then the core steps and its effects are carried out."""
+        """Take one turn: what waited for finished storage leaves first, then the core steps and its effects are carried out."""
         for event in events:
             if isinstance(event, StorageDone):
                 self._gate.settle(event.op, event.error is None)

@@ -1,12 +1,12 @@
-"""Who sent what was received: each received message matched with the send it came from, link by link.
+"""The sender of every received message: each is matched with the send it came from, link by link.
 
 A recording holds no message identifiers, and needs none. What node B took from node A came over one connection at a time, each in order and
 without copies; a new connection is taken only when the old one is closed. So the messages B received from A are a subsequence of those A sent to B,
-over all their lives, and matching each with the *earliest* equal send that is left finds that subsequence if there is one. (Any other choice
+over all their lives. Matching each with the *earliest* equal send that is left finds that subsequence if there is one. (Any other choice
 pairs a message with a later send; the earliest is the one that can contradict causality least.)
 
-Only the end of a life of A may be missing: a killed node loses the last moments of its recording, and the others' are collected while they
-run. What B received then is `BEYOND` it. A message that no send explains although later ones have theirs is `UNEXPLAINED`: A never sent it.
+Only the end of a life of A may be missing: a killed node loses the last moments of its recording, and files are collected while nodes
+run. A message that B received from that time is `BEYOND` it. A message that no send explains although later ones have theirs is `UNEXPLAINED`: A never sent it.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ UNEXPLAINED = -2
 """Never sent, although the sender's recording covers that time."""
 
 LOOK_AHEAD = 500
-"""Received messages, at most, that are tried as the first of the sender's next life."""
+"""At most so many received messages are tried as the first of the sender's next life."""
 RESUMES = 5
-"""Messages in a row (or all that are left) that must be explained after one that is not, for the recording to cover that one."""
+"""For the recording to cover an unexplained message, so many messages in a row after it (or all that are left) must be explained."""
 
 
 class Life:
-    """What one life of a sender sent over one link: a key for each message's content, in order."""
+    """The messages that one life of a sender sent over one link: a key for each content, in order."""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         self._places: dict[bytes, list[int]] = {}
@@ -47,7 +47,7 @@ class Life:
         return found
 
     def explain_all(self, received: Sequence[bytes]) -> list[int]:
-        """As `explain`, going on after what this life never sent."""
+        """As `explain`, going on after a message that this life never sent."""
         found = self.explain(received)
         while len(found) < len(received):
             at = next((index + 1 for index in reversed(found) if index >= 0), 0)
@@ -77,7 +77,7 @@ def match(lives: Sequence[Life], received: Sequence[bytes]) -> list[int]:
 def _before(life: Life, rest: Sequence[bytes]) -> int:
     """How many of `rest` come before the first message of the sender's next life: the number that lets that life explain most.
 
-    Zero if it explains nothing at all: then a life after it has the say.
+    Zero if it explains nothing at all: then a later life decides.
     """
     best, best_explained = 0, 0
     for skipped in range(min(len(rest), LOOK_AHEAD)):

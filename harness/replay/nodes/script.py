@@ -1,4 +1,4 @@
-"""What a cluster's recordings say as one script: each node's steps over all its lives, and for each message received the send that it is."""
+"""A cluster's recordings as one script: each node's steps over all its lives, and the send of each received message."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .provenance import BEYOND, UNEXPLAINED, Life, match
 
 @dataclass(slots=True)
 class Messages:
-    """What became of the messages of all links."""
+    """Counts of the messages of all links."""
 
     sent: int = 0
     received: int = 0
@@ -45,7 +45,7 @@ class Script:
 
 
 def scripts_of(lives: Sequence[Incarnation]) -> tuple[dict[str, Script], Messages]:
-    """Every node's script, and what became of the messages between them."""
+    """Every node's script, and the counts of the messages between them."""
     scripts = _scripts(lives)
     messages = Messages()
     sent = {node: _sent(script) for node, script in scripts.items()}
@@ -71,7 +71,7 @@ def key_of(message: Message) -> bytes:
 
 
 def _sent(script: Script) -> dict[str, list[list[bytes]]]:
-    """Peer → for each life the keys of what left for that peer, in order; found by a replay of each life by itself."""
+    """Peer → for each life the keys of messages sent to that peer, in order; found by a replay of each life by itself."""
     sent: dict[str, list[list[bytes]]] = {}
     peers = sorted(
         {peer for life in script.lives if life.recording.header for peer in life.recording.header["config"]["peers"]}
@@ -84,7 +84,7 @@ def _sent(script: Script) -> dict[str, list[list[bytes]]]:
         player = Player(life.recording.header["config"])
         for number, step in enumerate(life.recording.steps, start=1):
             if play(player, number, step) is not None:
-                break  # Tier A tells it, and so will the step itself when its turn comes.
+                break  # Tier A reports it, and the step itself will when its turn comes.
             for effect in player.released:
                 if isinstance(effect, Send) and effect.peer in sent:
                     sent[effect.peer][place].append(key_of(effect.message))

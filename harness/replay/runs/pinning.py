@@ -1,7 +1,7 @@
-"""From a recorded history and the faults beside it to a plan that tries the same in the simulator.
+"""Makes a plan from a recorded history and its faults, to try the same in the simulator.
 
-Each operation is written out at the time at which it was invoked, by the client that did; each fault names the nodes and edges that it had
-been resolved to, at the time at which it was in force. What a plan cannot say (how long messages took, who was elected) is left to seeds.
+Each operation is pinned to the time at which it was invoked and to the client that did; each fault names the nodes and edges to which it was
+resolved, at the time at which it was active. What a plan cannot say (message delays, the elected leader) is left to seeds.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ from ...workloads.settle import SETTLE
 MILLISECOND = 1_000_000
 SECOND = 1000 * MILLISECOND
 BARE = Timing(load_ns=0, quiet_ns=SECOND, final_ns=5 * SECOND, operation_ns=SECOND)
-"""Of a history that comes without a plan; its load ends with its last invocation."""
+"""Times for a history without a plan; its load ends with its last invocation."""
 
 
 @dataclass(frozen=True, slots=True)
 class PinnedPlan:
-    """`slots` says which client of the plan each process of the recorded history is."""
+    """`slots` maps each process of the recorded history to a client of the plan."""
 
     plan: Plan
     slots: Mapping[Any, int]
 
 
 def plan_of_run(plan: Plan, record: RunRecord, flaws: Sequence[str] = ()) -> PinnedPlan:
-    """A run on hosts: the clients, nodes and system of its own plan; operations and faults as they were. Raises `CampaignError` for a
-    system that cannot be simulated: what the reference cluster does says nothing about it."""
+    """The plan of a run on hosts: the clients, nodes and system of its own plan; operations and faults as they were. Raises `CampaignError` for a
+    system that cannot be simulated: the reference cluster's behaviour says nothing about it."""
     load_end_ns = record.phases.get("liveness_end", record.phases.get("load_end", plan.timing.load_ns))
     clients = max((slot.slot for slot in plan.slots), default=0) + 1
     invocations = _invocations(record)
@@ -72,7 +72,7 @@ def plan_of_run(plan: Plan, record: RunRecord, flaws: Sequence[str] = ()) -> Pin
 
 
 def plan_of_history(name: str, record: RunRecord, flaws: Sequence[str] = (), nodes: int = 5) -> PinnedPlan:
-    """A bare history: the reference cluster, with the nodes that the history names or so many, and a client for each process at a time."""
+    """The plan of a bare history: the reference cluster, with the nodes that the history names or `nodes` of them, and one client for each concurrent process."""
     invocations = _invocations(record)
     if not invocations:
         raise CampaignError(f"{name}: the history holds no operation", hint="give one in which clients did something")
@@ -122,7 +122,7 @@ def _invocations(record: RunRecord) -> list[Event]:
 
 
 def _by_itself(event: Event) -> bool:
-    """Whether every plan brings it along: what is done to the cluster, and the clients that try each node at the end."""
+    """Whether every plan contains it anyway: changes to the cluster, and the clients that try each node at the end."""
     return event.process == NEMESIS or event.workload == SETTLE
 
 
@@ -135,7 +135,7 @@ def _simulated_hosts(hosts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _clients(record: RunRecord, nodes: Sequence[str]) -> dict[Any, Slot]:
-    """Process → slot. A process that was retired (`info`) makes room for the next one on its node, as the runner does it."""
+    """Process → slot. A retired process (`info`) makes room for the next one on its node, as in the runner."""
     clients: dict[Any, Slot] = {}
     free: list[Slot] = []
     for event in record.history.events:
@@ -156,7 +156,7 @@ def _clients(record: RunRecord, nodes: Sequence[str]) -> dict[Any, Slot]:
 
 
 def intents_of(faults: Iterable[Fault], load_end_ns: int | None) -> list[Intent]:
-    """The faults that came to be, as intents that name what they had been resolved to."""
+    """The faults that took place, as intents with the targets to which they had been resolved."""
     found: list[Intent] = []
     for fault in faults:
         if fault.injected_ns is None:
@@ -169,7 +169,7 @@ def intents_of(faults: Iterable[Fault], load_end_ns: int | None) -> list[Intent]
 
 
 def _held_ns(fault: Fault, load_end_ns: int | None) -> int | None:
-    """How long it was in force; None when it lasted until everything was healed."""
+    """How long it was active; None when it lasted until everything was healed."""
     assert fault.injected_ns is not None
     if fault.kind == "voters" or fault.heal_ns is None:
         return None
@@ -179,7 +179,7 @@ def _held_ns(fault: Fault, load_end_ns: int | None) -> int | None:
 
 
 def parameters_of(fault: Fault) -> list[dict[str, Any]]:
-    """The parameters of intents that resolve to what this fault was, whatever the situation. Clocks set to several times take several."""
+    """Parameters of intents that resolve to this fault in any situation. Clocks set to several times take several."""
     what = {name: value for name, value in fault.intended.items() if name != "trigger"}
     if (kind := catalog.kind_of(fault.kind)) is not None:
         return [kind.pinned(what)]

@@ -1,4 +1,4 @@
-"""Tier C from a folder or a file: what failed there, the plan that tries it again, the search, and the first run that fails alike."""
+"""Tier C for a folder or a file: the failure there, the plan that tries it again, the search, and the first run that fails alike."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ Tell = Callable[[str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """`failure` is a checker, a kind of anomaly or both with a slash; `flaws` are planted in the simulated cluster; `ledger` tells a bare history's
-    faults; `nodes` is how many there are when it names none."""
+    """`failure` is a checker, a kind of anomaly or both with a slash; `flaws` are planted in the simulated cluster; `ledger` holds a bare history's
+    faults; `nodes` is their number when the history names none."""
 
     tries: int = 100
     jobs: int = 1
@@ -57,7 +57,7 @@ class Reproduced:
 
 
 def reproduce(target: Path, asked: Asked, tell: Tell) -> Reproduced:
-    """Raises `CampaignError` when nothing failed there, or when it holds what the simulator does not know."""
+    """Reproduce the failure. Raises `CampaignError` when nothing failed there, or when it holds something unknown to the simulator."""
     if target.is_dir():
         require_simulable(read_plan(target).options["system"], str(target))
     tell("check", str(target))
@@ -96,7 +96,7 @@ def _beside(history: Path) -> Path | None:
 
 
 def _name(history: Path) -> str:
-    """The file's name as a campaign may be called."""
+    """The file's name in the form of a campaign's name."""
     name = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in history.stem.lower()).strip(
         "-"
     )

@@ -1,4 +1,4 @@
-"""A simulated run, run again from its plan: the same digest, or the first step and the first lines at which the two part."""
+"""Runs a simulated run again from its plan: the same digest, or the first step and the first lines at which the two differ."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ..compare.differences import LineDifference, run_differences
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The two runs part after step `after` and no later than step `until`; `span` says from which step of the replay to which, as text."""
+    """The two runs differ after step `after` and no later than step `until`; `span` names the replay's first and last step of that range, as text."""
 
     after: int
     until: int
@@ -77,7 +77,7 @@ class SimulatedReplay:
 
 
 def replay_simulated(run_dir: Path) -> SimulatedReplay:
-    """Run the folder's plan again and compare everything that the folder holds with what happened now."""
+    """Run the folder's plan again and compare the result with everything in the folder."""
     plan = read_plan(run_dir)
     require_simulable(plan.options["system"], str(run_dir))
     facts = read_facts(run_dir)
@@ -103,7 +103,7 @@ def replay_simulated(run_dir: Path) -> SimulatedReplay:
 
 
 def _where(plan: Plan, run_dir: Path, done: Simulated) -> tuple[Window | None, str | None]:
-    """Two replays are compared first: when they differ from each other, nothing else is to be wondered about."""
+    """The place of the difference. Two replays are compared first: if they differ from each other, other differences mean nothing."""
     steps = _Steps()
     again = simulate(plan, watch=steps.watch)
     if again.digest != done.digest:
@@ -134,7 +134,7 @@ def _recorded_marks(run_dir: Path) -> list[str] | None:
 
 
 def first_unequal(one: Sequence[str], other: Sequence[str]) -> str | None:
-    """The first step that differs between two runs of one plan, with what each did."""
+    """The first step that differs between two runs of one plan, with both forms."""
     for number, (a, b) in enumerate(zip(one, other, strict=False), start=1):
         if a != b:
             return f"step {number}: {a} | {b}"

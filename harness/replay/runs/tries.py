@@ -1,7 +1,7 @@
 """Tier C: the recorded operations and faults in the simulator, over many seeds, in search of the failure that was recorded.
 
-Nothing is exact here. A seed stands for one way in which messages may have taken their time; the answer is a rate: so many of so many seeds fail alike,
-by the same checker and kind of anomaly. Where the recorded traces tell who led first, only seeds with that first leader are tried, for the recorded
+Nothing is exact here. A seed stands for one choice of message delays. The result is a rate: so many of so many seeds fail alike,
+by the same checker and kind of anomaly. Where the recorded traces show the first leader, only seeds with that first leader are tried, because the recorded
 faults were aimed at nodes of that cluster.
 """
 
@@ -28,10 +28,10 @@ from .pinning import PinnedPlan
 TIER = "tier C"
 CHECK_TIME_S = 20.0
 MARGIN_NS = 2_000_000_000
-"""Of load after the moment at which the failure was recorded: elsewhere it may come a little later."""
+"""Load after the moment at which the failure was recorded: in other runs it may come a little later."""
 
 SEEDS_A_TRY = 20
-"""Seeds looked at, at most, for each try, when the first leader is known."""
+"""At most so many seeds are looked at for each try, when the first leader is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """What one seed came to. `distance` is None when it could not be simulated to its end."""
+    """The result of one seed. `distance` is None when it could not be simulated to its end."""
 
     seed: int
     alike: bool
@@ -137,7 +137,7 @@ def _run(tasks: Iterator[Task], jobs: int) -> Iterator[Try]:
 
 
 def try_seed(task: Task) -> Try:
-    """Carry out one plan and compare. Never raises for what the plan leads to."""
+    """Carry out one plan and compare. Never raises for an effect of the plan."""
     plan = Plan.from_json(task.plan)
     try:
         done = simulate(plan)
@@ -158,7 +158,7 @@ def _nearest(done: list[Try]) -> Try | None:
 
 
 def cut_short(plan: Plan, seen_ns: int | None) -> Plan:
-    """The plan up to a while after the failure was seen; what comes later can only cost time."""
+    """The plan up to a while after the failure was seen; anything later only costs time."""
     if seen_ns is None or plan.pinned is None or seen_ns + MARGIN_NS >= plan.timing.load_ns:
         return plan
     until_ns = seen_ns + MARGIN_NS
@@ -171,7 +171,7 @@ def cut_short(plan: Plan, seen_ns: int | None) -> Plan:
 
 
 def first_leader(record: RunRecord) -> str | None:
-    """Who was elected first, as the traces tell."""
+    """The node that was elected first, according to the traces."""
     elected_in = {
         line["term"]: line["node"] for lines in record.traces.values() for line in lines if line["event"] == "leader"
     }
@@ -179,7 +179,7 @@ def first_leader(record: RunRecord) -> str | None:
 
 
 def elected(plan: Plan) -> str | None:
-    """Who leads in the simulator when the load begins."""
+    """The node that leads in the simulator when the load begins."""
     cluster = cluster_of(plan)
     cluster.start_all()
     injector = SimInjector(cluster)

@@ -1,4 +1,4 @@
-"""Do the sorts of fault earn their place? A flaw's hits with a sort of fault and without it, over the same seeds."""
+"""The need for each sort of fault: a flaw's hits with a sort of fault and without it, over the same seeds."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from .state import MULTIPLE, Ablated
 from .trials import Trial, attempts
 
 AT_MOST = 3
-"""Sorts of one smallest plan that are tried, until one is found that the flaw cannot do without."""
+"""At most so many sorts of one smallest plan are tried, until the flaw is found to need one."""
 
 FAMILIES = (("duplicate", "reorder"), ("cut", "kill", "power", "pause"))
-"""Sorts that stand for each other: messages that come late, and what makes leaders change. Where none is needed by itself, they are left out together."""
+"""Sorts that stand for each other: late messages, and causes of leader changes. Where none is needed by itself, they are left out together."""
 
 
 def ablations(caught: Caught, known: dict[str, Ablated], jobs: int, tell: Tell) -> list[Ablated]:
@@ -29,30 +29,30 @@ def ablations(caught: Caught, known: dict[str, Ablated], jobs: int, tell: Tell) 
 
 
 def in_question(caught: Caught) -> list[str]:
-    """The rarest sorts first: what only a few flaws need says most. Then the families of those in the plan, joined by +."""
+    """The rarest sorts first: a sort that only a few flaws need says most. Then the families of those in the plan, joined by +."""
     singles = sorted(caught.needs, key=lambda sort: -RARITY.index(sort))[:AT_MOST]
     return singles + ["+".join(family) for family in FAMILIES if set(family) & set(caught.needs)]
 
 
 RARITY = ("pause", "kill", "cut", *(sort for sort in SORTS if sort not in ("pause", "kill", "cut")))
-"""Whoever deposes a leader stands for the others that do."""
+"""Any sort that deposes a leader stands for the others that do."""
 
 
 def _covers(before: Ablated, caught: Caught) -> bool:
-    """Whether it was over as many seeds as there are now, or ended early for a reason that still holds."""
+    """Whether it covered as many seeds as there are now, or ended early for a reason that still holds."""
     first, last = _seeds(caught)
     within = sum(first <= seed < last for seed in caught.tally.hits)
     return before.seeds >= last - first or MULTIPLE * before.hits_without > within
 
 
 def _seeds(caught: Caught) -> tuple[int, int]:
-    """The seeds after the first hit, which chance did not choose; at most `AFTER_FIRST`."""
+    """The seeds after the first hit, which is not part of the sample; at most `AFTER_FIRST`."""
     first = caught.tally.hits[0] + 1
     return first, min(caught.tally.tried, first + AFTER_FIRST)
 
 
 def ablate(caught: Caught, sort: str, jobs: int, tell: Tell) -> Ablated:
-    """Over the seeds after the first hit, and no more once hits are too many for a need."""
+    """Hunt over the seeds after the first hit; stop when hits are too many for a need."""
     tally = caught.tally
     first, last = _seeds(caught)
     within = sum(first <= seed < last for seed in tally.hits)

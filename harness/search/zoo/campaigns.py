@@ -1,8 +1,8 @@
-"""Flaws of members, agents and tasks, measured: the campaign of each in the simulator, with the flaw and without it.
+"""Flaws of members, agents and tasks, measured: the campaign of each in the simulator, with and without the flaw.
 
     python -m tribulation.harness.search.zoo.campaigns --seeds 20 --state benchmarks/zoo-campaigns.jsonl --markdown docs/reference/flaws.md
 
-A line of the state is one trial; a trial that is there already is not made again. The campaigns lie in `campaigns/flaws`.
+A line of the state is one trial; a recorded trial is not repeated. The campaigns are in `campaigns/flaws`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ BEGIN, END = "<!-- campaigns: begin -->", "<!-- campaigns: end -->"
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What one seed of a flaw's campaign came to; `flawed`: with the flaw. `objections` are `checker/kind`."""
+    """The result of one seed of a flaw's campaign; `flawed`: with the flaw. `objections` are `checker/kind`."""
 
     flaw: str
     seed: int
@@ -50,7 +50,7 @@ def attempt(flaw: str, seed: int, flawed: bool) -> Shown:
 
 
 def wanted(known: Iterable[Shown], names: Sequence[str], seeds: int) -> Iterator[tuple[str, int, bool]]:
-    """The trials that are still to be made."""
+    """The trials that are missing."""
     made = {(shown.flaw, shown.seed, shown.flawed) for shown in known}
     for seed in range(1, seeds + 1):
         for name in names:
@@ -60,7 +60,7 @@ def wanted(known: Iterable[Shown], names: Sequence[str], seeds: int) -> Iterator
 
 
 def summary(known: Iterable[Shown], names: Sequence[str]) -> list[Mapping[str, Any]]:
-    """A row a flaw: trials with it and how many its own checker caught; trials without it and how many raised an alarm."""
+    """One row for each flaw: trials with it and how many its own checker caught; trials without it and how many raised an alarm."""
     known = list(known)
     rows: list[Mapping[str, Any]] = []
     for name in names:
@@ -94,7 +94,7 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def read_state(path: Path) -> list[Shown]:
-    """A torn last line is left out."""
+    """The recorded trials; a torn last line is left out."""
     if not path.exists():
         return []
     whole = path.read_text(encoding="utf-8").rpartition("\n")[0]

@@ -1,4 +1,4 @@
-"""The hunt for one flaw: in how many seeds is it caught, by whom, how early, and what does the smallest plan that shows it need?"""
+"""The hunt for one flaw: in how many seeds it is caught, by which checker, how early, and the smallest plan that shows it."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from .trials import Outcome, Trial, attempts
 
 SEEDS = 1000
 AFTER_FIRST = 200
-"""Seeds beyond the first that catches a flaw, from which its rate is measured."""
+"""Seeds after the first hit, over which a flaw's rate is measured."""
 GONE_ON = 12
-"""Hits of which it is asked, at most, whether the expected checker would object too, had the run gone on."""
+"""At most so many hits are checked for whether the expected checker would object too if the run went on."""
 
 Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Seeds 0 .. `tried` - 1 of the plans with `aim` (None: without one). `seen` counts the hits by who objected, as checker/kind."""
+    """Seeds 0 .. `tried` - 1 of the plans with `aim` (None: without one). `seen` counts the hits by the objection, as checker/kind."""
 
     aim: str | None
     tried: int
@@ -34,7 +34,7 @@ class Tally:
 
     @property
     def per_1000(self) -> float | None:
-        """Hits in a thousand seeds, measured on those after the first hit, which were not chosen by it; None without any."""
+        """Hits in a thousand seeds, measured on those after the first hit; None without any."""
         if not self.hits:
             return 0.0 if self.tried else None
         after = self.tried - self.hits[0] - 1
@@ -43,8 +43,8 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Caught:
-    """One flaw's row: the tally of plans without an aim, that of its aim if that was needed, and the smallest plan of the first hit, as what was
-    `kept` of it and in words. `gone_on` is a seed whose run the expected checker refuses too, had it not been stopped where the first promise broke.
+    """One flaw's row: the tally of plans without an aim, that of its aim if it was needed, and the smallest plan of the first hit, as what was
+    `kept` of it and in words. `gone_on` is a seed whose run the expected checker also refuses when it is not stopped at the first broken promise.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Caught:
 
     @property
     def as_expected(self) -> bool:
-        """Whether the checker that should object does: at the first hit, or at another, or at one that goes on to its end."""
+        """Whether the expected checker objects: at the first hit, at another, or at one that runs to its end."""
         return self.expected in self.checkers or self.gone_on is not None
 
     @property
@@ -70,19 +70,19 @@ class Caught:
 
     @property
     def tally(self) -> Tally:
-        """The one that found it, or else the last that was tried."""
+        """The tally that found it, or else the last one."""
         return self.random if self.aimed is None else self.aimed
 
     @property
     def checkers(self) -> list[str]:
-        """Who objected, the most frequent first."""
+        """The checkers that objected, the most frequent first."""
         count: Counter[str] = Counter()
         for name, hits in self.tally.seen.items():
             count[name.split("/")[0]] += hits
         return [name for name, _ in count.most_common()]
 
     def to_json(self) -> dict[str, Any]:
-        """What is stored, and read back by `from_json`."""
+        """The stored form, which `from_json` reads back."""
         return asdict(self)
 
     @classmethod
@@ -95,7 +95,7 @@ class Caught:
         return cls(**{**data, **tallies, **lists})
 
     def summary(self) -> dict[str, Any]:
-        """What `--json` tells."""
+        """The row of `--json`."""
         tally = self.tally
         return {
             "name": self.name,
@@ -132,13 +132,13 @@ class Effort:
         return 0 if name in UNREACHABLE else min(self.seeds, self.unaimed)
 
     def last(self, name: str, tally: Tally) -> int:
-        """How many seeds are to be tried, as far as is known."""
+        """The number of seeds to try, as far as is known."""
         limit = self.limit(name, tally.aim)
         return min(limit, tally.hits[0] + 1 + self.after) if tally.hits else limit
 
 
 def is_done(caught: Caught | None, effort: Effort) -> bool:
-    """Whether a hunt would try no more than was tried."""
+    """Whether a hunt would try nothing more."""
     if caught is None:
         return False
     aimed = caught.aimed or Tally(AIMED.get(caught.name), 0, ())
@@ -149,7 +149,7 @@ def is_done(caught: Caught | None, effort: Effort) -> bool:
 def hunt(
     name: str, effort: Effort, jobs: int = 1, tell: Tell = lambda text: None, known: Caught | None = None
 ) -> Caught:
-    """Without an aim first, unless no such plan can meet the flaw; then with the flaw's aim, if it has one. Goes on from what is `known`."""
+    """Hunt without an aim first, unless no such plan can meet the flaw; then with the flaw's aim, if it has one. Continues from what is `known`."""
     random = _search(name, known.random if known else Tally(None, 0, ()), effort, jobs, tell)
     aimed = None
     if not random.hits and name in AIMED:

@@ -1,4 +1,4 @@
-"""The smallest plan that shows a flaw: actions and knobs left out until each that is left is needed."""
+"""The smallest plan that shows a flaw: actions and knobs are left out until each of the rest is needed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Part = int | str
 
 @dataclass(frozen=True, slots=True)
 class Smallest:
-    """1-minimal: without any one of `parts` it passes, or fails otherwise. `actions` is how many there were at first."""
+    """1-minimal: without any one of `parts` it passes, or fails with another signature. `actions` is how many there were at first."""
 
     plan: SoakPlan
     actions: int
@@ -29,7 +29,7 @@ class Smallest:
 
 
 def smallest(trial: Trial) -> Smallest:
-    """Of a trial that fails. Knobs go first: a world that loses messages at random seldom fails as it did when an action is dropped."""
+    """Reduce a failing trial. Knobs go first: with random message loss, a plan seldom fails the same way after an action is dropped."""
     plan = trial.plan()
     result = run_plan(plan)
     assert result.failure is not None, trial

@@ -1,6 +1,6 @@
-"""What a run over the zoo has found so far, line by line in a file, so that it can stop and go on.
+"""The results of a run over all flaws so far, line by line in a file, so that it can stop and go on.
 
-Each line is a flaw's hunt, a control or an ablation; a later line about the same flaw replaces the earlier one. A line that was cut short, as a
+Each line is a flaw's hunt, a control or an ablation; a later line about the same flaw replaces the earlier one. A torn line, as a
 killed process leaves it, is done again.
 """
 
@@ -31,7 +31,7 @@ class Control:
 
 @dataclass(frozen=True, slots=True)
 class Ablated:
-    """A flaw without one sort of fault. `seeds` were tried with the sort and without it. `alone`: what is left of the smallest plan passes."""
+    """A flaw without one sort of fault. `seeds` were tried with the sort and without it. `alone`: the rest of the smallest plan passes."""
 
     name: str
     sort: str
@@ -43,7 +43,7 @@ class Ablated:
 
     @property
     def needed(self) -> bool:
-        """The smallest plan needs it, and without it hits are so many times rarer: five to none at least, for less shows nothing."""
+        """Whether the flaw needs the sort: the smallest plan needs it, and hits are that many times rarer without it: at least five to none, since less shows nothing."""
         return self.alone and self.hits_with >= MULTIPLE * max(1, self.hits_without)
 
 
@@ -57,7 +57,7 @@ class State:
     ablated: list[Ablated] = field(default_factory=list)
 
     def add(self, found: Caught | Control | Ablated) -> None:
-        """Keep it, and have it on disk before anything else is begun."""
+        """Add it, and write it to disk before anything else begins."""
         self._take(found)
         if isinstance(found, Caught):
             self._write({"caught": found.to_json()})
@@ -65,7 +65,7 @@ class State:
             self._write({"control" if isinstance(found, Control) else "ablated": asdict(found)})
 
     def control(self, aim: str | None, settings: str, tried: int) -> Control | None:
-        """One that covers so many seeds."""
+        """A control that covers so many seeds."""
         fits = [known for known in self.controls if (known.aim, known.settings) == (aim, settings)]
         return next((known for known in fits if known.tried >= tried), None)
 
@@ -88,7 +88,7 @@ class State:
 
 
 def open_state(path: Path | None) -> State:
-    """The state in the file, or a new one. Raises `CampaignError` naming the first line that is none."""
+    """The state in the file, or a new one. Raises `CampaignError` naming the first invalid line."""
     state = State(path)
     if path is None:
         return state
@@ -100,7 +100,7 @@ def open_state(path: Path | None) -> State:
 
 
 def _whole_lines(path: Path) -> list[dict[str, Any]]:
-    """The lines; one that was cut short at the end is removed from the file, so that the next begins on its own."""
+    """The lines; a torn last line is removed from the file, so that the next one begins on its own."""
     text = path.read_text(encoding="utf-8")
     whole, cut = text.rpartition("\n")[0], text.rpartition("\n")[2]
     if cut:

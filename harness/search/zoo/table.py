@@ -1,4 +1,4 @@
-"""The zoo's tables: for a terminal, and for docs/reference/flaws.md."""
+"""The tables of all flaws: for a terminal, and for docs/reference/flaws.md."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ KEPT_ALL_THE_SAME: Mapping[str, str] = {
     "loss": "messages lost beyond TCP are what reconnects do to a protocol",
     "duplicate": "messages twice are what retries do to a protocol",
     "reorder": "late messages are what reconnects do to a protocol",
-    "drift": "the only sort that tells a lease from a safe one",
+    "drift": "the only sort that distinguishes a lease from a safe one",
 }
-"""Why a sort of fault stays though no flaw of the zoo needs it."""
+"""Why a sort of fault stays although no flaw of the zoo needs it."""
 
 
 def table(state: State, names: Sequence[str]) -> Table:
@@ -69,7 +69,7 @@ def markdown(state: State, names: Sequence[str], result: Mapping[str, Any]) -> s
 
 
 def _worst(flaws: Sequence[Mapping[str, Any]]) -> int:
-    """The seeds that it took to meet the rarest of them."""
+    """The number of seeds until the rarest of them was caught."""
     return 1 + max((int(flaw["first_seed"]) for flaw in flaws), default=-1)
 
 

@@ -1,6 +1,6 @@
-"""Trials of the zoo: one seed of the soak with one flaw, or without it, or without one sort of fault; many of them over processes.
+"""Trials of the zoo: one seed of the soak with one flaw, without it, or without one sort of fault; many of them over processes.
 
-The soak (`tribulation.harness.simulator.soak`) draws the plan, watches Raft's promises line by line and stops where the first one breaks.
+The soak (`tribulation.harness.simulator.soak`) draws the plan, checks Raft's promises line by line and stops at the first broken one.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`checker` and `kind` of the first failure, or None twice; `sentence` tells about it."""
+    """`checker` and `kind` of the first failure, or None twice; `sentence` describes it."""
 
     trial: Trial
     checker: str | None
@@ -57,7 +57,7 @@ def attempt(trial: Trial) -> Outcome:
 
 
 def attempts(trials: Iterable[Trial], jobs: int = 1) -> Generator[Outcome, None, None]:
-    """Outcomes in the order of the trials. Only a few are under way, so whoever stops listening wastes little."""
+    """Outcomes in the order of the trials. Only a few are under way, so a caller that stops early wastes little."""
     if jobs == 1:
         yield from map(attempt, trials)
         return

@@ -1,11 +1,11 @@
-"""`tri search --all-flaws`: flaws hunted in the simulator, the correct node in the same plans, and the table that comes of it.
+"""`tri search --all-flaws`: hunts flaws in the simulator, runs the correct node in the same plans, and prints the table of results.
 
     tri search --all-flaws --state zoo.jsonl                      # all 43 of them; go on later with the same command
     tri search --all-flaws --flaw ack-before-fsync --json
     python -m tribulation.harness.search.zoo.zoo --state benchmarks/results/zoo.jsonl --ablate --markdown docs/reference/flaws.md
 
-A flaw is hunted in the plans of seeds 0, 1, 2, … until 200 seeds beyond the first that catches it; if none of `seeds` does, or none can, in the plans
-of its declared aim. The first plan that catches it is then made as small as it goes.
+A flaw is hunted in the plans of seeds 0, 1, 2, … until 200 seeds after the first that catches it; if none of `seeds` does, or none can, in the plans
+of its declared aim. The first plan that catches it is then made as small as possible.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def zoo_command(
 
 
 class Talk:
-    """Says on stderr how far it is: each flaw that is done, and what is under way every few seconds."""
+    """Reports progress on stderr: each finished flaw, and what is under way every few seconds."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True, highlight=False, soft_wrap=True)
@@ -73,7 +73,7 @@ class Talk:
 def run(
     state: State, names: Sequence[str], jobs: int, talk: Talk, effort: Effort | None = None, control: bool = True
 ) -> None:
-    """Hunt what the state does not have, or not as far, and have the correct node stand the same plans."""
+    """Hunt what the state lacks, or has with fewer seeds, and run the correct node in the same plans."""
     effort = effort or Effort()
     missing = [name for name in names if not is_done(state.caught.get(name), effort)]
     for done, name in enumerate(missing, 1):
@@ -87,7 +87,7 @@ def run(
 
 
 def ablate(state: State, names: Sequence[str], jobs: int, talk: Talk) -> None:
-    """Which sorts of fault can each flaw not do without?"""
+    """Find the sorts of fault that each flaw needs."""
     found = [state.caught[name] for name in names if name in state.caught and state.caught[name].needs]
     for done, caught in enumerate(found, 1):
         known = {ablated.sort: ablated for ablated in state.ablated if ablated.name == caught.name}
@@ -144,7 +144,7 @@ def _stand(aim: str | None, settings: str, tried: int, flaw: str, jobs: int, tel
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The same as a module, with what only the documentation needs."""
+    """Run as a module, with options that only the documentation needs."""
     parser = argparse.ArgumentParser(prog="python -m tribulation.harness.search.zoo.zoo")
     parser.add_argument("--flaw", action="append", default=[], help="only this one; may be repeated")
     parser.add_argument("--seeds", type=int, default=SEEDS)
