@@ -1,6 +1,6 @@
 """Make the host what is wanted, and undo everything: the only two ways in which what is in force changes.
 
-`wanted` is the whole state, part by part (`parts`); a part that is not named shall have nothing in force. Applying the same twice changes nothing; applying
+`wanted` is the whole state, part by part (`parts`); a part that is not named must have nothing active. Applying the same twice changes nothing; applying
 another moves straight there.
 """
 

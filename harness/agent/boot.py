@@ -1,4 +1,4 @@
-"""A host that loses its power while faults are in force, and boots: what of them is still there, and who undoes it when nobody comes.
+"""The boot of a host that lost its power while faults were active: what is left of them, and the undo when no harness comes.
 
 Rules, limits and stopped processes went with the power; what is on the disk did not: a marker that keeps the process down, a file that says what
 time it is. And the watchdog is gone. So each agent leaves a boot hook behind where hosts have such, and that calls `after_boot`.
@@ -17,7 +17,7 @@ from .state.store import Store
 
 HOOK = "30-faults"
 GRACE_S = 10.0
-"""Who has switched the host on comes within this time and renews; until then nothing is undone that would only have to be done again."""
+"""A harness that switched the host on renews within this time; until then nothing is undone that would have to be done again."""
 
 
 def leave_hook(store: Store, program: str) -> None:
@@ -53,6 +53,6 @@ def after_boot(store: Store, program: str) -> None:
         if not kept:
             account.end_others(store, (), "boot")
         else:
-            # Switched on because nobody renewed anything: then nobody comes either.
+            # Switched on because no harness renewed: then none comes either.
             store.renew(0.0 if os.environ.get("UNATTENDED") else GRACE_S)
             watchdog.ensure(store, program)

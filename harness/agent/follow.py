@@ -3,8 +3,8 @@
     agent.pyz follow DIRECTORY '{"trace": path, "events": {"leader": "leader-elected"}, "files": {path: "snapshot-begun"}, "spare_s": 0.05}'
 
 prints `{"event", "age_ns"}`, a line each: `age_ns` is how long ago the node wrote it down, by the host's monotonic clock (a file's is 0). Of one event at most one
-line in `spare_s`, for a busy leader's commits are no news; an event of no name says now and then that it lives. It ends with its standard input. The kernel tells of changes (inotify(7)); now and then
-it looks by itself, since a disk may be mounted anew under it.
+line in `spare_s`, because a busy leader's commits are not news; an event without a name reports now and then that it lives. It ends with its standard input. The kernel reports changes (inotify(7)); now and then
+it also looks by itself, since another disk may be mounted under it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Follower:
             self._say(event, 0)
 
     def read(self) -> None:
-        """The trace's new lines; of one that was begun anew all of them."""
+        """The trace's new lines; all lines of a trace that began again."""
         size = self._size()
         if size == self._offset or self._trace is None:
             return

@@ -46,7 +46,7 @@ class Keeper:
     def _run(self) -> None:
         while not self._stopping.wait(self._wait_s):
             self._wait_s = LOOK_S
-            # Processes may go at any moment; what it came to is seen by who verifies.
+            # Processes may go at any moment; the verification sees the result.
             with contextlib.suppress(OSError, RuntimeError, ValueError):
                 self._look()
 
@@ -73,7 +73,7 @@ class Keeper:
         return limited
 
     def _read(self) -> None:
-        """What is in force, read anew when the file is another one."""
+        """Read what is active, again when the file is another one."""
         try:
             changed_ns = os.stat(self._store.path("force.json")).st_mtime_ns
         except FileNotFoundError:
@@ -99,7 +99,7 @@ class Keeper:
         found.send(signal.SIGSTOP)
         ran_s = max(CYCLE_S * share_ppm / 1e6, time.monotonic() - self._runs_since_s)
         self._stopping.wait(min(MOST_STOPPED_S, ran_s * (1e6 / share_ppm - 1)))
-        # Under the lock: whoever pauses it now must find it paused afterwards.
+        # Under the lock: a fault that pauses it now must find it paused afterwards.
         with self._store.locked():
             self._limits()
             if not self._paused():

@@ -70,7 +70,7 @@ class Agent:
         return verb(request)
 
     def _hello(self, request: Json) -> Json:
-        """Open the probes' port; tell it and this host's own addresses."""
+        """Open the probes' port; return it and this host's own addresses."""
         if self._probes is None:
             self._probes = Probes(request["name"], int(request["port"]), bool(request["any_port"]))
         found = addresses.of_interface(request["address"]) if request["address"] else []
@@ -93,9 +93,9 @@ class Agent:
         return {}
 
     def _renew(self, request: Json) -> Json:
-        """Extend the lease. `in_force` and `undone` show whether somebody undid what the harness believes to be on."""
+        """Extend the lease. `in_force` and `undone` show whether anything was undone that the harness believes to be active."""
         if how := self._config.get("process"):
-            # Who belongs to the system is known later, too, whatever became of its parent.
+            # A process of the system is recognized later, too, whatever became of its parent.
             with contextlib.suppress(RuntimeError):
                 processes.tree(how)
         with self._store.locked():
@@ -123,7 +123,7 @@ class Agent:
         return {"arrived": probes.arrived(number), "damaged": probes.damaged()}
 
     def _process(self, request: Json) -> Json:
-        """The one that the service names, or its process `named` so, and how many belong to it: who of them runs, who is stopped."""
+        """The process that the service names, or its process `named` so, and how many belong to it: which of them run, which are stopped."""
         name = request.get("named")
         how = (self._config.get("process") if name is None else (self._config.get("named") or {}).get(name)) or {}
         if not how:
@@ -170,7 +170,7 @@ class Agent:
 
 
 def serve(store: Store, program: str) -> None:
-    """One agent at a time. An earlier one whose connection hangs is ended once nobody renews its lease any more."""
+    """Serve; one agent at a time. An earlier one whose connection hangs is ended once its lease is no longer renewed."""
     with open(store.path("agent.lock"), "a+") as held:
         deadline = time.monotonic() + TAKE_OVER_S
         while not _locked(held):
@@ -241,7 +241,7 @@ def refuse(why: str) -> None:
 
 
 def heal(store: Store) -> None:
-    """`undone` is what was in force; `faults`, whose that was, as far as this host was told."""
+    """Heal. `undone` is what was active; `faults` are its faults, as far as this host knows them."""
     with store.locked():
         faults = account.still_on(store)
         undone = undo_all(store, "heal")

@@ -87,7 +87,7 @@ def _guard(store: Store, guard: IO[str]) -> None:
                     fcntl.flock(guard, fcntl.LOCK_UN)
                     return
         except (OSError, RuntimeError, subprocess.TimeoutExpired) as error:
-            # A firewall tool that is briefly in the way must not leave a fault on for ever.
+            # A firewall tool that is briefly in the way must not leave a fault on without end.
             sys.stderr.write(f"could not undo, trying again: {type(error).__name__}: {error}\n")
             sys.stderr.flush()
             failing_since = failing_since or time.monotonic()

@@ -31,7 +31,7 @@ def setting_of(wanted: dict[str, Any]) -> Setting:
 
 
 def put(path: str, setting: Setting) -> None:
-    """A setting that is there already goes on: its drift does not begin anew."""
+    """Write a setting. One that is there already goes on: its drift does not begin again."""
     if get(path) == setting:
         return
     if path.endswith(".faketime"):

@@ -29,7 +29,7 @@ failures: dict[tuple[int, int], str] = {}
 
 
 def reach_out(pids: Sequence[int], force: Json) -> list[int]:
-    """Move the clocks of those whom the preloaded library does not reach, by what the clock part has in force; which these are."""
+    """Move the clocks of the processes that the preloaded library does not reach, by the active state of the clock part; returns their pids."""
     by = reach.Means(force["library"], force["file"])
     found = [pid for pid in pids if "why" in reach.look(pid, by)]
     move(found, force["block"], force["file"], force["library"])

@@ -46,7 +46,7 @@ class Newcomers:
             try:
                 self._look()
             except (OSError, RuntimeError, ValueError, subprocess.TimeoutExpired):
-                # Processes come and go; who verifies sees what they came to.
+                # Processes come and go; the verification sees the result.
                 self._known = set()
 
     def _look(self) -> None:
@@ -69,7 +69,7 @@ class Newcomers:
 
 
 def _form(pid: int) -> bytes:
-    """Another one after an exec: where the kernel put things is drawn anew."""
+    """What identifies a program in memory. An exec changes it: the kernel draws its addresses again."""
     try:
         with open(f"/proc/{pid}/auxv", "rb") as file:
             return file.read()

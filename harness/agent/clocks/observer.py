@@ -1,4 +1,4 @@
-"""What a process under the clock library sees, found out by being one: a process that is asked for its clocks, beside our own true ones.
+"""What a process under the clock library sees, found by running one: a process that is asked for its clocks, to be compared with our own true ones.
 
 Both sides compare their wall clock with monotonic time, which no library moves, so how long a question takes is no error.
 """
@@ -15,7 +15,7 @@ import time
 TRIES = 5
 START_S = 60.0
 ANSWER_S = 5.0
-# The best of a few, since whoever is interrupted between two clocks tells little.
+# The best of a few readings: one that is interrupted between two clocks says little.
 _PROGRAM = f"""
 import sys, time
 mono, wall = time.monotonic_ns, time.time_ns
@@ -96,6 +96,6 @@ class Observer:
         if not line.endswith("\n"):
             self._process.kill()
             said = stderr.read().decode(errors="replace").strip()[-500:]
-            raise RuntimeError(f"a process under the clock library tells no time: {said or 'it is silent'}")
+            raise RuntimeError(f"a process under the clock library reports no time: {said or 'it is silent'}")
         before_ns, wall_ns, after_ns = (int(word) for word in line.split())
         return before_ns, wall_ns, after_ns

@@ -44,7 +44,7 @@ def look(pid: int, by: Means) -> Json:
             return {**seen, "why": f"{told} {why}"}
         counter = _address(pid, by.library, READS)
         if counter is None:
-            return {**seen, "why": f"{told} runs without a clock library that counts who asks it"}
+            return {**seen, "why": f"{told} runs without a clock library that counts its callers"}
         with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
             (reads,) = COUNT.unpack(os.pread(memory.fileno(), COUNT.size, counter))
         return {**seen, "means": PRELOAD, "reads": reads}
@@ -55,7 +55,7 @@ def look(pid: int, by: Means) -> Json:
 def evidence(members: Members, by: Means, paused: bool = False, wait_s: float = WAIT_S) -> Json:
     """`affected` when the clock reaches every process of the service, its `members`, and one at least asks for the time while we look; else `why` not.
 
-    Of one that is `paused` it is enough that it could. `uncounted`: why nobody knows whether a process asks its vDSO; that it would be moved is enough then.
+    Of one that is `paused` it is enough that it could. `uncounted`: why it is unknown whether a process asks its vDSO; that it would be moved is enough then.
     """
     misses = _Misses(members, by, min(SETTLE_S, wait_s))
     began_s = time.monotonic()

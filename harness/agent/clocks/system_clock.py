@@ -44,7 +44,7 @@ class Machine(Protocol):
     def start(self, unit: str) -> None: ...
 
     def synchronisers(self) -> list[str]:
-        """Names of processes that would set the clock, whoever started them."""
+        """Names of processes that would set the clock, whatever started them."""
         ...
 
 
@@ -60,7 +60,7 @@ def true_ns(machine: Machine, recorded: Json) -> int:
 
 
 def offset_ns(machine: Machine, recorded: Json) -> int:
-    """By the best of a few readings: whoever is interrupted between the two clocks is wrong by that."""
+    """The offset by the best of a few readings: an interruption between the two clocks makes a reading wrong."""
     return min((machine.wall_ns() - true_ns(machine, recorded) for _ in range(TRIES)), key=abs)
 
 

@@ -4,7 +4,7 @@ The three functions are led to a block (`clock_vdso.c`) in the unused end of the
 once written (copy on write): no other process sees anything of it. A forked child has the block, too; after an exec the vDSO is a new one. What was
 done can be seen, and undone, by anyone who finds the block: nothing need be remembered.
 
-The undo puts the functions' bytes back and leaves the block, unused: a thread may be inside it, also below a signal handler, which nobody can see.
+The undo restores the functions' bytes and leaves the block, unused: a thread may be inside it, also below a signal handler, which cannot be seen.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Image:
 
 
 def owner_of(file: str) -> int:
-    """A number for who moves clocks by this file: what others have done is left alone."""
+    """A number for the owner that moves clocks by this file: what others have done is left alone."""
     return int.from_bytes(hashlib.sha256(os.path.abspath(file).encode()).digest()[:8], "little") or 1
 
 

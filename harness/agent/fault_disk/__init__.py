@@ -1,4 +1,4 @@
-"""A disk that can be broken: a file system over a directory, whose daemon loses what was not synced, and fails, stalls or lies when told to.
+"""A disk that can be broken: a file system over a directory, whose daemon on request loses what was not synced, fails, stalls or lies.
 
 It is mounted over the very directory that it serves, so that unmounting leaves the data where they belong. What is synced goes into that
 directory at once; what is not stays in the daemon's memory (`tree`), and a host that loses power, or a `crash` that is asked for, loses

@@ -42,7 +42,7 @@ def listen(state: str) -> socket.socket:
     with _reachable(state) as path:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
-        # Whoever may write here may break the disk.
+        # A process that can write here can break the disk.
         before = os.umask(0o077)
         try:
             listener.bind(path)
@@ -53,7 +53,7 @@ def listen(state: str) -> socket.socket:
 
 
 def answer_one(listener: socket.socket, respond: Callable[[Json], Json]) -> None:
-    """The disk stands still meanwhile, so who connects has to speak at once."""
+    """Answer one request. The disk stands still meanwhile, so the client has to send at once."""
     with contextlib.closing(listener.accept()[0]) as sock:
         try:
             answer: Json = {"ok": True, **respond(read_object(receive_line(sock, PATIENCE_TO_ANSWER_S)))}

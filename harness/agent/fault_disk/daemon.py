@@ -4,7 +4,7 @@
     agent.pyz disk settle DIRECTORY STATE          sync everything
     agent.pyz disk leave DIRECTORY STATE           sync everything, unmount; not there: nothing to do
 
-`STATE` is a directory beside it, for the socket, the log and what is known of damage. `MODEL` says what a power loss takes: `strict` or `journaled`; it is
+`STATE` is a directory next to it, for the socket, the log and the record of damage. `MODEL` says what a power loss takes: `strict` or `journaled`; it is
 kept there for a daemon that is started again without one.
 """
 
@@ -34,7 +34,7 @@ from .trouble import Trouble
 Json = dict[str, Any]
 LEAVE_S = 10.0
 DARK_S = 6.0
-"""So long the disk answers nothing after a power loss was announced; whoever announced it is gone then, and it goes on."""
+"""How long the disk answers nothing after a power loss was announced. Its requester is gone by then, and the disk goes on."""
 LONGEST_WAIT_S = 3600.0
 """A selector takes no time without end."""
 MODEL_FILE = "model"
@@ -73,7 +73,7 @@ class Daemon:
                 self._answer_all(self._operations.due(time.monotonic_ns()))
 
     def _keep_time(self, selector: selectors.BaseSelector) -> None:
-        """While a power loss is due the kernel is not heard: its requests wait there, where who waits can be killed. What does not come is over in time."""
+        """Act on time. While a power loss is due, the kernel's requests are not read: they wait there, where their processes can be killed. A loss that does not come times out."""
         now_s, listening = time.monotonic(), self._connection in selector.get_map()
         if self._dark_until_s and now_s >= self._dark_until_s:
             self._dark_until_s = 0.0
@@ -117,8 +117,8 @@ class Daemon:
             try:
                 os.write(self._connection, answer)
             except OSError as error:
-                # Whoever asked is gone (ENOENT), or the mount is (ENODEV), which the next read tells. Anything else is a bug of ours, and is
-                # told in the log: a disk that ends would take the data of everybody with it.
+                # The requester is gone (ENOENT), or the mount is (ENODEV), which the next read shows. Anything else is a bug of ours, and is
+                # written to the log: a disk that ends would take everybody's data with it.
                 if error.errno not in (errno.ENOENT, errno.ENODEV):
                     print(f"the kernel refused an answer of {len(answer)} bytes: {error}", file=sys.stderr, flush=True)
 

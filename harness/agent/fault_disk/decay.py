@@ -1,7 +1,7 @@
 """Damage to what is at rest, and its repair; done while the process that uses the disk is down.
 
-Whatever is damaged is first written down with what was there, synced, in the disk's state directory: so it can be told, and repaired by whoever
-comes, also after the daemon died. A repair touches only what is still as the damage left it.
+All damage is first written down with the old bytes, synced, in the disk's state directory. So it can be reported, and repaired by any later
+process, also after the daemon died. A repair touches only what is still as the damage left it.
 """
 
 from __future__ import annotations
@@ -211,14 +211,14 @@ def _misdirect(tree: Tree, files: list[tuple[str, File]], random: Random) -> lis
 
 
 def _ends_there(tree: Tree, file: File, at: int) -> bool:
-    """Whether the file without its bytes from here on looks as if the later writes had never been: no system could tell."""
+    """Whether the file without its bytes from here on looks as if the later writes had never happened: no system could notice."""
     return at in file.ends and not any(tree.read(file, at + SECTOR, file.size))
 
 
 def _cut(tree: Tree, files: list[tuple[str, File]], random: Random) -> list[Json]:
     """The end of the file that was written last is gone: less than a sector of it, and not just where a write had ended.
 
-    A cut there looks as if the later writes had never been: no system could tell, and those it acknowledged would be forgotten.
+    A cut there looks as if the later writes had never happened: no system could notice, and those it acknowledged would be forgotten.
     """
     if not files:
         return []

@@ -28,7 +28,7 @@ def mount(directory: str) -> int:
         f"group_id={os.getegid()}",
     ]
     if os.geteuid() == 0:
-        # The service may run as somebody else; the kernel then judges by owners and modes, as on any disk.
+        # The service may run as another user; the kernel then judges by owners and modes, as on any disk.
         options += ["allow_other", "default_permissions"]
     done = _libc.mount(
         b"tribulation", os.fsencode(directory), TYPE.encode(), _NOSUID | _NODEV, ",".join(options).encode()
@@ -41,7 +41,7 @@ def mount(directory: str) -> int:
 
 
 def unmount(directory: str) -> bool:
-    """Let it go as soon as nobody uses it any more; says whether there was something to unmount."""
+    """Unmount as soon as no process uses it any more; returns whether there was something to unmount."""
     if not mounted(directory):
         return False
     if _libc.umount2(os.fsencode(directory), _DETACH) != 0:

@@ -58,7 +58,7 @@ _FREES_SPACE = (Op.UNLINK, Op.RMDIR, Op.SETATTR)
 
 
 class Operations:
-    """`held_syncs` counts the syncs that wait because the device is told to hold them."""
+    """`held_syncs` counts the syncs that wait because the device must hold them."""
 
     def __init__(self, tree: Tree, random: Random) -> None:
         self.tree, self.trouble = tree, Trouble()
@@ -113,7 +113,7 @@ class Operations:
         return None
 
     def _interrupt(self, unique: int) -> bytes | None:
-        """Whoever waits was killed. What hangs is given up; what was done and is slow to be told is told."""
+        """The waiting process was killed. An operation that hangs is given up; one that is done with a delayed answer is answered."""
         if self._waiting.pop(unique, None) is not None:
             return answer(unique, error=errno.EINTR)
         slow = [one for one in self._later if one[1] == unique]
@@ -357,7 +357,7 @@ _HANDLERS: dict[int, Callable[[Operations, Request], bytes | None]] = {
     Op.INIT: Operations._init,
     Op.DESTROY: Operations._nothing,
 }
-"""Syncs are told apart before (`_sync`); they are listed so that every operation that there is stands here."""
+"""`_sync` handles syncs before; they are listed so that every existing operation is here."""
 
 
 def _kind(request: Request) -> Kind:

@@ -54,7 +54,7 @@ except (OSError, TypeError):
 
 
 class Probe:
-    """One at a time: a process of its own, since nobody else may have to wait."""
+    """One probe at a time, in a process of its own, so that no other work has to wait."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None

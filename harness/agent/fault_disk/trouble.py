@@ -66,7 +66,7 @@ class Trouble:
         return 0
 
     def delay_ns(self, kind: Kind, random: Random) -> int:
-        """Never less than half of the mean, so that a probe can tell it from luck."""
+        """A drawn delay, never less than half of the mean, so that a probe can distinguish it from chance."""
         if not self.slow_ns or kind not in (Kind.WRITE, Kind.SYNC):
             return 0
         return self.slow_ns // 2 + int(random.expovariate(2 / self.slow_ns))

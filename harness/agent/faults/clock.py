@@ -83,7 +83,7 @@ def undo(force: Json) -> list[str]:
 
 
 def look(request: Json, config: Json) -> Json:
-    """What a fresh process under the same clock sees in `readings` looks over `over_ns`; with `effect`, whether it reaches the service, else who is `left`.
+    """What a fresh process under the same clock sees in `readings` looks over `over_ns`; with `effect`, whether it reaches the service, else the processes that are `left`.
 
     `reach`: why any process of the service is `missed`, and nothing else. `standing`: one reading of a process that stays, for samples; none where there is
     no library, and so no difference. `try`: why the vDSO of a process cannot be changed by this file, None when it can.
@@ -115,7 +115,7 @@ def _effect(request: Json, config: Json) -> Json:
 
 
 def _missed(config: Json) -> list[str]:
-    """Nobody is where nothing is in force any more: a fault that lapsed says so."""
+    """Processes that are not reached. None when the fault is not active any more: a lapsed fault is reported as such."""
     by = _by(config)
     missed = reach.missed(_members(config), by) if by.file and clock.get(by.file) else []
     return [*missed, *_not_below(config)] if missed else []

@@ -3,7 +3,7 @@
     {"trouble": {"full": true}, "damage": [{"id", "effect", "draw"}], "crashes": [{"id", "torn", "draw"}], "wiped": ["id"], "backups": ["id"]}
 
 Trouble lasts while it is wanted. Damage is done once and repaired when it is not wanted any more; a crash happens once and stays; a disk that was
-wiped stays empty; a backup is made at once and put back when it is not wanted any more (but thrown away when nobody is left to want it).
+wiped stays empty; a backup is made at once and put back when it is not wanted any more (but thrown away when no harness is left to want it).
 Whatever changes bytes happens while the process is down; it is started again unless another fault keeps it down.
 """
 
@@ -74,7 +74,7 @@ def change(claimed: Json, wanted: Json, config: Json) -> Json:
         with _syncs_held(disk, trouble):
             _do(disk, process, trouble, {"do": "crash", **one})
     for one in _new(wanted, done, "wiped"):
-        # It stays down: whoever wants the disk wiped wants the process killed, and starts it at the end.
+        # It stays down: a fault that wipes the disk also kills the process, and starts it at the end.
         processes.kill(process)
         ask(disk["state"], {"do": "wipe", **one})
     for one in _new(wanted, done, "backups"):
@@ -126,7 +126,7 @@ def look(request: Json, config: Json) -> Json:
         return {"lost": _lose_power(disk["state"], request["lose_power"])}
     status, device = ask(disk["state"], {"do": "status"}), None
     if request.get("probe") == "begin" or (request.get("probe") == "wait" and not _PROBE.begun):
-        # An agent that is asked for what another one had begun begins anew.
+        # An agent that is asked about a probe of an earlier agent begins it again.
         _PROBE.begin(disk["directory"], f"/proc/{status['pid']}/fd/{status['backing']}")
     elif request.get("probe") == "wait":
         device = _PROBE.answer(ANSWER_S)
@@ -179,7 +179,7 @@ def _set_trouble(disk: Json, trouble: Json) -> None:
 
 
 def _revive(disk: Json, process: Json) -> bool:
-    """Says whether the daemon had to be started again. A process that came up before it would write beneath the mount, where nobody looks."""
+    """Start the daemon again if necessary; returns whether it was. A process that came up before it would write beneath the mount, where the data is never seen."""
     try:
         ask(disk["state"], {"do": "status"})
         return False
@@ -217,7 +217,7 @@ def _repair(disk: Json, process: Json, idents: list[str]) -> list[str]:
 
 
 def _do(disk: Json, process: Json, trouble: Json, request: Json) -> None:
-    """With the process down and the device well; what a reader sees before and after is told to the daemon, which keeps it for a look."""
+    """Act with the process down and the device healthy. The daemon is given the data that readers see before and after, and keeps it for a look."""
     state, directory = disk["state"], disk["directory"]
     with _down(process):
         _set_trouble(disk, {})
@@ -231,7 +231,7 @@ def _do(disk: Json, process: Json, trouble: Json, request: Json) -> None:
 
 @contextmanager
 def _down(process: Json) -> Iterator[None]:
-    """The process does not run meanwhile. One that somebody else keeps down stays so; only one with a supervisor comes back, so others are not asked for."""
+    """Keep the process down meanwhile. One that another fault keeps down stays so; only a supervised process comes back, so others are not asked for."""
     if not process.get("marker") or os.path.exists(process["marker"]):
         yield
         return

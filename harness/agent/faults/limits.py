@@ -154,7 +154,7 @@ def _release(force: Json, name: str) -> bool:
 
 
 def _restore_descriptors(force: Json) -> bool:
-    """Of the processes that run now, those whose limit is ours: whatever else it is, somebody else set it."""
+    """Restore the limits of running processes that still have ours: any other limit was set by someone else."""
     nofile = force.pop("nofile")
     if "limit" not in nofile:
         return False

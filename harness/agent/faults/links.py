@@ -24,7 +24,7 @@ Json = dict[str, Any]
 NAME = "links"
 END_S = 2.0
 UNDO_S = 2.0
-"""For an answer of a helper that shall go: one that hangs must not keep its host from being whole in time."""
+"""Time for an answer of a helper that must go: one that hangs must not keep its host from being healthy in time."""
 OPEN: Json = {"do": "set", "links": {}, "resets": {}, "control": []}
 
 
@@ -38,21 +38,21 @@ def claim(before: Json, wanted: Json, config: Json) -> Json:
     if wanted.get("queue") and "rules" not in before:
         way = wanted.get("how", {}).get("queue") or abilities()["queue"]
         if way is None:
-            raise RuntimeError("neither nft nor iptables can queue packets for a program here: apt install iptables")
+            raise RuntimeError("no nft or iptables here can queue packets for a program: apt install iptables")
         force["rules"] = {"how": way, "tables": queue_rules.tables()}
     if wanted.get("copies"):
         force["copies"] = sorted({*before.get("copies", ()), *wanted["copies"]})
     if wanted.get("netem"):
         devices = {_device(shape) for shape in wanted["netem"].values()}
         if busy := sorted(device for device in devices if not netem.is_free(device)):
-            raise RuntimeError(f"{busy[0]} has a qdisc of somebody else's, which could not be put back")
+            raise RuntimeError(f"{busy[0]} has a qdisc that is not ours, which could not be put back")
         force["devices"] = sorted({*before.get("devices", ()), *devices})
     force["vertices"] = sorted({*before.get("vertices", ()), *_vertices(wanted)})
     return force
 
 
 def change(claimed: Json, wanted: Json, config: Json) -> Json:
-    """Rules come and go while nobody holds their queue, or while who does lets all through; so nothing is lost by a change."""
+    """Change the rules. They come and go while no process holds their queue, or while its holder lets everything through; so nothing is lost by a change."""
     control, force = config["control"], dict(claimed)
     queue, resets, copies = (wanted.get(name, {}) for name in ("queue", "resets", "copies"))
     helper, needed = claimed.get("helper"), bool(queue or resets)
@@ -88,7 +88,7 @@ def change(claimed: Json, wanted: Json, config: Json) -> Json:
 
 
 def undo(force: Json) -> list[str]:
-    """What waits for a verdict goes on first, then its rules go, then who held it."""
+    """Undo: first release the packets that wait for a verdict, then remove the rules, then end the queue's holder."""
     undone = []
     helper = force.get("helper")
     if helper:
@@ -193,5 +193,5 @@ def _program() -> str:
 
 
 def _path() -> str:
-    """Beside the agent's program, which is in the agent's directory."""
+    """A path next to the agent's program, which is in the agent's directory."""
     return os.path.join(os.path.dirname(_program()), queue_thread.SOCKET)

@@ -1,7 +1,7 @@
-"""Names that do not resolve on this host, or lead to other hosts: `{"names": {"n2": [], "n3": ["10.77.0.1"]}}`, by name the addresses that it shall have.
+"""Names that do not resolve on this host, or lead to other hosts: `{"names": {"n2": [], "n3": ["10.77.0.1"]}}`, by name the addresses that it gets.
 
 The files that resolvers read are covered by changed copies (bind mounts), never written to: what was there is beneath, and comes back when the cover goes. Where a name
-shall have no address at all, name servers are out of reach as well.
+must have no address at all, name servers are out of reach as well.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ NAME = "names"
 HOSTS, RESOLV = "/etc/hosts", "/etc/resolv.conf"
 COPIES = {HOSTS: "tribulation-hosts", RESOLV: "tribulation-resolv.conf"}
 NO_SERVER = "nameserver 192.0.2.1\noptions timeout:1 attempts:1\n"
-"""An address of nobody (RFC 5737)."""
+"""An address that belongs to no host (RFC 5737)."""
 LOOK_S = 30.0
 _RESOLVE = """
 import json, socket, sys
@@ -128,5 +128,5 @@ def _read(path: str) -> str:
 
 
 def _copy_of(path: str) -> str:
-    """Beside the agent's program, which is in the agent's directory."""
+    """A path next to the agent's program, which is in the agent's directory."""
     return os.path.join(os.path.dirname(os.path.abspath(sys.argv[0])), COPIES[path])

@@ -1,7 +1,7 @@
 """The system's processes: `{"killed": true}`, `{"paused": true}`, or both. `started_by_service` says that a killed one was started already.
 
-All that belong to it are meant (`..processes.tree`). A heal continues each of them, also one that had been stopped before by somebody else: nothing may stay stopped
-because nobody knows any more who stopped it.
+All processes that belong to it are meant (`..processes.tree`). A heal continues each of them, also one that had been stopped before by something else: none may stay stopped
+because the record of what stopped it was lost.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def change(claimed: Json, wanted: Json, config: Json) -> Json:
         processes.recall(killed, tree)
         processes.kill(killed)
     elif killed:
-        # Who was to be killed was stopped first.
+        # A process that was to be killed was stopped first.
         processes.resume(tree)
         if not wanted.get("started_by_service"):
             processes.start(killed)

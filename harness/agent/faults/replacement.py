@@ -1,4 +1,4 @@
-"""The process starts anew on another disk, once: `{"ident": "membership.1", "directory": "…/data", "files": {"name": "base64"}}`.
+"""Restarts the process on another disk, once: `{"ident": "membership.1", "directory": "…/data", "files": {"name": "base64"}}`.
 
 What was in the directory is gone for good, so that nothing of it can be undone; only that the process is left to run again must be sure.
 """

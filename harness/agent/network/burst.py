@@ -1,4 +1,4 @@
-"""Bursts: numbered UDP packets with the time at which each was sent, so that what a link does to packets can be told from what arrived.
+"""Bursts: numbered UDP packets with the time at which each was sent, so that arrivals show what a link does to packets.
 
 They leave from the probes' port and arrive there, under the rules that all traffic meets. Times are of each host's monotonic clock, which no fault moves; the
 harness knows how far apart these are.
@@ -50,7 +50,7 @@ class Arrivals:
         self._lock = threading.Lock()
 
     def note_damaged(self, sender: str) -> None:
-        """Something came from there to this port that nobody has sent so."""
+        """Record that a packet came from there to this port that was never sent in this form."""
         with self._lock:
             self._damaged[sender] = self._damaged.get(sender, 0) + 1
 

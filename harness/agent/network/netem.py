@@ -25,7 +25,7 @@ ICMP6 = 58
 
 
 def possible() -> bool:
-    """Tried in a network namespace of its own, so that nothing of the host's is touched. Where somebody has a qdisc of theirs, it is not for us."""
+    """Whether netem works, tried in a separate network namespace, so that nothing of the host is touched. A device with another qdisc is left alone."""
     command = ["unshare", "-n", "tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"]
     try:
         return subprocess.run(command, capture_output=True, timeout=10).returncode == 0 and is_free()
@@ -34,7 +34,7 @@ def possible() -> bool:
 
 
 def device_to(address: str) -> str:
-    """Raises `RuntimeError` when there is no way there, or somebody else's qdisc is on it."""
+    """The device to this address. Raises `RuntimeError` when there is no way there, or a qdisc that is not ours is on it."""
     done = subprocess.run(["ip", "-j", "route", "get", address], capture_output=True, text=True, timeout=10)
     if done.returncode:
         raise RuntimeError(f"no route to {address}: {done.stderr.strip()}")

@@ -62,7 +62,7 @@ class Queue:
             self._configure(CFG_CMD, struct.pack(">BxH", CMD_BIND, 0))
             self._configure(CFG_QUEUE_MAXLEN, struct.pack(">I", HELD_AT_MOST))
             self.copy(HEADERS)
-            # A burst must wait in the buffer, not be dropped by the kernel, and never be told as an error.
+            # A burst must wait in the buffer, not be dropped by the kernel, and never be reported as an error.
             self._socket.setsockopt(SOL_NETLINK, NETLINK_NO_ENOBUFS, 1)
             _enlarge(self._socket)
             self._socket.setblocking(False)

@@ -1,4 +1,4 @@
-"""Who can hear whom: numbered UDP packets to all other vertices, under the same firewall rules as the system's own traffic.
+"""Reachability: numbered UDP packets to all other vertices, under the same firewall rules as the system's own traffic.
 
 Every packet carries the sender's name, its *epoch* and a sequence number. The harness raises the epoch after a change: a packet of
 the new epoch was sent after the change was in force everywhere, so that hearing one, or not, is evidence about the new state alone.

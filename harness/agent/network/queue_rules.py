@@ -1,7 +1,7 @@
 """The rules that send arriving packets to the links' helper (`wire`): nft's own `queue` where the kernel has it, else iptables' NFQUEUE.
 
 Packets are taken before the firewall's cuts judge them (prerouting), so that one that is late meets the cuts that are on when it arrives. What controls
-the host and IPv6 neighbour discovery (which is to IPv6 what ARP is to IPv4) never come here. Rules bypass a queue that nobody holds.
+the host and IPv6 neighbour discovery (which is to IPv6 what ARP is to IPv4) never come here. Rules bypass a queue without a holder.
 
 iptables makes its table `mangle` where there was none; it is taken away again when nothing of others is in it.
 """
@@ -42,7 +42,7 @@ def way() -> str | None:
 
 
 def tables() -> list[str]:
-    """Of iptables, those that are there: they are what `remove` leaves. Empty where nft does not tell."""
+    """The existing iptables tables: those are what `remove` leaves. Empty where nft does not list them."""
     found = nft.tables()
     return [family for family in FAMILIES if f"{family} mangle" in found]
 

@@ -1,12 +1,12 @@
 """The helper that stands in for the wire: a detached process that holds the queue of arriving packets and gives each its fate (`shaping`).
 
-It is told everything over a unix socket, one JSON line a connection, and knows the agent by no other way:
+It gets everything over a unix socket, one JSON line a connection, and has no other contact with the agent:
 
     {"do": "set", "links": {vertex: shape}, "resets": {vertex: {…}}, "control": [address, port]}    →  {"counters": …}
     {"do": "ask"}                                                                                   →  {"counters": …}
     {"do": "quit"}     everything that waits goes on at once, then it ends                          →  {"counters": …}
 
-It also breaks connections again and again (`connections`). Rules that send packets here bypass a queue that nobody holds, so that a helper that was killed
+It also breaks connections again and again (`connections`). Rules that send packets here bypass a queue without a holder, so that a helper that was killed
 stops no traffic; and one whose socket's path has gone ends by itself.
 """
 
@@ -255,7 +255,7 @@ def _connect(path: str, timeout_s: float) -> socket.socket:
 
 
 def _listen(path: str) -> socket.socket:
-    """A path that a dead helper left is taken over; whoever starts a helper has seen that none answers there."""
+    """Listen. A path that a dead helper left is taken over; the starter of a helper has seen that none answers there."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -277,7 +277,7 @@ def _short(path: str) -> Any:
 
 
 def run(path: str) -> None:
-    """Until it is told to go, or its path has gone; the path goes with it."""
+    """Run until a request to end, or until its path is gone; the path is removed at the end."""
     wire = Wire(path)
     with contextlib.suppress(OSError):
         # A wire does not wait for the programs at its ends. Those who may not go before others stay among them.

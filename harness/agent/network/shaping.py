@@ -26,7 +26,7 @@ ONE_MILLION = 1_000_000
 SECOND_NS = 1_000_000_000
 NUMBER_LIMIT = 1 << 62
 OVERTAKEN_NS = (10_000_000, 50_000_000)
-"""How much later a packet is that others shall overtake: a draw between these, beside its delay."""
+"""How much later a packet is that others must overtake: a draw between these, added to its delay."""
 BACKLOG_NS = SECOND_NS
 """A packet that the rate would hold back for longer is lost, as in the full buffer of a router."""
 
@@ -126,7 +126,7 @@ class Links:
 def shape_problem(shape: Any) -> str | None:
     """Why this cannot be a shape; None when it can."""
     if not isinstance(shape, dict):
-        return "is no object"
+        return "is not an object"
     for name in _NUMBERS:
         if type(shape.get(name, 0)) is not int or not 0 <= shape.get(name, 0) < NUMBER_LIMIT:
             return f"has no whole number {name}"

@@ -107,7 +107,7 @@ def path_of(pid: int, controller: Controller) -> str:
 
 
 def usable(name: str) -> tuple[Controller | None, str]:
-    """The controller, tried with a group that nobody is in; or None, and why."""
+    """The controller, tried with an empty group; or None, and why."""
     controller = find(name)
     if controller is None:
         return None, f"the kernel has no controller {name}"
@@ -136,7 +136,7 @@ def lift(controller: Controller, group: str) -> None:
 
 
 def leave(controller: Controller, group: str, prior: str) -> bool:
-    """Put whoever is in the group back to where the process was, and remove it; says whether it was there."""
+    """Put all processes of the group back to where the process was, and remove it; returns whether it was there."""
     back = (
         f'while read -r pid; do echo "$pid" >"$M"{shlex.quote(prior)}/cgroup.procs 2>/dev/null; done <"$g/cgroup.procs"'
     )

@@ -1,4 +1,4 @@
-"""How processes fare that are limited: by means that ask nobody what was done."""
+"""How limited processes behave, observed independently of the code that limited them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class _Group:
 
     @property
     def told(self) -> Json:
-        """`inside`: all of them, `outside`: who is not though others are."""
+        """`inside`: whether all are in the group; `outside`: those that are not although others are."""
         outside = [str(process) for process in self.outside] if self.inside else []
         return {"inside": bool(self.inside and not outside), **({"outside": outside} if outside else {})}
 

@@ -16,7 +16,7 @@ EXITING = 0x4
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """`started` tells it from a later process of the same number. `parent`, `group` and `session` are 0 where they are of another namespace."""
+    """`started` distinguishes it from a later process of the same number. `parent`, `group` and `session` are 0 where they are of another namespace."""
 
     pid: int
     name: str

@@ -1,6 +1,6 @@
 """Kill, start, stop and continue the system's processes: that which a pid file or a pid names, and all that belong to it (`trees`). Everything may be asked twice.
 
-`how` says how to find and control it: `pid_file` or `pid`; `contains`, text of its command line; `marker`, a file that tells its supervisor to leave it down; and, for a
+`how` says how to find and control it: `pid_file` or `pid`; `contains`, text of its command line; `marker`, a file that makes its supervisor leave it down; and, for a
 process without such a supervisor, `again`, how it was running when it was killed (`remember`).
 """
 
@@ -22,7 +22,7 @@ from .proc import Process
 WAIT_S = 3.0
 STOP_S = KILL_S = 10.0
 FIRST_STOP_S = 1.0
-"""What is killed is stopped first, so that nobody forks; what does not stop in this time is killed all the same."""
+"""A process to be killed is stopped first, so that it cannot fork; one that does not stop in this time is killed anyway."""
 POLL_S = 0.005
 QUICK_LOOKS = 10
 GATES = frozenset({"sshd", "sshd-session", "sshd-auth", "dropbear", "systemd", "init", "tini"})
@@ -35,7 +35,7 @@ _seen: dict[str, dict[int, int]] = {}
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """All living processes of the system. `groups` are process groups that hold nobody else."""
+    """All living processes of the system. `groups` are process groups that hold no other process."""
 
     processes: tuple[Process, ...]
     groups: frozenset[int]
@@ -80,7 +80,7 @@ def find(how: dict[str, Any]) -> int | None:
 
 
 def _is_it(pid: int, contains: str) -> bool:
-    """Process numbers are used again, so a stale pid file may name a stranger; its command line tells."""
+    """Whether the pid is the system's process. Numbers are used again, so a stale pid file may name another process; its command line decides."""
     return not contains or contains.encode() in proc.command_line(pid)
 
 
@@ -90,7 +90,9 @@ def tree(how: dict[str, Any]) -> Tree:
     root = find(how)
     apart = _apart(table)
     if root is not None and root in apart:
-        raise RuntimeError(f"process {root} is the agent, or one above it: faults on it would end who undoes them")
+        raise RuntimeError(
+            f"process {root} is the agent, or one above it: faults on it would end the process that undoes them"
+        )
     strangers = frozenset(pid for pid, process in table.items() if process.name in GATES)
     before = _seen.get(key, {})
     found = trees.belonging(table, root, before, apart, strangers, proc.control_groups)
@@ -104,7 +106,7 @@ def members(how: dict[str, Any]) -> list[int]:
 
 
 def recall(how: dict[str, Any], pairs: Iterable[list[int]]) -> None:
-    """These were seen to belong to it, by whoever wrote it down."""
+    """Restore processes that an earlier agent saw to belong to the system, and recorded."""
     _seen[_key(how)] = {**{pid: started for pid, started in pairs}, **_seen.get(_key(how), {})}
 
 
@@ -129,7 +131,7 @@ def alive(pid: int) -> bool:
 
 
 def kill(how: dict[str, Any]) -> None:
-    """The marker first, so that no supervisor starts it again in between; all stopped first, so that nobody is born in between."""
+    """Kill all. The marker comes first, so that no supervisor starts it again in between; all are stopped first, so that none forks in between."""
     if how.get("marker"):
         with open(how["marker"], "w"):
             pass
@@ -186,7 +188,7 @@ def remember(pid: int) -> dict[str, Any] | None:
 
 
 def _as_whom(identity: list[Any] | None) -> dict[str, Any]:
-    """Servers that refuse to run as root are started as who they were, if that is somebody else than we are."""
+    """The user to start as. Servers that refuse to run as root are started as the user that they ran as, if that is not ours."""
     if identity is None or identity == proc.identity(os.getpid()):
         return {}
     user, group, groups = identity
@@ -210,7 +212,7 @@ def pause(how: dict[str, Any]) -> list[list[int]]:
 
 
 def _stop(how: dict[str, Any], within_s: float) -> Tree:
-    """Until two looks in a row show nobody who moves: what a process forks before it stops is in the second.
+    """Stop all, until two looks in a row show no process that runs: what a process forks before it stops is in the second.
 
     A number may be below the one that a look has come to.
     """
@@ -223,7 +225,7 @@ def _stop(how: dict[str, Any], within_s: float) -> Tree:
             return found
         if not still:
             found.send(signal.SIGSTOP)
-            # At once again at first: who forks and ends is another by the time that it is found.
+            # Without a pause at first: a process that forks and ends is another one by the time that it is found.
             time.sleep(0 if looks < QUICK_LOOKS else POLL_S)
 
 

@@ -3,11 +3,11 @@
 The service names one process, the *root*. To it belong
 
 * all its descendants;
-* who is in a session or process group that one of them leads or led;
-* who was seen to belong earlier, under whatever parent it is now;
+* processes in a session or process group that one of them leads or led;
+* processes that were seen to belong earlier, under whatever parent they are now;
 * orphans in the root's own session, process group or control group that began after it: what a descendant left when it ended.
 
-A session, group or control group is the root's *own* if nobody is in it whom faults must not touch. Never belong: process 1, the agent and its programs, what they
+A session, group or control group is the root's *own* if it holds no process that faults must not touch. Never belong: process 1, the agent and its programs, what they
 descend from, and what the root descends from (a supervisor that starts it again) with its other children.
 """
 
@@ -19,7 +19,7 @@ from .proc import Process
 
 Table = Mapping[int, Process]
 Heads = Mapping[int, int]
-"""pid → start time of those that were seen to belong; also of those that ended, for as long as somebody is in a session or group that they led."""
+"""pid → start time of processes that were seen to belong; also of ended ones, while any process is in a session or group that they led."""
 
 NOT_OWN = ("session-", "init.scope", "user@")
 """How systemd calls the control groups of logins, where whatever a user runs may be."""
@@ -51,7 +51,7 @@ def belonging(
     barred = apart | above
     free = {pid: process for pid, process in table.items() if process.living and pid not in barred}
     found = {pid: free[pid] for pid, started in seen.items() if pid in free and free[pid].started == started}
-    # A number that somebody else has now leads nothing of ours.
+    # A number that another process has now leads nothing of ours.
     led = {pid for pid, started in seen.items() if pid not in table or table[pid].started == started} - barred
     places = _Places(table, apart, above, strangers, control_groups)
     if root is not None and root in free:
@@ -80,7 +80,7 @@ def still_heads(table: Table, seen: Heads, found: Mapping[int, Process]) -> dict
 
 
 def whole_groups(table: Table, found: Mapping[int, Process]) -> frozenset[int]:
-    """Process groups that hold nobody else: one signal reaches all of such a group, whoever of it is forking just now."""
+    """Process groups that hold no other process: one signal reaches all of such a group, even a process that is forking just now."""
     others = {process.group for pid, process in table.items() if process.living and pid not in found}
     return frozenset({process.group for process in found.values()} - others - {0})
 
@@ -109,7 +109,7 @@ class _Places:
         self._since = root.started
 
     def orphaned_in(self, process: Process) -> bool:
-        """Whether it is in such a place and nobody that is no part of the system is above it there."""
+        """Whether it is in such a place and has no ancestor there that is not part of the system."""
         if not self._own or process.started < self._since:
             return False
         shared = self._marks(process) & self._own

@@ -1,10 +1,10 @@
-"""The host's own copy of the ledger: which faults of which run touched it, and since when. It tells whoever heals without the run's folder.
+"""The host's own copy of the ledger: which faults of which run touched it, and since when. It informs a heal without the run's folder.
 
     {"at_ns": …, "phase": "on", "id": "cut-halves-7d4474.1", "kind": "cut", "run": "quickstart, seed 7", "by": "ada@laptop"}
     {"at_ns": …, "phase": "off", "id": "cut-halves-7d4474.1", "who": "harness"}
 
 `at_ns` is wall time, of the harness where it is known: a fault may be what moves this host's clock. Appended and fsynced, `on` before anything is
-done. Nothing is undone by it (`store`): what is damaged in it is left out, and an end that cannot be written keeps nobody from healing. All calls are
+done. Nothing is undone by it (`store`): what is damaged in it is left out, and an end that cannot be written does not stop a heal. All calls are
 made under the store's lock.
 """
 
@@ -22,7 +22,7 @@ FILE = "ledger.jsonl"
 
 
 def begin(store: Store, faults: Iterable[Json], run: Json, at_ns: int) -> None:
-    """These are in force, or are about to be; those that are known to be are not told again."""
+    """Record faults that are active, or about to be; those already recorded are left out."""
     known = {fault["id"] for fault in still_on(store)}
     store.append(
         FILE, [{"at_ns": at_ns, "phase": "on", **fault, **run} for fault in faults if fault["id"] not in known]

@@ -1,4 +1,4 @@
-"""One JSON line from a connection, within bounds of size and time: who connects and does not speak, or does not end, holds nobody up."""
+"""One JSON line from a connection, within limits of size and time: a client that is silent, or never ends, does not block others."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _COLOURS = {
     "tier C": "bold",
     "failure": "red",
     "nearest passing plan": "bold",
-    "chance of failing when all is kept up to a moment and drawn anew after it": "bold",
+    "chance of failing when all is kept up to a moment and drawn again after it": "bold",
     "biggest jump": "bold",
 }
 

@@ -220,7 +220,7 @@ class Backing:
 
 
 def _own(descriptor: int, mode: int, uid: int, gid: int) -> None:
-    """As the process that asked would have made it. Where nobody may give files away there is only one owner."""
+    """Set mode and owner as the requesting process would have. Where giving files away is not permitted there is only one owner."""
     os.fchmod(descriptor, stat.S_IMODE(mode))
     if (uid, gid) != (os.geteuid(), os.getegid()):
         with suppress(PermissionError):

@@ -207,7 +207,7 @@ class Tree:
         self._model.settle()
         lost = any(change.lost for change in file.pending)
         self._write(file, [change for change in file.pending if not change.lost])
-        # Beside what was lost earlier the rest stays listed, since readers see both in their order.
+        # After an earlier loss the rest stays listed as well, since readers see both in their order.
         file.pending = [change._replace(lost=True) for change in file.pending] if lost else []
         if len(file.pending) > MANY_CHANGES:
             content = self.read(file, 0, file.size)
