@@ -1,4 +1,4 @@
-"""The cyclic garbage collector, told to look rarely while millions of objects are made that live on.
+"""The cyclic garbage collector, set to run rarely while millions of long-lived objects are made.
 
 A simulation keeps its traces, and checkers their columns: the collector would walk all of them again and again (a tenth of a run's time)
 to find next to nothing, for reference counts free what is not kept. Cycles are still found when there may be two million of them.

@@ -1,4 +1,4 @@
-"""What goes wrong in a run besides the operations, collected from all of its threads.
+"""Errors of a run other than those of operations, collected from all of its threads.
 
 `errors` are those of the environment: a host that is away, a fault that could not be injected. `bugs` are the harness's own, each with its traceback.
 A thread that must go on whatever happens does it so:
@@ -33,7 +33,7 @@ PYTHON = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "plat
 
 
 def place_of_users(error: BaseException) -> str | None:
-    """The last place in the traceback that is neither ours nor Python's: a file that a user named, as an adapter is."""
+    """The last place in the traceback outside Tribulation and Python: a user's file, such as an adapter."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if not frame.filename.startswith((OURS, *PYTHON, "<")):
             return f"{frame.filename}:{frame.lineno} ({frame.name})"

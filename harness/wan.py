@@ -46,7 +46,7 @@ class Regions:
         return {f"n{number}": region for number, region in enumerate(regions, 1)}
 
     def of(self, node: str) -> str | None:
-        """None for whoever is in no region, such as the clients."""
+        """None for vertices in no region, such as the clients."""
         return self.names.get(node)
 
     def way(self, source: str, sink: str) -> Way:

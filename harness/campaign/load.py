@@ -118,12 +118,12 @@ def dump_campaign(campaign: Campaign) -> str:
 def _choose_hosts(data: dict[str, Any], hosts: str) -> None:
     data["hosts"] = described(hosts, data.get("hosts"))
     if "inventory" in data["hosts"]:
-        # Named on the command line, it is where the user is, not beside the campaign.
+        # Named on the command line, it is relative to the user's directory, not to the campaign's.
         data["hosts"]["inventory"] = os.path.abspath(data["hosts"]["inventory"])
 
 
 def _resolve_paths(data: dict[str, Any], directory: Path) -> None:
-    """Files that a campaign names are beside it. As absolute paths they are found from its run's folder too."""
+    """Make paths of a campaign absolute, relative to its folder, so that they are found from its run's folder too."""
     for section, name in (("system", "file"), ("hosts", "inventory")):
         given = data.get(section)
         if isinstance(given, Mapping) and isinstance(given.get(name), str):
@@ -266,16 +266,16 @@ def _operation_problems(campaign: Campaign) -> Iterator[Problem]:
 
 
 def _has_members(campaign: Campaign) -> bool:
-    """Of another system nobody knows before it was asked."""
+    """Whether the system has members. Of another system that is unknown before it was asked."""
     return campaign.system.membership is not None or campaign.system.file is not None
 
 
 def _core_problems(campaign: Campaign, nodes: Sequence[str]) -> list[Problem]:
-    """A core that is named must be a quorum, and must leave somebody out."""
+    """A named core must be a quorum, and must leave out at least one node."""
     if campaign.liveness is not None and campaign.liveness.rest == "ring" and changes_voters(campaign.faults):
-        # Its majorities are of the nodes: of changed voters nobody in a ring need see a quorum.
+        # A ring has majorities of the nodes: with changed voters, no node of a ring may see a quorum.
         hint = "leave out changes of voters (`voters`, `membership`; of what is composed with `without: [membership]`), or let the rest stay broken otherwise"
-        return [Problem(("liveness", "rest"), "`rest: ring` goes with no faults that change who votes", hint=hint)]
+        return [Problem(("liveness", "rest"), "`rest: ring` does not go with faults that change the voters", hint=hint)]
     core = campaign.liveness.core if campaign.liveness is not None else "majority"
     if isinstance(core, str):
         return []
@@ -288,12 +288,12 @@ def _core_problems(campaign: Campaign, nodes: Sequence[str]) -> list[Problem]:
         return [
             Problem(
                 ("liveness", "core"),
-                f"{core} is no quorum of {voters}",
+                f"{core} is not a quorum of {voters}",
                 hint="name voters of more than half of the weight",
             )
         ]
     if set(core) == set(nodes):
         return [
-            Problem(("liveness", "core"), "every node is in the core", hint="leave out those that shall stay broken")
+            Problem(("liveness", "core"), "every node is in the core", hint="leave out those that must stay broken")
         ]
     return []

@@ -134,7 +134,7 @@ class SystemSpec(BoundedModel):
     agents: AgentsSection = Field(default=None, description="agents and tasks on these members; {} for the defaults")
     memory: MemorySection = Field(default=None, description="agent memory on every node; {} for the defaults")
     peer_discovery: bool = Field(
-        default=False, description="each node is told of itself alone, and must find the others"
+        default=False, description="each node is given only its own address, and must find the others"
     )
     learners: list[str] = Field(
         default_factory=list, description="nodes that do not vote: they join a cluster begun without them"

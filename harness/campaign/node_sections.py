@@ -37,7 +37,7 @@ def _section(value: Any, kind: type[Any], judge: Callable[[Mapping[str, Any]], A
         if name not in fields and f"{name}{_SUFFIX}" in fields:
             section[f"{name}{_SUFFIX}"] = parse_ns(given)
         else:
-            # Where another field has the short name, as `sync` beside `sync_ns`, the long one takes a time with a unit.
+            # Where another field has the short name, as `sync` next to `sync_ns`, the long one takes a time with a unit.
             section[name] = parse_ns(given) if name.endswith(_SUFFIX) and isinstance(given, str) else given
     try:
         judge(section)
@@ -60,7 +60,7 @@ def _memory(value: Any) -> dict[str, Any] | None:
 
 def _capacity(value: Any) -> Any:
     if not isinstance(value, Mapping) or not value:
-        raise ValueError(f"{value!r} is no capacity; write for example {{slots: 4, cpu_percent: 50}}")
+        raise ValueError(f"{value!r} is not a capacity; write for example {{slots: 4, cpu_percent: 50}}")
     _section({"capacity": value}, MembershipConfig, lambda section: membership_from({"membership": section}))
     return dict(value)
 

@@ -61,7 +61,7 @@ def check_regions(sizes: Mapping[str, int], wan: WanSpec | None) -> None:
         ends = pair.split(SEPARATOR)
         if len(ends) != 2 or ends[0] == ends[1] or not set(ends) <= set(sizes):
             raise ValueError(
-                f"`between: {pair}` is no pair of {', '.join(sizes)}; write it as {SEPARATOR.join(list(sizes)[:2])}"
+                f"`between: {pair}` is not a pair of {', '.join(sizes)}; write it as {SEPARATOR.join(list(sizes)[:2])}"
             )
         if f"{ends[1]}{SEPARATOR}{ends[0]}" in wan.between:  # type: ignore[union-attr]
             raise ValueError(f"`between: {pair}` is given both ways; once is for both")

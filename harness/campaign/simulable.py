@@ -1,6 +1,6 @@
 """Whether the simulator has the system of a campaign or a plan: it simulates the reference cluster, and nothing else.
 
-One place says so. Who would simulate another system in its name would report on the reference cluster.
+The only place that decides it. Simulating another system in its name would report on the reference cluster.
 """
 
 from __future__ import annotations

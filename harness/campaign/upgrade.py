@@ -15,7 +15,7 @@ Span = tuple[int, int]
 
 
 def upgraded(text: str, path: str | Path) -> tuple[str, list[Old]]:
-    """The text in new words, and the old words that were in it. Raises `CampaignError` for what is no YAML, or has an old word and the new one beside it."""
+    """The text in new words, and the old words that were in it. Raises `CampaignError` for invalid YAML, or an old word together with its new one."""
     data, _ = parse_yaml(text, path)
     found = list(old_words(data))
     if not found:

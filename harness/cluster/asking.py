@@ -64,7 +64,7 @@ class Asker:
                 self.forget(node)
                 raise
             except OSError:
-                # It broke while nobody looked. The commands of the cluster are harmless when they are sent twice.
+                # It broke between requests. The commands of the cluster are harmless when they are sent twice.
                 self.forget(node)
         client = ReferenceClient(self._cluster, "asker", self._tls)
         client.open(node, self._dial, max(0.01, min(timeout_s, deadline_s - time.monotonic())))

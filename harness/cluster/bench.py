@@ -24,14 +24,16 @@ Tell = Callable[[str, str], None]
 
 
 def chosen(only: str | None, scenarios: Mapping[int, Scenario]) -> list[Scenario]:
-    """Those of a text such as `1,4,12-15`; all when it is None. Raises `CampaignError` for what is no number of one."""
+    """The numbers in a text such as `1,4,12-15`; all when it is None. Raises `CampaignError` for a number that is not a scenario."""
     if only is None:
         return list(scenarios.values())
     numbers: dict[int, None] = {}
     for part in only.split(","):
         first, dash, last = (text.strip() for text in part.partition("-"))
         if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise CampaignError(f"--only {only!r}: {part.strip()!r} is no number of a scenario", hint="write 1,4,12-15")
+            raise CampaignError(
+                f"--only {only!r}: {part.strip()!r} is not a number of a scenario", hint="write 1,4,12-15"
+            )
         numbers |= dict.fromkeys(range(int(first), int(last if dash else first) + 1))
     unknown = [number for number in numbers if number not in scenarios]
     if unknown or not numbers:

@@ -57,7 +57,7 @@ class Deployed:
         self._injector: HostInjector | None = None
         self._faults = 0
         self._seeing = self.names[0]
-        """Who gave the last view."""
+        """The node that gave the last view."""
         self._began_ns = time.monotonic_ns()
 
     def __enter__(self) -> Deployed:
@@ -107,7 +107,7 @@ class Deployed:
     # Its processes
 
     def start(self, *names: str) -> None:
-        """Installed anew and started, all at once."""
+        """Install nodes again and start them, all at once."""
 
         def up(host: Host) -> None:
             self.service.install(host, list(self.hosts.values()))
@@ -124,7 +124,7 @@ class Deployed:
         self.started.remove(name)
 
     def settle(self, names: Iterable[str] | None = None, timeout_s: float = SETTLED_S) -> str:
-        """Wait until one leads and these members (default: all that were started) are ACTIVE; who leads."""
+        """Wait until one leads and these members (default: all that were started) are ACTIVE; returns the leader."""
         wanted = list(self.started if names is None else names)
         leader = until("a leader", self.leader, timeout_s)
         until(
@@ -148,11 +148,11 @@ class Deployed:
     # What it says
 
     def any(self) -> str:
-        """A node that answers, the leader if there is one: whom to ask when it does not matter."""
+        """A node that answers, the leader if there is one: for requests that any node can take."""
         return self.leader() or next(name for name in self.started if self.asker.status(name) is not None)
 
     def leader(self) -> str | None:
-        """Who leads in the highest term, by its own word, and is led to by a majority of those who answer."""
+        """The leader in the highest term, by its own report, that a majority of the answering nodes follows."""
         answers = {name: status for name in self.started if (status := self.asker.status(name)) is not None}
         leading = [(status["term"], name) for name, status in answers.items() if status.get("leader") == name]
         return max(leading)[1] if leading else None
@@ -173,7 +173,7 @@ class Deployed:
         return None
 
     def members(self) -> Mapping[str, Any]:
-        """Name → record; empty while nobody answers."""
+        """Name → record; empty while no node answers."""
         found = self.look("members")
         return found if isinstance(found, Mapping) else {}
 
@@ -181,7 +181,7 @@ class Deployed:
         return {name: str(record["state"]) for name, record in self.members().items()}
 
     def pool(self) -> Mapping[str, Any]:
-        """`hosts` (name → used, slots) and `agents` (id → record); both empty while nobody answers."""
+        """`hosts` (name → used, slots) and `agents` (id → record); both empty while no node answers."""
         found = self.look("agents")
         return found if isinstance(found, Mapping) else {"hosts": {}, "agents": {}}
 
@@ -206,7 +206,7 @@ class Deployed:
         found = (json.loads(line) for line in lines if any(mark in line for mark in marks))
         return [line for line in found if line.get("event") in events]
 
-    # What it is told
+    # Commands
 
     def spawn(
         self, agent: str, type_: str, on: str, *, through: str | None = None, timeout_s: float = 10.0

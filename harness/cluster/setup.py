@@ -1,6 +1,6 @@
 """What a cluster is deployed as. Scenarios that need the same setup share one deployment.
 
-Hosts are taken in the lab's order: first the voters, then the learners, of whom the last `late` are not started until a scenario does so.
+Hosts are taken in the lab's order: first the voters, then the learners; the last `late` of these are not started until a scenario does so.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Setup:
         return self.voters + self.learners
 
     def options(self, names: list[str]) -> ReferenceOptions:
-        """Of the reference system on these hosts, in their order. Each is told of itself alone: the others it must discover."""
+        """The options of the reference system on these hosts, in their order. Each node is given only itself: it must discover the others."""
         return ReferenceOptions(
             cluster=CLUSTER,
             timing=self.timing,

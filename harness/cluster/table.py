@@ -25,7 +25,7 @@ PORT = 10000
 
 
 def table_of(picture: Picture) -> RenderableType:
-    """The nodes, and a line above and below: who told it, and what the tasks do."""
+    """The nodes, with a line above and below: the node that reported it, and the state of the tasks."""
     if not picture.answered:
         return Text(f"{picture.asked} does not answer", style="red")
     if picture.plain:
@@ -56,7 +56,7 @@ def headline(picture: Picture) -> str:
         f"{picture.leader} leads term {picture.term}" if picture.leader else f"no leader known in term {picture.term}"
     )
     doubt = ", may be stale" if picture.stale else ""
-    return f"{active} of {len(picture.rows)} nodes ACTIVE, {lead} (as {picture.asked} tells{doubt})"
+    return f"{active} of {len(picture.rows)} nodes ACTIVE, {lead} (as {picture.asked} reports{doubt})"
 
 
 def tasks_line(picture: Picture) -> str:

@@ -45,7 +45,7 @@ class Watch:
         self._asker.close()
 
     def start(self) -> None:
-        """Look again and again from now on; once it is known that somebody answers."""
+        """Look again and again from now on; to be called once a node answers."""
         self._thread.start()
 
     def now(self) -> Picture:

@@ -1,4 +1,4 @@
-"""Does what a plan says, step by step, on one host. Every step may be done twice; after one that fails, planning anew goes on from there."""
+"""Carries out a plan step by step on one host. Every step may be repeated; after a failure, a new plan continues from there."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SYSTEMCTL_S = unit.STOP_S + 30.0
 
 @dataclass
 class Work:
-    """On one host. `hands` is the host for whoever the service's folder belongs to: root, where systemd runs the node."""
+    """The work on one host. `hands` is the host as the owner of the service's folder: root, where systemd runs the node."""
 
     host: Host
     hosts: Sequence[Host]
@@ -67,7 +67,7 @@ def _make_folders(work: Work, step: Step) -> None:
 
 def _make_user(work: Work, step: Step) -> None:
     made = work.observed.made or Made()
-    # Written first: whoever finds the user and not this would leave it for ever.
+    # Written first: otherwise a user that is found without this record would never be removed.
     _remember(work, Made([*work.observed.missing, *made.folders], user=True))
     home = quote(work.observed.nearest if work.observed.missing else work.host.directory)
     as_root(work.host).run(
@@ -126,7 +126,7 @@ def _rules(work: Work, step: Step) -> None:
 def _start(work: Work, step: Step) -> None:
     if work.observed.by_unit:
         allow = work.service.control_of(work.host).restart_command()
-        # Not waited for here: a node that does not come up is told of below, with its last words.
+        # Not waited for here: a node that does not come up is reported below, with its last words.
         commands = f"{allow} && systemctl enable --quiet {unit.NAME} && systemctl reset-failed {unit.NAME} && systemctl --no-block start {unit.NAME}"
         work.hands.run(commands, timeout_s=_SYSTEMCTL_S)
     else:
@@ -135,7 +135,7 @@ def _start(work: Work, step: Step) -> None:
 
 
 def _remove_files(work: Work, step: Step) -> None:
-    """Files of faults as well, which are undone first: nobody is to find out later that something was still in force."""
+    """Remove files, those of faults as well, which are undone first: none may turn out later to be still active."""
     directory = work.host.directory.rstrip("/")
     if work.host.run(["test", "-e", agent_program(directory)], check=False).exit_code == 0:
         heal([work.host])

@@ -29,10 +29,10 @@ from .plan import HostPlan, Wanted, plan_down, plan_up
 from .wanted import deployed_timing, names_of, ports_of, wanted_of
 
 READY_S = 120.0
-"""A small or an emulated machine takes its time to compile a node's modules the first time. One that keeps ending is told of sooner."""
+"""A small or an emulated machine takes its time to compile a node's modules the first time. A node that keeps ending is reported sooner."""
 
 Seen = Mapping[str, Observed | Exception]
-"""By host: what it has, or why it cannot be told."""
+"""By host: what it has, or why that is unknown."""
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Deployment:
         return {**results.values, **results.errors}
 
     def deployed_timing(self) -> Any:
-        """What the cluster that is there was told, so that nobody need say it again; None where there is none."""
+        """The timing of the deployed cluster, so that the user need not repeat it; None where there is none."""
         return deployed_timing([what for what in self.look().values() if isinstance(what, Observed)])
 
     def program_of(self, host: Host) -> str:
@@ -81,7 +81,7 @@ class Deployment:
             return on_every("deploying", self.service.name, self.hosts, lambda host: self.bring_up(host, seen, claims))
 
     def down(self, take_over: bool = False) -> list[HostResult]:
-        """What cannot be reached is told of after all others are done."""
+        """Take the cluster down. An unreachable host is reported after all others are done."""
         seen = self.look()
         reached = [host for host in self.hosts if isinstance(seen[host.name], Observed)]
         refuse("removing", self.service.name, self.plans_down(seen))
@@ -111,7 +111,7 @@ class Deployment:
         return Claims(hosts, what, take_over=take_over, lost=self.tell).held()
 
     def look_again(self, before: Mapping[str, Observed]) -> dict[str, Observed]:
-        """Now that nobody else changes anything. Which folders were missing is known from before: the claim has made them."""
+        """Look again, now that no other process changes anything. Missing folders are known from before: the claim has made them."""
         seen = self.all_seen(self.look())
         return {name: replace(now, missing=before[name].missing) for name, now in seen.items()}
 

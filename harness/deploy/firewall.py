@@ -1,7 +1,7 @@
 """Which rules let a cluster through a host's own firewall, worked out from `nft -j list ruleset`. Pure.
 
 A table of our own could not do it: what one base chain accepts, a later one may still drop. So our rules go to the top of those input chains that refuse something, each
-with a comment by which it is found again and taken away. They are not written to the firewall's own files: after a reboot, or when the firewall is loaded anew, they are
+with a comment by which it is found again and removed. They are not written to the firewall's own files: after a reboot, or when the firewall is loaded again, they are
 gone, and `tri deploy up` finds that out.
 """
 
@@ -20,7 +20,7 @@ _FAMILIES = {"ip": (4,), "ip6": (6,), "inet": (4, 6)}
 
 @dataclass(frozen=True, slots=True, order=True)
 class Opening:
-    """What shall come in: from that address (by number) to that port of `tcp` or `udp`."""
+    """What must be let in: from that address (by number) to that port of `tcp` or `udp`."""
 
     source: str
     kind: str

@@ -109,7 +109,7 @@ def _age_s(pid: int | None) -> float | None:
 
 
 def _holders(kind: str, port: int, address: str, folder: str) -> list[dict[str, Any]]:
-    """Who has that port of that address: none, or one row; without a name where one may not look at the process."""
+    """The process that has that port of that address: none, or one row; without a name where the process may not be inspected."""
     inodes = _bound(kind, port, _numbers(address, port))
     if not inodes:
         return []
@@ -122,7 +122,7 @@ def _holders(kind: str, port: int, address: str, folder: str) -> list[dict[str, 
 
 
 def _bound(kind: str, port: int, numbers: set[bytes]) -> set[str]:
-    """Inodes of the sockets that stand in the way: listening, or, of UDP, connected to nobody, at one of these addresses or at all of them. No numbers: all as well."""
+    """Inodes of the sockets in the way: listening, or, of UDP, not connected, at one of these addresses or at all of them. No numbers: all as well."""
     found: set[str] = set()
     for family in ("", "6"):
         for line in _text(f"/proc/net/{kind}{family}").splitlines()[1:]:

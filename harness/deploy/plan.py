@@ -80,7 +80,7 @@ class HostPlan:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What one host is to have. `files` maps a name in the service's folder to its digest; `authority` is the digest of the certificate of who vouches, None without TLS.
+    """What one host is to have. `files` maps a name in the service's folder to its digest; `authority` is the digest of the authority's certificate, None without TLS.
 
     `openings` are empty unless the firewall is to be opened, which `firewall` says. `unit` is the text for a host where systemd runs the node.
     """
@@ -159,13 +159,13 @@ def plan_down(host: str, observed: Observed) -> HostPlan:
 
 
 def _is_up(observed: Observed) -> bool:
-    """As it shall be: a node runs, nothing keeps it down, and it comes back at boot where there is who could see to that."""
+    """Whether it is as wanted: a node runs, nothing keeps it down, and it comes back at boot where there is a manager for that."""
     managed = not observed.by_unit or (observed.active == "active" and observed.enabled == "enabled")
     return observed.node is not None and observed.supervisor is not None and not observed.kept_down and managed
 
 
 def _manager_changes(wanted: Wanted, observed: Observed) -> bool:
-    """Whether what looks after the node is another one than it should be, or is told otherwise."""
+    """Whether the node's manager is another one than wanted, or has another configuration."""
     if observed.by_unit:
         return observed.unit != wanted.unit or (observed.supervisor is not None and observed.active != "active")
     return bool(observed.unit)

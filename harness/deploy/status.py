@@ -1,4 +1,4 @@
-"""How a deployed cluster is: each node's process and version as its host tells, its role and place in the log as it tells itself."""
+"""The status of a deployed cluster: each node's process and version from its host, its role and log position from the node itself."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A rolling upgrade: one node at a time, the leader last and only after it has handed its leadership over, each waited for until it holds all that is committed.
 
-While one node is away the others are all there and agree who leads, so writes go on, and no acknowledged one is on fewer nodes than a quorum. A node that does not come back
+While one node is away, all others are there and agree on the leader, so writes go on, and no acknowledged one is on fewer nodes than a quorum. A node that does not come back
 ends the upgrade: the others stay on the version that they have. The upgrade is asked for again to go on, because it is planned from what is there.
 """
 
@@ -36,7 +36,7 @@ States = Mapping[str, Status | None]
 
 
 def order(names: Sequence[str], states: States) -> list[str]:
-    """Those that are down first, since that costs nobody anything; whoever leads last, so that the leadership moves once."""
+    """The order of upgrades: nodes that are down first, since that costs nothing; the leader last, so that the leadership moves once."""
     leader = leader_of(states)
     return sorted(names, key=lambda name: (states.get(name) is not None, name == leader, list(names).index(name)))
 
@@ -69,7 +69,7 @@ def why_unsettled(states: States, without: str | None, committed: int) -> str | 
 
 
 def heirs(states: States, leader: str) -> list[str]:
-    """Who may lead instead: voters that answer, the one with the longest log first."""
+    """Possible successors: voters that answer, the one with the longest log first."""
     voters = (states[leader] or {})["voters"]
     able = [(-state["last_index"], name) for name, state in states.items() if state and voters.get(name)]
     return [name for _, name in sorted(able) if name != leader]
@@ -77,7 +77,7 @@ def heirs(states: States, leader: str) -> list[str]:
 
 @dataclass
 class Upgrade:
-    """`tell` is told each step, for people."""
+    """`tell` is called at each step, for people."""
 
     cluster: Deployment
     dial: Dial
@@ -99,7 +99,7 @@ class Upgrade:
         results = {name: HostResult(name, True, "up to date", 0.0) for name, plan in plans.items() if not plan.steps}
         todo = [name for name in plans if name not in results]
         while todo:
-            # Asked anew each time: the leadership may have moved meanwhile.
+            # Asked again each time: the leadership may have moved meanwhile.
             name = order(todo, self.states())[0]
             todo.remove(name)
             self.tell(f"{name}: {'; '.join(step.detail for step in plans[name].steps)}")
@@ -159,7 +159,7 @@ class Upgrade:
             if time.monotonic() > deadline_s:
                 raise DeployError(
                     f"{name} did not hand its leadership over within {HANDOVER_S:g} s",
-                    hint="`tri deploy status` shows who leads; upgrade again when the cluster is calm",
+                    hint="`tri deploy status` shows the leader; upgrade again when the cluster is calm",
                 )
             if leader_of(states) == name:
                 for heir in heirs(states, name)[:1]:

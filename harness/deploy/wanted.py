@@ -80,7 +80,7 @@ def openings_of(service: ReferenceService, hosts: Sequence[Host]) -> list[Openin
 
 
 def deployed_timing(observed: Sequence[Observed]) -> Any:
-    """What the cluster that is there was told, so that nobody need say it again; None where there is none."""
+    """The timing of the deployed cluster, so that the user need not repeat it; None where there is none."""
     for each in observed:
         try:
             return json.loads(each.config)["timing"]

@@ -161,14 +161,14 @@ class _Observed(TypedDict, total=False):
 
 
 def look_at(faults: Sequence[Fault]) -> None:
-    """Raises where what a fault was meant to do, or did, has not the form of its kind: who judges the run goes through all of them."""
+    """Raises where what a fault was meant to do, or did, does not have the form of its kind: the judgement of the run goes through all of them."""
     for fault in faults:
         typed(fault.intended, _Intended)
         typed(fault.observed or {}, _Observed)
     masked(faults)
     for fault in faults:
         if not all(isinstance(vertex, str) for vertex in touched(fault)):
-            raise TypeError(f"fault {fault.id} names what is no node")
+            raise TypeError(f"fault {fault.id} names something that is not a node")
         model_seen(fault.kind, fault.intended, fault.observed)
         frozenset(fault.intended.get("nodes") or ())
 

@@ -3,7 +3,7 @@
     files = seal(run_dir)               # into run.json
     gaps = broken_seals(run_dir, files) # what is missing, cut or changed since then
 
-`verdict.json` and `report.html` are no evidence: they can be written again from the rest. Nor is `run.json`, which holds the seal.
+`verdict.json` and `report.html` are not evidence: they can be written again from the rest. `run.json`, which holds the seal, is not either.
 """
 
 from __future__ import annotations

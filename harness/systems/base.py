@@ -31,7 +31,7 @@ class PortDial(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Op:
-    """An operation that a client shall try: `f`, and its operands. `deadline_ns` is how long it may take."""
+    """An operation that a client must try: `f`, and its operands. `deadline_ns` is how long it may take."""
 
     f: str
     key: Any = None

@@ -1,6 +1,6 @@
 """Reading a file that a user names: a regular file of a bounded size, or a `CampaignError` that names it.
 
-A fifo or a terminal would wait for ever, `/dev/zero` has no end, and a file of gigabytes is no campaign.
+A fifo or a terminal would wait without end, `/dev/zero` has no end, and a file of gigabytes is not a campaign.
 """
 
 from __future__ import annotations

@@ -161,7 +161,7 @@ def _observable_chance(ppm: int) -> int:
     if not LEAST_PPM <= ppm <= MOST_PPM:
         raise ValueError(
             f"{format_ppm(ppm)} is not between {format_ppm(LEAST_PPM)} and {format_ppm(MOST_PPM)}: "
-            "less cannot be told from luck by probes, and more is a partition"
+            "less cannot be distinguished from chance by probes, and more is a partition"
         )
     return ppm
 
@@ -170,7 +170,7 @@ def _observable_rate(bps: int) -> int:
     if not LEAST_BPS <= bps <= MOST_BPS:
         raise ValueError(
             f"{format_bps(bps)} is not between {format_bps(LEAST_BPS)} and {format_bps(MOST_BPS)}: "
-            "less is a partition to most systems, and more cannot be told from a busy machine"
+            "less is a partition to most systems, and more cannot be distinguished from a busy machine"
         )
     return bps
 

@@ -112,7 +112,7 @@ def validate(
 ) -> T:
     """`data` as an instance of `model` (a pydantic model, or any type pydantic understands), or `CampaignError` with all problems.
 
-    `further(data)` looks for problems that no single field shows (two equal names); it sees the raw data, so that what it finds is told
+    `further(data)` looks for problems that no single field shows (two equal names); it sees the raw data, so that its findings are reported
     together with the rest.
     """
     problems = list(further(data)) if further else []

@@ -2,7 +2,7 @@
 
 A generator answers, for one client, "what next, and not before when?". It is immutable: `next` returns the emission and the generator that
 follows, `update` the generator after a completion: itself, when that changes nothing. Each client has a generator state of its own and draws
-from a stream keyed by (seed, client, count), so the operations of a client depend on neither the timing nor the other clients.
+from a stream keyed by (seed, client, count), so a client's operations do not depend on the timing or on other clients.
 
     stagger(80_000_000, mix({reads: 50, writes: 50}))  limited by  time_limit(30 * SECOND, …)  then  sequence(final_reads)
 
@@ -23,7 +23,7 @@ SECOND_NS = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Rivals:
-    """At `at_ns` of run time `new` was elected, or `old`, who led before, came back: both may believe that they lead."""
+    """At `at_ns` of run time `new` was elected, or the former leader `old` came back: both may believe that they lead."""
 
     new: str
     old: str | None
@@ -32,7 +32,7 @@ class Rivals:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Who asks: client `client` of `clients` in its workload, for its `count`-th operation, at run time `now_ns`.
+    """The client that asks: client `client` of `clients` in its workload, for its `count`-th operation, at run time `now_ns`.
 
     It talks to `node`. `rivals` are the last ones, where the driver knows (`workloads.race`).
     """

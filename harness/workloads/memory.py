@@ -95,7 +95,7 @@ class MemoryWorkload(Workload):
         return self.spec.paced(each(self._operation))
 
     def final(self, keys: tuple[str, ...]) -> Generator:
-        """Every record by every client, whichever were touched: what nobody wrote must be nowhere."""
+        """Every record by every client, whichever were touched: a value that no client wrote must be nowhere."""
         reads = per_key(self.records, lambda key: self._read(Op("recall", key, None, "eventual", self.name)))
         return sequence(reads, self._read(Op("memory-digest", None, None, "eventual", self.name)))
 

@@ -1,6 +1,6 @@
 """Races: registers that are written at a new leader and read at the one before it, as soon as there are two.
 
-Stale answers come from who does not know yet that another leads. That lasts for milliseconds, and clients that try something now and then miss it. These act on what the
+Stale answers come from a node that does not yet know that another one leads. That lasts for milliseconds, and clients that try something now and then miss it. These act on what the
 driver knows (`Rivals`), which only the simulator says. What they tried is in the plan that replays or shrinks a run, as operations at their times.
 """
 
@@ -18,7 +18,7 @@ from .generators import WAIT, Context, Emit, Generator, Rivals
 from .register import draw_level, unique_value
 
 WRITES_AT_THE_OLD_IN = 4
-"""Of the second half of the clients, one operation in so many at the former leader is a write: entries that nobody else has."""
+"""Of the second half of the clients, one operation in so many at the former leader is a write: entries that no other node has."""
 
 
 class RaceSpec(WorkloadSpec):

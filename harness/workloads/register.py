@@ -47,7 +47,7 @@ class RegisterSpec(WorkloadSpec):
 
     @model_validator(mode="after")
     def _values_fit_a_message(self) -> RegisterSpec:
-        # A cas carries what it expects beside what it writes.
+        # A cas carries the expected value together with the new one.
         values = 2 if self.mix.get("cas") else 1
         if self.value_bytes is not None and values * self.value_bytes > LARGEST_BYTES:
             most = format_bytes(LARGEST_BYTES // values)

@@ -1,8 +1,8 @@
 """Values as large as a campaign wants them, made of the small ones that histories record.
 
 A workload deals in small unique numbers. On its way to the system a number becomes a text of `size` bytes that is drawn from it, and an answer becomes a
-number again only when it is that very text, byte for byte. So a history stays small and the checkers exact: whatever the system cut, mixed or damaged
-is a value that nobody wrote, `"<65536 bytes: 1f3a…>"`.
+number again only when it is that very text, byte for byte. So a history stays small and the checkers exact: anything that the system cut, mixed or damaged
+is a value that no client wrote, `"<65536 bytes: 1f3a…>"`.
 
     large = Sizes({"register": 65536})
     op = large.grown(Op("write", "k1", 7, workload="register"))        # value "7.c0a4…", 65536 bytes
@@ -26,13 +26,13 @@ from ..systems.base import Op, Outcome
 from ..user_files.quantities import format_bytes, parse_bytes
 
 ROOM_BYTES = 1024
-"""What a command holds beside the values: what is asked, of which key."""
+"""What a command holds in addition to the values: the request and its key."""
 
 LARGEST_BYTES = COMMAND_CHARACTERS - ROOM_BYTES
 """All values of a command together, so that the reference node takes it."""
 
 SMALLEST_BYTES = 64
-"""Room for any number and enough of what is drawn to tell two of them apart."""
+"""Room for any number and enough drawn bytes to distinguish two of them."""
 
 SHRUNK_LEVELS = 8
 """Of lists in a value that comes back: the elements of a transaction's list are in the third."""
@@ -42,7 +42,7 @@ _NUMBER = re.compile(r"(0|[1-9][0-9]{0,18})\.")
 
 def _enough(size: int) -> int:
     if size < SMALLEST_BYTES:
-        raise ValueError(f"{format_bytes(size)} is less than {SMALLEST_BYTES}B, which tells two values apart")
+        raise ValueError(f"{format_bytes(size)} is less than {SMALLEST_BYTES}B, which distinguishes two values")
     return size
 
 

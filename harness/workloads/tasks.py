@@ -82,7 +82,7 @@ class TaskWorkload(Workload):
         return tuple(f"a{i}.generic" for i in range(self.spec.agents))
 
     def _spawned(self, agent: str) -> Generator:
-        """Tried again: at first nobody may be a member yet."""
+        """Tried again: at first there may be no member yet."""
         op = Op("spawn", None, agent, workload=self.name)
         return until_ok(limit(SPAWN_TRIES, stagger(SPAWN_GAP_NS, each(lambda _: op))))
 

@@ -53,7 +53,7 @@ def _found(cluster: Deployed, say: Say) -> None:
     told = ", ".join(f"{name} ({record['role']})" for name, record in sorted(members.items()))
     say(
         "discovery",
-        f"each node was told of itself alone, and found the others by datagrams: {told}; {cluster.leader()} leads",
+        f"each node was given only its own address, and found the others by datagrams: {told}; {cluster.leader()} leads",
     )
 
 

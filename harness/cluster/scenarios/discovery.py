@@ -14,7 +14,7 @@ DISCOVERY_S, JOIN_S, LEAVE_S = 10.0, 20.0, 20.0
 
 
 def broadcast(cluster: Deployed) -> str:
-    """Each node was told of itself alone, so whatever it knows of the others came by datagram."""
+    """Each node was given only its own address, so everything it knows of the others came by datagram."""
     port = int(cluster.setup.membership.get("udp_port", 9999))
     slowest_ms = 0.0
     slowest_ms = max(await_discovery(cluster, name) for name in cluster.names)

@@ -7,7 +7,7 @@ from ..setup import Setup
 STILL = {"balance_ns": 0, "checkpoint_ns": 500_000_000, "probe_ns": 250_000_000}
 QUICK = {"beacon_ns": 250_000_000}
 SCALE = 10
-"""How much shorter than the published 5 s and 30 s the plain heartbeat is made, so that nobody waits for half a minute."""
+"""How much shorter than the published 5 s and 30 s the plain heartbeat is made, so that no scenario waits for half a minute."""
 HEARTBEAT_NS, SILENCE_NS = 5_000_000_000 // SCALE, 30_000_000_000 // SCALE
 
 THREE = Setup("three nodes", voters=3, membership=QUICK, agents=STILL)

@@ -32,7 +32,7 @@ def tell_explained(explained: Explained) -> list[str]:
 def _tell_neighbour(explained: Explained) -> list[str]:
     neighbour = explained.neighbour
     if neighbour.change is None:
-        return [f"nearest passing plan: none of {neighbour.tried} neighbours of this plan passes (--runs tries more)"]
+        return [f"nearest passing plan: none of {neighbour.tried} neighbours of this plan pass (--runs tries more)"]
     lines = [
         f"nearest passing plan: {neighbour.change.what} ({neighbour.tried} tried, {neighbour.failing} failed alike)"
     ]

@@ -21,7 +21,7 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 class Forwarder:
-    """`address` is what the driver dials. From `deadline_s` (monotonic) on, its connections are reset: a driver that waits for ever ends so."""
+    """`address` is what the driver dials. From `deadline_s` (monotonic) on, its connections are reset, which ends a driver that would wait without end."""
 
     def __init__(self, dial: Callable[[], socket.socket]) -> None:
         self._dial = dial
@@ -81,7 +81,7 @@ class _Way:
         self._broken = False
 
     def carry(self, dial: Callable[[], socket.socket]) -> None:
-        """Until both sides are at their end, or one is reset. Raises `OSError` when there is nobody to dial."""
+        """Carry bytes until both sides are at their end, or one is reset. Raises `OSError` when nothing answers the dial."""
         near = self._ends[0]
         near.settimeout(None)
         near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -94,7 +94,7 @@ class Authority:
             key = serialization.load_pem_private_key(files[1].read_bytes(), None)
             datagram_key = files[2].read_bytes()
         except (OSError, ValueError, TypeError) as error:
-            hint = f"remove {directory}, and deploy the cluster anew"
+            hint = f"remove {directory}, and deploy the cluster again"
             raise DeployError(
                 f"the certificate authority in {directory} is not whole: {type(error).__name__}", hint
             ) from None
@@ -125,7 +125,7 @@ class Authority:
 
 
 def kept_directory(cluster: str) -> Path:
-    """Where this user keeps the authority of a cluster that is deployed to stay: beside the labs, which have keys as well."""
+    """Where this user keeps the authority of a cluster that is deployed to stay: in the folder of the labs, which have keys as well."""
     labs = default_directory()
     return labs.with_name(f"{labs.name}-authorities") / quote(cluster, safe="")
 

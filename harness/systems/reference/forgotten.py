@@ -1,7 +1,7 @@
 """What a reference node finds on the disk that replaces its own: an empty log that says of itself that something was lost.
 
-A node that finds nothing at all takes itself for a new one, and gives its vote to whoever asks first; but one of this name may have voted, and may have
-acknowledged entries. The doubt is the node's own record of a lost tail: with it, it neither votes nor stands until a leader has brought it up.
+A node with an empty disk takes itself for a new one, and votes for the first candidate that asks. But an earlier node of this name may have voted and
+acknowledged entries. The doubt is the node's own record of a lost tail: with it, it does not vote or become a candidate until a leader has brought it up to date.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ class ReferenceOptions:
 
     `metrics` ("127.0.0.1:9101") is where each node serves metrics and health over HTTP; None: nowhere.
 
-    `membership`, `agents` and `memory` are the node's sections of that name (None: a plain node). With `discover` each node is told of itself alone and of the voters'
-    names, and must find the others. `learners` do not vote: they join a cluster that was begun without them. Beacons go to the `seeds`, besides where they go anyway;
+    `membership`, `agents` and `memory` are the node's sections of that name (None: a plain node). With `discover` each node is given only itself and the voters'
+    names, and must find the others. `learners` do not vote: they join a cluster that was begun without them. Beacons go to the `seeds` in addition to their usual targets;
     `capacities` are what some nodes have to offer, unlike the others.
 
     `tls`: nodes and clients have certificates, and datagrams are signed. The authority is in this process's memory, or, for a cluster that stays, in the directory `authority`.

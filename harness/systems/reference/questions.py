@@ -1,4 +1,4 @@
-"""What a running reference cluster is asked, and asked for, over its clients' port: who leads, how a node is, other voters, a member's leaving."""
+"""Questions and requests to a running reference cluster, over its clients' port: its leader, a node's status, other voters, a member's leaving."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ReferenceQuestions(ABC):
     def cluster_id(self) -> str: ...
 
     def leader(self, hosts: Sequence[Host], dial: Dial) -> str | None:
-        """Who leads in the highest term, by its own word."""
+        """The leader in the highest term, by its own report."""
         with ThreadPoolExecutor(max_workers=max(1, len(hosts))) as pool:
             answers = list(pool.map(lambda host: self.ask(host.name, dial, {"admin": "status"}), hosts))
         leading = [
@@ -66,7 +66,7 @@ class ReferenceQuestions(ABC):
         )
 
     def hand_over(self, hosts: Sequence[Host], dial: Dial, to: str, timeout_s: float) -> None:
-        """Ask until another node than before leads, or `to` does. Raises `DeployError` when nobody led who could be asked."""
+        """Ask until a node other than the previous leader leads, or `to` does. Raises `DeployError` when no leader could be asked."""
         deadline_s = time.monotonic() + timeout_s
         before = self.leader(hosts, dial)
         while (left_s := deadline_s - time.monotonic()) > 0:
@@ -79,7 +79,7 @@ class ReferenceQuestions(ABC):
                 self.ask(leader, dial, body, min(left_s, 2 * ASK_S))
         if before is None:
             hint = "the change needs a leader: is there a quorum?"
-            raise DeployError(f"nobody led who could hand over to {to} within {timeout_s:g} s", hint=hint)
+            raise DeployError(f"no node led that could hand over to {to} within {timeout_s:g} s", hint=hint)
 
     def leave(self, hosts: Sequence[Host], dial: Dial, node: str, timeout_s: float) -> None:
         """Ask until it is no member, and votes no more. Raises `DeployError` when that is not so in time."""
@@ -101,7 +101,7 @@ class ReferenceQuestions(ABC):
         )
 
     def members(self, hosts: Sequence[Host], dial: Dial) -> Mapping[str, str] | None:
-        """The state of each, as the leader has it in the log; None when nobody leads, or answers."""
+        """The state of each, as the leader has it in the log; None when no node leads, or answers."""
         leader = self.leader(hosts, dial)
         body = {"view": "members", "level": "linearizable", "deadline_ms": int(ASK_S * 1000)}
         answer = self.ask(leader, dial, body, 2 * ASK_S) if leader is not None else None

@@ -70,7 +70,7 @@ class ReferenceService(ReferenceQuestions):
             self.capabilities |= {"members"}
         self._deployment = f"{TO_STAY}{self.cluster_id}" if self.options.keep_data else secrets.token_hex(8)
         self.authority = authority_of(self.options)
-        """Who vouches for nodes and clients; None without TLS."""
+        """The certificate authority of nodes and clients; None without TLS."""
         self.client_tls = None if self.authority is None else self.authority.client("harness")
         """What clients of this cluster connect with; None: plainly."""
 
@@ -107,7 +107,7 @@ class ReferenceService(ReferenceQuestions):
         }
 
     def certificates(self, host: Host) -> Mapping[str, bytes]:
-        """Issued anew at each call; nothing without TLS. All but the authority's and the node's certificate are secrets."""
+        """The host's certificates, issued again at each call; nothing without TLS. All but the authority's and the node's certificate are secrets."""
         if self.authority is None:
             return {}
         issued = self.authority.node(host.name, LASTING_LIFE if self.options.keep_data else LIFE)
@@ -194,11 +194,11 @@ done; exit 1"""
         return {"pid_file": files.pid_file, "marker": files.marker, "contains": files.path("")}
 
     def replacement(self, host: Host) -> Replacement:
-        """Its log begins with a doubt: the incarnation that finds it neither votes nor stands before a leader has made it whole."""
+        """A data folder whose log begins with a doubt: the incarnation that finds it does not vote or become a candidate before a leader has completed its log."""
         return Replacement(self.control_of(host).path("data"), forgotten_log())
 
     def data_directory(self, host: Host) -> str:
-        """What the core keeps. Traces, inputs and logs beside it are evidence, and lose nothing with a disk."""
+        """The directory of the core's data. Traces, inputs and logs next to it are evidence, and lose nothing with a disk."""
         return self.control_of(host).path("data")
 
     def control_of(self, host: Host) -> Control:
@@ -225,7 +225,7 @@ done; exit 1"""
         return {to: files.path(name) for to, name in wanted.items()}
 
     def uninstall(self, host: Host) -> None:
-        """Another cluster that was deployed to stay is left alone: who could not install anything must not remove it."""
+        """Remove the system. Another cluster that was deployed to stay is left alone: a run that could not install anything must not remove it."""
         if not self.options.keep_data and self._staying(host) is not None:
             return
         self.stop(host)
@@ -234,7 +234,7 @@ done; exit 1"""
     # On the host
 
     def _certify(self, host: Host) -> None:
-        """Certificates anew at each installation: a node that runs finds them by itself, and drops nothing for it."""
+        """Issue certificates at each installation: a running node finds them by itself, and drops no connection for it."""
         for name, content in self.certificates(host).items():
             host.put(content, self.control_of(host).path(name), mode=0o600)
 

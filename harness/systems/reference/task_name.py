@@ -33,12 +33,14 @@ class TaskName:
         """Raises `ValueError` for an id of another make."""
         parts = text.split(".")
         if len(parts) != 7 or not parts[0].startswith("t"):
-            raise ValueError(f"{text!r} is no task of a workload: number.type.handler.amount.strategy.priority.steps")
+            raise ValueError(
+                f"{text!r} is not a task of a workload: number.type.handler.amount.strategy.priority.steps"
+            )
         number, kind, handler, amount, strategy, priority, steps = parts
         return cls(int(number[1:]), kind, handler, int(amount), strategy, int(priority), int(steps))
 
     def fields(self) -> Mapping[str, Any]:
-        """What the node is told with `tasks.submit`."""
+        """The fields of `tasks.submit` for the node."""
         handler = "learn" if self.handler == MUCH else self.handler
         work = {"type": self.type, "handler": handler, "payload": self._payload()}
         return {

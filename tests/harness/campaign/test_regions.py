@@ -41,7 +41,10 @@ def test_a_pair_has_what_is_said_of_it_and_of_the_rest_what_is_said_of_all() -> 
         ({"regions": {"eu": 1, "u-s": 1}}, "'u-s' is not 1 to 10"),
         ({"regions": {"eu": 2, "us": 2}, "nodes": 5}, "4 nodes together, and `nodes` says 5"),
         ({"regions": {"eu": 2, "us": 0}}, "greater than or equal to 1"),
-        ({"regions": {"eu": 1, "us": 1}, "wan": {"between": {"eu-ap": {}}}}, "`between: eu-ap` is no pair of eu, us"),
+        (
+            {"regions": {"eu": 1, "us": 1}, "wan": {"between": {"eu-ap": {}}}},
+            "`between: eu-ap` is not a pair of eu, us",
+        ),
         ({"regions": {"eu": 1, "us": 1}, "wan": {"between": {"eu-us": {}, "us-eu": {}}}}, "given both ways"),
         ({"regions": {"eu": 1, "us": 1}, "wan": {"delay": "3s"}}, "not between 1ms and 1s"),
         ({"regions": {"eu": 1, "us": 1}, "wan": {"rate": "1kbit"}}, "is not between"),

@@ -48,7 +48,7 @@ def test_rows_are_in_the_order_of_numbers_and_say_what_runs_where() -> None:
 
 def test_the_lines_around_the_table_say_who_told_it_and_what_the_tasks_do() -> None:
     seen = picture("n1", STATUS, MEMBERS, POOL, TASKS)
-    assert headline(seen) == "2 of 3 nodes ACTIVE, n2 leads term 4 (as n1 tells)"
+    assert headline(seen) == "2 of 3 nodes ACTIVE, n2 leads term 4 (as n1 reports)"
     assert tasks_line(seen) == "tasks: 3 assigned, 1 dead, 17 done"
     lost = picture("n1", {"leader": None, "term": 4}, MEMBERS, POOL, {})
     assert headline(lost) == "2 of 3 nodes ACTIVE, no leader known in term 4 (as n1 tells, may be stale)"

@@ -179,7 +179,7 @@ def test_a_ring_is_refused_together_with_changes_of_voters(faults, refused, tmp_
     ("liveness", "words"),
     [
         ("{core: [n1, n9]}", "no node 'n9'"),
-        ("{core: [n1, n2]}", "is no quorum of"),
+        ("{core: [n1, n2]}", "is not a quorum of"),
         ("{core: [n1, n2, n3, n4, n5]}", "every node is in the core"),
         ("{for: 3s}", "`for: 3s` is not longer than `within: 10s`"),
         ("{whitin: 3s}", "whitin"),

@@ -47,7 +47,7 @@ def test_a_task_says_what_it_is_by_its_name(name: TaskName) -> None:
 
 
 def test_a_name_of_another_make_is_refused() -> None:
-    with pytest.raises(ValueError, match="'x7' is no task of a workload"):
+    with pytest.raises(ValueError, match="'x7' is not a task of a workload"):
         TaskName.parse("x7")
 
 
