@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from ..model.bounds import name_problem, position_problem, problem, refuse
+from ..model.bounds import (
+    NAME_CHARACTERS,
+    POSITION_LIMIT,
+    any_may_exceed,
+    name_problem,
+    position_problem,
+    problem,
+    refuse,
+)
 from ..model.canonical import in_order
 from ..model.errors import HistoryError
 from ..model.operation import Event, Type
@@ -19,8 +27,11 @@ _OPTIONAL = ("key", "workload", "level", "node", "error")
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _NAMES = ("process", "f", "workload", "level", "node")
 _READ = re.compile(rb'"(index|time|process|type|f|value|key|workload|level|node|error|observed)":')
+_SPACED_COLONS = (b" :", b"\t:", b"\r:")
 _SPACED = re.compile(rb'"\s+:')
+_TYPES = {kind.value: kind for kind in Type}
 _decode = msgspec.json.Decoder().decode
+_decode_objects = msgspec.json.Decoder(dict[str, Any]).decode_lines
 _encoder = msgspec.json.Encoder(enc_hook=lambda value: _plain(value))
 
 
@@ -97,6 +108,20 @@ def may_repeat(line: bytes) -> bool:
     return len(set(names)) != len(names) or b"\\u" in line or _SPACED.search(line) is not None
 
 
+def any_may_repeat(content: bytes, objects: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether any of many lines may, given their objects (`one_a_line`). Without whitespace before colons every field of a line adds one `":` to it,
+    however its name is spelled; texts and inner objects only add more. So a line with as many as its object has names has none twice.
+    """
+    if any(spaced in content for spaced in _SPACED_COLONS):
+        return True
+    if content.count(b'":') == sum(map(len, objects)):
+        return False
+    lines = content.split(b"\n")
+    return any(
+        line.count(b'":') != len(fields) and may_repeat(line) for line, fields in zip(lines, objects, strict=False)
+    )
+
+
 def refuse_repeats(text: bytes | str) -> None:
     """Raises `ValueError` when an object in a JSON text has a name twice: readers differ in which value they take, and so would verdicts."""
     try:
@@ -110,6 +135,68 @@ def _once_each(pairs: list[tuple[str, Any]]) -> None:
     if len(set(names)) != len(names):
         again = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"an object has {again[:80]!r} twice")
+
+
+AT_ONCE_BYTES = 1 << 18
+"""Bytes of whole lines that are decoded in one call."""
+
+
+def decode_lines(content: bytes) -> list[dict[str, Any]] | None:
+    """The objects of whole, ordinary lines, about `AT_ONCE_BYTES` of them. None where a line is blank, no object or may be out of bounds: the caller then
+    decodes them one by one.
+    """
+    if any_may_exceed(content):
+        return None
+    try:
+        found = _decode_objects(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return found if one_a_line(content, len(found)) else None
+
+
+def one_a_line(content: bytes, objects: int) -> bool:
+    """Whether each of whole lines is one of so many objects. The decoder also takes objects that share a line or are broken over several; `}`, a newline
+    and `{` follow each other only between objects.
+    """
+    return content.count(b"\n") == objects == content.count(b"}\n{") + 1
+
+
+class PlainEvents:
+    """Make events of fields of the usual types whose values are within the bounds. Names come in few combinations, and each is checked once."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[Any, Type | None] = {}
+
+    def event(self, fields: Mapping[str, Any], index: int) -> Event | None:
+        """The event of `event_from_json`; None where only that function can decide."""
+        get = fields.get
+        names: tuple[Any, ...] = get("f"), get("workload"), get("level"), get("node")
+        f, workload, level, node = names
+        position, time_ns, process, error = get("index", index), get("time", 0), get("process"), get("error")
+        try:
+            kind = self._kinds[get("type"), names]
+        except KeyError:
+            kind = self._kinds[get("type"), names] = _kind_of(get("type"), names)
+        except TypeError:
+            return None
+        if (
+            kind is None
+            or type(position) is not int
+            or type(time_ns) is not int
+            or not (0 <= position <= POSITION_LIMIT and -POSITION_LIMIT <= time_ns <= POSITION_LIMIT)
+            or not (type(process) is int or (type(process) is str and len(process) <= NAME_CHARACTERS))
+            or not (error is None or type(error) is str)
+        ):
+            return None
+        plain = _NAMED.issuperset(fields)
+        extra = {} if plain else {name: value for name, value in fields.items() if name not in _NAMED}
+        return Event(position, time_ns, process, kind, f, get("value"), get("key"), workload, level, node, error, extra)
+
+
+def _kind_of(kind: Any, names: tuple[Any, ...]) -> Type | None:
+    """None where a name is not a short text; all but the first may be left out."""
+    plain = all(type(name) is str and len(name) <= NAME_CHARACTERS for name in names if name is not None)
+    return _TYPES.get(kind) if plain and names[0] is not None else None
 
 
 def event_from_json(fields: Mapping[str, Any], index: int | None = None) -> Event:

@@ -15,7 +15,7 @@ from pathlib import Path
 from ..model.errors import HistoryError
 from ..model.history import History
 from ..model.operation import Event
-from .codec import encode_event, event_of_text
+from .codec import AT_ONCE_BYTES, PlainEvents, any_may_repeat, decode_lines, encode_event, event_of_text
 from .opening import opened, read_bytes
 from .reading import event_of_line, read_columns
 from .replacing import replacing
@@ -34,12 +34,17 @@ def read_history(path: str | Path) -> History:
 
 def parse_history(content: bytes, source: str) -> History:
     """The history in the bytes of a file; `source` names it in errors."""
-    lines = content.split(b"\n")
-    tail = lines.pop()
     events: list[Event] = []
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            events.append(event_of_line(line, number, len(events), source))
+    at, number = 0, 1
+    while end := _end_of_lines(content, at):
+        part = content[at:end]
+        if not _add_plain(events, part):
+            for line_number, line in enumerate(part.split(b"\n"), start=number):
+                if line.strip():
+                    events.append(event_of_line(line, line_number, len(events), source))
+        number += part.count(b"\n")
+        at = end
+    tail = content[at:]
     torn: str | None = None
     if tail.strip():
         # A complete last line that lost only its newline is still a whole event.
@@ -48,6 +53,26 @@ def parse_history(content: bytes, source: str) -> History:
         except (ValueError, HistoryError):
             torn = tail.decode("utf-8", "replace")
     return History(events, torn=torn, source=source)
+
+
+def _end_of_lines(content: bytes, at: int) -> int:
+    """The end of the next whole lines, about `AT_ONCE_BYTES` of them; 0 where there are none."""
+    return content.rfind(b"\n", at, at + AT_ONCE_BYTES) + 1 or content.find(b"\n", at) + 1
+
+
+def _add_plain(events: list[Event], part: bytes) -> bool:
+    """Add the events of whole lines and return True, or add none and return False where a line is not an ordinary event."""
+    objects = decode_lines(part)
+    if objects is None or any_may_repeat(part, objects):
+        return False
+    first, plain = len(events), PlainEvents()
+    for fields in objects:
+        event = plain.event(fields, len(events))
+        if event is None:
+            del events[first:]
+            return False
+        events.append(event)
+    return True
 
 
 def _read_large(path: Path) -> History:

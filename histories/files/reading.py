@@ -20,7 +20,7 @@ from ..model.columns import Columns
 from ..model.errors import HistoryError
 from ..model.operation import Event
 from .building import Chunk, ColumnsBuilder, chunk_of_events
-from .codec import event_of_text, may_repeat
+from .codec import event_of_text, may_repeat, one_a_line
 from .opening import opened, unreadable
 
 CHUNK_BYTES = 262144
@@ -118,12 +118,8 @@ def _parts(file: IO[bytes], source: str) -> Iterator[tuple[bytes, bool]]:
 
 
 def _chunk(lines: bytes, line_number: int, index: int, source: str) -> Chunk:
-    try:
-        each = lines.split(b"\n")
-        if any(map(may_exceed, each)) or any(map(may_repeat, each)):
-            return chunk_of_events(_one_by_one(lines, line_number, index, source))
-        found = _decode_lines(lines)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    found = _typed(lines)
+    if found is None:
         return chunk_of_events(_one_by_one(lines, line_number, index, source))
     positions: list[Any] = [line.index for line in found]
     if found and msgspec.UNSET in positions:
@@ -137,6 +133,18 @@ def _chunk(lines: bytes, line_number: int, index: int, source: str) -> Chunk:
         key=[line.key for line in found],
         seen=lambda place: (found[place].error, found[place].observed),
     )
+
+
+def _typed(lines: bytes) -> list[_Line] | None:
+    """None where a line may be none of an ordinary event."""
+    each = lines.split(b"\n")
+    if any(map(may_exceed, each)) or any(map(may_repeat, each)):
+        return None
+    try:
+        found = _decode_lines(lines)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return found if one_a_line(lines, len(found)) else None
 
 
 def _one_by_one(lines: bytes, line_number: int, index: int, source: str) -> list[Event]:

@@ -24,12 +24,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from ..model.bounds import any_may_exceed, may_exceed, problem
+from ..model.bounds import may_exceed, problem
 from ..model.errors import HistoryError
 from ..model.history import History
-from .codec import decode_line, decode_value
+from .codec import AT_ONCE_BYTES, decode_line, decode_lines, decode_value
 from .files import read_history
 from .opening import read_bytes, read_text
 from .replacing import replacing
@@ -138,9 +136,6 @@ def load_run(folder: str | Path) -> RunPieces:
     )
 
 
-_AT_ONCE_BYTES = 1 << 18
-_decode_objects = msgspec.json.Decoder(dict[str, Any]).decode_lines
-
 _HEAD = b'{"node":'
 """Beginning of every trace line."""
 
@@ -193,16 +188,13 @@ def _decoded(content: bytes) -> list[dict[str, Any]] | None:
     found: list[dict[str, Any]] = []
     at = 0
     while at < len(content):
-        end = content.rfind(b"\n", at, at + _AT_ONCE_BYTES) + 1
-        part = content[at:end]
-        if not part or any_may_exceed(part):
+        end = content.rfind(b"\n", at, at + AT_ONCE_BYTES) + 1
+        objects = decode_lines(content[at:end]) if end else None
+        if objects is None:
             return None
-        try:
-            found += _decode_objects(part)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return None
+        found += objects
         at = end
-    return found if len(found) == content.count(b"\n") else None
+    return found
 
 
 def _bounded(line: bytes) -> dict[str, Any]:

@@ -236,3 +236,28 @@ def test_names_that_are_there_twice_in_different_objects_or_texts_are_read(tmp_p
         )
     )
     assert [event.value for event in read_history(path).events] == values
+
+
+EVENT = '{"index":%d,"time":0,"process":%d,"type":"invoke","f":"write","value":1}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{EVENT % (0, 0)} {EVENT % (1, 1)}\n",
+        f"{EVENT % (0, 0)}{EVENT % (1, 1)}\n\n",
+        EVENT.replace(",", ",\n", 1) % (0, 0) + "\n",
+        EVENT.replace('"type":', '"type":"info","type"\n:') % (0, 0) + "\n",
+    ],
+)
+@pytest.mark.parametrize("large", [False, True])
+def test_a_line_is_one_event_however_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, large: bool
+) -> None:
+    """Read as columns, events could share a line or be broken over several, and one broken before a colon could have a field twice."""
+    if large:
+        monkeypatch.setattr("tribulation.histories.files.files.LARGE_BYTES", 1)
+    path = tmp_path / "history.jsonl"
+    path.write_text(text)
+    with pytest.raises(HistoryError, match=r"history\.jsonl:1: not an event"):
+        read(path)

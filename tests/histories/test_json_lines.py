@@ -15,12 +15,13 @@ from tribulation.histories.model.bounds import DEPTH, INTEGER_DIGITS, any_may_ex
 DEEP = b'{"a":' + b"[" * (DEPTH + 8) + b"]" * (DEPTH + 8) + b"}"
 LONG = b'{"a":' + b"7" * (INTEGER_DIGITS + 1) + b"}"
 LINES = st.sampled_from(
-    [b'{"node":"n1","seq":0}', b'{"a":[1,{"b":null}]}', b"{}", b"", b"  ", b"[1]", b"{", b'{"a":"\xff"}', b'{"a":1}\r', LONG, DEEP]
+    [b'{"node":"n1","seq":0}', b'{"a":[1,{"b":null}]}', b"{}", b"", b"  ", b"[1]", b"{", b'{"a":"\xff"}', b'{"a":1}\r', b'{"a":', b"1}", b"{} {}", LONG, DEEP]
 )  # fmt: skip
 
 
 @given(st.lists(LINES, max_size=8), st.booleans())
 @example([b'{"a":1}', LONG], True)
+@example([b'{"a":', b"1}", b"{} {}"], True)
 @example([b'{"a":1}', DEEP, b"{}"], True)
 def test_in_bulk_as_one_by_one(lines, ends):
     content = b"\n".join(lines) + (b"\n" if ends else b"")
