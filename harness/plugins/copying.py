@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CampaignError
-from .loading import load_plugins
 
 FOLDER = "plugins"
 MOST_BESIDE = 64
@@ -57,4 +56,8 @@ def load_kept(run_dir: Path, names: Sequence[str]) -> None:
             raise CampaignError(
                 f"{run_dir}: the plugin {name!r} is not a file of this folder", hint="check its history alone"
             )
-    load_plugins(names, run_dir)
+    if names:
+        # Plugins need all workloads, which a history alone is judged without.
+        from .loading import load_plugins
+
+        load_plugins(names, run_dir)
