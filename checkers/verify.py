@@ -9,8 +9,6 @@ from typing import Any
 
 from tribulation.histories import MISMATCH, Operation, Type, canonical, same
 
-from .models.operation_names import RELEASES
-
 ANY, SILENT, IMPOSSIBLE = object(), object(), object()
 START: dict[str, Any] = {"register": [None], "text": [""], "counter": [0], "mutex": [False], "set": set()}
 
@@ -23,7 +21,7 @@ def answer(model: str, state: Any, f: str, value: Any) -> Any:
         case "write" | "put":
             state[:] = value if model == "list" else [value]
         case "cas" | "acquire" | "release" | "elect" | "resign":
-            expected, new = value if f == "cas" else (f in RELEASES, f not in RELEASES)
+            expected, new = value if f == "cas" else ((free := f in ("release", "resign")), not free)
             before, state[0] = state[0], new
             return SILENT if before == expected else IMPOSSIBLE
         case "increment" | "decrement" | "add" | "append" if model in ("counter", "text"):

@@ -328,10 +328,10 @@ class Trial:
         found = host.run(f"grep -laF -- {shlex.quote(host.directory)} /proc/[0-9]*/cmdline 2>/dev/null", check=False)
         names = []
         for pid in (path.split("/")[2] for path in found.stdout.split()):
-            name = host.run(f"tr '\\0' ' ' </proc/{pid}/cmdline", check=False).stdout.strip()
+            name = host.run(f"tr '\\0' ' ' </proc/{shlex.quote(pid)}/cmdline", check=False).stdout.strip()
             if name and "grep -laF" not in name and "sshd" not in name:
                 names.append(name)
-                host.run(f"kill -KILL {pid}", check=False)
+                host.run(f"kill -KILL {shlex.quote(pid)}", check=False)
         return names
 
     def _files(self, host: Host) -> set[str]:

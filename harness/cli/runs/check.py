@@ -87,7 +87,7 @@ def command(
     from ...run.outcome.verdict import Asked, judge
     from ..asked import known_level, known_model, write_certificate
 
-    if target.is_dir() and any(name not in CHECKERS for name in checkers):
+    if any(name not in CHECKERS for name in checkers) and (target / "plan.json").is_file():
         load_kept(target, read_facts(target).plugins)
     for name in checkers:
         if name not in CHECKERS:

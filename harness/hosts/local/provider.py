@@ -87,24 +87,26 @@ class LocalProvider:
     def up(self) -> Sequence[RemoteHost]:
         self._base = state.private_directory(self._base)
         self._lab = self._base / self.lab_name
-        with state.exclusive(self._base, self.lab_name, timeout_s=120.0):
-            lab = state.find_lab(self._base, self.lab_name)
-            created = not lab.alive
-            if created:
-                self._create()
-            elif lab.nodes != self.nodes:
-                message = f"lab {self.lab_name!r} is up with {lab.nodes} hosts, not {self.nodes}"
-                raise HostError(
-                    message, hint=f"tri hosts down --name {self.lab_name}, then up again; or use another lab name"
-                )
-            elif lab.regions != self.regions:
-                message = f"lab {self.lab_name!r} is up with other regions, or with something else between them"
-                raise HostError(
-                    message, hint=f"tri hosts down --name {self.lab_name}, then up again; or use another lab name"
-                )
-            else:
-                self._hold()
+        created = False
+        # An interrupt may come between the making of a lab and whatever follows.
         try:
+            with state.exclusive(self._base, self.lab_name, timeout_s=120.0):
+                lab = state.find_lab(self._base, self.lab_name)
+                created = not lab.alive
+                if created:
+                    self._create()
+                elif lab.nodes != self.nodes:
+                    message = f"lab {self.lab_name!r} is up with {lab.nodes} hosts, not {self.nodes}"
+                    raise HostError(
+                        message, hint=f"tri hosts down --name {self.lab_name}, then up again; or use another lab name"
+                    )
+                elif lab.regions != self.regions:
+                    message = f"lab {self.lab_name!r} is up with other regions, or with something else between them"
+                    raise HostError(
+                        message, hint=f"tri hosts down --name {self.lab_name}, then up again; or use another lab name"
+                    )
+                else:
+                    self._hold()
             self._make_ready()
             if created and self.regions is not None:
                 self.measured = measure.require(self.regions, self.hosts, self.socket_at)

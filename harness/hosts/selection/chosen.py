@@ -44,7 +44,7 @@ def described(hosts: str, given: Any = None) -> dict[str, Any]:
 
 
 def _require_inventory(hosts: str) -> None:
-    if not Path(hosts).is_file():
+    if not Path(hosts).exists():
         raise CampaignError(
             f"--hosts {hosts}: no such inventory file",
             hint="an inventory is a YAML file that lists hosts (docs/reference/hosts.md); `--hosts local` needs none",

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from tribulation.checkers.base.acknowledged import READS as NAMES_OF_READS
@@ -20,7 +19,7 @@ from tribulation.checkers.soundness.exercised import looks_only
 from ...errors import CampaignError, FaultError, TribulationError, shown
 from ...nemesis.faults.fault import CLIENTS, Intent, Situation
 from ...nemesis.topology.resolve import resolve, vertices
-from ...plugins.loading import load_installed, load_plugins
+from ...plugins.of_plan import plan_with_plugins
 from ...systems.base import Op
 from ...user_files.renamed import PLAN, SCHEMA, SCHEMA_VERSION, current
 from ...workloads import WORKLOADS
@@ -185,7 +184,7 @@ class Plan:
         try:
             data = current(data, PLAN) if isinstance(data, Mapping) else data
             inspect(data)
-            data = _with_plugins(data, Path(source).parent)
+            data = plan_with_plugins(data, source)
             pinned, liveness = data["pinned"], data.get("liveness")
             plan = cls(
                 campaign=data["campaign"],
@@ -210,18 +209,6 @@ class Plan:
                 f"{source}: not a plan: {_told(error)}",
                 hint="a plan.json is written by `tri run` and `tri search`; was it changed by hand, or by another version?",
             ) from error
-
-
-def _with_plugins(data: Mapping[str, Any], directory: Path) -> Mapping[str, Any]:
-    """The plan with its plugins loaded, and their paths absolute: in a run's folder they are relative to it."""
-    named = data["options"].get("plugins", [])
-    if not isinstance(named, list) or not all(isinstance(path, str) for path in named):
-        raise ValueError(f"$.options.plugins: {shown(named)} is not a list of paths")
-    if any(name not in WORKLOADS for name in data["workloads"]):
-        load_installed()
-    paths = [str((directory / path).absolute()) for path in named]
-    load_plugins(paths)
-    return {**data, "options": {**data["options"], "plugins": paths}} if paths else data
 
 
 def _workload(name: str, spec: Mapping[str, Any]) -> Workload:

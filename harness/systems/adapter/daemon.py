@@ -193,7 +193,7 @@ class Daemon:
             return
         steps = round(STOP_S / POLL_S)
         host.run(
-            f"kill -s {self.stop_signal} {pid:d}; for i in $(seq {steps}); do kill -0 {pid:d} 2>/dev/null || break; sleep {POLL_S}; done; "
+            f"kill -s {shlex.quote(self.stop_signal)} {pid:d}; for i in $(seq {steps}); do kill -0 {pid:d} 2>/dev/null || break; sleep {POLL_S}; done; "
             f"kill -s KILL -- -{pid:d} 2>/dev/null; true",
             check=False,
             timeout_s=STOP_S + 20,

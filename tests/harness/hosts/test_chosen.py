@@ -30,7 +30,11 @@ GIVEN = {"provider": "local", "nodes": 3, "keep": True}
         ("vps.yaml", GIVEN, {"provider": "ssh", "inventory": "vps.yaml"}),
     ],
 )
-def test_other_hosts_for_a_campaign(word: str, given: Any, expected: dict[str, Any]) -> None:
+def test_other_hosts_for_a_campaign(
+    word: str, given: Any, expected: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "vps.yaml").touch()
+    monkeypatch.chdir(tmp_path)
     assert described(word, given) == expected
     HostsSpec.model_validate(expected)
 

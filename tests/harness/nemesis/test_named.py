@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -23,7 +22,7 @@ class Pair(Daemon):
 
     def processes(self, host: Host, cluster: Sequence[Host]) -> Mapping[str, Sequence[str]]:
         serve = "import socket, sys, time; s = socket.create_server(('', int(sys.argv[1]))); time.sleep(1000)"
-        return {name: [sys.executable, "-c", serve, str(port)] for name, port in self.ports.items()}
+        return {name: [host.python, "-c", serve, str(port)] for name, port in self.ports.items()}
 
 
 @pytest.fixture

@@ -86,7 +86,7 @@ def test_nothing_is_found_in_a_correct_node(correct: Path, capsys: pytest.Captur
     [
         ([], "tri search quickstart"),
         (["CAMPAIGN", "--all-flaws"], "leave the campaign out"),
-        (["CAMPAIGN", "--flaw", "no-noop"], "--set system.flaws"),
+        (["CAMPAIGN", "--flaw", "ack-before-fsync"], "--set system.flaws"),
         (["CAMPAIGN", "--dask", "nonsense://x"], "dask scheduler"),
         (["CAMPAIGN", "--set", "system={file: mine.py}"], "cannot be simulated"),
     ],

@@ -64,8 +64,10 @@ SIMULATOR_IMPORTS = CORE_IMPORTS | {
     "networkx",
     "pydantic",
     "rich.table",
+    "tribulation.checkers.base.acknowledged",
     "tribulation.checkers.base.result",
     "tribulation.checkers.liveness.through_each",
+    "tribulation.checkers.soundness.exercised",
     "tribulation.histories",
 }
 

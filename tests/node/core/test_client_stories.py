@@ -183,7 +183,7 @@ def test_too_many_requests_are_refused_as_busy() -> None:
         ({"id": 1, "ops": [["cas", "k", 1]]}, "cas has 3 operands"),
         ({"id": 1, "ops": [["r", 5]]}, r"ops\[0\] has the key 5"),
         ({"id": 1, "ops": [["w", "k", 1]]}, "session is None"),
-        ({"id": 1, "ops": [["w", "k", float("nan")]], "session": 1, "seq": 1}, "no plain JSON"),
+        ({"id": 1, "ops": [["w", "k", float("nan")]], "session": 1, "seq": 1}, "not plain JSON"),
         ({"id": 1, "ops": [["w", "k", "x" * 200_000]], "session": 1, "seq": 1}, "more than 131072"),
         ({"id": 1, "ops": [["r", "k"]], "level": "strong"}, "level is 'strong'"),
         ({"id": 1, "ops": [["r", "k"]], "deadline_ms": 0}, "deadline_ms is 0"),

@@ -91,7 +91,7 @@ GOOD = {"c": {A: 1}, "f": {"concept": "x", "times_used": 1, "confidence": [5, 1]
         ({"w": [-1, A, 1]}, "not an integer of ms"),
         ({"w": [0, [], 1]}, "not a list of wall_ms"),
         ({"f": {}}, "not an object of fields"),
-        ({"f": {"goal": "x"}}, "no field of kind fact"),
+        ({"f": {"goal": "x"}}, "not a field of kind fact"),
         ({"f": {"concept": 1}}, "not a text"),
         ({"f": {"times_used": 0}}, "not an integer"),
         ({"f": {"confidence": [5, 0]}}, "not a list of total"),
