@@ -20,6 +20,7 @@ from ...errors import CampaignError, HostError
 from ...evidence.writing import as_text, write_json
 from ...garbage import rare_collections
 from ...nemesis.faults.power_models import NOTHING, STRICT, STRICTER, UNTOUCHED, model_seen
+from ...plugins.copying import load_kept
 from ...trouble import Trouble
 from ...user_files.renamed import SCHEMA, SCHEMA_VERSION
 from .doubts import doubts_of, last_ok_ms, silent_after_heal
@@ -99,10 +100,7 @@ def judge(
     asked = asked or Asked()
     if target.is_dir():
         facts = facts or read_facts(target)
-        if facts.plugins:
-            from ...plugins.copying import load_kept
-
-            load_kept(target, facts.plugins)
+        load_kept(target, facts.plugins)
         record = load_record(target, facts)
     elif facts is not None:
         raise HostError(
