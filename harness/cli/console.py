@@ -6,6 +6,7 @@ import string
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from types import TracebackType
 from typing import IO, Any
 
@@ -71,18 +72,39 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """How much a command says on stderr before its result: `quiet` nothing but errors, `verbose` whole documents as well."""
+
+    quiet: bool = False
+    verbose: bool = False
+
+    def say(self, text: str) -> None:
+        if not self.quiet:
+            say(text)
+
+    def say_all(self, what: str, document: str) -> None:
+        """A document in full, in one line."""
+        if self.verbose:
+            say(f"{what} {document}")
+
+    def progress(self) -> Progress:
+        return Progress(self.quiet)
+
+
 class Progress:
     """The state of long work, shown as it changes: phase, elapsed, operations, active faults.
 
-    On a terminal one line is redrawn; elsewhere a plain line is printed at each change of phase and every few seconds.
+    On a terminal one line is redrawn; elsewhere a plain line is printed at each change of phase and every few seconds. `quiet`: neither.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, quiet: bool = False) -> None:
         self._started = time.monotonic()
         self._phase, self._detail = "", ""
         # Asked for anew at each refresh, so that time is seen to pass where nothing is told for a while.
         live = Live(console=err, refresh_per_second=8, transient=True, get_renderable=lambda: Text(self._line()))
-        self._live = live if err.is_terminal else None
+        self._live = live if err.is_terminal and not quiet else None
+        self._quiet = quiet
         self._last_plain = 0.0
         self._last_phase = ""
 
@@ -106,7 +128,7 @@ class Progress:
         line = self._line()
         if self._live is not None:
             self._live.refresh()
-        elif phase != self._last_phase or elapsed - self._last_plain >= PLAIN_EVERY_S:
+        elif not self._quiet and (phase != self._last_phase or elapsed - self._last_plain >= PLAIN_EVERY_S):
             self._last_plain = elapsed
             say(line)
         self._last_phase = phase

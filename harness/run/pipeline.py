@@ -89,6 +89,7 @@ def _run_to_its_facts(run: Run) -> None:
                 with run.phase("abilities"):
                     match_to_hosts(run, hosts)
                 _tell_distances(run)
+                run.settings.tell_all("plan", run.plan.told())
                 _deployed_run(run, hosts)
         except (Exception, SystemExit) as error:  # a user's service may call sys.exit
             if not run.began:

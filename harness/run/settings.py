@@ -24,7 +24,8 @@ Tell = Callable[[str, str], None]
 class Settings:
     """The settings of this run. `command` repeats it (the seed is added); `directory` is the campaign file's.
 
-    `attach`: use the cluster that is deployed there. `take_over`: break stale claims on the hosts."""
+    `attach`: use the cluster that is deployed there. `take_over`: break stale claims on the hosts. `tell_all`: report documents in full, for users that
+    asked for them."""
 
     command: str
     directory: Path
@@ -33,6 +34,7 @@ class Settings:
     keep: bool = False
     attach: bool = False
     take_over: bool = False
+    tell_all: Tell = lambda phase, detail: None
 
 
 def open_run_folder(campaign: Campaign, plan: Plan, settings: Settings, traced: Sequence[str] = ()) -> Path:

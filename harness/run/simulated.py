@@ -97,8 +97,8 @@ def write_run(campaign: Campaign, plan: Plan, settings: Settings, run_dir: Path)
     """Carry out `plan`, made from `campaign`, and leave a complete run in `run_dir`, which `open_run_folder` made."""
     from ..report import write_report
 
-    settings.tell("plan", plan.told())
-    settings.tell("world", world_of(plan).told())
+    settings.tell_all("plan", plan.told())
+    settings.tell_all("world", world_of(plan).told())
     settings.tell("simulate", f"{plan.timing.load_ns / 1e9:g} s of load under virtual time, seed {plan.seed}")
     done = simulate(plan, settings.command, settings.tell)
     unwritten: RunFolderError | None = None

@@ -72,3 +72,26 @@ def test_check_judges_a_bare_history(tri, tmp_path: Path):
     history.write_text("\n".join([*lines[:2], "not json", *lines[2:]]) + "\n")
     ended = tri("check", str(history))
     assert ended.exit_code == 2 and f"{history}:3" in ended.stderr
+
+
+def test_a_run_says_little_before_its_result_and_the_whole_plan_only_when_asked(tri, tmp_path: Path):
+    path = tmp_path / "small.yaml"
+    path.write_text("name: small\nduration: 1s\nhosts: {provider: sim, nodes: 3}\nworkloads: [{register: {}}]\n")
+    said = {word: tri("run", str(path), "--seed", "3", *word.split()).stderr for word in ("", "-q", "-v")}
+    assert said["-q"] == ""
+    assert "needs no root · 3 simulated nodes" in said[""]
+    # The first two lines name the campaign's file.
+    assert max(map(len, said[""].splitlines()[2:])) < 100 and "{" not in said[""]
+    assert '"intents":' in said["-v"] and "latency_min_ns=" in said["-v"]
+
+
+def test_quiet_and_verbose_exclude_each_other(tri):
+    ended = tri("run", "quickstart", "-q", "-v")
+    assert ended.exit_code == 2 and "--quiet and --verbose" in ended.stderr
+
+
+def test_a_run_is_written_for_a_ci_server(tri, tmp_path: Path):
+    path, junit = tmp_path / "small.yaml", tmp_path / "junit.xml"
+    path.write_text("name: small\nduration: 1s\nhosts: {provider: sim, nodes: 3}\nworkloads: [{register: {}}]\n")
+    assert tri("run", str(path), "--seed", "3", "--junit", str(junit)).exit_code == 0
+    assert 'testcase classname="tribulation.small" name="linearizable"' in junit.read_text()

@@ -8,8 +8,8 @@ import click
 
 from ..choices import Later, Named, history_formats, levels, models, unknown
 from ..choices import checkers as checker_names
+from ..ci.reporting import ci_options, reporting
 from ..options import json_option
-from ..outcome import tell
 
 
 @click.command("check")
@@ -60,6 +60,7 @@ from ..outcome import tell
     show_default=True,
     help="Budget of each checker in MB.",
 )
+@ci_options
 @json_option
 def command(
     target: Path,
@@ -72,6 +73,8 @@ def command(
     checkers: tuple[str, ...],
     time_s: float,
     memory_mb: int,
+    junit: Path | None,
+    fail_on: str,
     as_json: bool,
 ) -> int:
     """Check TARGET, a run's folder or a history file in any format that `tri convert` reads.
@@ -79,13 +82,31 @@ def command(
     Exit code: 0 valid, 1 anomaly found, 2 usage, 3 unknown.
     """
     from tribulation.checkers import Budget
+
+    from ...run.outcome.verdict import Asked, judge
+    from ..asked import known_level, known_model, write_certificate
+
+    with reporting(junit, fail_on) as report:
+        _require_known(target, checkers)
+        asked = Asked(known_model(model), known_level(consistency), exact, certificate is not None)
+        judgement = judge(target, list(checkers), Budget(time_s, memory_mb), format=format_name, asked=asked)
+        if certificate is not None:
+            write_certificate(certificate, judgement.results)
+        code = report.print(judgement, as_json)
+    if explain and not as_json:
+        from .explain import print_witnesses
+
+        print_witnesses(judgement)
+    return code
+
+
+def _require_known(target: Path, checkers: tuple[str, ...]) -> None:
+    """Refuse what does not exist: the target, and checkers of which the package and the run know nothing."""
     from tribulation.checkers.registry import CHECKERS
 
     from ...errors import CampaignError
     from ...plugins.copying import load_kept
     from ...run.outcome.run_folder import read_facts
-    from ...run.outcome.verdict import Asked, judge
-    from ..asked import known_level, known_model, write_certificate
 
     if any(name not in CHECKERS for name in checkers) and (target / "plan.json").is_file():
         load_kept(target, read_facts(target).plugins)
@@ -97,13 +118,3 @@ def command(
             f"{target}: no such file or folder",
             hint="give a run's folder or a history file; `tri list runs` shows runs",
         )
-    asked = Asked(known_model(model), known_level(consistency), exact, certificate is not None)
-    judgement = judge(target, list(checkers), Budget(time_s, memory_mb), format=format_name, asked=asked)
-    if certificate is not None:
-        write_certificate(certificate, judgement.results)
-    code = tell(judgement, as_json)
-    if explain and not as_json:
-        from .explain import print_witnesses
-
-        print_witnesses(judgement)
-    return code

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..console import Progress, say
+from ..ci.reporting import ci_options, reporting
+from ..console import Talk
 from ..options import CampaignType, json_option, runs_option, set_option, take_over_option
-from ..outcome import tell
 
 if TYPE_CHECKING:
     from ...run.outcome.verdict import Judgement
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     "--attach", is_flag=True, help="Test the cluster that `tri deploy up` keeps on the inventory's hosts, as it is."
 )
 @take_over_option
+@click.option("-q", "--quiet", is_flag=True, help="Print the result and errors, and nothing before.")
+@click.option("-v", "--verbose", is_flag=True, help="Print the whole plan as JSON as well, before it begins.")
+@ci_options
 @json_option
 def command(
     campaign: Path | None,
@@ -47,18 +50,25 @@ def command(
     keep: bool,
     attach: bool,
     take_over: bool,
+    quiet: bool,
+    verbose: bool,
+    junit: Path | None,
+    fail_on: str,
     as_json: bool,
 ) -> int:
     """Run CAMPAIGN, a YAML file or a name of `tri list campaigns`, and say whether the system kept its promises.
 
     Exit code: 0 valid, 1 anomaly found, 2 bad campaign, 3 unknown, 4 environment.
     """
-    if plan is not None:
-        judgement = _run_plan(campaign, plan, hosts or seed is not None or bool(overrides) or attach, runs)
-    else:
+    if quiet and verbose:
+        raise click.UsageError("--quiet and --verbose exclude each other", click.get_current_context())
+    talk = Talk(quiet, verbose)
+    with reporting(junit, fail_on) as report:
+        if plan is not None:
+            changed = hosts or seed is not None or bool(overrides) or attach
+            return report.print(_run_plan(campaign, plan, changed, runs, talk), as_json)
         asked = {"keep": keep, "attach": attach, "take_over": take_over}
-        judgement = _run_campaign(campaign, hosts, seed, overrides, runs, asked)
-    return tell(judgement, as_json)
+        return report.print(_run_campaign(campaign, hosts, seed, overrides, runs, asked, talk), as_json)
 
 
 def _run_campaign(
@@ -68,11 +78,13 @@ def _run_campaign(
     overrides: tuple[str, ...],
     runs: Path,
     asked: Mapping[str, bool],
+    talk: Talk,
 ) -> Judgement:
     if campaign is None:
         raise click.UsageError("Missing argument 'CAMPAIGN'.")
-    say(f"campaign {campaign}")
+    talk.say(f"campaign {campaign}")
     from ...campaign.load import load_campaign
+    from ...run.outlook import outlook
     from ...run.pipeline import run_on_hosts
     from ...run.plan.build import make_plan
     from ...run.settings import Settings
@@ -84,20 +96,22 @@ def _run_campaign(
         loaded = loaded.model_copy(update={"seed": make_plan(loaded, campaign.parent).seed})
     assert loaded.seed is not None
     repeat = repeat_command(campaign, hosts, loaded.seed, overrides) + (" --attach" if asked["attach"] else "")
-    say(f"seed {loaded.seed} · {loaded.hosts.provider} hosts · repeat with: {repeat}")
-    with Progress() as progress:
-        settings = Settings(repeat, campaign.parent, runs, progress.show, **asked)
+    talk.say(f"seed {loaded.seed} · {loaded.hosts.provider} hosts · repeat with: {repeat}")
+    talk.say(str(outlook(loaded, campaign.parent)))
+    with talk.progress() as progress:
+        settings = Settings(repeat, campaign.parent, runs, progress.show, **asked, tell_all=talk.say_all)
         simulated = loaded.hosts.provider == "sim" and not asked["attach"]
         execute = run_in_simulator if simulated else run_on_hosts
         return execute(loaded, settings)
 
 
-def _run_plan(campaign: Path | None, path: Path, changed: str | bool, runs: Path) -> Judgement:
+def _run_plan(campaign: Path | None, path: Path, changed: str | bool, runs: Path, talk: Talk) -> Judgement:
     """A plan says everything, so nothing else can be said beside it."""
     from ...campaign.load import load_recorded
     from ...campaign.simulable import require_simulable
     from ...errors import CampaignError
     from ...evidence.documents import required_document
+    from ...run.outlook import outlook_of_plan
     from ...run.plan.plan import Plan
     from ...run.settings import Settings, open_run_folder
     from ...run.simulated import write_run
@@ -112,9 +126,11 @@ def _run_plan(campaign: Path | None, path: Path, changed: str | bool, runs: Path
     require_simulable(plan.options["system"], str(path))
     beside = path.parent / "campaign.yaml"
     known = load_recorded(beside) if beside.exists() else campaign_of(plan, None, str(path))
-    say(f"plan {path} · seed {plan.seed} · sim hosts")
-    with Progress() as progress:
-        settings = Settings(shlex.join(["tri", "run", "--plan", str(path.resolve())]), path.parent, runs, progress.show)
+    talk.say(f"plan {path} · seed {plan.seed} · sim hosts")
+    talk.say(str(outlook_of_plan(plan)))
+    repeat = shlex.join(["tri", "run", "--plan", str(path.resolve())])
+    with talk.progress() as progress:
+        settings = Settings(repeat, path.parent, runs, progress.show, tell_all=talk.say_all)
         return write_run(known, plan, settings, open_run_folder(known, plan, settings))
 
 

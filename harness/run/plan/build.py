@@ -63,7 +63,7 @@ def make_plan(campaign: Campaign, directory: Path, able: Collection[str] | None 
             "expect": campaign.expect,
             **({"plugins": list(campaign.plugins)} if campaign.plugins else {}),
         },
-        liveness=_liveness(campaign.liveness),
+        liveness=liveness_of(campaign.liveness),
         pace=pace_of(campaign.duration),
         # Of another system it is unknown which node must take writes.
         settling=settling_slots(nodes) if campaign.system.file is None else (),
@@ -76,7 +76,7 @@ def _with_power_model(campaign: Campaign, intents: Sequence[Intent]) -> list[Int
     return with_model(intents, None if strict else JOURNALED, simulated)
 
 
-def _liveness(spec: LivenessSpec | None) -> Liveness | None:
+def liveness_of(spec: LivenessSpec | None) -> Liveness | None:
     return None if spec is None else Liveness(spec.within, spec.for_ns, spec.settle_ns(), spec.intents())
 
 

@@ -106,13 +106,19 @@ def test_flaws_can_be_taken_out_of_a_plan(campaign: Campaign, tmp_path: Path) ->
     assert judged.document["campaign"] == "small"
 
 
-def test_every_option_of_the_world_is_told_before_anything_happens(campaign: Campaign, tmp_path: Path) -> None:
+def test_the_whole_plan_and_world_are_for_users_that_asked_for_them(campaign: Campaign, tmp_path: Path) -> None:
     told: list[tuple[str, str]] = []
+    lines: list[tuple[str, str]] = []
     settings = Settings(
-        "tri run small.yaml", tmp_path, tmp_path / "runs", lambda phase, detail: told.append((phase, detail))
+        "tri run small.yaml",
+        tmp_path,
+        tmp_path / "runs",
+        lambda phase, detail: lines.append((phase, detail)),
+        tell_all=lambda what, document: told.append((what, document)),
     )
     run_in_simulator(campaign, settings)
-    assert [phase for phase, _ in told[:3]] == ["plan", "world", "simulate"]
+    assert lines[0][0] == "simulate" and max(len(detail) for _, detail in lines) < 100
+    assert [what for what, _ in told] == ["plan", "world"]
     assert set(json.loads(told[0][1])) == set(make_plan(campaign, tmp_path).to_json()) - {"world"}
     assert [option.split("=")[0] for option in told[1][1].split()] == list(SimOptions().to_json())
 

@@ -1,0 +1,108 @@
+"""The options `--junit` and `--fail-on`: a verdict is printed, written for a server, and becomes an exit code.
+
+    with reporting(junit, fail_on) as report:
+        return report.print(judge(…), as_json)
+
+The JUnit file is there from the start and says that the command did not end: a file of an earlier run never stands for this one.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from tribulation.checkers import Verdict
+
+from ...errors import CampaignError, text_of
+from ...run.outcome.verdict import ENDED_BY_USER, EXIT_UNKNOWN, EXIT_VALID, Judgement
+from ..choices import Named
+from ..outcome import tell
+from . import annotations
+from .cases import Case, cases_of
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def ci_options(command: F) -> F:
+    """As `junit` and `fail_on`."""
+    fails = (
+        "Which verdicts fail: with `invalid`, an unknown verdict ends with exit code 0, if a checker decided at all."
+    )
+    command = click.option(
+        "--fail-on", type=Named("verdict", ("unknown", "invalid")), default="unknown", show_default=True, help=fails
+    )(command)
+    kind = click.Path(dir_okay=False, path_type=Path)
+    return click.option("--junit", type=kind, metavar="FILE", help="Write the verdict to FILE as JUnit XML.")(command)
+
+
+@contextmanager
+def reporting(path: Path | None, fail_on: str) -> Iterator[Reporting]:
+    """Raises `CampaignError` when the file cannot be written."""
+    report = Reporting(path, fail_on)
+    report.begin()
+    try:
+        yield report
+    except BaseException as error:
+        report.ended_by(error)
+        raise
+
+
+@dataclass(frozen=True, slots=True)
+class Reporting:
+    path: Path | None
+    fail_on: str
+
+    def begin(self) -> None:
+        try:
+            self._write("tri", [Case("run", "error", "ended", "the command did not come to a verdict")], {})
+        except OSError as error:
+            raise CampaignError(
+                f"--junit: cannot write {self.path}: {error.strerror}", hint="name a file in a folder that exists"
+            ) from error
+
+    def print(self, judgement: Judgement, as_json: bool) -> int:
+        """Print and write it, and return the exit code."""
+        code = tell(judgement, as_json)
+        if self.fail_on == "invalid" and code == EXIT_UNKNOWN and may_pass(judgement):
+            code = EXIT_VALID
+            print("warning: the verdict is unknown, not valid; exit code 0 by --fail-on invalid", file=sys.stderr)
+        cases = cases_of(judgement)
+        known = {name: judgement.document[name] for name in ("verdict", "seed", "run", "command")}
+        self._publish(judgement.document["campaign"], cases, known, unknown_passes=code == EXIT_VALID)
+        return code
+
+    def ended_by(self, error: BaseException) -> None:
+        message = text_of(error) if isinstance(error, Exception) else "interrupted"
+        self._publish("tri", [Case("run", "error", type(error).__name__, message, str(error))], {})
+
+    def _publish(
+        self, suite: str, cases: Sequence[Case], known: Mapping[str, object], *, unknown_passes: bool = False
+    ) -> None:
+        """That it cannot be written changes no exit code."""
+        for line in annotations.lines(cases) if annotations.wanted() else ():
+            print(line, file=sys.stderr)
+        try:
+            self._write(suite, cases, known, unknown_passes=unknown_passes)
+        except OSError as error:
+            print(f"warning: cannot write {self.path}: {error.strerror}", file=sys.stderr)
+
+    def _write(
+        self, suite: str, cases: Sequence[Case], known: Mapping[str, object], *, unknown_passes: bool = False
+    ) -> None:
+        if self.path is not None:
+            from . import junit
+
+            text = junit.document(suite, cases, known, unknown_passes=unknown_passes)
+            self.path.write_text(text, encoding="utf-8")
+
+
+def may_pass(judgement: Judgement) -> bool:
+    """Whether an unknown verdict rests on anything: a checker found its part valid, and no one ended the run early."""
+    decided = any(result.verdict is Verdict.VALID for result in judgement.results.values())
+    return decided and ENDED_BY_USER not in judgement.facts.errors
