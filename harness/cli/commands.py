@@ -43,6 +43,8 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "explain": Entry(
             "runs.explain_run", "Explain a failing simulated run by similar ones that pass.", "tri explain runs/latest"
         ),
+        "export": Entry("archives.packing", "Pack a run into one archive.", "tri export runs/latest run.tar.gz"),
+        "import": Entry("archives.unpacking", "Unpack a run that was exported elsewhere.", "tri import run.tar.gz"),
         "convert": Entry("runs.convert", "Write a history in another format.", "tri convert history.edn history.jsonl"),
     },
     "Look up": {

@@ -95,3 +95,14 @@ def test_a_run_is_written_for_a_ci_server(tri, tmp_path: Path):
     path.write_text("name: small\nduration: 1s\nhosts: {provider: sim, nodes: 3}\nworkloads: [{register: {}}]\n")
     assert tri("run", str(path), "--seed", "3", "--junit", str(junit)).exit_code == 0
     assert 'testcase classname="tribulation.small" name="linearizable"' in junit.read_text()
+
+
+def test_a_run_moves_to_another_folder_with_its_verdict(tri, tmp_path: Path):
+    path, packed = tmp_path / "small.yaml", tmp_path / "run.tar.gz"
+    path.write_text("name: small\nduration: 1s\nhosts: {provider: sim, nodes: 3}\nworkloads: [{register: {}}]\n")
+    ran = tri("run", str(path), "--seed", "3", "--json")
+    assert tri("export", ran.document["run"], str(packed)).exit_code == 0
+    there = tri("import", str(packed), "--runs", str(tmp_path / "there")).stdout.strip()
+    judged = tri("check", there, "--json")
+    assert (judged.exit_code, judged.document["verdict"]) == (0, ran.document["verdict"])
+    assert tri("import", str(path)).exit_code == 2

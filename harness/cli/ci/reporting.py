@@ -23,7 +23,7 @@ from ...errors import CampaignError, text_of
 from ...run.outcome.verdict import ENDED_BY_USER, EXIT_UNKNOWN, EXIT_VALID, Judgement
 from ..choices import Named
 from ..outcome import tell
-from . import annotations
+from . import github
 from .cases import Case, cases_of
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -85,7 +85,7 @@ class Reporting:
         self, suite: str, cases: Sequence[Case], known: Mapping[str, object], *, unknown_passes: bool = False
     ) -> None:
         """That it cannot be written changes no exit code."""
-        for line in annotations.lines(cases) if annotations.wanted() else ():
+        for line in github.lines(cases) if github.wanted() else ():
             print(line, file=sys.stderr)
         try:
             self._write(suite, cases, known, unknown_passes=unknown_passes)

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tribulation.checkers import Anomaly, CheckResult, Verdict
-from tribulation.harness.cli.ci import annotations, junit
+from tribulation.harness.cli.ci import github, junit
 from tribulation.harness.cli.ci.cases import Case, cases_of
 from tribulation.harness.cli.ci.reporting import Reporting, reporting
 from tribulation.harness.cli.main import main
@@ -172,5 +172,5 @@ def test_github_shows_what_did_not_pass(
 
 
 def test_an_annotation_is_one_line() -> None:
-    line = annotations.line("error", "a:b,c%\n", "50% of\r\n::error::x, y: z")
+    line = github.line("error", "a:b,c%\n", "50% of\r\n::error::x, y: z")
     assert line == "::error title=a%3Ab%2Cc%25%0A::50%25 of%0D%0A::error::x, y: z"

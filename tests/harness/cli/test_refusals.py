@@ -123,7 +123,11 @@ def test_a_command_ends_its_help_in_an_example_that_it_accepts(name: str) -> Non
     assert words[:2] == ["tri", name]
     command: Any = cli.get_command(click.Context(cli), name)
     given = [
-        __file__ if word.endswith((".yaml", ".jsonl", ".edn", ".py")) else "." if word.startswith("runs/") else word
+        __file__
+        if word.endswith((".yaml", ".jsonl", ".edn", ".py", ".tar.gz"))
+        else "."
+        if word.startswith("runs/")
+        else word
         for word in words[2:]
     ]
     if isinstance(command, click.Group):

@@ -1,0 +1,1 @@
+"""Runs that move from one machine to another, as one file."""

@@ -1,0 +1,28 @@
+"""`tri import FILE`: the run of an archive, among the others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..console import say
+from ..options import runs_option
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@runs_option()
+def command(file: Path, runs: Path) -> None:
+    """Unpack FILE, which `tri export` wrote, to a new folder below the run folders, and print its name.
+
+    Exit code: 0 unpacked, 2 not such an archive, 4 the folder cannot be written.
+    """
+    from ...evidence.archive import unpack
+
+    run = unpack(file, runs)
+    if (run / "plugins").is_dir():
+        say(
+            "the run has plugins: `tri check`, `tri report` and `tri replay` run their code; import only from those you trust"
+        )
+    click.echo(str(run))

@@ -1,0 +1,179 @@
+"""A run as one archive: it comes back with the same verdict, keys stay at home, and no archive reaches out of its folder."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tribulation.harness.campaign.load import load_campaign
+from tribulation.harness.errors import CampaignError
+from tribulation.harness.evidence import archive
+from tribulation.harness.evidence.archive import pack, unpack
+from tribulation.harness.run.outcome.verdict import judge
+from tribulation.harness.run.settings import Settings
+from tribulation.harness.run.simulated import run_in_simulator
+
+CAMPAIGN = "name: small\nseed: 3\nduration: 300ms\nhosts: {provider: sim, nodes: 3}\nworkloads: [{register: {}}]\n"
+KEY = "-----BEGIN EC PRIVATE KEY-----\nc2VjcmV0\nc2VjcmV0\n-----END EC PRIVATE KEY-----"
+HEAD = {"schema_version": 2, "campaign": "small", "name": "20260101T000000Z"}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    (folder / "small.yaml").write_text(CAMPAIGN)
+    settings = Settings("tri run small.yaml", folder, folder / "runs", lambda phase, detail: None)
+    judged = run_in_simulator(load_campaign(folder / "small.yaml"), settings)
+    return Path(judged.document["run"])
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_run_comes_back_with_the_same_files_and_verdict(run: Path, tmp_path: Path) -> None:
+    assert pack(run, tmp_path / "run.tar.gz") == []
+    back = unpack(tmp_path / "run.tar.gz", tmp_path / "there")
+    assert back == tmp_path / "there/small" / run.name and _files(back) == _files(run)
+    first, second = judge(run), judge(back)
+    assert (first.verdict, first.results) == (second.verdict, second.results)
+    assert second.document["gaps"] == []
+    again = unpack(tmp_path / "run.tar.gz", tmp_path / "there")
+    assert again.name == f"{run.name}-2" and _files(again) == _files(run)
+
+
+def test_an_archive_may_lie_in_the_folder_that_it_is_of(run: Path, tmp_path: Path) -> None:
+    first = unpack(_packed(run, tmp_path / "a.tar.gz"), tmp_path)
+    inside = _packed(first, first / "a.tar.gz")
+    assert _files(unpack(inside, tmp_path / "there")) == _files(run)
+
+
+def _packed(run: Path, file: Path) -> Path:
+    pack(run, file)
+    return file
+
+
+@pytest.mark.parametrize("text", [f"before\n{KEY}\nafter\n", json.dumps({"key": KEY}) + "\nafter\n", KEY[:40]])
+def test_keys_in_logs_are_removed_and_sizes_stay(run: Path, tmp_path: Path, text: str) -> None:
+    mine = unpack(_packed(run, tmp_path / "a.tar.gz"), tmp_path)
+    for name, content in (("log.txt", text), ("node.key", KEY)):
+        (mine / "logs/n1").mkdir(parents=True, exist_ok=True)
+        (mine / "logs/n1" / name).write_text(content)
+    assert pack(mine, tmp_path / "b.tar.gz") == ["logs/n1/log.txt", "logs/n1/node.key"]
+    back = unpack(tmp_path / "b.tar.gz", tmp_path / "there")
+    cleaned = (back / "logs/n1/log.txt").read_text()
+    assert len(cleaned) == len(text) and cleaned.count("\n") == text.count("\n") and "c2VjcmV0" not in cleaned
+    assert ("after" in cleaned) is ("after" in text) and not (back / "logs/n1/node.key").exists()
+
+
+def test_a_key_in_the_evidence_refuses_the_export(run: Path, tmp_path: Path) -> None:
+    mine = unpack(_packed(run, tmp_path / "a.tar.gz"), tmp_path)
+    (mine / "campaign.yaml").write_text(KEY)
+    with pytest.raises(CampaignError, match=r"campaign\.yaml has a private key"):
+        pack(mine, tmp_path / "b.tar.gz")
+    assert not (tmp_path / "b.tar.gz").exists()
+
+
+def test_links_are_not_packed(run: Path, tmp_path: Path) -> None:
+    mine = unpack(_packed(run, tmp_path / "a.tar.gz"), tmp_path)
+    (mine / "logs").mkdir(exist_ok=True)
+    (mine / "logs/all").symlink_to("/etc")
+    with pytest.raises(CampaignError, match="is a link"):
+        pack(mine, tmp_path / "b.tar.gz")
+
+
+Add = Callable[[str, bytes], None]
+
+
+def _archive(path: Path, fill: Callable[[tarfile.TarFile, Add], None], head: object = HEAD) -> Path:
+    with tarfile.open(path, "w:gz", format=tarfile.PAX_FORMAT) as tar:
+
+        def add(name: str, content: bytes) -> None:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+
+        add("archive.json", json.dumps(head).encode())
+        fill(tar, add)
+    return path
+
+
+def _special(kind: bytes, target: str = "") -> Callable[[tarfile.TarFile, Add], None]:
+    def fill(tar: tarfile.TarFile, add: Add) -> None:
+        add("run/history.jsonl", b"")
+        info = tarfile.TarInfo("run/logs")
+        info.type, info.linkname = kind, target
+        tar.addfile(info)
+        add("run/logs/passwd", b"x")
+
+    return fill
+
+
+def _named(*names: str) -> Callable[[tarfile.TarFile, Add], None]:
+    return lambda tar, add: [add(name, b"") for name in ("run/history.jsonl", *names)] and None
+
+
+HOSTILE: dict[str, Callable[[tarfile.TarFile, Add], None]] = {
+    "a link out": _special(tarfile.SYMTYPE, "/etc"),
+    "a hard link": _special(tarfile.LNKTYPE, "run/history.jsonl"),
+    "a device": _special(tarfile.CHRTYPE),
+    "a pipe": _special(tarfile.FIFOTYPE),
+    "a folder": _special(tarfile.DIRTYPE),
+    "up": _named("run/../../escaped"),
+    "absolute": _named("/tmp/escaped"),
+    "absolute below": _named("run//tmp/escaped"),
+    "elsewhere": _named("other/file"),
+    "twice": _named("run/a", "run/a"),
+    "a file and a folder": _named("run/a", "run/a/b"),
+    "no history": lambda tar, add: add("run/plan.json", b"{}"),
+    "too many": _named(*(f"run/logs/n1/{i}" for i in range(60))),
+    "too large": lambda tar, add: add("run/history.jsonl", bytes(2_000_000)),
+    "a long header": _named("run/" + "a" * 200_000),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_a_hostile_archive_is_refused_and_leaves_nothing(tmp_path: Path, what: str) -> None:
+    file = _archive(tmp_path / "a.tar.gz", HOSTILE[what])
+    with pytest.raises(CampaignError, match="not an archive of a run"):
+        unpack(file, tmp_path / "runs", most_files=50, most_bytes=1_000_000)
+    assert not list((tmp_path / "runs/small").iterdir()) and not list(tmp_path.rglob("escaped"))
+    assert not Path("/tmp/escaped").exists()
+
+
+@pytest.mark.parametrize("campaign", ["..", "a/b", "latest", "", 7, None])
+def test_a_campaign_cannot_name_another_folder(tmp_path: Path, campaign: object) -> None:
+    file = _archive(tmp_path / "a.tar.gz", _named(), {**HEAD, "campaign": campaign})
+    with pytest.raises(CampaignError, match="cannot be the name of a campaign"):
+        unpack(file, tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("name", ["../x", "latest", None])
+def test_a_name_that_no_run_has_is_replaced(tmp_path: Path, name: object) -> None:
+    file = _archive(tmp_path / "a.tar.gz", _named(), {**HEAD, "name": name})
+    assert unpack(file, tmp_path / "runs").name == "20000101T000000Z"
+
+
+@pytest.mark.parametrize("keep", [0, 5, 200, -4])
+def test_what_is_cut_or_no_archive_is_refused(run: Path, tmp_path: Path, keep: int) -> None:
+    whole = _packed(run, tmp_path / "a.tar.gz").read_bytes()
+    (tmp_path / "b.tar.gz").write_bytes(whole[:keep])
+    with pytest.raises(CampaignError, match="not an archive of a run"):
+        unpack(tmp_path / "b.tar.gz", tmp_path / "runs")
+    (tmp_path / "c.tar.gz").write_bytes(b"text" * 100)
+    with pytest.raises(CampaignError, match="not an archive of a run"):
+        unpack(tmp_path / "c.tar.gz", tmp_path / "runs")
+
+
+def test_an_archive_says_nothing_of_the_user_that_made_it(run: Path, tmp_path: Path) -> None:
+    first, second = _packed(run, tmp_path / "a.tar.gz"), _packed(run, tmp_path / "b.tar.gz")
+    assert first.read_bytes() == second.read_bytes()
+    with tarfile.open(first) as tar:
+        assert {(one.uid, one.uname, one.mtime) for one in tar} == {(0, "", 0)}
+    assert archive.MOST_FILES > 5 * 4096
