@@ -27,7 +27,7 @@ check: lint
 
 # Every part is tested, local hosts included; some ten minutes on two cores.
 test: setup
-	$(PYTHON_IN_VENV) -m pytest -n 2 --dist loadfile -m "not full"
+	$(PYTHON_IN_VENV) -m pytest -n 2 --dist loadfile -m "not full" --durations 40
 
 # As `test`, with the long tests and all cases of those that `test` runs a sample of; some twenty minutes.
 test-full: setup

@@ -58,11 +58,11 @@ def swap(index: int, process: int, new: int, old: object, kind: Type = Type.OK) 
 def test_a_sample_of_the_fuzz():
     """The seeds before those that `make fuzz` takes; each shape and each outcome occurs."""
     seen: Counter[str] = Counter()
-    for seed in range(1500):
+    for seed in range(500):
         wrong = fuzz_register.compare(seed, seen)
         assert wrong is None, f"seed {seed}: {wrong}"
-    assert min(seen["legal"], seen["illegal"], seen["repeated"]) > 100
-    assert seen["in doubt"] > 10
+    assert min(seen["legal"], seen["illegal"], seen["repeated"]) > 30
+    assert seen["in doubt"] > 3
 
 
 def test_swaps_chain_like_cas():

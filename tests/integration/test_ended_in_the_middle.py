@@ -59,6 +59,7 @@ def test_after_kill_9_hosts_heal_themselves_and_tri_takes_down_what_is_left(
     assert list(labs.iterdir()) == []
 
 
+@pytest.mark.full
 def test_heal_undoes_what_a_dead_harness_left_in_force_at_the_clients_too(
     started: Callable[..., RunningTri], tri, labs: Path
 ) -> None:

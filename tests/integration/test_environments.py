@@ -106,6 +106,7 @@ def test_a_simulated_run(name: str, tmp_path: Path) -> None:
         assert {*FILES} <= {path.name for path in (tmp_path / one.runs / "short/latest").iterdir()}
 
 
+@pytest.mark.full
 def test_a_local_run_in_all_of_them_at_once(namespaces: None, tmp_path: Path) -> None:
     names = [
         "no HOME",

@@ -31,6 +31,7 @@ def test_agents_and_members_may_come_and_go_under_faults(name: str) -> None:
     assert (found.verdict, found.told, found.doubts) == ("valid", (), ())
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("flaw", QUICKEST)
 def test_the_campaign_of_a_flaw_is_red(flaw: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)

@@ -89,6 +89,7 @@ def of_user() -> list[int]:
     return found
 
 
+@pytest.mark.full
 def test_the_quickstart_runs_as_an_ordinary_user(user: OrdinaryUser) -> None:
     done = user.run(*user.tri("run", "/mnt/project/campaigns/quickstart.yaml", "--json", *SHORT))
     assert done.returncode == 0, done.stderr

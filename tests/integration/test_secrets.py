@@ -86,6 +86,7 @@ def test_no_key_is_in_logs_traces_process_lists_or_anything_that_is_told(tmp_pat
         assert {where: names for where, names in found.items() if names} == {}
 
 
+@pytest.mark.full
 def test_a_run_with_certificates_leaves_no_key_in_its_folder(
     tri: Callable[..., Any], tmp_path: Path, namespaces: None
 ) -> None:

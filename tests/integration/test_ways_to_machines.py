@@ -36,6 +36,7 @@ def test_a_campaign_runs_over_ipv6(machines: Machines) -> None:
     assert machines.left_behind() == []
 
 
+@pytest.mark.full
 def test_control_survives_a_total_cut_through_a_bastion_and_clients_go_that_way_too(machines: Machines) -> None:
     with machines.walled() as gate:
         unreached = machines.write_inventory("walled.yaml", at="address: 10.78.0.{i}, login_timeout: 1s")

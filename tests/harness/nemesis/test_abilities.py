@@ -25,6 +25,7 @@ def test_every_ability_is_told_of_with_its_means_or_why_not(lab: LocalProvider) 
     assert {row.ability for row in rows if not row.ok} >= set(INSTEAD)
 
 
+@pytest.mark.full
 def test_means_are_told_by_ability_and_host(lab: LocalProvider) -> None:
     able = next(row.ability for row in try_abilities(lab.hosts[:1]) if row.ok)
     found = require_abilities(lab.hosts, [able, "cut"])

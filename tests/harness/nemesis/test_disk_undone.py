@@ -26,6 +26,7 @@ def writing(lab: LocalProvider) -> Iterator[Writing]:
         yield service
 
 
+@pytest.mark.full
 def test_without_its_harness_everything_is_undone(lab: LocalProvider, writing: Writing, tmp_path: Path) -> None:
     """The disks are well, the damage is repaired or written over, the backup is gone, the processes run, the mounts are as before."""
     before = [mounts(host) for host in lab.hosts]

@@ -123,6 +123,7 @@ def test_the_simulator_strikes_at_the_moment_again_and_again_the_same(plan: Plan
     assert simulate(plan).digest == done.digest
 
 
+@pytest.mark.full
 def test_times_take_the_place_of_events(plan: Plan) -> None:
     """What shrinking does first: the same faults at the same moments, without waiting for anything."""
     done = simulate(plan)

@@ -35,6 +35,7 @@ def silent(phase: str, detail: str) -> None:
     pass
 
 
+@pytest.mark.full
 def test_a_failure_is_told_by_the_nearest_run_that_passes(flawed_run: Path) -> None:
     explained = explain(flawed_run, Asked(tries=30, salts=2, points=3), silent)
     assert explained.wanted.same_failure(STALE)

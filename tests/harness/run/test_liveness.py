@@ -135,6 +135,7 @@ def run(tmp_path: Path, rest: str, nodes: int = 5, flaws: str = "[]") -> tuple[P
     return plan, judge_record(done.record, done.facts, Budget(), "here")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("rest", ["isolated", "bridged", "ring", "clogged", "down"])
 def test_a_correct_cluster_recovers_without_the_rest(rest, tmp_path):
     plan, judged = run(tmp_path, rest)

@@ -45,6 +45,7 @@ def test_a_flaw_is_hunted_to_its_first_hit_and_some_seeds_beyond(capsys: pytest.
     assert result["false_alarms"] == 0 and result["correct_seeds"] == flaw["tried"]
 
 
+@pytest.mark.full
 def test_what_plans_without_an_aim_do_not_meet_is_found_by_the_aim_and_told_apart(needy: Caught):
     assert needy.random == Tally(None, 2, ()) and needy.found
     told = needy.summary()
@@ -53,6 +54,7 @@ def test_what_plans_without_an_aim_do_not_meet_is_found_by_the_aim_and_told_apar
     assert Caught.from_json(json.loads(json.dumps(needy.to_json()))) == needy
 
 
+@pytest.mark.full
 def test_the_smallest_plan_fails_alike_and_nothing_can_be_left_out(needy: Caught):
     plan = again(needy)
     result = run_plan(plan)
