@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.full import full
 from tribulation.checkers import Budget, CheckResult, RunRecord, Verdict, checker
 from tribulation.checkers.linearizability.registers.accesses import _FAR, _positions
 from tribulation.histories import Event, History, Type, parse
@@ -55,10 +56,11 @@ def swap(index: int, process: int, new: int, old: object, kind: Type = Type.OK) 
     ]
 
 
-def test_a_sample_of_the_fuzz():
+@pytest.mark.parametrize("first", [0, *full(500, 1000)])
+def test_a_sample_of_the_fuzz(first: int):
     """The seeds before those that `make fuzz` takes; each shape and each outcome occurs."""
     seen: Counter[str] = Counter()
-    for seed in range(500):
+    for seed in range(first, first + 500):
         wrong = fuzz_register.compare(seed, seen)
         assert wrong is None, f"seed {seed}: {wrong}"
     assert min(seen["legal"], seen["illegal"], seen["repeated"]) > 30
