@@ -47,7 +47,7 @@ class Work:
 
 
 def carry_out(plan: HostPlan, work: Work) -> str:
-    """Returns what became of the host, for people."""
+    """Carry out the plan; returns the host's result, for people."""
     for step in plan.steps:
         _ACTIONS[step.action](work, step)
     if any(step.action == "remove-files" for step in plan.steps):
@@ -59,7 +59,7 @@ def carry_out(plan: HostPlan, work: Work) -> str:
 
 
 def _make_folders(work: Work, step: Step) -> None:
-    """The claim on the host made them, and would take them away again."""
+    """Keep the folders that the claim on the host made, which it would remove again."""
     work.claims.keep_folders(work.host)
     made = work.observed.made or Made()
     _remember(work, Made([*work.observed.missing, *made.folders], made.user))

@@ -1,10 +1,10 @@
-"""A cluster on machines of one's own: brought up, brought up to date, and taken down by plans that are made from what the hosts have.
+"""A cluster on a user's machines: brought up, updated, and taken down by plans made from what the hosts have.
 
     cluster = Deployment(service, hosts)
     plans = cluster.plans_up()              # what would be done; touches nothing
     cluster.up(take_over=False)             # the same plans, carried out on all hosts at once under a claim on each
 
-Nothing is touched anywhere while any host cannot be reached, or refuses.
+Nothing is touched on any host while one cannot be reached, or refuses.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Seen = Mapping[str, Observed | Exception]
 
 @dataclass
 class Deployment:
-    """`firewall`: whether it is to be opened. `tell`: what happens to a claim, for people."""
+    """`firewall`: whether to open it. `tell`: reports what happens to a claim, for people."""
 
     service: ReferenceService
     hosts: Sequence[Host]
@@ -57,22 +57,22 @@ class Deployment:
         return deployed_timing([what for what in self.look().values() if isinstance(what, Observed)])
 
     def program_of(self, host: Host) -> str:
-        """The digest of the program that this host is to have."""
+        """The digest of the program that this host must have."""
         return digest(self.service.files(host, self.hosts)[ARCHIVE])
 
     def plans_up(self, seen: Seen | None = None) -> list[HostPlan]:
-        """Raises `NotOnAllHosts` when a host cannot be looked at; what a host refuses is in its plan."""
+        """Plans for all hosts. Raises `NotOnAllHosts` when a host cannot be looked at; a host's refusals are in its plan."""
         seen = self.all_seen(self.look() if seen is None else seen)
         return [self._plan_up(host, seen[host.name]) for host in self.hosts]
 
     def plans_down(self, seen: Seen | None = None) -> list[HostPlan]:
-        """Of those hosts that can be looked at."""
+        """Plans for the hosts that can be looked at."""
         seen = self.look() if seen is None else seen
         found = {name: what for name, what in seen.items() if isinstance(what, Observed)}
         return [plan_down(host.name, found[host.name]) for host in self.hosts if host.name in found]
 
     def up(self, take_over: bool = False) -> list[HostResult]:
-        """Raises `NotOnAllHosts`; what was done on the other hosts stays, and the next call goes on from there."""
+        """Bring the cluster up. Raises `NotOnAllHosts`; what was done on the other hosts stays, and the next call continues from there."""
         before = self.all_seen(self.look())
         refuse("deploying", self.service.name, [self._plan_up(host, before[host.name]) for host in self.hosts])
         with self.claimed("tri deploy up", self.hosts, take_over) as claims:

@@ -1,6 +1,6 @@
-"""Bring a service up on hosts for a run, and take it down: all hosts in parallel, every host's result kept. A cluster that stays is deployed by plan (`cluster.py`).
+"""Brings a service up on hosts for a run, and takes it down: all hosts in parallel, with every host's result. A cluster that stays is deployed by plan (`cluster.py`).
 
-Both may be repeated. One host's failure never hides another's: they end up together in one `DeployError`.
+Both may be repeated. One host's failure never hides another's: all are in one `DeployError`.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from ..trouble import described
 
 READY_S = 300.0
 PID_S, PID_STEP_S = 3.0, 0.1
-"""How long a process that is ready may take to have the number that its service gives."""
+"""How long a ready process may take to get the number that its service names."""
 
 EnvironmentOf = Callable[[Host], Mapping[str, str]]
-"""What a host's process is started with (a clock library, for instance); may prepare the host."""
+"""The environment of a host's process (a clock library, for instance); the function may prepare the host."""
 
 
 @dataclass(frozen=True, slots=True)
 class HostResult:
-    """What became of one host. `detail` is a short phrase for people (`ready, pid 812`); `error` is None when `ok`."""
+    """The result on one host. `detail` is a short phrase for people (`ready, pid 812`); `error` is None when `ok`."""
 
     host: str
     ok: bool
@@ -36,7 +36,7 @@ class HostResult:
 
 
 class NotOnAllHosts(DeployError):
-    """Some hosts failed; `results` has every host's, the others' too."""
+    """Some hosts failed; `results` has the results of all hosts."""
 
     def __init__(self, results: Sequence[HostResult], message: str, hint: str | None) -> None:
         super().__init__(message, hint)
@@ -62,7 +62,7 @@ def deploy_up(
 
 
 def running_pid(service: Service, host: Host) -> int | None:
-    """The process that faults will aim at, None where the service names none. Raises `DeployError` for one that the host does not have: no fault would meet it."""
+    """The process that faults will aim at, None where the service names none. Raises `DeployError` when the host does not have it: no fault would meet it."""
     deadline_s = time.monotonic() + PID_S
     while True:
         pid = service.pid(host)
@@ -70,7 +70,7 @@ def running_pid(service: Service, host: Host) -> int | None:
             return None
         if type(pid) is not int or pid < 1:
             raise DeployError(f"{host.name}: pid(host) of {service.name} is {shown(pid)}, no process number", _PID_HINT)
-        # Of a process of another user `kill -0` knows nothing.
+        # `kill -0` fails for a process of another user.
         if host.run(f"kill -0 {pid:d} 2>/dev/null || [ -d /proc/{pid:d} ]", check=False).exit_code == 0:
             return pid
         if time.monotonic() > deadline_s:
@@ -117,7 +117,7 @@ def require_all(doing: str, name: str, results: list[HostResult]) -> list[HostRe
 
 
 def each(hosts: Sequence[Host], act: Callable[[Host], str]) -> list[HostResult]:
-    """`act` on all hosts at once, and what became of each; nothing is raised."""
+    """`act` on all hosts at once, and the result of each; nothing is raised."""
 
     def timed(host: Host) -> HostResult:
         started_s = time.monotonic()

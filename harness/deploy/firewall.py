@@ -1,4 +1,4 @@
-"""Which rules let a cluster through a host's own firewall, worked out from `nft -j list ruleset`. Pure.
+"""The rules that let a cluster through a host's own firewall, derived from `nft -j list ruleset`. Pure.
 
 A table of our own could not do it: what one base chain accepts, a later one may still drop. So our rules go to the top of those input chains that refuse something, each
 with a comment by which it is found again and removed. They are not written to the firewall's own files: after a reboot, or when the firewall is loaded again, they are
@@ -32,7 +32,7 @@ class Opening:
 
 
 def opening_commands(ruleset: str, openings: Sequence[Opening]) -> list[str]:
-    """For `nft -f -`: what is missing, a line each. Empty where nothing refuses, or all is open already."""
+    """Lines for `nft -f -` that add what is missing. Empty where nothing refuses, or everything is open already."""
     rules = _rules(ruleset)
     present = {(_place(rule), rule.get("comment")) for rule in rules}
     commands = []
@@ -46,7 +46,7 @@ def opening_commands(ruleset: str, openings: Sequence[Opening]) -> list[str]:
 
 
 def closing_commands(ruleset: str) -> list[str]:
-    """For `nft -f -`: every rule of ours away."""
+    """Lines for `nft -f -` that remove every rule of ours."""
     return [
         f"delete rule {' '.join(_place(rule))} handle {rule['handle']}"
         for rule in _rules(ruleset)
@@ -55,7 +55,7 @@ def closing_commands(ruleset: str) -> list[str]:
 
 
 def _refusing(ruleset: str, rules: Sequence[Any]) -> Iterator[tuple[str, str, str]]:
-    """Base chains of the input that drop by their policy, or in which any rule may lead to a refusal. Those of faults are meant to."""
+    """Base chains of the input that drop by their policy, or in which any rule may lead to a refusal. Chains of faults are left out: they are meant to refuse."""
     for item in _items(ruleset, "chain"):
         chain = (item["family"], item["table"], item["name"])
         wanted = item.get("type") == "filter" and item.get("hook") == "input" and item["family"] in _FAMILIES

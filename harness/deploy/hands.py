@@ -1,4 +1,4 @@
-"""A host whose commands and files are root's: what a login with sudo is wrapped in for the parts of a deployment that the login may not touch.
+"""A host whose commands and files are root's: wraps a login with sudo for the parts of a deployment that the login may not touch.
 
 A login that is root already needs no wrapping.
 """

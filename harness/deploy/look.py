@@ -1,4 +1,4 @@
-"""Runs on a host, sent there as text, and prints what deployment has to know of it: one JSON object. Changes nothing, and needs nothing but Python.
+"""Runs on a host, sent there as text, and prints what deployment must know of it: one JSON object. Changes nothing, and needs only Python.
 
 `observe.py` sends it and reads what it prints.
 """
@@ -49,7 +49,7 @@ def look(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read(path: str) -> bytes:
-    """Nothing where there is no such file, or none that one may read."""
+    """The content; empty where there is no such file, or it cannot be read."""
     try:
         with open(path, "rb") as file:
             return file.read()
@@ -67,7 +67,7 @@ def _digest(path: str) -> str:
 
 
 def _said(*command: str) -> str:
-    """What a program prints, whatever it exits with; nothing where there is no such program."""
+    """A program's output, whatever its exit code; empty where there is no such program."""
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=20)
     except (OSError, subprocess.TimeoutExpired):
@@ -76,7 +76,7 @@ def _said(*command: str) -> str:
 
 
 def _missing_folders(path: str) -> tuple[list[str], str]:
-    """From the topmost that is missing down to `path`, and the one that they would be made in."""
+    """Missing folders, from the topmost down to `path`, and the folder in which they would be made."""
     missing: list[str] = []
     while not os.path.isdir(path):
         missing.insert(0, path)
@@ -85,7 +85,7 @@ def _missing_folders(path: str) -> tuple[list[str], str]:
 
 
 def _others_may_enter(path: str) -> bool:
-    """Whether a user without rights of its own gets as far as that folder, where it exists."""
+    """Whether a user without special rights can reach that folder, where it exists."""
     while path != "/":
         if os.path.isdir(path) and not os.stat(path).st_mode & 0o001:
             return False
@@ -101,7 +101,7 @@ def _process(folder: str, pid_file: str) -> int | None:
 
 
 def _age_s(pid: int | None) -> float | None:
-    """For how long that process has run."""
+    """How long that process has run."""
     fields = _text(f"/proc/{pid}/stat").rpartition(")")[2].split() if pid is not None else []
     if not fields:
         return None
@@ -136,13 +136,13 @@ def _bound(kind: str, port: int, numbers: set[bytes]) -> set[str]:
 
 
 def _in_order(text: str) -> bytes:
-    """The kernel shows an address as words in this machine's byte order."""
+    """An address in the kernel's form: words in this machine's byte order."""
     words = [bytes.fromhex(text[start : start + 8]) for start in range(0, len(text), 8)]
     return b"".join(word[::-1] if sys.byteorder == "little" else word for word in words)
 
 
 def _numbers(address: str, port: int) -> set[bytes]:
-    """An address as it may be bound, also as IPv6 sees one of IPv4. Nothing for all addresses, and for a name that means nothing here."""
+    """An address in the forms in which it may be bound, also an IPv4 one as seen by IPv6. Empty for all addresses, and for a name that is unknown here."""
     try:
         found = socket.getaddrinfo(address or None, port, type=socket.SOCK_STREAM) if address else []
     except OSError:

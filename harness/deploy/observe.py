@@ -1,4 +1,4 @@
-"""What a host has, as far as deployment is concerned: asked in one command, changing nothing (`look.py` is what runs there)."""
+"""The state of a host, as far as deployment needs it: read by one command, changing nothing (`look.py` runs there)."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from ..systems.reference.system import TLS_FILES, ReferenceService
 from . import unit
 
 MADE = "deployed.json"
-"""In a host's directory: what deployment made outside of the service's folder, written before it is made, so that all of it can be taken away."""
+"""In a host's directory: everything that deployment made outside of the service's folder, written before it is made, so that all of it can be removed."""
 
 
 Port = tuple[str, int, str]
-"""`tcp` or `udp`, its number, and of which address; an empty one means all."""
+"""`tcp` or `udp`, its number, and its address; an empty one means all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A port that some process has. `who` is empty where the login may not see whose it is."""
+    """A port that a process has. `who` is empty where the login may not see the process."""
 
     kind: str
     port: int
@@ -36,7 +36,7 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What deployment made outside of the service's folder: folders, from the topmost down, and whether the system user is of its making."""
+    """What deployment made outside of the service's folder: folders, from the topmost down, and whether it made the system user."""
 
     folders: Sequence[str] = ()
     user: bool = False
@@ -84,7 +84,7 @@ class Observed:
         return self.systemd and (self.root or self.sudo)
 
     def certified_until(self) -> datetime | None:
-        """Until when the node's certificate is good; None without one that can be read."""
+        """The end of the validity of the node's certificate; None without a readable one."""
         try:
             return x509.load_pem_x509_certificate(self.certificate.encode()).not_valid_after_utc
         except ValueError:

@@ -1,10 +1,10 @@
-"""From what a host has to what will be done there: the plan of a deployment, of its upgrade, or of its removal. Pure.
+"""From a host's state to the steps there: the plan of a deployment, an upgrade, or a removal. Pure.
 
 plan = plan_up(wanted, observed, now)
 plan.refusals        what forbids it, before anything is touched
 plan.steps           what will be done, in order; none when all is right already
 
-A plan is made from what is there and from nothing remembered: a deployment that broke off in the middle is continued by planning once more.
+A plan is made only from the present state: an interrupted deployment is continued by planning again.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class HostPlan:
 
     @property
     def restarts(self) -> bool:
-        """Whether a node that runs is stopped on the way."""
+        """Whether a running node is stopped for it."""
         return any(step.action == "stop" for step in self.steps)
 
     def to_json(self) -> dict[str, Any]:
@@ -98,7 +98,7 @@ class Wanted:
 
 
 def plan_up(wanted: Wanted, observed: Observed, now: datetime) -> HostPlan:
-    """Everything that is missing, and nothing that is there. A running node is stopped only for what it would not take over by itself."""
+    """Steps for everything that is missing, and nothing else. A running node is stopped only for changes that it would not take over by itself."""
     refusals = _refusals(wanted, observed)
     if refusals:
         return HostPlan(wanted.host, (), refusals)
@@ -136,7 +136,7 @@ def plan_up(wanted: Wanted, observed: Observed, now: datetime) -> HostPlan:
 
 
 def plan_down(host: str, observed: Observed) -> HostPlan:
-    """Everything of ours away; on a host that has nothing of it, no step."""
+    """Remove everything of ours; no step on a host that has nothing of it."""
     if observed.unit and not (observed.root or observed.sudo):
         return HostPlan(
             host,
@@ -242,5 +242,5 @@ def _foreign_cluster(wanted: Wanted, observed: Observed) -> str | None:
 
 
 def digests(files: Mapping[str, bytes]) -> dict[str, str]:
-    """Of contents, by name."""
+    """Digests of contents, by name."""
     return {name: digest(content) for name, content in files.items()}

@@ -1,7 +1,7 @@
 """The text of the systemd unit that keeps a node's supervisor running. Pure.
 
-The unit runs the supervisor and not the node: killing, pausing and restarting stay the business of files in the node's folder (`node/runtime/process/control.py`),
-which faults, and the watchdogs that undo them, rely on. What systemd adds is the start at boot, the restart of a supervisor that dies, and the walls around both.
+The unit runs the supervisor and not the node. Killing, pausing and restarting remain a matter of files in the node's folder (`node/runtime/process/control.py`),
+on which faults, and the watchdogs that undo them, rely. systemd adds the start at boot, the restart of a supervisor that dies, and the sandbox around both.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ SystemCallFilter=@system-service
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """`command` is the supervisor's, as it would be left behind by a login; `directory` holds everything of ours, `folder` in it is the node's own."""
+    """`command` starts the supervisor, as a login would; `directory` holds all our files, `folder` in it is the node's own."""
 
     node: str
     cluster: str
@@ -52,11 +52,11 @@ class Unit:
     executable: str
 
     def text(self) -> str:
-        """`executable` is where the interpreter really is: walls that hide it would keep the node from starting."""
+        """`executable` is the interpreter's real path: a sandbox that hides it would keep the node from starting."""
         hidden = [path for path in (self.executable, self.directory) if _in(path, "/home", "/root", "/run/user")]
-        # A private /tmp and /var/tmp would hide a folder that lies there.
+        # A private /tmp and /var/tmp would hide a folder in it.
         bound = [f"BindPaths={_path(self.directory)}"] if _in(self.directory, "/tmp", "/var/tmp") else []
-        # What may be given in words is given absolute: systemd looks for no program in a login's PATH.
+        # Paths are absolute: systemd looks for no program in a login's PATH.
         words = [self.executable, *self.command[1:], "--foreground"]
         service = [
             "Type=notify",
@@ -72,7 +72,7 @@ class Unit:
             "KillMode=mixed",
             f"TimeoutStartSec={START_S}",
             f"TimeoutStopSec={STOP_S}",
-            # A node that the kernel kills for its memory is its supervisor's to start again.
+            # The supervisor restarts a node that the kernel kills for its memory.
             "OOMPolicy=continue",
             "LimitNOFILE=8192",
             "LimitCORE=0",
@@ -102,7 +102,7 @@ def _in(path: str, *folders: str) -> bool:
 
 
 def _plain(text: Any) -> str:
-    """Specifiers begin with a percent sign, and a line ends where it ends."""
+    """Text without specifiers (percent signs) and line ends."""
     return " ".join(str(text).split()).replace("%", "%%")
 
 
@@ -111,6 +111,6 @@ def _path(text: str) -> str:
 
 
 def _word(text: str) -> str:
-    """As systemd's own quoting has it, which is not the shell's."""
+    """A word quoted by systemd's rules, which are not the shell's."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     return f'"{escaped}"' if set(text) & set(" \t'\"\\;") else escaped

@@ -1,7 +1,7 @@
-"""A rolling upgrade: one node at a time, the leader last and only after it has handed its leadership over, each waited for until it holds all that is committed.
+"""A rolling upgrade: one node at a time, the leader last and only after it has handed its leadership over. Each node is waited for until it holds everything that is committed.
 
 While one node is away, all others are there and agree on the leader, so writes go on, and no acknowledged one is on fewer nodes than a quorum. A node that does not come back
-ends the upgrade: the others stay on the version that they have. The upgrade is asked for again to go on, because it is planned from what is there.
+ends the upgrade: the others stay on their version. To continue, the upgrade is requested again, because it is planned from the present state.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ASK_S = 2.0
 
 Status = Mapping[str, Any]
 States = Mapping[str, Status | None]
-"""What each node says of itself; None for one that does not answer."""
+"""Each node's own report; None for one that does not answer."""
 
 
 def order(names: Sequence[str], states: States) -> list[str]:
@@ -42,7 +42,7 @@ def order(names: Sequence[str], states: States) -> list[str]:
 
 
 def leader_of(states: States) -> str | None:
-    """In the highest term in which a node says that it leads."""
+    """The leader in the highest term in which a node reports that it leads."""
     leading = [(state["term"], name) for name, state in states.items() if state and state["leader"] == name]
     return max(leading)[1] if leading else None
 
@@ -85,7 +85,7 @@ class Upgrade:
     settle_s: float = SETTLE_S
 
     def run(self, take_over: bool = False) -> list[HostResult]:
-        """Raises `NotOnAllHosts`, with what became of every node, when it had to stop."""
+        """Upgrade. Raises `NotOnAllHosts`, with every node's result, when it had to stop."""
         cluster = self.cluster
         before = cluster.all_seen(cluster.look())
         refuse("upgrading", self._service.name, cluster.plans_up(before))
@@ -116,7 +116,7 @@ class Upgrade:
     def _one(self, host: Host, plan: HostPlan, seen: Seen, claims: Claims) -> str:
         observed = seen[host.name]
         assert isinstance(observed, Observed)
-        # Nothing is taken away by starting what is down, however bad the rest is: it may be just what is missing.
+        # Starting what is down is always safe, however bad the rest is: it may be just what is missing.
         takes_away = plan.restarts and self.states()[host.name] is not None
         if takes_away:
             self._await_settled(None)
@@ -153,7 +153,7 @@ class Upgrade:
             )
 
     def _hand_over(self, name: str) -> None:
-        """Only a cluster that follows another needs no election while this node is away."""
+        """Have the leader hand over: only a cluster that follows another node needs no election while this one is away."""
         deadline_s = time.monotonic() + HANDOVER_S
         while (states := self.states()) and leader_of(states) in (name, None):
             if time.monotonic() > deadline_s:
@@ -193,14 +193,14 @@ def states_of(service: ReferenceService, hosts: Sequence[Host], dial: Dial) -> d
 
 
 def _refuse_new(seen: Mapping[str, Observed]) -> None:
-    """There is nothing to be upgraded where nothing was deployed."""
+    """Refuse when nothing is deployed: there is nothing to upgrade."""
     new = [name for name, observed in seen.items() if not observed.config]
     if new:
         raise DeployError(f"no node is deployed on {', '.join(new)}", hint="`tri deploy up` deploys the cluster first")
 
 
 def _until_none(why: Callable[[], str | None], timeout_s: float) -> str | None:
-    """Waits until there is no reason any more; the last one when time is over."""
+    """Wait until there is no reason any more; returns the last one when time is over."""
     deadline_s = time.monotonic() + timeout_s
     while (reason := why()) is not None and time.monotonic() < deadline_s:
         time.sleep(_STEP_S)

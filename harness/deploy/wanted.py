@@ -1,4 +1,4 @@
-"""What each host of a cluster that is deployed to stay is to have, worked out from the inventory's hosts and the service's options."""
+"""What each host of a cluster that is deployed to stay must have, derived from the inventory's hosts and the service's options."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ ENVIRONMENT = json.dumps({}, sort_keys=True).encode()
 
 
 def names_of(service: ReferenceService, host: Host, hosts: Sequence[Host]) -> list[str]:
-    """The files that are looked at on a host."""
+    """The files that are compared on a host."""
     return [*service.files(host, hosts), control.ENVIRONMENT, TLS_FILES["ca"]]
 
 
 def ports_of(service: ReferenceService, host: Host) -> list[Port]:
-    """Those that a node takes on its host: for the cluster, for members' datagrams, and for metrics."""
+    """The ports of a node on its host: for the cluster, for members' datagrams, and for metrics."""
     options = service.options
     ports: list[Port] = [_port(options.listen) if options.listen is not None else ("tcp", service.port, host.address)]
     if options.membership is not None:
@@ -70,7 +70,7 @@ def wanted_of(
 
 
 def openings_of(service: ReferenceService, hosts: Sequence[Host]) -> list[Opening]:
-    """From the other hosts and from where the harness is: the cluster's ports, and those of the probes by which faults are verified. Metrics stay closed."""
+    """Openings from the other hosts and the harness: the cluster's ports, and those of the probes by which faults are verified. Metrics stay closed."""
     metrics = service.options.metrics
     served = None if metrics is None else _port(metrics)
     ports = [port[:2] for port in ports_of(service, hosts[0]) if port != served]

@@ -1,4 +1,4 @@
-"""What a service may answer, checked where it is asked: a user's service is foreign code, and what it answers must not fail deep in ours.
+"""Checks of a service's answers: a user's service is foreign code, and a wrong answer must not fail deep in ours.
 
 Each function asks one question, and raises `DeployError` naming the service, the question and the answer when that is not of the promised type.
 """

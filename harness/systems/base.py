@@ -42,7 +42,7 @@ class Op:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`type` is `ok`, `fail` or `info`; `extra` goes into the history line as it is (`log_index`, `term`, …)."""
+    """`type` is `ok`, `fail` or `info`; `extra` goes unchanged into the history line (`log_index`, `term`, …)."""
 
     type: str
     value: Any = None
@@ -52,9 +52,9 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """How a node of the system comes back on an empty disk: `directory` holds all that it remembers, and instead of that it finds `files` (by name) there, if any.
+    """How a node comes back on an empty disk: `directory` holds everything that it remembers; it is replaced by `files` (by name), if any.
 
-    They must make it know that it may have forgotten promises, so that it makes none before it has learnt what the others know.
+    The files must show the node that it may have forgotten promises, so that it makes none before it has learnt what the others know.
     """
 
     directory: str
@@ -64,11 +64,11 @@ class Replacement:
 class Client(Protocol):
     """One client, used by one thread, bound to one node at a time.
 
-    `invoke` answers before `timeout_s` passed. It raises nothing for what the system does: a refusal is `fail`, doubt is `info`. An `OSError` counts as
-    `info` with error `connection-lost`; whatever else is raised, and an answer that is no `Outcome` or that JSON cannot hold, as `info` with error
+    `invoke` answers before `timeout_s` has passed. It raises nothing for an error of the system: a refusal is `fail`, doubt is `info`. An `OSError` counts as
+    `info` with error `connection-lost`. Any other exception, an answer that is not an `Outcome`, and one that JSON cannot hold, count as `info` with error
     `client-error`. After `info` the next operation gets a new client.
 
-    A client may offer `connected`: asked after each `fail`, a new client follows when it is False. Without it a new one follows an error that names a
+    A client may offer `connected`: it is read after each `fail`, and a new client follows when it is False. Without it a new one follows an error that names a
     connection (`connection-lost`, `BrokenPipeError`, `timeout`, …) and the third `fail` in a row with the same error other than `mismatch` or `no-quorum`.
     """
 
@@ -88,7 +88,7 @@ class Service(Protocol):
     the `environment` of a preloaded clock; programs that ignore it, such as Go's, are moved by other means), `disk` (offers `data_directory(host)`, the absolute path of the one directory with all that must survive a power loss: a fault disk is
     mounted over it between `install` and `start`).
 
-    A service may have `clock(host) -> int`: what the system's process on that host says its wall clock shows, in ns since 1970. It decides whether a clock fault
+    A service may have `clock(host) -> int`: the wall clock that the system's process on that host shows, in ns since 1970. It decides whether a clock fault
     reached the process.
     """
 
@@ -103,7 +103,7 @@ class Service(Protocol):
     def install(self, host: Host, cluster: Sequence[Host]) -> None: ...
 
     def start(self, host: Host, environment: Mapping[str, str]) -> None:
-        """Start it supervised, with these environment variables; returns when started, not when ready."""
+        """Start it supervised, with these environment variables; returns when it is started, not when it is ready."""
         ...
 
     def wait_ready(self, host: Host, timeout_s: float) -> None:
@@ -111,19 +111,19 @@ class Service(Protocol):
         ...
 
     def pid(self, host: Host) -> int | None:
-        """The process that faults aim at (on the host's own pid numbering), or None when it is not running."""
+        """The process that faults aim at (by the host's own pid numbering), or None when it is not running."""
         ...
 
     def stop(self, host: Host) -> None: ...
 
     def collect(self, host: Host) -> Mapping[str, bytes]:
-        """What to keep of this host in the run folder: relative path → content (`logs/…`, `trace.jsonl`, `inputs/…`). For large files see `KeepsFiles`."""
+        """Files of this host for the run folder: relative path → content (`logs/…`, `trace.jsonl`, `inputs/…`). For large files see `KeepsFiles`."""
         ...
 
     def uninstall(self, host: Host) -> None: ...
 
     def leader(self, hosts: Sequence[Host], dial: Dial) -> str | None:
-        """The current leader's node name by asking the nodes, or None (also when the system has no such thing)."""
+        """The current leader's node name by asking the nodes, or None (also when the system has no leader)."""
         ...
 
     def status(self, host: Host, dial: Dial) -> Mapping[str, Any] | None:
@@ -133,9 +133,9 @@ class Service(Protocol):
 
 @runtime_checkable
 class KeepsFiles(Protocol):
-    """A service that says where its files are, instead of reading them in `collect`: they are brought one by one and in parts, however large, and one that cannot be had
-    costs no other."""
+    """A service that names its files instead of reading them in `collect`: they are fetched one by one and in parts, however large, and a missing one
+    does not affect the others."""
 
     def kept_files(self, host: Host) -> Mapping[str, str]:
-        """What to keep of this host in the run folder: relative path, as in `collect` → path on the host."""
+        """Files of this host for the run folder: relative path, as in `collect` → path on the host."""
         ...

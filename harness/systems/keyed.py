@@ -1,4 +1,4 @@
-"""A client that lives in a part of the key space of its own, so that a run meets no data of an earlier one: every key gets a prefix on its way to the system, and loses it on its way back."""
+"""A client with its own part of the key space, so that a run meets no data of an earlier one: every key gets a prefix on its way to the system, which is removed on its way back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from .base import Client, Dial, Op, Outcome
 
 OPERATIONS = frozenset({"read", "write", "cas", "append", "add", "txn"})
-"""Those whose keys are known here. Others speak of the whole cluster."""
+"""Operations whose keys are known here. Others concern the whole cluster."""
 
 
 class KeyedClient:

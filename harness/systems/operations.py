@@ -1,7 +1,7 @@
-"""Which operations a client has, and which of those that a workload asks for it lacks: known before anything starts.
+"""The operations of a client, and those that a workload needs and it lacks: known before anything starts.
 
-A client with one method per operation has those whose method it has: `read`, or `bank_read` for that of the workload `bank` alone. A client with an `invoke` of its own
-may name its operations in an attribute `operations`; without it nothing is known.
+A client with one method per operation has the operations of its methods: `read`, or `bank_read` for that of the workload `bank` alone. A client with its own `invoke`
+may name its operations in an attribute `operations`; otherwise nothing is known.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 TAKEN = frozenset(
     {"open", "close", "invoke", "connect", "disconnect", "connection", "options", "definite", "operations", "address"}
 )
-"""Names that a client has for other things."""
+"""Names that a client uses for other things."""
 
 
 @runtime_checkable

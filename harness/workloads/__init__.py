@@ -48,7 +48,7 @@ WORKLOADS: dict[str, tuple[type[WorkloadSpec], Callable[[str, Any], Workload]]] 
     "unique-ids": (UniqueIdsSpec, UniqueIds),
     "log": (LogSpec, Log),
 }
-"""Name in the campaign → (its spec, its maker). A later workload is a file and a line here."""
+"""Name in the campaign → (its spec, its maker). A new workload is a file and a line here."""
 
 __all__ = [
     "SEEN",

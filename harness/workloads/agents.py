@@ -1,6 +1,6 @@
-"""Agents: spawned alone and many with one command, moved, stopped, and listed; at the end the pool is read.
+"""Agents: spawned singly and in groups, moved, stopped, and listed; at the end the pool is read.
 
-Every acknowledged spawn that was not stopped must be in the pool, once, and run. A client names its own agents, each name once, and remembers which of them may be there.
+Every acknowledged spawn that was not stopped must be in the pool, once, and run. A client names its own agents, each name once, and remembers which may be there.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class AgentSpec(WorkloadSpec):
 
 @dataclass(frozen=True)
 class Lives(Generator):
-    """`alive`: agents of this client that may be there: it asked for them, was not refused, and has not asked to stop them."""
+    """`alive`: agents of this client that may be there: it requested them, was not refused, and has not asked to stop them."""
 
     workload: AgentWorkload
     alive: tuple[str, ...] = ()
@@ -89,7 +89,7 @@ class Lives(Generator):
         return self._emit(verb, agents, (*alive, *agents))
 
     def update(self, op: Op, outcome: Outcome) -> Generator:
-        """What was refused did not happen."""
+        """Take in an outcome: a refused operation did not happen."""
         if outcome.type != "fail" or op.f not in ("spawn", "deploy", "stop"):
             return self
         agents = op.value if op.f == "deploy" else [op.value]
@@ -116,7 +116,7 @@ class AgentWorkload(Workload):
         return sequence(first, self.spec.paced(Lives(self)))
 
     def final(self, keys: tuple[str, ...]) -> Generator:
-        """Those of failed hosts may take their time: read when all run, or, after a while, as it is."""
+        """Read the pool when all agents run, or, after a while, as it is: agents of failed hosts need time."""
         settled = Op("pool", None, SETTLED, workload=self.name)
         read = Op("pool", workload=self.name)
         patient = until_ok(limit(SETTLE_TRIES, stagger(SETTLE_GAP_NS, each(lambda _: settled))))

@@ -1,4 +1,4 @@
-"""What a workload is: which operations its clients try, what is read at the end, and what it declares to those who run and judge it.
+"""The interface of a workload: the operations that its clients try, the final reads, and its declarations to the code that runs and judges it.
 
 Workloads are pure. Each has a spec (its part of the campaign), and turns it into a generator for the load and one for the final reads.
 """
@@ -21,7 +21,7 @@ from .generators import Generator, each, limit, per_key, stagger, until_ok
 from .surge import surge
 
 LEAST_RATE, MOST_RATE = 0.001, 100_000.0
-"""Operations a second: the most is more than any machine drives."""
+"""Operations a second: the maximum is more than any machine drives."""
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(s|m)", re.ASCII)
 
 LEVELS = ("linearizable", "sequential", "stale")
@@ -30,7 +30,7 @@ LEVELS = ("linearizable", "sequential", "stale")
 def parse_rate(value: Any) -> float:
     """`"400/s"`, `"90/m"` or a plain number (per second) → operations a second of all clients together."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        rate = float(min(value, 2 * MOST_RATE))  # of a larger integer there is no float
+        rate = float(min(value, 2 * MOST_RATE))  # a larger integer has no float
     else:
         match = _RATE.fullmatch(value.strip()) if isinstance(value, str) and len(value) <= 32 else None
         if match is None:
@@ -45,7 +45,7 @@ Rate = Annotated[float, BeforeValidator(parse_rate), PlainSerializer(lambda rate
 
 
 class BurstSpec(BoundedModel):
-    """At the end of each `every`, for so long, operations come at this rate instead."""
+    """At the end of each `every`, for this long, operations come at this rate instead."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -68,10 +68,10 @@ class WorkloadSpec(BoundedModel):
     """The options that every workload has."""
 
     reactive: ClassVar[bool] = False
-    """Whether its clients act when something happens, and else not."""
+    """Whether its clients act only when something happens."""
     known_levels: ClassVar[Sequence[str]] = LEVELS
     judged_by: ClassVar[tuple[str, ...]] = ()
-    """The checkers that its operations are made for."""
+    """The checkers for which its operations are made."""
 
     clients: int = Field(default=5, ge=1, le=500, description="clients of this workload")
     rate: Rate = Field(default=100.0, description="operations a second, all its clients together")
@@ -102,7 +102,7 @@ class WorkloadSpec(BoundedModel):
 
     @property
     def bytes_of_a_value(self) -> int | None:
-        """How large values are on their way to the system; None for what is as small as the history has it."""
+        """The size of values on their way to the system; None: as in the history."""
         return None
 
     def paced(self, operations: Generator) -> Generator:
@@ -120,7 +120,7 @@ class WorkloadSpec(BoundedModel):
 
 
 class Effect(str, Enum):
-    """What an operation does to the system's state. `PREPARES`: a change that alone shows nothing. `NEITHER`: no node has to agree, as on an identifier that each makes by itself."""
+    """What an operation does to the system's state. `PREPARES`: a change that alone shows nothing. `NEITHER`: nodes need not agree, as on an identifier that each makes by itself."""
 
     READS = "reads"
     CHANGES = "changes"
@@ -132,7 +132,7 @@ READS, CHANGES, PREPARES, NEITHER = Effect
 
 
 class Workload:
-    """`load` and `final` give each client's generator; `final` runs after the heal and the quiet period, with one client on each node at least.
+    """`load` and `final` give each client's generator; `final` runs after the heal and the quiet period, with at least one client on each node.
 
     The rest is its declaration. A subclass is a frozen dataclass of `name` and `spec`.
     """
@@ -140,15 +140,15 @@ class Workload:
     name: str
     spec: Any
     Spec: ClassVar[type[WorkloadSpec]]
-    """Its part of the campaign; of a workload in a plugin."""
+    """Its section of the campaign, for a workload in a plugin."""
     operations: ClassVar[Mapping[str, Effect]] = {}
-    """By the name of each operation that it may ask for. A client has a method for each."""
+    """Effect by name of each operation that it may use. A client has a method for each."""
     judged_apart: ClassVar[bool] = True
-    """Whether `checkers: auto` gives its operations to those of `spec.judged_by` alone; else, to all that find what they need."""
+    """Whether `checkers: auto` gives its operations only to those of `spec.judged_by`; else to all that find what they need."""
     needs: ClassVar[str] = ""
-    """What the system must have, in one sentence."""
+    """What the system must offer, in one sentence."""
     on_reference: ClassVar[bool] = True
-    """Whether the reference cluster means the same by these operations."""
+    """Whether these operations mean the same for the reference cluster."""
 
     def load(self) -> Generator:
         raise NotImplementedError
@@ -158,15 +158,15 @@ class Workload:
         raise NotImplementedError
 
     def asked(self) -> frozenset[str]:
-        """The operations that it asks for with these options."""
+        """The operations that it uses with these options."""
         return frozenset(self.operations)
 
     def checkers(self) -> tuple[str, ...] | None:
-        """The checkers that alone judge its operations, with these options; None: all that find what they need."""
+        """The checkers that alone judge its operations with these options; None: all that find what they need."""
         return (tuple(self.spec.judged_by) or None) if self.judged_apart else None
 
     def checker_options(self) -> Mapping[str, Mapping[str, Any]]:
-        """Options of checkers that follow from these options."""
+        """Checker options that follow from these options."""
         return {}
 
     def keys_of(self, op: Op) -> Iterable[Hashable]:
@@ -175,7 +175,7 @@ class Workload:
 
 
 READ_TOGETHER = 16
-"""Keys that one final transaction reads, at most."""
+"""At most so many keys are read by one final transaction."""
 
 
 def in_parts(keys: Sequence[str], size: int = READ_TOGETHER) -> list[Sequence[str]]:
@@ -187,7 +187,7 @@ FINAL_GAP_NS = 50_000_000
 
 
 def final_try(op: Op) -> Generator:
-    """The operation until it is ok: tried again, a few times, where a node does not answer yet."""
+    """The operation until it is ok: repeated a few times where a node does not answer yet."""
     return until_ok(limit(FINAL_TRIES, stagger(FINAL_GAP_NS, each(lambda _: op))))
 
 

@@ -1,12 +1,12 @@
 """Pure generators of operations, and the combinators that build them.
 
-A generator answers, for one client, "what next, and not before when?". It is immutable: `next` returns the emission and the generator that
-follows, `update` the generator after a completion: itself, when that changes nothing. Each client has a generator state of its own and draws
+A generator answers for one client: what comes next, and not before when. It is immutable: `next` returns the emission and the generator that
+follows, `update` the generator after a completion: itself, when that changes nothing. Each client has its own generator state and draws
 from a stream keyed by (seed, client, count), so a client's operations do not depend on the timing or on other clients.
 
     stagger(80_000_000, mix({reads: 50, writes: 50}))  limited by  time_limit(30 * SECOND, …)  then  sequence(final_reads)
 
-An operation whose time passed while its client was busy is emitted late, never dropped.
+An operation whose time passed while its client was busy is emitted late, and never dropped.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Rivals:
 class Context:
     """The client that asks: client `client` of `clients` in its workload, for its `count`-th operation, at run time `now_ns`.
 
-    It talks to `node`. `rivals` are the last ones, where the driver knows (`workloads.race`).
+    It uses `node`. `rivals` are the last ones, where the driver knows (`workloads.race`).
     """
 
     seed: int
@@ -47,7 +47,7 @@ class Context:
     rivals: Rivals | None = None
 
     def draw(self, purpose: str) -> Random:
-        """A stream for one purpose of one operation. Keyed by text: equal on every Python and hash seed."""
+        """A stream for one purpose of one operation, keyed by text: equal on every Python and hash seed."""
         return Random(f"{self.seed}/{self.workload}/{self.client}/{self.count}/{purpose}")
 
 
@@ -60,11 +60,11 @@ class Emit:
 
 
 WAIT = Emit(Op("wait", ""))
-"""Nothing now, but perhaps when something happens: ask again then."""
+"""Nothing now, but perhaps when something happens: call again then."""
 
 
 class Generator:
-    """Base and protocol in one. `next` answers None when the generator is exhausted for this client."""
+    """Base class and protocol. `next` answers None when the generator is exhausted for this client."""
 
     def next(self, context: Context) -> tuple[Emit | None, Generator]:
         return None, self
@@ -74,7 +74,7 @@ class Generator:
         return self
 
     def closing(self) -> Generator:
-        """What this client must still do when the load ends under it: let go of what it holds."""
+        """What this client must still do when the load ends: release what it holds."""
         inner = getattr(self, "inner", None)
         return inner.closing() if isinstance(inner, Generator) else NOTHING
 
@@ -119,7 +119,7 @@ class Timed(Generator):
 
 @dataclass(frozen=True)
 class Mix(Generator):
-    """Each time one of several, drawn by weight; an exhausted one is left out."""
+    """One of several each time, drawn by weight; an exhausted one is left out."""
 
     parts: tuple[tuple[Generator, int], ...]
     last: int = -1
@@ -154,7 +154,7 @@ class Mix(Generator):
 
 @dataclass(frozen=True)
 class Stagger(Generator):
-    """Space the operations: gaps drawn uniformly from 0 to twice `mean_ns`, the first one too, so that clients do not march in step."""
+    """Space the operations: gaps are drawn uniformly from 0 to twice `mean_ns`, the first one too, so that clients are not synchronous."""
 
     mean_ns: int
     inner: Generator
@@ -193,7 +193,7 @@ class Limit(Generator):
 
 @dataclass(frozen=True)
 class TimeLimit(Generator):
-    """Nothing that is due, or asked for, at or after `until_ns`."""
+    """Nothing that is due, or requested, at or after `until_ns`."""
 
     until_ns: int
     inner: Generator
@@ -237,7 +237,7 @@ class Chain(Generator):
 
 @dataclass(frozen=True)
 class Until(Generator):
-    """Until `done(op, outcome)` of a completed operation."""
+    """The operations until `done(op, outcome)` of a completed one."""
 
     done: Callable[[Op, Outcome], bool]
     inner: Generator
@@ -315,7 +315,7 @@ def listed(ops: Sequence[Op]) -> Generator:
 
 
 def mix(weights: Mapping[Generator, int] | Sequence[tuple[Generator, int]]) -> Generator:
-    """Each time one of them, drawn by weight."""
+    """One of them each time, drawn by weight."""
     return Mix(tuple(weights.items() if isinstance(weights, Mapping) else weights))
 
 
@@ -336,13 +336,13 @@ def sequence(*parts: Generator) -> Generator:
 
 
 def phases(*parts: tuple[int, Generator]) -> Generator:
-    """One generator after another, each for so many ns: all clients go on at the same run time."""
+    """One generator after another, each for so many ns: all clients change at the same run time."""
     ends_ns = accumulate(for_ns for for_ns, _ in parts)
     return Chain(tuple(TimeLimit(end_ns, part) for end_ns, (_, part) in zip(ends_ns, parts, strict=True)))
 
 
 def reserve(*parts: tuple[int, Generator], rest: Generator = NOTHING) -> Generator:
-    """The first clients of the workload do the first part, so many of them, the next ones the second, and so on; the others do `rest`."""
+    """Assign parts to clients: the first so many clients do the first part, the next ones the second, and so on; the others do `rest`."""
     return Reserved(parts, rest)
 
 

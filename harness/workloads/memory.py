@@ -1,4 +1,4 @@
-"""Agent memory: records that all clients change at any node, and at the end every client's reading of every record.
+"""Agent memory: all clients change records at any node, and at the end every client reads every record.
 
 Every change can be found again: it adds an element that no other adds, or to a count, and some write a text that no other writes. Clients are dealt to the nodes in turn, so with as many
 clients as nodes every node is asked at the end what it holds.
@@ -104,7 +104,7 @@ class MemoryWorkload(Workload):
         return tuple(f"{kind}/r{i}" for kind in self.spec.kinds for i in range(self._most(kind)))
 
     def _read(self, op: Op) -> Generator:
-        """At once, and a few times more where a node does not answer yet."""
+        """Read at once, and a few times more where a node does not answer yet."""
         again = stagger(FINAL_GAP_NS, each(lambda _: op))
         return until_ok(limit(FINAL_TRIES, sequence(listed([op]), again)))
 

@@ -115,7 +115,7 @@ def _effect(request: Json, config: Json) -> Json:
 
 
 def _missed(config: Json) -> list[str]:
-    """Processes that are not reached. None when the fault is not active any more: a lapsed fault is reported as such."""
+    """Processes that are not reached. Empty when the fault is not active any more: a lapsed fault is reported as such."""
     by = _by(config)
     missed = reach.missed(_members(config), by) if by.file and clock.get(by.file) else []
     return [*missed, *_not_below(config)] if missed else []

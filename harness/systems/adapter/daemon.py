@@ -1,4 +1,4 @@
-"""One process per host, or several with names, run by commands: what an adapter of a database needs beyond those has a default here.
+"""One process per host, or several with names, run by commands. An adapter of a database gives these; everything else has a default here.
 
     class Redis(Daemon):
         port = 6379
@@ -7,8 +7,8 @@
         def command(self, host, cluster):
             return ["redis-server", "--port", str(self.port), "--dir", self.path(host, "data"), "--appendonly", "yes"]
 
-The process is a session of its own: signals of `stop` reach everything that it started. Its identity is its pid and its start time, so that a pid that
-another process was given later is never taken for it. Capabilities follow from what a class defines.
+The process is a session of its own: signals of `stop` reach everything that it started. Its identity is its pid and its start time, so that a reused pid
+is never taken for it. Capabilities follow from what a class defines.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ..base import Dial
 from . import supervise
 
 STOP_S = 5.0
-"""A process that was asked to end is killed after that."""
+"""Time after which a process that was asked to end is killed."""
 POLL_S = 0.1
 LOG_TAIL = 2000
 """Characters of the log in an error."""
@@ -36,24 +36,24 @@ _FROM_METHODS = {
     "leave": "members",
     "replacement": "replacement",
 }
-"""Method of a subclass → the capability that it makes."""
+"""Method of a subclass → the capability that it provides."""
 
 
 class Daemon:
     """Implements `Service`. A subclass has `port` and `command`, or `ports` and `processes`; everything else has a default.
 
-    `programs` must be on each host; `packages` names Debian's packages that have them. `data` is the folder below the adapter's own with all that must survive
-    a power loss, None where there is none: with it the system has the faults of disks and power. `client_port` is where clients connect, if that is not `port`.
+    `programs` must be on each host; `packages` names the Debian packages that contain them. `data` is the folder below the adapter's own with everything that must survive
+    a power loss; None: none. With it the system can have faults of disks and power. `client_port` is where clients connect, if that is not `port`.
     """
 
     port: int
     ports: ClassVar[Mapping[str, int]] = {}
-    """By name. The first one is `port`, where clients connect, unless the class says otherwise."""
+    """Ports by name. The first one is `port`, where clients connect, unless the class sets it."""
     programs: ClassVar[Sequence[str]] = ()
     packages: ClassVar[Sequence[str]] = ()
     data: ClassVar[str | None] = "data"
     stop_signal: ClassVar[str] = "TERM"
-    """What asks the process to end. Some servers wait for their clients at SIGTERM."""
+    """The signal that asks the process to end. Some servers wait for their clients at SIGTERM."""
     uses_clock: ClassVar[bool] = True
     """Whether the process may be started with the library that moves its clock; False for programs that fail with it."""
 
@@ -75,7 +75,7 @@ class Daemon:
         raise NotImplementedError
 
     def processes(self, host: Host, cluster: Sequence[Host]) -> Mapping[str, Sequence[str]]:
-        """The command of each process of this host, by name; of a single one `command`. Several are kept by a shell, and each is a target of faults by its name."""
+        """The command of each process of this host, by name; for a single process use `command`. A shell keeps several processes, and each is a target of faults by its name."""
         return {"server": self.command(host, cluster)}
 
     def files(self, host: Host, cluster: Sequence[Host]) -> Mapping[str, str | bytes]:
@@ -86,7 +86,7 @@ class Daemon:
         return {}
 
     def prepare(self, host: Host, cluster: Sequence[Host]) -> None:
-        """Once before the first start, as `initdb` is."""
+        """Prepare the host, once before the first start, as `initdb` does."""
 
     def ready(self, host: Host) -> bool:
         """Whether it serves clients. By default: whether something listens on each port."""
@@ -161,7 +161,7 @@ class Daemon:
         )
 
     def pid(self, host: Host) -> int | None:
-        """None when the process is gone, or is another one."""
+        """The pid; None when the process is gone, or its number belongs to another one."""
         file = shlex.quote(self.path(host, "pid"))
         found = host.run(
             f'read pid born <{file} && test -n "$born" && test "$born" = "$(cut -d\' \' -f22 /proc/$pid/stat)" '
@@ -208,7 +208,7 @@ class Daemon:
         return {f"logs/{name}.log": self.path(host, f"{name}.log") for name in ("server", *self.controls(host))}
 
     def controls(self, host: Host) -> Mapping[str, Mapping[str, str]]:
-        """By name, how each of several processes is found and kept down."""
+        """For each of several processes, by name, how it is found and kept down."""
         if not self._has_several or not self.runs_on(host, self.cluster):
             return {}
         return {name: supervise.control(self.path(host), name) for name in self.processes(host, self.cluster)}

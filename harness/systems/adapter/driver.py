@@ -1,4 +1,4 @@
-"""A client over an ordinary driver: it dials an address of ours, and what it raises becomes an outcome by a table of exceptions.
+"""A client over an ordinary driver: it dials an address of ours, and a table of exceptions maps what it raises to outcomes.
 
     class RedisClient(DriverClient):
         definite = (redis.exceptions.ReadOnlyError,)
@@ -12,8 +12,8 @@
         def write(self, op):
             self.connection.set(op.key, op.value)
 
-One method per operation, by the name of its `f` (of one workload alone, as `bank_read`); it returns the value that was read, or an `Outcome`. What it raises is `info`, which is always safe: the
-operation may have happened, or may still. `definite` are the exceptions that say that nothing happened and nothing will; they are `fail`.
+One method per operation, by the name of its `f` (or for one workload alone, as `bank_read`). It returns the value that was read, or an `Outcome`. An exception becomes `info`, which is always safe: the
+operation may have happened, or may still happen. `definite` are the exceptions that guarantee that nothing happened and nothing will; they become `fail`.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ from ..operations import find_method
 from .forwarder import Forwarder
 
 GRACE_S = 0.2
-"""A driver whose own timeout is that of the operation may answer a little later."""
+"""Extra time for a driver whose own timeout is that of the operation."""
 
 
 class DriverClient:
     """Implements `Client`. A subclass has `connect` and one method per operation; `connection` is what `connect` returned.
 
-    `node` is the one that the client is bound to, `addresses` what every node is called in the system's own network. `served_by` is the node that answers, where that is
+    `node` is the one that the client is bound to; `addresses` are all nodes' addresses in the system's own network. `served_by` is the node that answers, if it is
     another one: a client that asks another process for that node sets it in `connect`, and dials `address(node)`.
     """
 
     definite: ClassVar[tuple[type[Exception], ...]] = ()
     to_node: ClassVar[str | None] = None
-    """The node to dial, where it is not the one that the client is bound to: a single server, say."""
+    """The node to dial, where it is not the one that the client is bound to: for example a single server."""
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         self.options: Mapping[str, Any] = options or {}
@@ -65,16 +65,16 @@ class DriverClient:
             close()
 
     def method_of(self, workload: str, f: str) -> Callable[[Op], Any] | None:
-        """The method for an operation: `bank_read`, say, which is for the reads of that workload alone, else `read`."""
+        """The method for an operation: one for that workload alone, such as `bank_read`, else `read`."""
         return find_method(self, workload, f)
 
     def open(self, node: str, dial: Dial, timeout_s: float) -> None:
-        """Raises `ConnectionError` for what the driver raises; a mistake of the adapter (a `TypeError`, say) is raised as it is."""
+        """Open the client. Raises `ConnectionError` for an error of the driver; a mistake of the adapter (such as a `TypeError`) is raised unchanged."""
         self.node = node
         if isinstance(dial, PortDial):
             self.addresses = dial.addresses
         self._dial = lambda to, port: _dialler(dial, to, port, timeout_s)
-        # A driver may connect as late as its first operation; a node that refuses must do so here.
+        # A driver may connect only at its first operation; a node that refuses must be detected here.
         self._spare.append(dial(self.to_node or node, timeout_s))
         try:
             self.connection = self.connect(self.address(), timeout_s)
@@ -105,7 +105,7 @@ class DriverClient:
         return replace(outcome, extra={**outcome.extra, "served_by": self.served_by})
 
     def address(self, node: str | None = None, port: int | None = None) -> tuple[str, int]:
-        """What a driver dials to reach that port of that node; by default where clients of the node connect."""
+        """The address with which a driver reaches that port of that node; by default the port where clients connect."""
         assert self._dial is not None, "open comes first"
         dial, where = self._dial, (node or self.to_node or self.node, port)
         if where not in self._forwarders:
@@ -137,5 +137,5 @@ def _dialler(dial: Dial, node: str, port: int | None, timeout_s: float) -> Calla
 
 
 def _of_the_driver(error: Exception) -> bool:
-    """Python's own errors that are none of the network are mistakes of the adapter."""
+    """Whether the error is the driver's. Python's own errors, other than those of the network, are mistakes of the adapter."""
     return isinstance(error, OSError) or type(error).__module__ != "builtins"

@@ -1,8 +1,8 @@
-"""An address on this machine for a driver that dials by itself, and behind it connections from the clients' place in the network.
+"""An address on this machine for a driver that dials by itself; its connections are forwarded from the clients' place in the network.
 
-What happens to such a connection happens to the driver's: bytes, a half close, a reset, and silence. A connection that cannot be made is a reset of the driver's,
-whose own was accepted before. A driver may open several; each gets one of its own. Two threads a connection, one a direction: a side that does not read stops
-only its sender, as it would without us.
+Everything that happens to such a connection happens to the driver's: bytes, a half close, a reset, and silence. A connection that cannot be made resets the driver's,
+which had been accepted before. A driver may open several; each gets its own. Each connection has two threads, one a direction: a side that does not read stops
+only its sender, as without the forwarder.
 """
 
 from __future__ import annotations

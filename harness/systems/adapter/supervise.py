@@ -1,7 +1,7 @@
 """The shell program that keeps several processes on one host, so that each can be stopped, killed and started by itself. Pure.
 
-Below the adapter's folder each process has `NAME.pid`, `NAME.log` and, as long as it must stay down, `NAME.down`. One that ends by itself gets that marker too: only a
-start takes it away.
+Below the adapter's folder each process has `NAME.pid`, `NAME.log` and, while it must stay down, `NAME.down`. A process that ends by itself gets that marker too; only a
+start removes it.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _KEEP = f"""keep() {{
 
 
 def program(processes: Mapping[str, Sequence[str]]) -> str:
-    """Runs in the adapter's folder, until it is killed with all that it started."""
+    """The program; it runs in the adapter's folder, until it is killed with everything that it started."""
     starts = "".join(f"keep {shlex.quote(name)} {shlex.join(argv)} &\n" for name, argv in processes.items())
     return f"{_KEEP}rm -f *.down *.pid\n{starts}wait\n"
 
 
 def control(folder: str, name: str) -> dict[str, str]:
-    """How an agent finds this process, and has it stay down."""
+    """How an agent finds this process, and keeps it down."""
     return {"pid_file": f"{folder}/{name}.pid", "marker": f"{folder}/{name}.down"}

@@ -1,4 +1,4 @@
-"""Operations on agents, each as a short conversation with one node: it yields bodies of requests, is sent the replies, and returns the outcome.
+"""Operations on agents, each as a short conversation with one node: it yields bodies of requests, receives the replies, and returns the outcome.
 
 spawn    value: an agent's id, `<name>.<type>`   → {"host", "epoch"}
 deploy   value: a list of ids, one command       → {"placed": {id: {"host", "epoch"}}, "refused": {id: error}}
@@ -70,11 +70,11 @@ AGENT_CALLS: dict[str, Callable[[Op], Talk]] = {
     "pool": pool,
 }
 AGENT_CHANGES = ("spawn", "deploy", "migrate", "stop")
-"""Those that may have taken effect when no answer came."""
+"""Operations that may have taken effect when no answer came."""
 
 
 def outcome_of(op: Op, reply: Body, value: Any, *, changes: bool) -> Outcome:
-    """What a reply makes of the operation. Doubt about one that `changes` something is `info`."""
+    """The outcome for a reply. Doubt about an operation that `changes` something is `info`."""
     names = {"index": "log_index", "term": "term", "node": "served_by", "network_ns": "network_ns"}
     extra = {to: reply[name] for name, to in names.items() if reply.get(name) is not None}
     status, error = reply.get("status"), reply.get("error")
@@ -85,7 +85,7 @@ def outcome_of(op: Op, reply: Body, value: Any, *, changes: bool) -> Outcome:
 
 
 def _agent(name: str) -> Mapping[str, str]:
-    """The id says the type."""
+    """The agent's name and type, from its id."""
     return {"agent": name, "type": name.partition(".")[2]}
 
 

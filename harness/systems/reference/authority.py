@@ -5,8 +5,8 @@
     node = authority.node("n1")                               # node.certificate, node.key: PEM
     context = authority.client("service")                     # an ssl.SSLContext that shows a client's certificate
 
-Keys are on the curve P-256, certificates are X.509 version 3 and valid for `LIFE` from now on, with `MARGIN` before and after: faults move the clocks of hosts, and a host whose clock is
-off by less than that goes on being understood. Where a key is on a disk its mode is 0600, in a directory of mode 0700.
+Keys are on the curve P-256. Certificates are X.509 version 3 and valid for `LIFE` from now on, with `MARGIN` before and after: faults move the clocks of hosts, and a host whose clock is
+off by less than that must still be understood. A key on a disk has mode 0600, in a directory of mode 0700.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 LIFE = timedelta(days=2)
 LASTING_LIFE = timedelta(days=90)
-"""Of certificates of a cluster that is deployed to stay; deploying it again issues new ones."""
+"""Life of certificates of a cluster that is deployed to stay; deploying it again issues new ones."""
 MARGIN = timedelta(days=1)
 AUTHORITY_LIFE = timedelta(days=3650)
 _CERTIFICATE, _KEY, _DATAGRAM_KEY = "authority.pem", "authority.key", "datagram.key"
@@ -70,7 +70,7 @@ class Authority:
     @classmethod
     def new(cls, cluster: str) -> Authority:
         key = ec.generate_private_key(ec.SECP256R1())
-        # Two authorities of one cluster, while one takes over from the other, must not have one name.
+        # Two authorities of one cluster, while one takes over from the other, must not have the same name.
         name = _named(f"tribulation {cluster[:32]} {secrets.token_hex(4)}")
         root = _builder(name, name, key.public_key(), key.public_key(), AUTHORITY_LIFE)
         root = root.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -79,7 +79,7 @@ class Authority:
 
     @classmethod
     def kept(cls, cluster: str, directory: Path) -> Authority:
-        """The one of this directory, made there the first time. Raises `DeployError` when it is not whole, or others can read it."""
+        """The authority of this directory, made there the first time. Raises `DeployError` when it is incomplete, or others can read it."""
         files = [directory / name for name in (_CERTIFICATE, _KEY, _DATAGRAM_KEY)]
         if not any(file.exists() for file in files):
             authority = cls.new(cluster)
@@ -109,7 +109,7 @@ class Authority:
         return self.issue(Identity(self.cluster, "node", name), life)
 
     def issue(self, identity: Identity, life: timedelta = LIFE) -> Issued:
-        """A certificate that names `identity`, good for dialling and for accepting. A `life` below -`MARGIN` has ended."""
+        """A certificate that names `identity`, valid for dialling and for accepting. A `life` below -`MARGIN` has ended."""
         key = ec.generate_private_key(ec.SECP256R1())
         made = _builder(_named(identity.name), self._root.subject, key.public_key(), self._key.public_key(), life)
         made = made.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -120,7 +120,7 @@ class Authority:
         return Issued(signed.public_bytes(serialization.Encoding.PEM), _pem(key))
 
     def client(self, name: str) -> ssl.SSLContext:
-        """For connections to nodes of this cluster. Whose certificate the other side shows is for its user to compare: an authority vouches for all of them."""
+        """A context for connections to nodes of this cluster. The caller must compare the name in the other side's certificate: the authority signs for all of them."""
         return client_context(self.certificate, self.issue(Identity(self.cluster, "client", name)))
 
 
@@ -131,8 +131,8 @@ def kept_directory(cluster: str) -> Path:
 
 
 def client_context(authorities: bytes, shown: Issued | None) -> ssl.SSLContext:
-    """TLS 1.3 that trusts these authorities (PEM) alone, and shows this certificate, if any."""
-    # Here, because it takes its time to load, and most clusters on this machine have no use for it.
+    """A TLS 1.3 context that trusts only these authorities (PEM), and shows this certificate, if any."""
+    # Imported here: it takes time to load, and most clusters on this machine do not use it.
     import ssl
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -140,14 +140,14 @@ def client_context(authorities: bytes, shown: Issued | None) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.load_verify_locations(cadata=authorities.decode("ascii"))
     if shown is not None:
-        # OpenSSL reads certificates from files only: these are in memory, and gone with their descriptors.
+        # OpenSSL reads certificates only from files: these are in memory, and gone with their descriptors.
         with _in_memory(shown.certificate) as certificate, _in_memory(shown.key) as key:
             context.load_cert_chain(certificate, key)
     return context
 
 
 def write_secret(path: Path, content: bytes) -> None:
-    """Readable for its owner alone from the first byte on; replaces what was there at once."""
+    """Write atomically, readable only for the owner from the first byte on."""
     temporary = path.with_name(path.name + ".tmp")
     temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

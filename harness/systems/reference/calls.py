@@ -1,4 +1,4 @@
-"""Operations on tasks (of agents: `agent_calls`; of memory: `memory_calls`), each as a short conversation with one node: it yields bodies of requests, is sent the replies, and returns the outcome.
+"""Operations on tasks (for agents: `agent_calls`; for memory: `memory_calls`), each as a short conversation with one node: it yields bodies of requests, receives the replies, and returns the outcome.
 
 submit   value: a task's id (`task_name`)              → accepted into the replicated queue
 effects                                                → [{"task", "claim"}, …]: the ledger of accepted results, whole, in order
@@ -23,7 +23,7 @@ def submit(op: Op) -> Talk:
 
 
 def effects(op: Op) -> Talk:
-    """A chain's effect is that of its last step: the others are its own business."""
+    """The ledger of accepted results. A chain's effect is that of its last step only."""
     found: list[Any] = []
     start = 0
     if op.value == SETTLED:
@@ -56,6 +56,6 @@ CALLS: dict[str, Callable[[Op], Talk]] = {
     **MEMORY_CALLS,
 }
 OPERATIONS = frozenset({"read", "write", "cas", "append", "add", "txn", "send", "poll", *CALLS})
-"""All that a client of the reference cluster can be asked for."""
+"""All operations of a client of the reference cluster."""
 CHANGING = ("submit", *AGENT_CHANGES, *CHANGES)
-"""Those that may have taken effect when no answer came."""
+"""Operations that may have taken effect when no answer came."""

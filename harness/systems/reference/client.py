@@ -7,7 +7,7 @@ client of a minority without a session can still read. A driver does this for ea
     step = protocol.receive(reply)                # Request: send that too; Outcome: done; None: not ours, go on waiting
     outcome = protocol.expire() | protocol.disconnected("reset")
 
-Which outcome a failure has is decided here alone: a read that got no answer changed nothing, so it is `fail`; a write that may have been
+Only this class maps failures to outcomes: a read without an answer changed nothing, so it is `fail`; a write that may have been
 sent is `info`.
 """
 
@@ -52,7 +52,7 @@ class _Pending:
     deadline_ms: int
     request_id: int = 0
     sent: bool = False
-    """Whether the operation itself, not only the opening of a session, was handed to the driver."""
+    """Whether the operation itself, not only the opening of a session, was given to the driver."""
     seq: int | None = None
     talk: Talk | None = None
     """The conversation of an operation on agents or tasks; those have no session."""
@@ -61,7 +61,7 @@ class _Pending:
 class ReferenceProtocol:
     """One client's side of the protocol; holds its session, its sequence number and the highest index it saw.
 
-    A write that ended in doubt gives up its session: whatever becomes of it later cannot touch the next one's commands.
+    A write that ended in doubt gives up its session, so that a late effect of it cannot affect the next session's commands.
     """
 
     def __init__(self) -> None:
@@ -92,18 +92,18 @@ class ReferenceProtocol:
         if pending.sent:
             return self._finish(self._outcome(pending, reply))
         if reply.get("status") != "ok" or type(reply.get("session")) is not int:
-            # The operation was never sent: whatever became of the session, it did not happen.
+            # The operation was never sent, so it did not happen, whatever became of the session.
             return self._finish(Outcome("fail", pending.op.value, str(reply.get("error", "no-session")), _extra(reply)))
         self.session = reply["session"]
         self.seq = 0
         return self._ask_operation()
 
     def expire(self) -> Outcome:
-        """The operation's time is over and nothing came."""
+        """The outcome when the operation's time is over without an answer."""
         return self._unanswered("timeout")
 
     def disconnected(self, reason: str) -> Outcome:
-        """The connection broke. `reason` is a word for the history."""
+        """The outcome when the connection broke. `reason` is a word for the history."""
         return self._unanswered(reason)
 
     def _begin_talk(self, op: Op, timeout_s: float) -> Request:
@@ -182,7 +182,7 @@ class ReferenceProtocol:
 
 
 def micro_operations(op: Op) -> list[list[Any]]:
-    """The transaction of an operation. Raises `ValueError` when `f` or its value is not of this system."""
+    """The transaction of an operation. Raises `ValueError` when this system does not have its `f` or value."""
     if op.f == "read":
         return [["r", op.key]]
     if op.f == "write":
@@ -194,18 +194,18 @@ def micro_operations(op: Op) -> list[list[Any]]:
     if op.f in ("append", "add"):
         return [["append", op.key, op.value]]
     if op.f == "send":
-        # What is read after the append in one transaction says where it is.
+        # The read after the append in one transaction shows its position.
         return [micro for _, key, value in op.value for micro in (["append", key, value], ["r", key])]
     if op.f == "poll":
         return [["r", key] for _, offsets in op.value for key in offsets]
     if op.f == "txn":
-        # Reads may carry a place for what they read: ["r", key, null].
+        # Reads may carry a place for the value read: ["r", key, null].
         return [list(micro[:2]) if micro[0] == "r" else list(micro) for micro in op.value]
     raise ValueError(f"the reference system has no operation {op.f!r}; it has {', '.join(sorted(OPERATIONS))}")
 
 
 def _value(op: Op, results: list[Any]) -> Any:
-    """What the history records as the value of a completed operation."""
+    """The value of a completed operation for the history."""
     if op.f == "read":
         found = results[0] if results else None
         return [] if found is None and op.workload in SETS else found
@@ -240,7 +240,7 @@ def _extra(reply: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class ReferenceClient:
-    """The protocol over one blocking socket. After doubt, or whatever else disturbs the stream, the connection is closed."""
+    """The protocol over one blocking socket. After doubt, or any disturbance of the stream, the connection is closed."""
 
     def __init__(self, cluster: str, name: str = "client", tls: ssl.SSLContext | None = None) -> None:
         """`tls` is for clusters whose nodes have certificates (`harness/systems/reference/authority.py`)."""
@@ -271,7 +271,7 @@ class ReferenceClient:
 
     @property
     def connected(self) -> bool:
-        """A refusal leaves the connection as it is; everything that disturbs it closes it."""
+        """Whether the connection is open: a refusal leaves it open; any disturbance closes it."""
         return self._socket is not None
 
     def invoke(self, op: Op, timeout_s: float) -> Outcome:
@@ -320,7 +320,7 @@ class ReferenceClient:
             self._socket = None
 
     def _secured(self, sock: socket.socket, node: str, tls: ssl.SSLContext, deadline_s: float) -> ssl.SSLSocket:
-        """The socket with TLS around it, to this very node. Raises `OSError`."""
+        """The socket with TLS around it, to exactly this node. Raises `OSError`."""
         secured = tls.wrap_socket(sock, do_handshake_on_connect=False)
         try:
             secured.settimeout(_left_s(deadline_s))
@@ -340,7 +340,7 @@ class ReferenceClient:
         self._socket.sendall(encode(Kind.REQUEST, body))
 
     def _next_frame(self, deadline_s: float) -> tuple[Kind, Mapping[str, Any]]:
-        """Raises `TimeoutError` exactly at the deadline, `OSError` or `FrameError` when the stream is no good."""
+        """The next frame. Raises `TimeoutError` exactly at the deadline, `OSError` or `FrameError` when the stream is broken."""
         if self._socket is None:
             raise ConnectionError("not connected")
         while (found := self._decoder.next()) is None:

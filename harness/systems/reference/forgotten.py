@@ -1,4 +1,4 @@
-"""What a reference node finds on the disk that replaces its own: an empty log that says of itself that something was lost.
+"""The files on the disk that replaces a reference node's own: an empty log with a record that something was lost.
 
 A node with an empty disk takes itself for a new one, and votes for the first candidate that asks. But an earlier node of this name may have voted and
 acknowledged entries. The doubt is the node's own record of a lost tail: with it, it does not vote or become a candidate until a leader has brought it up to date.

@@ -1,4 +1,4 @@
-"""What a campaign or a deployment may say of the reference cluster, and each node's configuration that follows. Pure: the same for real hosts and for the simulator."""
+"""Options of the reference cluster in a campaign or a deployment, and each node's configuration. Pure: the same for real hosts and for the simulator."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tribulation.node.config.node import default_voters
 from ...errors import CampaignError
 
 SECURED = frozenset({"ssh", "vagrant", "qemu"})
-"""Providers whose hosts have TLS unless it is said otherwise: what joins them is not this machine alone."""
+"""Providers whose hosts use TLS by default: they are connected by more than this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class ReferenceOptions:
 
     @classmethod
     def from_mapping(cls, options: Mapping[str, Any]) -> ReferenceOptions:
-        """Raises `CampaignError` for an option that there is not."""
+        """Read options. Raises `CampaignError` for an unknown one."""
         unknown = sorted(set(options) - set(cls.__dataclass_fields__))
         if unknown:
             known = ", ".join(cls.__dataclass_fields__)

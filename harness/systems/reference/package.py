@@ -1,4 +1,4 @@
-"""Builds `node.pyz`, the one file that a target needs: `tribulation.node` as a zip that Python runs.
+"""Builds `node.pyz`, the only file that a host needs: `tribulation.node` as a zip that Python runs.
 
 The same sources give the same bytes on any machine, so that a hash says whether a host is up to date. Entries are stored, not compressed:
 compressed bytes depend on the zlib at hand.
@@ -15,7 +15,7 @@ from tribulation import node
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
-# Syntax that any Python 3 understands, so that an old one gets a sentence instead of a SyntaxError.
+# Syntax that any Python 3 understands, so that an old one prints a sentence instead of a SyntaxError.
 _MAIN = b"""import sys
 if sys.version_info < (3, 10):
     sys.exit("node.pyz needs Python 3.10 or later, this is %d.%d\\nhint: install a newer python3" % sys.version_info[:2])
@@ -45,5 +45,5 @@ def build_node_archive(package: Path | None = None) -> bytes:
 
 
 def digest(content: bytes) -> str:
-    """What is compared to find out whether a file on a host must be replaced."""
+    """The digest that decides whether a file on a host must be replaced."""
     return hashlib.sha256(content).hexdigest()

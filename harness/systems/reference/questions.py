@@ -21,7 +21,7 @@ _LEAVE_STEP_S = 0.2
 
 
 class ReferenceQuestions(ABC):
-    """`client_tls` is what clients of this cluster connect with; None: plainly."""
+    """`client_tls` is the TLS context of this cluster's clients; None: no TLS."""
 
     client_tls: ssl.SSLContext | None
 
@@ -45,12 +45,12 @@ class ReferenceQuestions(ABC):
         state = self.ask(host.name, dial, {"admin": "digest"})
         if status is None or state is None:
             return None
-        # The digest last: its index is the one that it belongs to.
+        # The digest last: its index belongs to it.
         answer = {**status, **state}
         return {name: value for name, value in answer.items() if name not in ("id", "status")}
 
     def set_voters(self, hosts: Sequence[Host], dial: Dial, voters: Mapping[str, int], timeout_s: float) -> None:
-        """Move the weights through the log. Raises `DeployError` when they are not in force in time."""
+        """Move the weights through the log. Raises `DeployError` when they are not active in time."""
         deadline_s = time.monotonic() + timeout_s
         answer: Mapping[str, Any] | None = None
         while (left_s := deadline_s - time.monotonic()) > 0:
@@ -82,7 +82,7 @@ class ReferenceQuestions(ABC):
             raise DeployError(f"no node led that could hand over to {to} within {timeout_s:g} s", hint=hint)
 
     def leave(self, hosts: Sequence[Host], dial: Dial, node: str, timeout_s: float) -> None:
-        """Ask until it is no member, and votes no more. Raises `DeployError` when that is not so in time."""
+        """Ask until the node is not a member and votes no more. Raises `DeployError` when that takes too long."""
         deadline_s = time.monotonic() + timeout_s
         answer: Mapping[str, Any] | None = None
         while True:
@@ -110,7 +110,7 @@ class ReferenceQuestions(ABC):
         return {name: str(record["state"]) for name, record in answer["results"][0].items()}
 
     def ask(self, node: str, dial: Dial, body: Mapping[str, Any], timeout_s: float = ASK_S) -> Mapping[str, Any] | None:
-        """One administrative request; None when the node does not answer, which is an answer too."""
+        """Send one administrative request; None when the node does not answer, which is an answer too."""
         client = ReferenceClient(self.cluster_id, "service", self.client_tls)
         deadline_s = time.monotonic() + timeout_s
         try:

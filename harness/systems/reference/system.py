@@ -1,10 +1,10 @@
 """The reference cluster as a `Service`: node.pyz and a configuration on each host, started under its supervisor.
 
-Everything lives in one folder, `<host.directory>/reference`, so that uninstalling is removing that folder. How a node is killed and
-restarted, by faults or by hand, is the contract of `node/runtime/process/control.py`.
+Everything is in one folder, `<host.directory>/reference`, so that uninstalling means removing it. The contract for killing and
+restarting a node, by faults or by hand, is `node/runtime/process/control.py`.
 
 Each `ReferenceService` is one deployment: what an earlier one left on a host is stopped and wiped at installation, because a run must not begin
-with another run's log. `keep_data: true` is for a cluster that is deployed to stay: deploying again leaves alone what is right, and keeps the data.
+with another run's log. `keep_data: true` is for a cluster that is deployed to stay: deploying again changes only what differs, and keeps the data.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ DEPLOYMENT = "deployment"
 TO_STAY = "to stay: "
 _COLLECTED = ("node.log", "node.log.1", "node.out", "supervisor.log", "config.json")
 _INPUTS = re.compile(r"inputs/events-[0-9]{6,20}\.log")
-"""One file an incarnation (`node/runtime/loop/inputs.py`). A host lists what it likes; other names are not asked for."""
+"""One file for each incarnation (`node/runtime/loop/inputs.py`). A host may list anything; other names are not asked for."""
 _WAIT_STEP_S = 0.05
 _ENDINGS = 5
 _ENDS_AGAIN = 3
@@ -61,7 +61,7 @@ class ReferenceService(ReferenceQuestions):
         {"traces", "status", "clock", "inputs", "voters", "transfer", "replacement", "disk"}
     )
     archive: bytes = field(default_factory=build_node_archive, repr=False)
-    """The node's program; the one of this source tree unless another version is given."""
+    """The node's program: that of this source tree unless another version is given."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.options, ReferenceOptions):
@@ -72,7 +72,7 @@ class ReferenceService(ReferenceQuestions):
         self.authority = authority_of(self.options)
         """The certificate authority of nodes and clients; None without TLS."""
         self.client_tls = None if self.authority is None else self.authority.client("harness")
-        """What clients of this cluster connect with; None: plainly."""
+        """The TLS context of this cluster's clients; None: no TLS."""
 
     @property
     def port(self) -> int:
@@ -92,14 +92,14 @@ class ReferenceService(ReferenceQuestions):
             present = self._digests(host, list(files))
         changed = {name: content for name, content in files.items() if present.get(name) != digest(content)}
         if changed and present:
-            # Another version or configuration: what runs would go on with the old one.
+            # Another version or configuration: a running node would go on with the old one.
             self.stop(host)
         for name, content in changed.items():
             host.put(content, self.control_of(host).path(name))
         self._certify(host)
 
     def files(self, host: Host, cluster: Sequence[Host]) -> Mapping[str, bytes]:
-        """What lies in the service's folder and is compared, by name: no secret is among them."""
+        """Files of the service's folder that are compared, by name: none is a secret."""
         return {
             control.ARCHIVE: for_python(self.archive, host.python),
             "config.json": json.dumps(self.config(host, cluster), indent=1, sort_keys=True).encode(),
@@ -119,7 +119,7 @@ class ReferenceService(ReferenceQuestions):
         }
 
     def followed(self, host: Host) -> Mapping[str, Any]:
-        """What the node writes down as it happens, and where it begins a snapshot."""
+        """Files in which the node records events as they happen, and the one with which it begins a snapshot."""
         path = self.control_of(host).path
         return {"trace": path("trace.jsonl"), "files": {path(f"data/{TEMPORARY}"): "snapshot-begun"}}
 
@@ -137,14 +137,14 @@ class ReferenceService(ReferenceQuestions):
         return {**config, **given, **secured, "seed": options.seed, "record_inputs": options.record_inputs}
 
     def start(self, host: Host, environment: Mapping[str, str]) -> None:
-        """A node that runs already keeps its environment until it is restarted."""
+        """Start the supervisor. A running node keeps its environment until it is restarted."""
         files = self.control_of(host)
         content = json.dumps(dict(environment), sort_keys=True).encode()
         if self._digests(host, [control.ENVIRONMENT]).get(control.ENVIRONMENT) != digest(content):
             host.put(content, files.path(control.ENVIRONMENT))
         supervise = self.supervise_words(host)
         hook = f"{host.directory.rstrip('/')}/{SERVICE_HOOK}"
-        # Without the restart: what was kept down before a boot stays so after it.
+        # Without the restart: a node that was kept down before a boot stays down after it.
         at_boot = f"#!/bin/sh\nexec {shlex.join(supervise)}\n"
         leave_hook = f"if [ -d {quote(posixpath.dirname(hook))} ]; then printf %s {quote(at_boot)} >{quote(hook)} && chmod 755 {quote(hook)}; fi"
         result = host.run(
@@ -162,7 +162,7 @@ class ReferenceService(ReferenceQuestions):
         return [host.python, "-I", "-S", path(control.ARCHIVE), "--supervise", "--config", path("config.json")]
 
     def wait_ready(self, host: Host, timeout_s: float) -> None:
-        """Ready: it recovered its log and listens. The host looks, so that waiting costs one command."""
+        """Wait until it recovered its log and listens. The host itself looks, so that waiting costs one command."""
         files = self.control_of(host)
         tries = max(1, int(timeout_s / _WAIT_STEP_S))
         ready = quote(files.path("ready"))
@@ -190,7 +190,7 @@ done; exit 1"""
     def control(self, host: Host) -> Mapping[str, Any]:
         """Where faults find the process and the marker that keeps it down."""
         files = self.control_of(host)
-        # The text that its command line must hold: process numbers are used again, and a stale pid file must never point at a stranger.
+        # Text that its command line must contain: process numbers are used again, and a stale pid file must never point at another process.
         return {"pid_file": files.pid_file, "marker": files.marker, "contains": files.path("")}
 
     def replacement(self, host: Host) -> Replacement:
@@ -239,7 +239,7 @@ done; exit 1"""
             host.put(content, self.control_of(host).path(name), mode=0o600)
 
     def _take_over(self, host: Host) -> None:
-        """The folder belongs to an earlier deployment, if to any: end that one; keep or wipe its data."""
+        """End an earlier deployment in the folder, if any; keep or wipe its data."""
         files = self.control_of(host)
         staying = self._staying(host)
         if staying is not None and not self.options.keep_data:
@@ -285,7 +285,7 @@ def service(options: Mapping[str, Any]) -> ReferenceService:
 
 
 def client(options: Mapping[str, Any]) -> ReferenceClient:
-    """Raises `CampaignError` for a cluster with TLS whose authority is only in the service's memory."""
+    """A client of the cluster. Raises `CampaignError` for a cluster with TLS whose authority is only in the service's memory."""
     chosen = ReferenceOptions.from_mapping(options)
     if chosen.tls and chosen.authority is None:
         raise CampaignError("a client cannot find this cluster's authority", hint="give `authority`, its directory")

@@ -1,4 +1,4 @@
-"""The id of a task that a workload submits says what the task is, so that a history, a plan and a repeated run need nothing else.
+"""The id of a task that a workload submits describes the task, so that a history, a plan and a repeated run need nothing else.
 
     t17.generic.sleep.20.latency-aware.0.2
 
@@ -30,7 +30,7 @@ class TaskName:
 
     @classmethod
     def parse(cls, text: str) -> TaskName:
-        """Raises `ValueError` for an id of another make."""
+        """Parse an id. Raises `ValueError` for an id of another form."""
         parts = text.split(".")
         if len(parts) != 7 or not parts[0].startswith("t"):
             raise ValueError(

@@ -42,7 +42,7 @@ class Bank(Workload):
     spec: BankSpec
 
     def load(self) -> Generator:
-        """Every client creates the accounts first; whichever comes first does it."""
+        """Every client tries to create the accounts first; the first one succeeds."""
         create = Op("create", self.name, self._balances, workload=self.name)
         first = until_ok(limit(CREATE_TRIES, stagger(CREATE_GAP_NS, each(lambda _: create))))
         return sequence(first, self.spec.paced(each(self._operation)))

@@ -1,4 +1,4 @@
-"""Causal reverse: rows that are written one by one, and reads of all of them. A read that has a row must have those that were acknowledged before it was begun."""
+"""Causal reverse: rows are written one by one, and reads return all of them. A read that has a row must have those that were acknowledged before that row was begun."""
 
 from __future__ import annotations
 

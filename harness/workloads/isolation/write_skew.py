@@ -1,6 +1,6 @@
-"""Write skew: transactions that read two objects and write one of them, so that two of them may each overlook the other's write.
+"""Write skew: transactions that read two objects and write one of them, so that two of them may each miss the other's write.
 
-`item`: registers. `predicate`: two tables, into one of which a row is inserted only if neither has one for the key.
+`item`: registers. `predicate`: two tables; a row is inserted into one of them only if neither has a row for the key.
 """
 
 from __future__ import annotations

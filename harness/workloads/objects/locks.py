@@ -1,7 +1,7 @@
 """Locks and elections: a client that holds one releases it before anything else, and no other client may hold it meanwhile.
 
-A lock that is freed when a lease runs out, while its holder believes to have it, has two holders: the workload `mutex` finds that. What such a lock can promise are growing
-tokens, which the resource compares: `fencing: true` asks for that alone.
+A lock that is released when a lease runs out, while its holder believes to have it, has two holders: the workload `mutex` finds that. Such a lock can only promise growing
+tokens, which the resource compares: `fencing: true` judges only those.
 """
 
 from __future__ import annotations
