@@ -79,7 +79,7 @@ def _loaded(
 
 
 def _names_unknown(data: Mapping[str, Any]) -> bool:
-    """Whether it names what only an installed distribution may have: to look for these takes a while."""
+    """Whether the campaign uses a name that only an installed distribution may have: looking for these takes a while."""
     workloads, checkers = data.get("workloads"), data.get("checkers")
     named = [
         next(iter(item), None) for item in (workloads if isinstance(workloads, list) else ()) if isinstance(item, dict)
@@ -91,7 +91,7 @@ def _names_unknown(data: Mapping[str, Any]) -> bool:
 
 
 def _refuse_old_words(data: Any, positions: Positions, path: str | Path) -> None:
-    """Alone: whatever else is said of them would be said of words that are gone."""
+    """Refuse old words before anything else: other messages would be about words that are gone."""
     hint = f"`tri upgrade {path}` rewrites a campaign and keeps its comments"
     problems = [Problem(old.place, old.message, hint=hint) for old in old_words(data)]
     if problems:
@@ -134,7 +134,7 @@ def _resolve_paths(data: dict[str, Any], directory: Path) -> None:
 
 
 def _load_plugins(data: dict[str, Any], positions: Positions, path: str | Path) -> None:
-    """Before anything is validated: what they add has names and options that this campaign may use."""
+    """Load plugins before anything is validated: this campaign may use their names and options."""
     plugins = data.get("plugins")
     for index, given in enumerate(plugins if isinstance(plugins, list) else ()):
         try:
@@ -151,7 +151,7 @@ def _load_plugins(data: dict[str, Any], positions: Positions, path: str | Path) 
 
 
 def _raw_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
-    """What the schema does not know and what needs no schema, so that it is reported together with the rest."""
+    """Problems outside the schema, found without a valid model, so that they are reported together with the rest."""
     yield from _workload_problems(data)
     system = data.get("system")
     flaws = system.get("flaws") if isinstance(system, Mapping) else None
@@ -212,7 +212,7 @@ def _name_problems(campaign: Campaign, path: str | Path) -> list[Problem]:
 
 
 def _check_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
-    """Checkers that are unknown or named twice, and options that no checker of this campaign would apply."""
+    """Checkers that are unknown or named twice, and options without a checker in this campaign."""
     checks, options = data.get("checkers"), data.get("checker_options")
     chosen = [check for check in checks if isinstance(check, str)] if isinstance(checks, list) else []
     for index, check in enumerate(chosen):
@@ -229,7 +229,7 @@ def _check_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _contradictions(campaign: Campaign) -> Iterator[Problem]:
-    """Options of checkers that another section of the campaign has said otherwise."""
+    """Checker options that contradict another section of the campaign."""
     for name, ours in campaign.options_of_sections().items():
         asked = campaign.checker_options.get(name)
         for option, value in (asked if isinstance(asked, dict) else {}).items():
@@ -240,7 +240,7 @@ def _contradictions(campaign: Campaign) -> Iterator[Problem]:
 
 
 def _system_problems(campaign: Campaign) -> list[Problem]:
-    """One system, and one that these hosts have."""
+    """Check for exactly one system, which these hosts must support."""
     system, problems = campaign.system, []
     if system.file is not None and "name" in system.model_fields_set:
         hint = "leave out `name`: it is of systems that are built in"
@@ -252,7 +252,7 @@ def _system_problems(campaign: Campaign) -> list[Problem]:
 
 
 def _operation_problems(campaign: Campaign) -> Iterator[Problem]:
-    """Workloads that the reference cluster has no operations for. What another system has is known when its file is loaded."""
+    """Workloads for which the reference cluster has no operations. Another system's operations are known when its file is loaded."""
     from ..systems.reference.calls import OPERATIONS
 
     if campaign.system.file is not None:

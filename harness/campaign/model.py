@@ -1,6 +1,6 @@
-"""The schema of a campaign file, as pydantic models; docs/reference/campaign.md is its prose.
+"""The schema of a campaign file, as pydantic models; docs/reference/campaign.md describes it.
 
-Everything that can be known without touching a host is checked here, so that a bad campaign is refused whole and before anything happens.
+Everything that can be checked without touching a host is checked here, so that an invalid campaign is refused before anything happens.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .regions import Sizes, WanSpec, check_regions, regions_of, with_targets
 Provider = Literal["local", "sim", "ssh", "qemu", "vagrant"]
 
 LONGEST_NAME = 64
-"""It is a folder's name too, and part of longer ones."""
+"""A name is also a folder's name, and part of longer names."""
 MOST_FAULTS = 200
 MOST_SEED = (1 << 64) - 1
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
@@ -71,7 +71,7 @@ class HostsSpec(BoundedModel):
 
     @property
     def placed(self) -> Regions | None:
-        """The regions with what lies between them; None: one network for all."""
+        """The regions with the distances between them; None: one network for all."""
         return None if self.regions is None else regions_of(self.regions, self.wan)
 
     @model_validator(mode="after")
@@ -86,7 +86,7 @@ class HostsSpec(BoundedModel):
 
 
 class TimingSpec(BoundedModel):
-    """Raft's clockwork: a leader speaks every `heartbeat`; silence of a random time between the other two starts an election."""
+    """Raft's timing: a leader sends a message every `heartbeat`; silence of a random time between the other two starts an election."""
 
     heartbeat: PositiveDuration
     election_min: PositiveDuration
@@ -101,7 +101,7 @@ class TimingSpec(BoundedModel):
         return self
 
     def of_node(self) -> dict[str, int]:
-        """As the node's configuration has it."""
+        """The timing in the form of the node's configuration."""
         return {f"{name}_ns": getattr(self, name) for name in ("heartbeat", "election_min", "election_max")}
 
 
@@ -228,7 +228,7 @@ class Campaign(BoundedModel):
         return {name: WORKLOADS[name][1](name, spec) for name, spec in self.workload_specs.items()}
 
     def options_of_sections(self) -> dict[str, dict[str, Any]]:
-        """Options of checkers that follow from other sections: how `memory` settles conflicts, what `recovery` judges by, and what workloads say of themselves."""
+        """Checker options that follow from other sections: how `memory` settles conflicts, the limits of `recovery`, and the workloads' declarations."""
         found: dict[str, dict[str, Any]] = {}
         for workload in self.made_workloads.values():
             for checker, options in workload.checker_options().items():
@@ -246,7 +246,7 @@ class Campaign(BoundedModel):
 
 
 def default_voters(nodes: Sequence[str]) -> dict[str, int]:
-    """One each; of an even number the first counts double, so that of two equal halves exactly one goes on."""
+    """One vote each; with an even number of nodes the first counts double, so that of two equal halves exactly one has a quorum."""
     voters = dict.fromkeys(nodes, 1)
     if len(nodes) % 2 == 0:
         voters[nodes[0]] = 2

@@ -1,4 +1,4 @@
-"""The node's sections `membership`, `agents` and `memory` as campaigns write them: times with units, everything else as the node has it.
+"""The node's sections `membership`, `agents` and `memory` as written in campaigns: times with units, everything else as in the node's configuration.
 
 membership: {detector: swim, swim_period: 200ms}        → {"detector": "swim", "swim_period_ns": 200000000}
 """
@@ -26,7 +26,7 @@ _SUFFIX = "_ns"
 
 
 def _section(value: Any, kind: type[Any], judge: Callable[[Mapping[str, Any]], Any]) -> dict[str, Any] | None:
-    """The node's own section. Raises `ValueError` with the node's words for what it would refuse."""
+    """The section for the node. Raises `ValueError` with the node's own message for what it would refuse."""
     if value is None:
         return None
     if not isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""`--set duration=10s`: one value of a campaign, given on the command line in place of what the file says."""
+"""`--set duration=10s`: one value of a campaign, given on the command line instead of in the file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..user_files.yaml_loader import Location, parse_yaml
 
 
 def override(data: dict[str, Any], given: str) -> tuple[Location, str]:
-    """Set what `given` (`key=value`) says. Return its place in `data`, and the option to blame for it."""
+    """Apply `given` (`key=value`). Returns its place in `data`, and the option to name in errors."""
     name, separator, text = given.partition("=")
     if not separator or not name:
         raise CampaignError(

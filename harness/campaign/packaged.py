@@ -14,11 +14,11 @@ def names() -> list[str]:
 
 
 def path_of(name: str) -> Path | None:
-    """None where no packaged campaign has this name."""
+    """The path of the packaged campaign of this name, or None."""
     return FOLDER / f"{name}.yaml" if name in names() else None
 
 
 def name_of(path: Path) -> str:
-    """What a person types: a packaged campaign's name, or else the path."""
+    """The name that a person types: a packaged campaign's name, or else the path."""
     inside = path.is_relative_to(FOLDER)
     return path.relative_to(FOLDER).with_suffix("").as_posix() if inside else str(path)

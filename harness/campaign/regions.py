@@ -1,4 +1,4 @@
-"""The fields `regions` and `wan` of a campaign's hosts, and the value that they become (`harness/wan.py`)."""
+"""The fields `regions` and `wan` of a campaign's hosts, and the value made from them (`harness/wan.py`)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Sizes = dict[str, Annotated[int, Field(ge=1, le=32)]]
 
 
 class WaySpec(BoundedModel):
-    """What lies between two regions, one way; the same the other way."""
+    """The delay, jitter and rate between two regions, one way; the same the other way."""
 
     delay: PositiveDuration | None = Field(default=None, description="every packet is later by this much, each way")
     jitter: PositiveDuration | None = Field(default=None, description="and by a draw up to this")
@@ -35,7 +35,7 @@ class WaySpec(BoundedModel):
         return amount
 
     def over(self, default: WaySpec) -> Way:
-        """What is not said here is as in `default`."""
+        """This way, with missing fields taken from `default`."""
         delay, jitter, rate = (
             getattr(self, name) or getattr(default, name) or 0 for name in ("delay", "jitter", "rate")
         )
@@ -43,7 +43,7 @@ class WaySpec(BoundedModel):
 
 
 class WanSpec(WaySpec):
-    """What lies between any two regions, and between those that are named otherwise."""
+    """The ways between any two regions, with exceptions for named pairs."""
 
     between: dict[str, WaySpec] = Field(
         default_factory=dict, description="by pair, such as `eu-us`: what is unlike the rest"
@@ -51,7 +51,7 @@ class WanSpec(WaySpec):
 
 
 def check_regions(sizes: Mapping[str, int], wan: WanSpec | None) -> None:
-    """Raises `ValueError` that names the first thing that cannot be."""
+    """Raises `ValueError` that names the first impossible value."""
     if not 2 <= len(sizes) <= MOST_REGIONS:
         raise ValueError(f"`regions` names {len(sizes)}: give 2 to {MOST_REGIONS}, or leave it out")
     for name in sizes:
@@ -68,7 +68,7 @@ def check_regions(sizes: Mapping[str, int], wan: WanSpec | None) -> None:
 
 
 def with_targets(faults: Any, sizes: Any) -> Any:
-    """The faults as written, with the nodes of a region in place of `target: region(NAME)`; a region that there is not stays, and is refused as no target."""
+    """The faults as written, with the nodes of a region in place of `target: region(NAME)`. An unknown region stays, and is refused as a target."""
     usable = isinstance(sizes, Mapping) and all(type(size) is int and 0 < size <= 32 for size in sizes.values())
     if not isinstance(faults, list) or not usable:
         return faults

@@ -14,12 +14,12 @@ HINT = "the simulator has the reference cluster alone: `tri run` the campaign on
 
 
 def why_not(system: Mapping[str, Any]) -> str | None:
-    """`system` is a campaign's, or that of a plan's options."""
+    """The reason, or None. `system` is a campaign's, or that of a plan's options."""
     file = system.get("file")
     return None if file is None else f"the system of {file} cannot be simulated"
 
 
 def require_simulable(system: Mapping[str, Any], place: str) -> None:
-    """Raises `CampaignError` for a system that the simulator does not have; `place` says whose system it is."""
+    """Raises `CampaignError` for a system that the simulator does not have; `place` says where the system is named."""
     if (why := why_not(system)) is not None:
         raise CampaignError(f"{place}: {why}", hint=HINT)

@@ -1,4 +1,4 @@
-"""A campaign in the words of today: old words are exchanged at their places in the text, and every other byte stays."""
+"""Rewrites a campaign with old words: they are replaced at their places in the text, and every other byte stays."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The cluster of members, agents and tasks, seen from outside: the scenarios that it must pass, its demonstration, and its table of nodes."""
+"""The cluster of members, agents and tasks, seen from outside: its acceptance scenarios, its demonstration, and its table of nodes."""

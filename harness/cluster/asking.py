@@ -5,7 +5,7 @@
     asker.do("n1", "agents.spawn", {"agent": "a1", "type": "code", "on": "n2"}, settle=True)["record"]
     asker.members("n2")
 
-One thread uses an `Asker`. Answers are as the protocol has them (docs/reference/protocol.md), without `id`.
+One thread uses an `Asker`. Answers have the protocol's form (docs/reference/protocol.md), without `id`.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ Json = Mapping[str, Any]
 
 ANSWER_S = 5.0
 MARGIN_S = 0.5
-"""How much longer than the node we wait, so that its reason still arrives."""
+"""How much longer than the node the client waits, so that the node's reason still arrives."""
 AGAIN = ("no-quorum", "leader-changed", "busy", "not-leader", "not-active", "timeout")
-"""Errors that pass (a member that is suspected wrongly is ACTIVE again soon): the same command, which does nothing the second time, may be sent again."""
+"""Transient errors (a member that is suspected wrongly is ACTIVE again soon): the same command may be sent again, since it does nothing the second time."""
 
 
 class Refused(Exception):
-    """The cluster answered, and not with `ok`. `answer` is all of it."""
+    """The cluster's answer is not `ok`. `answer` is all of it."""
 
     def __init__(self, node: str, asked: str, answer: Json) -> None:
         self.answer = answer
@@ -54,7 +54,7 @@ class Asker:
         self._clients.clear()
 
     def ask(self, node: str, body: Json, timeout_s: float = ANSWER_S) -> Json:
-        """One request, sent again on a new connection when the kept one was dead already. Raises `OSError` when the node does not answer."""
+        """Send one request, again on a new connection when the kept one was dead. Raises `OSError` when the node does not answer."""
         deadline_s = time.monotonic() + timeout_s + MARGIN_S
         known = self._clients.get(node)
         if known is not None:
@@ -76,13 +76,13 @@ class Asker:
             raise
 
     def forget(self, node: str) -> None:
-        """Drop the connection, as one does when the node was killed."""
+        """Drop the connection, for example after the node was killed."""
         client = self._clients.pop(node, None)
         if client is not None:
             client.close()
 
     def status(self, node: str, timeout_s: float = 1.0) -> Json | None:
-        """What the node says of itself; None when it does not answer, which is an answer too."""
+        """The node's own report; None when it does not answer, which is an answer too."""
         try:
             answer = self.ask(node, {"admin": "status"}, timeout_s)
         except OSError:
@@ -99,9 +99,9 @@ class Asker:
         timeout_s: float = ANSWER_S,
         patient: bool = True,
     ) -> Json:
-        """A command to the cluster through this node. `settle`: answered only when it is done (the agent runs, the task is over), not when it is recorded.
+        """Send a command to the cluster through this node. `settle`: answered only when it is done (the agent runs, the task is over), not when it is recorded.
 
-        `patient`: again, while the error is one that passes. Raises `Refused`, and `Missed` when the node does not answer at all.
+        `patient`: repeat it after transient errors. Raises `Refused`, and `Missed` when the node does not answer at all.
         """
         deadline_s = time.monotonic() + timeout_s
         while True:
@@ -138,7 +138,7 @@ class Asker:
     def looked(
         self, node: str, name: str, fields: Json | None = None, level: str = "linearizable", timeout_s: float = ANSWER_S
     ) -> Any:
-        """A view for those who look again: None when there is no answer or a refusal."""
+        """A view for repeated looks: None when there is no answer or a refusal."""
         try:
             return self.view(node, name, fields, level, timeout_s)
         except (OSError, Refused):

@@ -1,6 +1,6 @@
-"""The acceptance run: scenarios on deployed clusters, those that need the same cluster one after the other on one.
+"""The acceptance run: scenarios on deployed clusters; those that need the same cluster run one after the other on one.
 
-A scenario that fails says what it waited for, and the next one of its cluster gets a new deployment: what it left behind must not be judged twice.
+A failed scenario reports what it waited for, and the next one of its cluster gets a new deployment: what it left behind must not be judged twice.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def chosen(only: str | None, scenarios: Mapping[int, Scenario]) -> list[Scenario
 
 
 def hosts_needed(scenarios: Iterable[Scenario]) -> int:
-    """How many hosts the largest of their clusters has."""
+    """The number of hosts of the largest of their clusters."""
     return max((scenario.setup.hosts for scenario in scenarios), default=0)
 
 
@@ -73,7 +73,7 @@ def document(results: Iterable[Result]) -> dict[str, Any]:
 
 
 def grouped(scenarios: Iterable[Scenario]) -> list[tuple[Setup, list[Scenario]]]:
-    """By the cluster they need, smallest first; in a group, those first that need it fresh."""
+    """Group by the cluster they need, smallest first; in a group, those that need it fresh come first."""
     groups: dict[str, tuple[Setup, list[Scenario]]] = {}
     for scenario in scenarios:
         groups.setdefault(scenario.setup.name, (scenario.setup, []))[1].append(scenario)
@@ -83,7 +83,7 @@ def grouped(scenarios: Iterable[Scenario]) -> list[tuple[Setup, list[Scenario]]]
 
 
 def run(scenarios: Sequence[Scenario], where: Lab, tell: Tell, logs: Path | None = None) -> Iterator[Result]:
-    """Each result as it comes. `logs`: a folder for what the nodes of failed scenarios wrote."""
+    """Yield each result as it comes. `logs`: a folder for what the nodes of failed scenarios wrote."""
     for setup, members in grouped(scenarios):
         if setup.hosts > len(where.hosts):
             told = f"not run: it needs {setup.hosts} hosts, and there are {len(where.hosts)}"
@@ -102,7 +102,7 @@ def _run_group(
             try:
                 cluster = stack.enter_context(Deployed(setup, where.hosts, where.provider, logs))
             except (Missed, Refused, TribulationError) as error:
-                # Nothing but this attempt says anything of the cluster, so it is the first scenario's result; the next one tries again.
+                # Only this attempt shows the state of the cluster, so it is the first scenario's result; the next one tries again.
                 yield _failed(waiting.pop(0), error, 0.0)
                 continue
             whole = True
@@ -117,7 +117,7 @@ def _run_group(
 
 
 def attempt(scenario: Scenario, cluster: Deployed) -> Result:
-    """Run it, and leave the cluster without agents, as the next one expects it."""
+    """Run it, and leave the cluster without agents, as the next one expects."""
     began_s = time.monotonic()
     try:
         measured = scenario.run(cluster)
@@ -129,7 +129,7 @@ def attempt(scenario: Scenario, cluster: Deployed) -> Result:
 
 
 def _failed(scenario: Scenario, error: Exception, elapsed_s: float) -> Result:
-    """What the cluster did is its failure; what the hosts would not do says nothing of it."""
+    """A failed result. An error of the cluster is its failure; an error of the hosts says nothing about it."""
     if isinstance(error, TribulationError):
         return Result(scenario, f"not measured: {error.message}", None, elapsed_s)
     if isinstance(error, KeyError | TypeError):

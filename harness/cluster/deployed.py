@@ -1,4 +1,4 @@
-"""A cluster as it is deployed on a lab's hosts: asked, changed, hurt and healed by scenarios.
+"""A cluster deployed on a lab's hosts: scenarios query it, change it, and inject and heal faults.
 
 with Deployed(setup, hosts, provider) as cluster:
     with cluster.fault("kill", nodes=["n2"]):
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 LOOK_S = 2.0
 SETTLED_S = 30.0
-"""How long a cluster may take, on a busy machine, from its processes' start until all are ACTIVE and one leads."""
+"""How long a cluster may take on a busy machine, from its processes' start until all are ACTIVE and one leads."""
 
 
 class Deployed:
@@ -53,7 +53,7 @@ class Deployed:
         self.service = self._new_service(setup)
         self.asker = Asker(CLUSTER, self.dial, self.service.client_tls)
         self._faulty = ExitStack()
-        """What there is for faults: taken down before the nodes are."""
+        """Resources for faults: removed before the nodes are."""
         self._injector: HostInjector | None = None
         self._faults = 0
         self._seeing = self.names[0]
@@ -61,7 +61,7 @@ class Deployed:
         self._began_ns = time.monotonic_ns()
 
     def __enter__(self) -> Deployed:
-        """All but the late ones up, and ACTIVE. Raises `TribulationError` for what is the hosts' fault, `Missed` for what is the cluster's."""
+        """Bring up all but the late ones, and wait until they are ACTIVE. Raises `TribulationError` for an error of the hosts, `Missed` for one of the cluster."""
         try:
             self._begin()
         except BaseException:
@@ -71,7 +71,7 @@ class Deployed:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Signals are only answered meanwhile: an exception in the middle of healing would leave things behind."""
+        """Take it down. Signals only print a message meanwhile: an exception in the middle of healing would leave things behind."""
         with Interrupts().handled():
             try:
                 self._end_faults()
@@ -80,7 +80,7 @@ class Deployed:
                 deploy_down(self.service, list(self.hosts.values()))
 
     def redeploy(self, setup: Setup) -> None:
-        """Another cluster on the same hosts, which must be as many; nothing is left of the one that was."""
+        """Deploy another cluster on the same number of hosts; nothing is left of the old one."""
         assert setup.hosts == len(self.hosts)
         self._end_faults()
         self.asker.close()
@@ -104,7 +104,7 @@ class Deployed:
     def dial(self, node: str, timeout_s: float) -> socket.socket:
         return self._provider.dial(self.hosts[node].address, self.service.port, timeout_s=timeout_s)
 
-    # Its processes
+    # Processes
 
     def start(self, *names: str) -> None:
         """Install nodes again and start them, all at once."""
@@ -118,7 +118,7 @@ class Deployed:
         self.started += [name for name in names if name not in self.started]
 
     def stop(self, name: str) -> None:
-        """Stopped, and nothing is left of it: when it is started again, it is a new node of that name."""
+        """Stop a node and remove everything of it: when it is started again, it is a new node of that name."""
         self.service.uninstall(self.hosts[name])
         self.asker.forget(name)
         self.started.remove(name)
@@ -136,7 +136,7 @@ class Deployed:
         return self.leader() or leader
 
     def keep_logs(self, name: str) -> None:
-        """What the nodes wrote, as `name` in the folder of logs, if there is one."""
+        """Keep the nodes' files, as `name` in the folder of logs, if there is one."""
         if self._logs is None:
             return
         for one in on_all(list(self.hosts.values()), self.service.collect):
@@ -145,7 +145,7 @@ class Deployed:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
 
-    # What it says
+    # Views
 
     def any(self) -> str:
         """A node that answers, the leader if there is one: for requests that any node can take."""
@@ -164,7 +164,7 @@ class Deployed:
         return answer
 
     def look(self, name: str, fields: Json | None = None) -> Any:
-        """A linearizable view, of the node that gave one last, or else of the next that gives one; None when none does."""
+        """A linearizable view, from the node that gave the last one, or else from the next that gives one; None when none does."""
         for node in sorted(self.started, key=lambda node: node != self._seeing):
             found = self.asker.looked(node, name, fields, timeout_s=LOOK_S)
             if found is not None:
@@ -194,7 +194,7 @@ class Deployed:
         return found if isinstance(found, Mapping) and found else None
 
     def running(self) -> list[Mapping[str, Any]]:
-        """Summaries of the tasks that agents have in hand, with `task` and `host`."""
+        """Summaries of the tasks that agents are running, with `task` and `host`."""
         found = self.look("tasks", {"state": "assigned"})
         return found if isinstance(found, list) else []
 
@@ -259,18 +259,18 @@ class Deployed:
         return records
 
     def clear(self) -> None:
-        """No agents, so that what a scenario left is not in the way of the next."""
+        """Remove all agents, so that a scenario does not affect the next."""
         for agent in list(self.pool()["agents"]):
             self.asker.do(self.any(), "agents.stop", {"agent": agent})
         until(
             "all agents to be gone", lambda: not self.pool()["agents"], 10.0, seen=lambda: list(self.pool()["agents"])
         )
 
-    # What is done to it
+    # Faults
 
     @contextmanager
     def fault(self, kind: str, **what: Any) -> Iterator[int]:
-        """In force, and seen to be so by a probe, while the block runs; healed after it. Gives when it was injected, in ns of the monotonic clock.
+        """Keep a fault active, verified by a probe, while the block runs; healed after it. Gives the time of injection, in ns of the monotonic clock.
 
         `what` is the resolved form (`nemesis.faults`): `nodes=["n2"]`, `edges=[["n1", "n2"]]`.
         """
@@ -293,7 +293,7 @@ class Deployed:
             injector.heal(fault)
 
     def partition(self, side: Sequence[str], others: Sequence[str]) -> Any:
-        """Nothing passes between the two sides; clients reach both."""
+        """Let nothing pass between the two sides; clients reach both."""
         edges = [[a, b] for a in side for b in others]
         return self.fault("cut", edges=[*edges, *([b, a] for a, b in edges)])
 
@@ -306,7 +306,7 @@ class Deployed:
         return time.monotonic_ns() - self._began_ns
 
     def _faults_here(self) -> HostInjector:
-        """Started for the first fault: most scenarios need none."""
+        """The injector, started for the first fault: most scenarios need none."""
         if self._injector is None:
             folder = Path(self._faulty.enter_context(tempfile.TemporaryDirectory()))
             ledger = self._faulty.enter_context(Ledger(folder / "ledger.jsonl"))

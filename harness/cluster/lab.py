@@ -1,4 +1,4 @@
-"""The hosts on which clusters come and go: a lab of this machine, or the machines of an inventory."""
+"""The hosts on which clusters are deployed: a lab of this machine, or the machines of an inventory."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Lab:
 
 @contextmanager
 def lab(nodes: int, hosts: str | None, name: str, *, take_over: bool = False) -> Iterator[Lab]:
-    """Up while the block runs. `hosts` as `--hosts` says it, None for local ones. A lab has `nodes` hosts and is `name` with this process's number; an inventory has what it has, and is claimed.
+    """Hosts that are up while the block runs. `hosts` as in `--hosts`, None for local ones. A lab has `nodes` hosts and is `name` with this process's number; an inventory has its own number, and is claimed.
 
-    However the block ends, by Ctrl-C or a signal that means the same, what was brought up is taken down.
+    However the block ends, by Ctrl-C or a signal that means the same, everything that was brought up is taken down.
     """
     choice = Chosen("local", nodes) if hosts is None else replace(chosen(hosts), nodes=nodes)
-    # A lab of its own: two of them at the same time cannot meet, and one that is killed is found by `tri hosts list`.
+    # Each use has its own lab: two at the same time cannot meet, and `tri hosts list` shows one that was killed.
     provider = provider_of(choice, name=f"{name}-{os.getpid()}")
     with _as_interrupts():
         try:
@@ -46,7 +46,7 @@ def lab(nodes: int, hosts: str | None, name: str, *, take_over: bool = False) ->
 
 @contextmanager
 def _as_interrupts() -> Iterator[None]:
-    """Signals that end a process raise `KeyboardInterrupt`, as Ctrl-C does, so that what stands in `finally` happens."""
+    """Have signals that end a process raise `KeyboardInterrupt`, as Ctrl-C does, so that `finally` blocks run."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -45,7 +45,7 @@ class Picture:
 
 
 def look(asker: Asker, node: str) -> Picture:
-    """Asked of this node's own copy, so that it answers without a quorum too."""
+    """Ask for this node's own copy, so that it answers without a quorum too."""
     status = asker.status(node)
     if status is None:
         return Picture(node, False)
@@ -54,7 +54,7 @@ def look(asker: Asker, node: str) -> Picture:
 
 
 def picture(asked: str, status: Mapping[str, Any], members: Any, pool: Any, tasks: Any) -> Picture:
-    """Of a node's status and views; a view is None where there was none, as on a plain node."""
+    """The picture from a node's status and views; a view is None where there was none, as on a plain node."""
     if not isinstance(members, Mapping):
         return Picture(asked, True, status.get("leader"), status.get("term"), plain=True)
     hosts: Mapping[str, Any] = pool.get("hosts", {}) if isinstance(pool, Mapping) else {}

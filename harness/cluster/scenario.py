@@ -1,4 +1,4 @@
-"""A scenario: what was promised, how to see it, and what was seen."""
+"""A scenario: the promise, how to observe it, and the observation."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from .setup import Setup
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """`run` makes it happen and returns what it measured, in words; it raises `Missed` or `Refused` when the promise was not kept.
+    """`run` carries it out and returns what it measured, in words; it raises `Missed` or `Refused` when the promise was not kept.
 
-    `fresh`: it needs a deployment on which nothing happened yet.
+    `fresh`: it needs a new deployment.
     """
 
     number: int

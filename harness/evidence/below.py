@@ -1,4 +1,4 @@
-"""Files whose names come from elsewhere, written strictly below a folder: no name and no link leads out of it.
+"""Writes files with untrusted names strictly below a folder: no name and no link leads out of it.
 
 with below.create(run_dir, "logs/n1/node.log") as file:
     file.write(content)
@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 NAME_BYTES = 200
-"""Of each part of a name; a file system takes 255."""
+"""Limit for each part of a name; a file system takes 255."""
 PARTS = 8
 
 
 def place(folder: Path, name: str) -> Path:
-    """The path of `name` below `folder`, whose parents are made. Raises `ValueError` for a name that is none, and where a link is in the way."""
+    """The path of `name` below `folder`; its parents are made. Raises `ValueError` for an invalid name, and where a link is in the way."""
     parts = name.split("/")
     if len(parts) > PARTS or any(why_not(part) for part in parts):
         raise ValueError(f"{shown(name)!r} is not a name below the run's folder")

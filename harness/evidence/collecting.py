@@ -1,8 +1,8 @@
-"""Brings the files of hosts into the run's folder, each by itself: one that cannot be had costs no other, and is named.
+"""Brings the files of hosts into the run's folder, one by one: a file that cannot be fetched does not affect the others, and is named.
 
 missed = collect(hosts, service, run_dir)      # [{"host", "file", "why"}]; file "*" when the host's files are not even known
 
-A host names its files itself, and may lie: each name must be one below the run's folder (`below.py`), and files are bounded in number and size.
+A host names its files itself, and may lie: each name must be one below the run's folder (`below.py`), and files are limited in number and size.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from .seal import place_of
 from .writing import writing
 
 PART_BYTES = 16 << 20
-"""So much of a file is in memory at a time."""
+"""The part of a file that is in memory at a time."""
 HOST_FILES = 4096
 FILE_BYTES = 2 << 30
 HOST_BYTES = 8 << 30
-"""Taken from one host at most. A run that leaves more is judged without it, and says so."""
+"""The most that is taken from one host. A run that leaves more is judged without the rest, and reports that."""
 
 ALL = "*"
 TRACE = "trace.jsonl"
 
 
 def collect(hosts: Sequence[Host], service: Service, run_dir: Path) -> list[dict[str, str]]:
-    """What could not be had. Raises nothing."""
+    """Collect; returns the files that could not be fetched. Raises nothing."""
     missed: list[dict[str, str]] = []
     for result in on_all(hosts, lambda host: _collect_from(host, service, run_dir)):
         missed += [_missed(result.host, ALL, result.error)] if result.error is not None else result.value
@@ -42,14 +42,14 @@ def collect(hosts: Sequence[Host], service: Service, run_dir: Path) -> list[dict
 def _collect_from(host: Host, service: Service, run_dir: Path) -> list[dict[str, str]]:
     found: Mapping[str, Any]
     found = dict(service.kept_files(host) if isinstance(service, KeepsFiles) else service.collect(host))
-    # The trace first: verdicts rest on it, and the bounds are of all files of the host together.
+    # The trace first: verdicts need it, and the limits hold for all files of the host together.
     names = sorted(found, key=lambda name: (name != TRACE, name))
     missed, left = [], HOST_BYTES
     for name in names[:HOST_FILES]:
         try:
             with _new_file(run_dir, place_of(host.name, name)) as file:
                 left -= _bring(host, found[name], file, left)
-        except Exception as error:  # what a service of a user's gives may be anything
+        except Exception as error:  # a user's service may return anything
             missed.append(_missed(host.name, name, error))
     if (over := len(names) - HOST_FILES) > 0:
         why = f"{over} files more than the {HOST_FILES} that are taken from a host"
@@ -59,7 +59,7 @@ def _collect_from(host: Host, service: Service, run_dir: Path) -> list[dict[str,
 
 @contextmanager
 def _new_file(run_dir: Path, name: str) -> Iterator[BinaryIO]:
-    """Gone again when what is done with it fails: half a file would pass for the whole."""
+    """A new file, removed when writing it fails: half a file would be taken for all of it."""
     with writing(run_dir / "collected"), below.create(run_dir, name) as file:
         try:
             yield file
@@ -69,7 +69,7 @@ def _new_file(run_dir: Path, name: str) -> Iterator[BinaryIO]:
 
 
 def _bring(host: Host, what: bytes | str, file: BinaryIO, left: int) -> int:
-    """`what` is the content, or the path on the host. At most `left` bytes; returns how many it were. Raises `ValueError` when there is more."""
+    """Write `what`, the content or the path on the host. At most `left` bytes; returns the number of bytes. Raises `ValueError` when there are more."""
     most, size = min(FILE_BYTES, left), 0
     for part in _parts(host, what):
         size += len(part)

@@ -3,7 +3,7 @@
     plan = read_document(run_dir / "plan.json")                  # any JSON object; `required_document` for one that a user named
     facts = typed(document, RunFacts, "run.json")                # raises `DocumentError` where a field has another type
 
-Anyone may have written the folder. `DocumentError` says what is wrong with a file that is there; `FileNotFoundError` passes.
+Anyone may have written the folder. `DocumentError` says what is wrong with an existing file; `FileNotFoundError` passes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _BYTE = re.compile(r"\(byte ([0-9]+)\)")
 
 
 class DocumentError(ValueError):
-    """The file is there and is not what a run writes. The message has no path; `line` is where it is no JSON."""
+    """The file exists but is not what a run writes. The message has no path; `line` is where it is not JSON."""
 
     def __init__(self, message: str, line: int | None = None) -> None:
         super().__init__(message)
@@ -67,7 +67,7 @@ def read_document(path: Path) -> dict[str, Any]:
 
 
 def required_document(path: Path, hint: str) -> dict[str, Any]:
-    """The same for a file that a user named, or that must be there. Raises `CampaignError`; `hint` says which file would do."""
+    """The same for a file that a user named, or that must be there. Raises `CampaignError`; `hint` says which file is expected."""
     try:
         return read_document(path)
     except FileNotFoundError:
@@ -79,7 +79,7 @@ def required_document(path: Path, hint: str) -> dict[str, Any]:
 
 
 def typed(value: Any, kind: type[T]) -> T:
-    """The value as that type. Raises `DocumentError` with the field that has another one."""
+    """The value as that type. Raises `DocumentError` with the first field of another type."""
     try:
         return msgspec.convert(value, kind, str_keys=True)
     except (msgspec.ValidationError, OverflowError) as error:

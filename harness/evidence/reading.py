@@ -1,4 +1,4 @@
-"""Reads the evidence in a run's folder as far as it is there, and names what is not.
+"""Reads the evidence in a run's folder as far as it exists, and names what is missing.
 
 | state of `run.json` | what must be there |
 |---|---|
@@ -6,8 +6,8 @@
 | open | the run did not reach its end: the history up to some moment; traces were not collected |
 | none | written by a version without seals: whole lines, and a ledger where the plan has faults |
 
-A gap never raises: what is left may still hold an anomaly. So a trace or a history of a run that cannot be read is one. What raises is a history that is no history in a folder
-without a state.
+A gap never raises: the rest may still hold an anomaly. An unreadable trace or history of a run is a gap too. Only an invalid history in a folder
+without a state raises.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What `run.json` and `plan.json` say that the folder holds. `traced` are the nodes that leave traces; `ended`: the load did, in order."""
+    """The content of the folder according to `run.json` and `plan.json`. `traced` are the nodes that leave traces; `ended`: the load did, in order."""
 
     state: str = ""
     files: Files = field(default_factory=dict)
@@ -60,7 +60,7 @@ class Expected:
 
 
 def read_evidence(run_dir: Path, expected: Expected, *, refuse: bool = False) -> Evidence:
-    """Raises `HistoryError` for a history that is none in a folder without a state; with `refuse`, for every history or trace that is none."""
+    """Read the evidence. Raises `HistoryError` for an invalid history in a folder without a state; with `refuse`, for every invalid history or trace."""
     is_sealed = expected.state == SEALED or expected.files
     evidence = Evidence(gaps=[*expected.known, *(broken_seals(run_dir, expected.files) if is_sealed else ())])
     if expected.state not in ("", SEALED):
@@ -111,7 +111,7 @@ def _read_ledger(evidence: Evidence, path: Path, expected: Expected) -> None:
 
 
 def read_faults(path: Path) -> tuple[Sequence[Fault], str | None]:
-    """The faults of a ledger up to the first line that is none, and what is wrong there; none at all where one has not the form of its kind."""
+    """The faults of a ledger up to the first invalid line, and what is wrong there; none at all where one does not have the form of its kind."""
     wrong: str | None = None
     try:
         lines, wrong = readable_lines(path)
@@ -141,7 +141,7 @@ def _read_traces(evidence: Evidence, run_dir: Path, expected: Expected, refuse: 
 
 
 class _Intended(TypedDict, total=False):
-    """What those who judge a run read of a resolved fault, or of one that is still symbolic."""
+    """The fields of a resolved fault, or of a still symbolic one, that the judgement of a run reads."""
 
     edges: list[tuple[str, str]]
     nodes: list[str] | str
@@ -161,7 +161,7 @@ class _Observed(TypedDict, total=False):
 
 
 def look_at(faults: Sequence[Fault]) -> None:
-    """Raises where what a fault was meant to do, or did, does not have the form of its kind: the judgement of the run goes through all of them."""
+    """Raises where the intended or observed part of a fault does not have the form of its kind: the judgement of the run reads all of them."""
     for fault in faults:
         typed(fault.intended, _Intended)
         typed(fault.observed or {}, _Observed)
@@ -174,7 +174,7 @@ def look_at(faults: Sequence[Fault]) -> None:
 
 
 def has_faults(plan_file: Path) -> bool:
-    """Whether that plan has faults; one that cannot be read says nothing."""
+    """Whether that plan has faults; False if it cannot be read."""
     try:
         plan = read_document(plan_file)
         return bool(plan.get("intents") or (plan.get("liveness") or {}).get("intents"))

@@ -1,4 +1,4 @@
-"""The seal of a run's folder: lines, bytes and digest of every file of evidence, taken when the run is over and compared when it is judged.
+"""The seal of a run's folder: lines, bytes and digest of every file of evidence, taken at the end of the run and compared when it is judged.
 
     files = seal(run_dir)               # into run.json
     gaps = broken_seals(run_dir, files) # what is missing, cut or changed since then
@@ -27,18 +27,18 @@ Files = Mapping[str, Mapping[str, Any]]
 """Name below the run's folder → `{"lines", "bytes", "sha256"}`."""
 
 MOST_UNKNOWN = 20
-"""Files that were not sealed and are reported by name."""
+"""At most so many unsealed files are reported by name."""
 _CHUNK = 1 << 20
 _TAIL = 1 << 16
 
 
 def part_of(name: str) -> str:
-    """The part of a run (see `Gap`) that the file of this name belongs to; of what a later version may keep, nothing is known here."""
+    """The part of a run (see `Gap`) to which the file of this name belongs; a file of a later version is unknown here."""
     return PARTS.get(name) or FOLDERS.get(name.split("/", 1)[0], "input")
 
 
 def place_of(node: str, name: str) -> str:
-    """Where a collected file belongs: `trace/<node>.jsonl`, `inputs/<node>/…`, `logs/<node>/…`."""
+    """The place of a collected file: `trace/<node>.jsonl`, `inputs/<node>/…`, `logs/<node>/…`."""
     if name == "trace.jsonl":
         return f"trace/{node}.jsonl"
     folder, _, rest = name.partition("/")
@@ -51,13 +51,13 @@ def seal(run_dir: Path) -> dict[str, dict[str, Any]]:
 
 
 def broken_seals(run_dir: Path, files: Files) -> list[Gap]:
-    """What is not as it was sealed. Files that no verdict rests on are compared by size alone: that costs nothing."""
+    """Differences from the seal. Files on which no verdict rests are compared only by size, which costs nothing."""
     gaps = [gap for name, sealed in files.items() if (gap := _compared(run_dir, name, sealed)) is not None]
     return gaps + _links(run_dir) + _unsealed(run_dir, files)
 
 
 def _links(run_dir: Path) -> list[Gap]:
-    """A folder that is a link may lead anywhere, and to files without end."""
+    """Gaps for folders that are links: they may lead anywhere, and to files without end."""
     return [
         Gap(part, folder, "is a link, which no run makes", changed=True)
         for folder, part in FOLDERS.items()
@@ -105,7 +105,7 @@ def _compared(run_dir: Path, name: str, sealed: Mapping[str, Any]) -> Gap | None
     try:
         size = path.stat().st_size
         if part in REPORTED_ONLY or size > sealed["bytes"]:
-            # What grew is not what was sealed: its content, which may be without end, need not be read.
+            # A file that grew differs from the seal: its content, which may be without end, need not be read.
             found: Mapping[str, Any] = {**sealed, "bytes": size}
         else:
             found = _measured(path)
@@ -127,7 +127,7 @@ def _compared(run_dir: Path, name: str, sealed: Mapping[str, Any]) -> Gap | None
 
 
 def _begins_a_history(path: Path, lines: int) -> bool:
-    """Whether these lines are the first ones, by the index of the last."""
+    """Whether these are the first lines of the history, by the index of the last."""
     if not lines:
         return True
     with path.open("rb") as file:

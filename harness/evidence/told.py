@@ -1,4 +1,4 @@
-"""What the nemesis wrote into a history, as far as it is what a nemesis writes: anyone may have changed the file."""
+"""Events of the nemesis in a history, as far as they have the form that a nemesis writes: anyone may have changed the file."""
 
 from __future__ import annotations
 

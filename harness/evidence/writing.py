@@ -1,4 +1,4 @@
-"""Writing into a run's folder: whatever the disk or the permissions do not allow is an error of the environment, with the place and a hint."""
+"""Writing into a run's folder: an error of the disk or of permissions becomes an error of the environment, with the place and a hint."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class RunFolderError(TribulationError):
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Around what writes `path`, or below it. Raises `RunFolderError`."""
+    """Guards code that writes `path`, or below it. Raises `RunFolderError`."""
     try:
         yield
     except OSError as error:
@@ -37,13 +37,13 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
-    """Whole or not at all, with its version. Raises `RunFolderError`."""
+    """Write atomically, with the document's version. Raises `RunFolderError`."""
     with writing(path):
         RunStore.write_json(path, written(document))
 
 
 def as_text(name: object) -> str:
-    """Names that the locale cannot say are bytes in disguise, which are no JSON; what is written down is text."""
+    """A name as valid text. Names that are not valid in the locale's encoding contain surrogates, which JSON cannot hold."""
     return str(name).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 

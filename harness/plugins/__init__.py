@@ -1,1 +1,1 @@
-"""Workloads, checkers and systems that come from outside: a user's files, and installed distributions."""
+"""Workloads, checkers and systems from outside: a user's files, and installed distributions."""

@@ -1,4 +1,4 @@
-"""Copies plugins into a run's folder, so that the run is judged and repeated with what it was made with."""
+"""Copies plugins into a run's folder, so that the run is judged and repeated with the plugins that made it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_BYTES = 1 << 20
 
 
 def copy_plugins(paths: Sequence[str], run_dir: Path) -> dict[str, str]:
-    """Each with the other Python files of its folder, in a folder of its own. Returns where each is, relative to the run's folder. Raises `OSError`."""
+    """Copy each plugin with the other Python files of its folder, into a folder of its own. Returns where each is, relative to the run's folder. Raises `OSError`."""
     kept = dict(zip(paths, kept_names(paths), strict=True))
     for path in map(Path, paths):
         folder = (run_dir / kept[str(path)]).parent

@@ -1,7 +1,7 @@
-"""Loads plugins: the files that a campaign names in `plugins:`, and what installed distributions offer by entry points.
+"""Loads plugins: the files in a campaign's `plugins:`, and what installed distributions offer by entry points.
 
 A file defines `workloads = {"tickets": Tickets}`, `checkers = {"no-double": NoDouble}`, or both. Entry points of the groups `tribulation.workloads` and `tribulation.checkers` are such
-classes by name; those of `tribulation.systems` are modules like the `file:` of a system. What is added is found by name wherever ours is: in campaigns, plans, `tri list`.
+classes by name; those of `tribulation.systems` are modules like the `file:` of a system. Names from plugins are valid wherever ours are: in campaigns, plans, `tri list`.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _loaded: set[Path] = set()
 
 
 def load_plugins(paths: Iterable[str | Path], directory: Path = Path()) -> None:
-    """Those of a campaign or a plan; relative paths are below `directory`. Raises `CampaignError` with file and line."""
+    """Load the plugins of a campaign or a plan; relative paths are below `directory`. Raises `CampaignError` with file and line."""
     for path in paths:
         load_plugin((directory / path).absolute())
 
 
 def load_plugin(path: Path) -> None:
-    """A file is imported once; the same names of another file replace what was there."""
+    """Load a file, once. Equal names from another file replace the earlier ones."""
     if path in _loaded:
         return
     module = imported(path, "plugin")
@@ -53,7 +53,7 @@ def load_plugin(path: Path) -> None:
 
 
 def forget_plugins() -> None:
-    """What there is without any."""
+    """Restore the state without plugins."""
     for kind, known in (("workloads", WORKLOADS), ("checkers", CHECKERS)):
         for name in set(known) - BUILT_IN[kind]:
             del known[name]
@@ -63,7 +63,7 @@ def forget_plugins() -> None:
 
 @lru_cache(maxsize=1)
 def load_installed() -> None:
-    """What installed distributions offer; once in a process."""
+    """Load what installed distributions offer; once in a process."""
     for kind in _ADD:
         for point in entry_points(group=f"tribulation.{kind}"):
             place = f"entry point {point.name!r} of {_owner(point)}"
@@ -76,7 +76,7 @@ def load_installed() -> None:
 
 
 def installed_systems() -> dict[str, str]:
-    """The systems of installed distributions, by name: the distribution."""
+    """Systems of installed distributions: name → distribution."""
     return {point.name: _owner(point) for point in entry_points(group="tribulation.systems")}
 
 

@@ -1,11 +1,11 @@
-"""The base of all models of what a user writes: each number, text and list in one has bounds, given or not, and `true` is no number.
+"""The base class of all models of user input: each number, text and list in one has bounds, given or default, and `true` is not a number.
 
     class Section(BoundedModel):
         nodes: int = Field(ge=1, le=32)         # as given
         entries: int = Field(ge=1)              # at most 2^63 - 1
         name: str                               # at most 4096 characters
 
-pydantic alone takes `true` for 1 and integers of any size, which then fail far from the file: in a plan, on a host, in a node.
+pydantic alone takes `true` for 1 and integers of any size, which then fail far from the file: in a plan, on a host, or in a node.
 """
 
 from __future__ import annotations

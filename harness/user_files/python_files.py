@@ -1,6 +1,6 @@
-"""Python files that a user names: imported as modules of their own, with the other modules of their folder.
+"""Python files that a user names: imported as modules, with the other modules of their folder.
 
-Dataclasses, `from __future__ import annotations` and the like work. Other modules of its folder can be imported, at its load and later; one that is installed under the same
+Dataclasses, `from __future__ import annotations` and the like work. Other modules of its folder can be imported, when it is loaded and later; an installed one of the same
 name comes first.
 """
 
@@ -46,7 +46,7 @@ def imported(path: Path, what: str) -> ModuleType:
 
 
 class _Beside(MetaPathFinder):
-    """Finds modules in one directory that nothing else finds, so that no file there can take the place of an installed module."""
+    """Finds modules of one directory that nothing else finds, so that no file there can replace an installed module."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -54,7 +54,7 @@ class _Beside(MetaPathFinder):
 
     @classmethod
     def of(cls, directory: Path) -> None:
-        """The one of this directory instead of that of any other, whose modules go: two systems may have modules of equal names."""
+        """Use the finder of this directory instead of any other, whose modules are dropped: two systems may have modules of equal names."""
         directory = directory.absolute()
         before = [finder for finder in sys.meta_path if isinstance(finder, cls)]
         if any(finder._directory == directory for finder in before):

@@ -7,8 +7,8 @@
 | `5%`, `0.5%` | parts per million | a chance of a packet, 1 % to 90 % |
 | `1mbit`, `500kbit` | bits per second | `LEAST_BPS` to `MOST_BPS` |
 
-A bare number is refused, since its unit is anyone's guess; only a duration of `0` needs none. Each `parse_…` raises `ValueError` that shows the value and
-what would do, and each `format_…` gives the shortest exact text that is read back as the same number.
+A bare number is refused, because its unit would be a guess; only a duration of `0` needs none. Each `parse_…` raises `ValueError` that shows the value and
+the valid form; each `format_…` gives the shortest exact text that is read back as the same number.
 
 >>> parse_ns("1m30s"), parse_ns("1.5ms"), format_ns(90_000_000_000)
 (90000000000, 1500000, '1m30s')

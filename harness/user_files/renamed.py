@@ -1,4 +1,4 @@
-"""Words of campaigns and run folders that have changed, old → new: the one table.
+"""Words of campaigns and run folders that have changed, old → new: the only table.
 
 The loader refuses an old word with the new one; `tri upgrade` rewrites a campaign; readers of run folders map what version 0.1 wrote. `docs/moves.json` lists them.
 
@@ -17,7 +17,7 @@ from ..errors import CampaignError, shown
 
 SCHEMA = "schema_version"
 SCHEMA_VERSION = 2
-"""Of every document that is written. One without it is of version 0.1."""
+"""Version of every document that is written. A document without one is of version 0.1."""
 
 FAULTS = {
     "power": "power-loss",
@@ -38,7 +38,7 @@ class Words:
     names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def key(self, parent: tuple[str, ...], key: str) -> str | None:
-        """Its new name; None: it has none."""
+        """The new name of a key; None if it has none."""
         return self.keys.get(".".join((*parent, key))) or self.names.get(".".join(parent), {}).get(key)
 
     def value(self, path: tuple[str, ...], value: Any) -> str | None:
@@ -78,7 +78,7 @@ SHRINK = Words({}, {"signature.checker": CHECKERS})
 
 @dataclass(frozen=True, slots=True)
 class Old:
-    """An old word: the place of the key, or of the value, that it is."""
+    """An old word: the place of the key, or of the value."""
 
     place: Place
     is_key: bool
@@ -91,7 +91,7 @@ class Old:
 
 
 def old_words(data: Any, words: Words = CAMPAIGN, place: Place = (), path: tuple[str, ...] = ()) -> Iterator[Old]:
-    """All that are in a document, in its order."""
+    """All old words in a document, in its order."""
     if isinstance(data, Mapping):
         for key, value in data.items():
             new = words.key(path, str(key))
@@ -122,11 +122,11 @@ def written(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class UnknownVersion(ValueError):
-    """The document is of a version that is still to come, or of none that there ever was."""
+    """The document is of a later version, or of one that never existed."""
 
 
 def current(document: Mapping[str, Any], words: Words) -> dict[str, Any]:
-    """A document that was read, without its version and in the words of today. Raises `UnknownVersion`."""
+    """A document as read, without its version and in the current words. Raises `UnknownVersion`."""
     version = document.get(SCHEMA, 1)
     if type(version) is not int or not 1 <= version <= SCHEMA_VERSION:
         raise UnknownVersion(f"{SCHEMA} is {shown(version)}, and this version of tri reads 1 to {SCHEMA_VERSION}")

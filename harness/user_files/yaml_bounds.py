@@ -1,4 +1,4 @@
-"""YAML within bounds: a loader that refuses, with the line, what no campaign or inventory holds and what would take long to read.
+"""YAML within bounds: a loader that refuses, with the line, what no campaign or inventory needs and what would take long to read.
 
     node = BoundedLoader(text).get_single_node()        # yaml.MarkedYAMLError; OutOfBounds for what is YAML and too much
 
@@ -23,7 +23,7 @@ _UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class OutOfBounds(yaml.MarkedYAMLError):  # type: ignore[misc, unused-ignore]
-    """It is YAML, and more than is taken. `hint` says what to write."""
+    """The text is YAML, but exceeds a limit. `hint` says what to write."""
 
     def __init__(self, problem: str, mark: Any, hint: str) -> None:
         super().__init__(problem=problem, problem_mark=mark)
@@ -40,7 +40,7 @@ class BoundedLoader(yaml.SafeLoader):
         self._depth = 0
         self._nodes = 0
         self._measures: dict[int, tuple[int, int]] = {}
-        """Of each whole node: how many nodes it stands for, and how many levels."""
+        """For each complete node: the number of nodes and of levels that it stands for."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.peek_event()  # type: ignore[no-untyped-call]

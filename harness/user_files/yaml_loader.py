@@ -3,8 +3,8 @@
     data, positions = load_yaml(path)
     inventory = validate(Inventory, data, positions, path)      # or CampaignError with every problem at once
 
-Both raise `CampaignError` and nothing else for what a user wrote, within bounds on size, depth and numbers (`yaml_bounds`), and never print more than a
-few lines of it. It knows nothing about campaigns or inventories.
+Both raise only `CampaignError` for errors of the user, within bounds on size, depth and numbers (`yaml_bounds`), and never print more than a
+few lines of the file. It knows nothing about campaigns or inventories.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Location = tuple[str | int, ...]
 T = TypeVar("T")
 
 MOST_TOLD, MOST_HINTS, LONGEST_TOLD = 20, 5, 400
-"""Problems, hints and characters of one that are printed: what is no campaign at all must not be printed whole."""
+"""Limits for problems, hints and characters of one that are printed: a wrong file must not be printed as a whole."""
 
 _KEYS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
 
@@ -41,7 +41,7 @@ class Positions:
 
     lines: Mapping[Location, int] = field(default_factory=dict)
     options: dict[Location, str] = field(default_factory=dict)
-    """What did not come from the document, with the option that gave it: `--set duration`."""
+    """Values from outside the document, with their option: `--set duration`."""
 
     def line(self, location: Location) -> int:
         while location and location not in self.lines:
@@ -49,7 +49,7 @@ class Positions:
         return self.lines.get(location, 1)
 
     def place(self, location: Location, path: str | Path, *others: Location) -> str:
-        """`file:line`, or the option of the command line that put it there; with those that changed something in it, or one of the `others`."""
+        """`file:line`, or the command-line option that put it there; with options that changed something in it, or in one of the `others`."""
         for length in range(len(location), 0, -1):
             if location[:length] in self.options:
                 return self.options[location[:length]]
@@ -59,7 +59,7 @@ class Positions:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong: where, what, the value that was found (absent when there is none), and what to do."""
+    """One problem: where, what, the value found (absent when there is none), and what to do."""
 
     location: Location
     message: str
@@ -140,7 +140,7 @@ def refuse(problems: Sequence[Problem], positions: Positions, path: str | Path) 
 
 
 def _to_blame(problems: Sequence[Problem], positions: Positions, path: str | Path) -> str:
-    """The file, or only the options of the command line where all problems are theirs."""
+    """The file, or only the command-line options when all problems are theirs."""
     places = dict.fromkeys(positions.place(problem.location, path) for problem in problems)
     options = [place for place in places if place in positions.options.values()]
     return ", ".join(options) if len(options) == len(places) else str(path)
@@ -168,19 +168,19 @@ def _dotted(location: Location) -> str:
 
 
 def _cut(text: str) -> str:
-    """A line of it; what a user wrote may be in there, and be long."""
+    """One line of the text, shortened: it may contain user input."""
     return text if len(text) <= LONGEST_TOLD else f"{text[: LONGEST_TOLD - 1]}…"
 
 
 def _unshared(value: Any) -> Any:
-    """A copy in which each alias has a value of its own, so that a change of one changes no other."""
+    """A copy in which each alias has its own value, so that a change of one changes no other."""
     if isinstance(value, dict):
         return {key: _unshared(item) for key, item in value.items()}
     return [_unshared(item) for item in value] if isinstance(value, list) else value
 
 
 def _walk(node: yaml.Node, at: Location, lines: dict[Location, int]) -> Iterator[Problem]:
-    """Fill `lines`; yield a problem for each key that is given twice or is no text, its value being its line."""
+    """Fill `lines`; yield a problem for each key that is given twice or is not text, with its line as the value."""
     lines.setdefault(at, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
         first: dict[str, int] = {}
@@ -206,7 +206,7 @@ def _said(key: yaml.Node) -> str:
 
 
 def _problem(detail: Any, model: Any, data: Any) -> Problem:
-    """pydantic's error detail in our words. Its location also names union members and validators, which are not in the document."""
+    """pydantic's error in our words. Its location also names union members and validators, which are not in the document."""
     location, kind, found = _in_document(detail["loc"], data), detail["type"], detail.get("input")
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     if kind == "missing":

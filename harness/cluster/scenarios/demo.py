@@ -1,4 +1,4 @@
-"""The demonstration: a cluster finds itself, routes tasks, loses a node, gets it back, and evens out its load. Nothing of it is acted.
+"""The demonstration: a cluster finds itself, routes tasks, loses a node, gets it back, and balances its load. Nothing is faked.
 
 demonstrate(cluster, say)          # each step says what happened, with figures
 """
@@ -40,7 +40,7 @@ Say = Callable[[str, str], None]
 
 
 def demonstrate(cluster: Deployed, say: Say) -> None:
-    """All steps on a new cluster. Raises `Missed` or `Refused` where one does not come out."""
+    """Carry out all steps on a new cluster. Raises `Missed` or `Refused` where one fails."""
     _found(cluster, say)
     _spawned(cluster, say)
     lost = _routed_by_latency(cluster, say)

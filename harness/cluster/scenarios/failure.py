@@ -1,4 +1,4 @@
-"""Nodes that fall silent, and quorums that are there or not."""
+"""Nodes that fall silent, and clusters with and without a quorum."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parts together: one pool, and chains of tasks across nodes."""
+"""Parts working together: one pool, and chains of tasks across nodes."""
 
 from __future__ import annotations
 

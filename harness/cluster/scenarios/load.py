@@ -1,4 +1,4 @@
-"""Where tasks and agents go when links and nodes are unlike. The links are made so by packet faults."""
+"""Placement of tasks and agents when links and nodes differ. Packet faults make the links differ."""
 
 from __future__ import annotations
 

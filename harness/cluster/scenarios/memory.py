@@ -1,4 +1,4 @@
-"""Scenarios about what agents remember: episodes that cross the wire, all or only what is new, and what becomes of changes made at the same time.
+"""Scenarios about agents' memory: episodes that cross the wire, all or only new ones, and changes made at the same time.
 
 What was synced is read off the nodes' own traces: a `memory-synced` line has the peer, the number of records, their bytes and how long it took.
 """

@@ -172,7 +172,7 @@ def test_a_ring_is_refused_together_with_changes_of_voters(faults, refused, tmp_
     if not refused:
         load_campaign(path)
         return
-    with pytest.raises(CampaignError, match=r"ring\.yaml:6.*change who votes"):
+    with pytest.raises(CampaignError, match=r"ring\.yaml:6.*change the voters"):
         load_campaign(path)
 
 
