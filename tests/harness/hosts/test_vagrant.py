@@ -71,7 +71,7 @@ def test_a_machine_tells_its_address_and_its_keys() -> None:
 
 @pytest.mark.parametrize("text", ["", "10.78.0.11\n", "ssh-ed25519 AAAA root@n1\n", "cat: no such file"])
 def test_a_machine_of_another_vagrantfile_is_refused(text: str) -> None:
-    with pytest.raises(HostError, match="n1 does not tell") as caught:
+    with pytest.raises(HostError, match="n1 does not report") as caught:
         parse_told("n1", text)
     assert "vagrant provision n1" in str(caught.value.hint)
 

@@ -73,7 +73,7 @@ def test_the_largest_values_are_what_the_node_takes(mix: dict[str, int]) -> None
 
 
 def test_a_few_bytes_are_refused_and_sizes_are_written_back_as_they_were() -> None:
-    with pytest.raises(ValidationError, match="tells two values apart"):
+    with pytest.raises(ValidationError, match="distinguishes two values"):
         RegisterSpec.model_validate({"value_bytes": "8B"})
     spec = RegisterSpec.model_validate({"value_bytes": "32KiB"})
     assert spec.model_dump(mode="json")["value_bytes"] == "32KiB"
