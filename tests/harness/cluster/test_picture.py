@@ -51,7 +51,7 @@ def test_the_lines_around_the_table_say_who_told_it_and_what_the_tasks_do() -> N
     assert headline(seen) == "2 of 3 nodes ACTIVE, n2 leads term 4 (as n1 reports)"
     assert tasks_line(seen) == "tasks: 3 assigned, 1 dead, 17 done"
     lost = picture("n1", {"leader": None, "term": 4}, MEMBERS, POOL, {})
-    assert headline(lost) == "2 of 3 nodes ACTIVE, no leader known in term 4 (as n1 tells, may be stale)"
+    assert headline(lost) == "2 of 3 nodes ACTIVE, no leader known in term 4 (as n1 reports, may be stale)"
     assert tasks_line(lost) == "no tasks"
 
 
