@@ -27,6 +27,7 @@ def rows(stdout: str) -> dict[str, dict[str, object]]:
     return {row["host"]: row for row in json.loads(stdout)["hosts"]}
 
 
+@pytest.mark.full
 def test_a_cluster_is_deployed_once_however_often_it_is_asked_for_and_removed_without_trace(machines: Machines) -> None:
     inventory = str(machines.inventory)
     before = machines.tri("deploy", "status", inventory)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 CAMPAIGN = "tests/systems/register-server.yaml"
 
@@ -19,6 +21,7 @@ def test_a_system_from_a_file_is_deployed_cut_off_paused_and_found_linearizable(
     assert document["ops"]["info"] + document["ops"]["fail"] > 0, "the faults were felt"
 
 
+@pytest.mark.full
 def test_its_planted_bug_is_found(tri):
     ended = tri(
         "run", CAMPAIGN, "--json", "--set", "system.options={stale: true}", "--set", "duration=7s", "--set", "faults=[]"

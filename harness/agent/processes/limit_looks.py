@@ -17,7 +17,7 @@ from .proc import Process
 Json = dict[str, Any]
 SIGNALS = "signals"
 SPIN_S = 0.6
-LOOKS, LOOK_S = 10, 0.01
+LOOKS, LOOK_S = 50, 0.02
 _SPIN = "import time; e=time.monotonic()+{}; b=time.monotonic()\nwhile time.monotonic()<e: pass\nprint(time.process_time(), time.monotonic()-b)"
 _FILL = "open('/proc/self/oom_score_adj','w').write('1000')\nb=bytearray({})\nfor i in range(0,len(b),4096): b[i]=1\nprint('filled')"
 PROBE_LIMIT_BYTES = 256 << 20
