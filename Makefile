@@ -25,9 +25,9 @@ demo: setup
 check: lint
 	$(PYTHON_IN_VENV) -m pytest -n 2 --dist loadfile $(FAST_TESTS)
 
-# Every part is tested, local hosts included; some twelve minutes on two cores. Three at once, because many tests wait.
+# Every part is tested, local hosts included; some fifteen minutes on two cores.
 test: setup
-	$(PYTHON_IN_VENV) -m pytest -n 3 --dist loadfile -m "not full" --durations 40
+	$(PYTHON_IN_VENV) -m pytest -n 2 --dist loadfile -m "not full" --durations 40
 
 # As `test`, with the long tests and all cases of those that `test` runs a sample of; some twenty minutes.
 test-full: setup
