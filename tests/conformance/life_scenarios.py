@@ -23,6 +23,7 @@ def start_carries_files_and_a_durable_incarnation(driver: Driver) -> None:
     driver.crash()
     second = ScriptedCore(script(Start=on_start))
     driver.boot(second)
+    driver.wait(lambda: len(stored) == 2, "the second start")
     starts = [first.events[0], second.events[0]]
     assert [start.incarnation for start in starts] == [1, 2]
     assert stored == [1, 2]

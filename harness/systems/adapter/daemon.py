@@ -155,8 +155,10 @@ class Daemon:
             *command,
         ]
         log, pid = shlex.quote(self.path(host, "server.log")), shlex.quote(self.path(host, "pid"))
+        # Before it runs: a marker of the process before would pass for an end of this one.
+        markers = shlex.join(path for control in self.controls(host).values() for path in control.values())
         host.run(
-            f"cd {shlex.quote(self.path(host))} && ({shlex.join(argv)} </dev/null >>{log} 2>&1 & "
+            f"cd {shlex.quote(self.path(host))} && rm -f -- {markers} && ({shlex.join(argv)} </dev/null >>{log} 2>&1 & "
             f"echo $! $(cut -d' ' -f22 /proc/$!/stat 2>/dev/null) >{pid})"
         )
 

@@ -27,7 +27,7 @@ _KEEP = f"""keep() {{
 def program(processes: Mapping[str, Sequence[str]]) -> str:
     """The program; it runs in the adapter's folder, until it is killed with everything that it started."""
     starts = "".join(f"keep {shlex.quote(name)} {shlex.join(argv)} &\n" for name, argv in processes.items())
-    return f"{_KEEP}rm -f *.down *.pid\n{starts}wait\n"
+    return f"{_KEEP}{starts}wait\n"
 
 
 def control(folder: str, name: str) -> dict[str, str]:

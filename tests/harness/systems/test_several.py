@@ -95,6 +95,7 @@ def test_one_that_ends_by_itself_stays_down_and_a_start_starts_both(pair: tuple[
     os.killpg(root, signal.SIGKILL)
     until(lambda: made.pid(host) is None)
     made.start(host, {})
+    assert not Path(how["marker"]).exists(), "it is of the process before"
     made.wait_ready(host, 30)
     assert processes.find(how) not in (None, one)
 
