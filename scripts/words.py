@@ -143,7 +143,9 @@ def files() -> list[Path]:
     written = [path for path in (ROOT / "docs").rglob("*.md") if path not in GENERATED and path.parent not in GENERATED]
     pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *written]
     code = [path for folder in CODE for path in (ROOT / folder).rglob("*.py")]
-    return sorted({*pages, *code, *(ROOT / "campaigns").rglob("*.yaml")})
+    return sorted(
+        {*pages, *code, *(path for room in ("campaigns", "systems") for path in (ROOT / room).rglob("*.yaml"))}
+    )
 
 
 CODE = ("node", "harness", "histories", "checkers", "scripts", "benchmarks", "tests")

@@ -1,7 +1,7 @@
 """PostgreSQL, one server on the first host: registers, a bank, and transactions on lists, at `options: {isolation: serializable}`, the default, or a weaker level.
 
 `options: {append: read-then-write}` appends as an application does that reads a value and writes the new one; by default one statement does both.
-`options: {restarts: false}` is a server that nobody starts again once it is down.
+`options: {restarts: false}` is a server that stays down once it is down.
 """
 
 from __future__ import annotations
