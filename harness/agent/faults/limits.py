@@ -22,6 +22,8 @@ Json = dict[str, Any]
 NAME = "limits"
 FLOOR_BYTES = 1 << 20
 HOLD_S = 10.0
+CLEAN_LOOKS = 3
+"""One look may miss a process: its parent forked it after the table of processes was listed, and ended before it was read."""
 
 
 def claim(before: Json, wanted: Json, config: Json) -> Json:
@@ -86,7 +88,7 @@ def change(claimed: Json, wanted: Json, config: Json) -> Json:
 def hold(force: Json) -> None:
     """Put all processes under these limits, those too that one forks meanwhile. Raises `RuntimeError` with those that stay out.
 
-    Until a look shows none outside: what forks and ends would be gone by a second look, and its child outside.
+    Until a look shows none outside: what forks and ends would be gone by a second look, and its child outside. The keeper looks for what one look missed.
     """
     deadline_s = time.monotonic() + HOLD_S
     found = processes.tree(force["process"]).processes
@@ -159,8 +161,8 @@ def _restore_descriptors(force: Json) -> bool:
     if "limit" not in nofile:
         return False
     priors = {(pid, started): prior for pid, started, prior in nofile.get("others", ())}
-    deadline_s, restored = time.monotonic() + HOLD_S, False
-    while True:
+    deadline_s, restored, clean = time.monotonic() + HOLD_S, False, 0
+    while clean < CLEAN_LOOKS and time.monotonic() < deadline_s:
         # One that is forked meanwhile inherits what its parent still had.
         found = [
             (process.pid, prior)
@@ -168,10 +170,10 @@ def _restore_descriptors(force: Json) -> bool:
             if (prior := priors.get((process.pid, process.started), nofile["prior"])) != nofile["limit"]
             and descriptors.read(process.pid) == nofile["limit"]
         ]
-        if not found or time.monotonic() > deadline_s:
-            return restored
+        clean = 0 if found else clean + 1
         descriptors.put(dict(found))
-        restored = True
+        restored = restored or bool(found)
+    return restored
 
 
 def _inside(pid: int, limited: Json) -> bool:

@@ -49,7 +49,8 @@ class ThreadDriver:
     stop_asked: Callable[[], bool] = lambda: False
     _running: dict[int, Invocation] = field(default_factory=dict)
     _workers: dict[int, Worker] = field(default_factory=dict)
-    _events: queue.SimpleQueue[object] = field(default_factory=queue.SimpleQueue)
+    # No SimpleQueue: in CPython 3.11 its `get` waits forever when a signal's handler outlasts the timeout.
+    _events: queue.Queue[object] = field(default_factory=queue.Queue)
     _sizes: Sizes = field(init=False)
     _broken: int | None = 0
     """Client errors in a row; None once an operation ended ok."""

@@ -77,7 +77,7 @@ class Worker:
         make_client: Callable[[], Client],
         dial: Dial,
         clock: RunClock,
-        answers: queue.SimpleQueue[object],
+        answers: queue.Queue[object],
         slot: int,
         generation: int,
         sizes: Sizes,

@@ -207,6 +207,18 @@ def test_a_slow_start_is_over_when_it_is_undone() -> None:
         sleeper.kill()
 
 
+def test_a_process_that_one_look_missed_gets_its_descriptors_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A parent forks after the process table was listed and ends before it is read: that look sees neither."""
+    chain = [proc.Process(pid, "chain", "S", 1, pid, pid, pid) for pid in (101, 102)]
+    looks, soft = iter([[chain[0]], [], [chain[1]]]), {101: 20, 102: 20}
+    monkeypatch.setattr(processes, "tree", lambda how: processes.Tree(tuple(next(looks, [])), frozenset()))
+    monkeypatch.setattr(limits.descriptors, "read", soft.get)
+    monkeypatch.setattr(limits.descriptors, "put", soft.update)
+    nofile = {"prior": 1024, "limit": 20, "others": []}
+    assert limits.undo({"process": {"pid": 101}, "nofile": nofile}) == ["limits: descriptors, 1024 again"]
+    assert soft == {101: 1024, 102: 1024}
+
+
 @needs_groups
 def test_a_host_that_loses_its_power_leaves_no_group(
     lab: LocalProvider, service: Hungry, injector: HostInjector

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from tests.systems.register_server import SERVER, RegisterClient
 from tribulation.harness.errors import FaultError
 from tribulation.harness.nemesis.faults.fault import Injector, Intent, Observation, Resolved, Situation
+from tribulation.harness.nemesis.faults.triggers import Happened
 from tribulation.harness.run.drive.journal import Journal
 from tribulation.harness.run.drive.nemesis import Nemesis
 from tribulation.harness.run.drive.runner import HEAL_TRIES, Phase
@@ -277,3 +279,46 @@ def test_links_that_are_down_after_everything_was_healed_are_an_error_of_the_env
         driver = ThreadDriver(make_plan(200), HangingClient, None, nemesis, journal, clock, lambda now, phase: None)
         runner = driver.run()
     assert "healed" not in runner.marks and "n1 to n2" in nemesis.errors[0]
+
+
+class Silent:
+    """A client that never answers in time."""
+
+    def open(self, node, dial, timeout_s):
+        pass
+
+    def invoke(self, op, timeout_s):
+        time.sleep(timeout_s)
+        return Outcome("info", error="timeout")
+
+    def close(self):
+        pass
+
+
+def test_a_signal_during_a_wait_does_not_make_it_endless(tmp_path):
+    """`SimpleQueue.get` waits forever when a signal's handler outlasts its timeout: Ctrl-C could hang a run."""
+    clock = RunClock()
+    handlers_ran = []
+
+    def slow_handler(number, frame):
+        handlers_ran.append(number)
+        time.sleep(0.5)
+
+    with Recorder(tmp_path / "h.jsonl") as recorder:
+        journal = Journal(recorder)
+        nemesis = Nemesis(NoFaults(), journal, 1, clock.now_ns)
+        driver = ThreadDriver(make_plan(200), Silent, None, nemesis, journal, clock, lambda now, phase: None)
+        # Ends the test, not the wait, if the wait has become endless.
+        rescue = threading.Timer(5.0, driver.happened, [Happened("rescue", "n1", clock.now_ns())])
+        rescue.start()
+        before = signal.signal(signal.SIGALRM, slow_handler)
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        try:
+            began_s = time.monotonic()
+            driver._wait(clock.now_ns() + 150 * MS)
+            took_s = time.monotonic() - began_s
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+            rescue.cancel()
+    assert handlers_ran and took_s < 4.0

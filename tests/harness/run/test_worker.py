@@ -52,7 +52,7 @@ def asked(client, script: list, times: int = 1) -> list[Answer]:
     """What a worker reports of `times` operations with a client that plays `script`."""
     client.made = client.closed = 0
     client.script = list(script)
-    answers: queue.SimpleQueue = queue.SimpleQueue()
+    answers: queue.Queue = queue.Queue()
     clock = RunClock()
     worker = Worker(client, None, clock, answers, 0, 0, Sizes({}))
     got = []
@@ -98,7 +98,7 @@ def test_a_client_that_cannot_be_made_is_doubt_too():
         return Scripted()
 
     Scripted.made = Scripted.closed = 0
-    answers: queue.SimpleQueue = queue.SimpleQueue()
+    answers: queue.Queue = queue.Queue()
     clock = RunClock()
     worker = Worker(make, None, clock, answers, 0, 0, Sizes({}))
     invocation = Invocation(Slot(0, "register", 0, 1, "n1"), 0, Op("read", "k"), clock.now_ns() + 5 * SECOND, False)
@@ -200,7 +200,7 @@ def test_a_write_that_is_answered_with_another_value_is_doubt_and_does_not_spoil
     class Mine(Scripted):
         script: ClassVar[list] = [("invoke", Outcome("ok", 2))]
 
-    answers: queue.SimpleQueue = queue.SimpleQueue()
+    answers: queue.Queue = queue.Queue()
     clock = RunClock()
     worker = Worker(Mine, None, clock, answers, 0, 0, Sizes({}))
     write = Op("write", "k", 1)
