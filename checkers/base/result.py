@@ -92,7 +92,7 @@ class Fault:
 class Gap:
     """Evidence that a run should have left and that is missing, cut, changed or incomplete.
 
-    `part` is "history", "ledger", "trace", "run", "plan", "harness", "log" or "input"; `name` is the file below the run folder, or the node or host;
+    `part` is "history", "ledger", "trace", "run", "plan", "harness", "log", "input" or "code" (the user's adapter and plugins); `name` is the file below the run folder, or the node or host;
     `why` is one sentence without its subject's path. `tail`: everything written up to some moment is there, and only what came after it is missing.
     `changed`: the present content is not what was written.
     """

@@ -24,7 +24,7 @@ from ..base.result import Anomaly, Checker, CheckResult, Gap, RunRecord, Verdict
 from .evidence import RESTS_ON, RestsOn
 
 HISTORY = "history"
-REPORTED_ONLY = frozenset({"log", "input"})
+REPORTED_ONLY = frozenset({"log", "input", "code"})
 """Parts that no verdict rests on."""
 
 MOST_NAMED = 3

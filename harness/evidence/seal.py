@@ -21,7 +21,9 @@ from tribulation.histories.files.opening import open_regular
 
 HISTORY_FILE, LEDGER_FILE, PLAN_FILE, CAMPAIGN_FILE = "history.jsonl", "ledger.jsonl", "plan.json", "campaign.yaml"
 PARTS = {HISTORY_FILE: "history", LEDGER_FILE: "ledger", PLAN_FILE: "plan", CAMPAIGN_FILE: "plan"}
-FOLDERS = {"trace": "trace", "inputs": "input", "logs": "log"}
+FOLDERS = {"trace": "trace", "inputs": "input", "logs": "log", "adapter": "code", "plugins": "code"}
+LARGE = frozenset({"log", "input"})
+"""Parts of which only the size is compared: they may be large, and no verdict rests on them."""
 
 Files = Mapping[str, Mapping[str, Any]]
 """Name below the run's folder → `{"lines", "bytes", "sha256"}`."""
@@ -51,7 +53,7 @@ def seal(run_dir: Path) -> dict[str, dict[str, Any]]:
 
 
 def broken_seals(run_dir: Path, files: Files) -> list[Gap]:
-    """Differences from the seal. Files on which no verdict rests are compared only by size, which costs nothing."""
+    """Differences from the seal. Logs and inputs are compared only by size, which costs nothing."""
     gaps = [gap for name, sealed in files.items() if (gap := _compared(run_dir, name, sealed)) is not None]
     return gaps + _links(run_dir) + _unsealed(run_dir, files)
 
@@ -104,7 +106,7 @@ def _compared(run_dir: Path, name: str, sealed: Mapping[str, Any]) -> Gap | None
     path, part = run_dir / name, part_of(name)
     try:
         size = path.stat().st_size
-        if part in REPORTED_ONLY or size > sealed["bytes"]:
+        if part in LARGE or size > sealed["bytes"]:
             # A file that grew differs from the seal: its content, which may be without end, need not be read.
             found: Mapping[str, Any] = {**sealed, "bytes": size}
         else:

@@ -1,7 +1,8 @@
-"""Copies plugins into a run's folder, so that the run is judged and repeated with the plugins that made it."""
+"""Copies of the user's code in a run's folder: of plugins, by which the run is judged again, and of the system's adapter, which is only evidence and never executed from there."""
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from ..errors import CampaignError
 
 FOLDER = "plugins"
+ADAPTER = "adapter"
 MOST_BESIDE = 64
 MOST_BYTES = 1 << 20
 
@@ -18,14 +20,38 @@ def copy_plugins(paths: Sequence[str], run_dir: Path) -> dict[str, str]:
     """Copy each plugin with the other Python files of its folder, into a folder of its own. Returns where each is, relative to the run's folder. Raises `OSError`."""
     kept = dict(zip(paths, kept_names(paths), strict=True))
     for path in map(Path, paths):
-        folder = (run_dir / kept[str(path)]).parent
-        folder.mkdir(parents=True)
-        beside = sorted(
-            other for other in path.parent.glob("*.py") if other != path and other.stat().st_size <= MOST_BYTES
-        )
-        for file in (path, *beside[:MOST_BESIDE]):
-            shutil.copyfile(file, folder / file.name)
+        _copy_with_siblings(path, (run_dir / kept[str(path)]).parent)
     return kept
+
+
+def copy_adapter(file: str | None, directory: Path, run_dir: Path) -> None:
+    """Copy the file of the campaign's system, if it has one, with the other Python files of its folder. Raises `OSError`."""
+    if file is not None:
+        _copy_with_siblings(directory / file, run_dir / ADAPTER)
+
+
+def _copy_with_siblings(path: Path, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    siblings = sorted(other for other in path.parent.glob("*.py") if other != path and other.is_file())
+    small = [other for other in siblings if other.stat().st_size <= MOST_BYTES]
+    for file in (path, *small[:MOST_BESIDE]):
+        shutil.copyfile(file, folder / file.name)
+
+
+def code_digests(run_dir: Path) -> dict[str, str]:
+    """SHA-256 of each file of code in a new run's folder, by its name there."""
+    found = sorted(path for folder in (ADAPTER, FOLDER) for path in (run_dir / folder).rglob("*.py"))
+    return {path.relative_to(run_dir).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+
+
+def require_adapter(path: Path, directory: Path) -> None:
+    """Raises `CampaignError` for an adapter that is gone, where the run's folder has a copy. The copy is code from a folder: only the user decides to execute it."""
+    copy = directory / ADAPTER / path.name
+    if not path.exists() and copy.is_file():
+        raise CampaignError(
+            f"system file {path} does not exist; {copy} is the run's copy, which is not executed by itself",
+            hint=f"read the copy; then put it back in that place, or `tri run` with `--set system.file={ADAPTER}/{path.name}`",
+        )
 
 
 def kept_names(paths: Sequence[str]) -> list[str]:

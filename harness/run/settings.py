@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tribulation.histories.files.store import RunStore
@@ -12,7 +12,7 @@ from ..campaign.load import dump_campaign
 from ..campaign.model import Campaign
 from ..evidence.seal import CAMPAIGN_FILE, PLAN_FILE
 from ..evidence.writing import writing
-from ..plugins.copying import copy_plugins, with_kept
+from ..plugins.copying import code_digests, copy_adapter, copy_plugins, with_kept
 from .outcome.run_folder import facts_of_plan
 from .plan.plan import Plan
 
@@ -44,9 +44,11 @@ def open_run_folder(campaign: Campaign, plan: Plan, settings: Settings, traced: 
     with writing(settings.runs):
         run_dir = RunStore(settings.runs).create(campaign.name)
         kept = copy_plugins(campaign.plugins, run_dir)
+        copy_adapter(campaign.system.file, settings.directory, run_dir)
+        code = code_digests(run_dir)
         resolved = campaign.model_copy(update={"seed": plan.seed, "plugins": list(kept.values())})
         (run_dir / CAMPAIGN_FILE).write_text(dump_campaign(resolved), encoding="utf-8")
         document = with_kept(plan.to_json(), run_dir)
         RunStore.write_json(run_dir / PLAN_FILE, document)
-    facts_of_plan(document, settings.command, traced).write(run_dir)
+    replace(facts_of_plan(document, settings.command, traced), code=code).write(run_dir)
     return run_dir

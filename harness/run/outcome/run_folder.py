@@ -46,7 +46,7 @@ class RunFacts:
     `state` is "open" or "sealed" (empty: written by a version without seals), `files` the seal. `traced` are the nodes that must leave traces. `uncollected`
     are files of hosts that could not be had: `host`, `file`, `why`. `gaps` are others that the run noticed itself: `part`, `name`, `why`, `tail`.
     `truth` is what the simulator alone knows (`tribulation.checkers.liveness.simulated_truth`). `judged_by`: see `Plan.judged_by`.
-    `plugins` are files below the run's folder.
+    `plugins` are files below the run's folder. `code`: SHA-256 of each file of the user's code there (adapter and plugins), by its name.
     """
 
     campaign: str
@@ -75,6 +75,7 @@ class RunFacts:
     truth: Mapping[str, Any] = field(default_factory=dict)
     judged_by: Mapping[str, Sequence[str]] = field(default_factory=dict)
     plugins: Sequence[str] = ()
+    code: Mapping[str, str] = field(default_factory=dict)
 
     def write(self, run_dir: Path) -> None:
         """Raises `RunFolderError`."""

@@ -24,6 +24,7 @@ from ...nemesis.faults.power_models import JOURNALED, with_model
 from ...nemesis.schedule.abilities import lacking, told_missing
 from ...nemesis.schedule.mix import composed_needs, planned
 from ...nemesis.topology.liveness import LivenessSpec
+from ...plugins.copying import require_adapter
 from ...systems.base import Client, Service
 from .own_system import load_system
 from .pacing import pace_of
@@ -133,7 +134,9 @@ def make_system(campaign: Campaign, plan: Plan, directory: Path) -> System:
     spec = campaign.system
     if spec.file is not None:
         asked = {name: workload.asked() for name, workload in plan.workloads.items()}
-        return System(*load_system(directory / spec.file, spec.options, asked))
+        path = directory / spec.file
+        require_adapter(path, directory)
+        return System(*load_system(path, spec.options, asked))
     from ...systems.reference.client import ReferenceClient
     from ...systems.reference.system import ReferenceService
 

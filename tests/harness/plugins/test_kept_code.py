@@ -1,0 +1,59 @@
+"""The user's code in a run's folder: the adapter is evidence, with its SHA-256, and nothing executes it from there without being asked."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from tribulation.harness.campaign.load import load_campaign
+from tribulation.harness.errors import CampaignError
+from tribulation.harness.evidence.seal import broken_seals
+from tribulation.harness.run.outcome.run_folder import RunFacts, read_facts
+from tribulation.harness.run.plan.build import make_plan, make_system
+from tribulation.harness.run.settings import Settings, open_run_folder
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    own = tmp_path / "own"
+    own.mkdir()
+    for name in ("register_server.py", "controls.py"):
+        (own / name).write_bytes((ROOT / "tests/systems" / name).read_bytes())
+    (own / "note.txt").write_text("not code")
+    (own / "register.yaml").write_bytes((ROOT / "tests/systems/register-server.yaml").read_bytes())
+    campaign = load_campaign(own / "register.yaml")
+    settings = Settings("tri run", own, tmp_path / "runs", lambda phase, detail: None)
+    return open_run_folder(campaign, make_plan(campaign, own), settings)
+
+
+def test_the_adapter_is_kept_with_its_siblings_and_their_digests(run: Path) -> None:
+    kept = {path.relative_to(run).as_posix(): path for path in run.rglob("*.py")}
+    assert set(kept) == {"adapter/register_server.py", "adapter/controls.py"}
+    code = read_facts(run).code
+    assert code == {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in kept.items()}
+
+
+def test_a_change_of_the_same_size_is_reported(run: Path) -> None:
+    sealed: RunFacts = read_facts(run).sealed(run)
+    assert "adapter/register_server.py" in sealed.files
+    path = run / "adapter/register_server.py"
+    path.write_bytes(path.read_bytes().replace(b"import", b"lmport"))
+    found = broken_seals(run, sealed.files)
+    assert [(gap.part, gap.name, gap.changed) for gap in found] == [("code", "adapter/register_server.py", True)]
+
+
+def test_a_copy_is_executed_only_when_it_is_named(run: Path) -> None:
+    original = run.parents[2] / "own/register_server.py"
+    original.unlink()
+    campaign = load_campaign(run / "campaign.yaml")
+    with pytest.raises(
+        CampaignError, match=r"does not exist; .*adapter/register_server.py is the run's copy"
+    ) as refused:
+        make_system(campaign, make_plan(campaign, run), run)
+    assert refused.value.hint and "--set system.file=adapter/register_server.py" in refused.value.hint
+    named = load_campaign(run / "campaign.yaml", ["system.file=adapter/register_server.py"])
+    assert make_system(named, make_plan(named, run), run).service.name
