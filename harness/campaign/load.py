@@ -31,7 +31,7 @@ from ..user_files.renamed import old_words
 from ..user_files.yaml_bounds import MOST_BYTES
 from ..user_files.yaml_loader import Positions, Problem, load_yaml, parse_yaml, refuse, suggest, validate
 from ..workloads import WORKLOADS
-from .model import Campaign, default_voters
+from .model import PROCESSES, Campaign, default_voters
 from .overrides import override
 from .simulable import HINT as NOT_SIMULATED
 from .simulable import why_not as why_not_simulated
@@ -248,6 +248,16 @@ def _system_problems(campaign: Campaign) -> list[Problem]:
     why = why_not_simulated(system.model_dump()) if campaign.hosts.provider == "sim" else None
     if why is not None:
         problems.append(Problem(("system", "file"), why, hint=NOT_SIMULATED))
+    if campaign.clients == PROCESSES and system.file is None:
+        hint = "leave it out, or give `system: {file: …}`"
+        problems.append(Problem(("clients",), "`clients: processes` is for systems from a `file`", hint=hint))
+    for index, item in enumerate(campaign.faults):
+        if item.word() == "client" and campaign.clients != PROCESSES:
+            hint = "add `clients: processes` to the campaign"
+            problems.append(Problem(("faults", index), "its clients are no processes of their own", hint=hint))
+        elif item.word() == "client" and (of := getattr(item.spec, "of", None)) not in (None, *campaign.made_workloads):
+            hint = suggest(str(of), list(campaign.made_workloads))
+            problems.append(Problem(("faults", index, "client", "of"), f"no workload {shown(of)}", hint=hint))
     return problems
 
 

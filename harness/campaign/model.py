@@ -105,6 +105,9 @@ class TimingSpec(BoundedModel):
         return {f"{name}_ns": getattr(self, name) for name in ("heartbeat", "election_min", "election_max")}
 
 
+PROCESSES = "processes"
+
+
 class SystemSpec(BoundedModel):
     """The system under test: `reference`, or a Python `file` that defines `service(options)` and `client(options)`.
 
@@ -172,6 +175,10 @@ class Campaign(BoundedModel):
     system: SystemSpec = Field(default_factory=SystemSpec)
     plugins: list[str] = Field(
         default_factory=list, max_length=16, description="Python files with workloads and checkers of your own"
+    )
+    clients: Literal["threads", "processes"] | None = Field(
+        default=None,
+        description="each client of a system from a `file` a thread (default) or a process, for the fault `client`",
     )
     seed: int | None = Field(default=None, ge=0, le=MOST_SEED, description="drawn and printed when left out")
     duration: PositiveDuration = Field(default=30_000_000_000, description="how long clients and faults go on")

@@ -9,6 +9,7 @@ from typing import Any
 
 from tribulation.histories import Recorder
 
+from ..campaign.model import PROCESSES
 from ..evidence.seal import HISTORY_FILE, LEDGER_FILE
 from ..evidence.writing import unwritable, writing
 from ..hosts.base import Host
@@ -18,6 +19,7 @@ from ..nemesis.faults.ledger import Ledger
 from ..nemesis.inject.injector import LEASE_S, HostInjector
 from ..systems.answers import status_of
 from ..systems.base import Dial, Service
+from .clients.pool import ClientProcesses
 from .drive.dialling import NodeDial
 from .drive.journal import Journal
 from .drive.nemesis import Nemesis
@@ -48,6 +50,7 @@ def drive(run: Run, hosts: Sequence[Host]) -> None:
         with writing(run.run_dir):
             recorder = stack.enter_context(Recorder(run.run_dir / HISTORY_FILE))
             ledger = stack.enter_context(Ledger(run.run_dir / LEDGER_FILE))
+        clients = _client_processes(run, stack)
         injector = HostInjector(
             hosts,
             provider,
@@ -60,6 +63,7 @@ def drive(run: Run, hosts: Sequence[Host]) -> None:
             lease_s=LEASES_S.get(provider.name, LEASE_S),
             run=f"{run.plan.campaign}, seed {run.plan.seed}",
             trouble=run.trouble,
+            clients=clients,
         )
         with run.phase("agents"):
             injector.start()
@@ -73,6 +77,8 @@ def drive(run: Run, hosts: Sequence[Host]) -> None:
 
         tick = progress(journal, nemesis, run.settings.tell)
         driver = ThreadDriver(run.plan, run.system.make_client, dial, nemesis, journal, clock, tick, stop_asked)
+        if clients is not None:
+            driver.client_of = clients.client_of
         events = events_of(run.plan.intents)
         stack.enter_context(Following(hosts, service, dial, events, driver.happened, clock.now_ns, run.trouble))
         clock.started_ns = time.monotonic_ns()
@@ -92,6 +98,18 @@ def drive(run: Run, hosts: Sequence[Host]) -> None:
             run.note(final_states=states)
         with run.guarded("asking the hosts for their clocks"):
             run.note(clock_offsets_ns=injector.monotonic_offsets_ns())
+
+
+def _client_processes(run: Run, stack: ExitStack) -> ClientProcesses | None:
+    """The processes of the clients, where the campaign asks for them."""
+    file = run.campaign.system.file
+    if run.campaign.clients != PROCESSES or file is None:
+        return None
+    with run.phase("clients"):
+        slots = [*run.plan.slots, *run.plan.settling]
+        made = ClientProcesses(run.settings.directory / file, run.campaign.system.options, slots)
+    stack.callback(made.close)
+    return made
 
 
 def _stop(run: Run, injector: HostInjector) -> None:

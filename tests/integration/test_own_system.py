@@ -73,3 +73,24 @@ def test_the_adapter_of_the_guide_is_a_whole_one(tri, tmp_path: Path) -> None:
     assert ended.exit_code == 0, ended.stderr
     assert ended.document["ops"]["ok"] > 100
     assert [fault["verified"] for fault in ended.document["faults"]] == [True]
+
+
+@pytest.mark.full
+def test_clients_in_processes_are_paused_and_killed_in_an_operation(tri) -> None:
+    pause = "{client: {action: pause, clients: 2, of: register, after: 1s, for: 2s}}"
+    kill = "{client: {action: kill, after: 4s, for: 1s}}"
+    words = ("clients=processes", f"faults=[{pause}, {kill}]", "operation_timeout=500ms")
+    ended = tri("run", CAMPAIGN, "--json", *(word for given in words for word in ("--set", given)))
+    assert ended.exit_code == 0, ended.stderr
+    faults = ended.document["faults"]
+    assert [(fault["kind"], fault["verified"], fault["undone"]) for fault in faults] == [("client", True, True)] * 2
+    causes = {(cause["type"], cause["error"]) for cause in ended.document["client_errors"]}
+    assert {("info", "client-silent"), ("fail", "no-connection")} <= causes
+
+
+def test_the_fault_client_needs_clients_in_processes(tri) -> None:
+    ended = tri("run", CAMPAIGN, "--set", "faults=[{client: {after: 1s}}]")
+    assert ended.exit_code == 2
+    assert "its clients are no processes of their own" in ended.stderr and "add `clients: processes`" in ended.stderr
+    ended = tri("run", CAMPAIGN, "--set", "clients=processes", "--set", "faults=[{client: {after: 1s, of: registre}}]")
+    assert ended.exit_code == 2 and "did you mean 'register'" in ended.stderr

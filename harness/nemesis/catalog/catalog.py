@@ -17,6 +17,7 @@ MODULES: dict[str, str] = {
     "corrupt": "links.corrupt",
     "dns": "hosts.dns",
     "process": "processes.named",
+    "client": "processes.clients",
 }
 """By the kind's name, below `kinds`."""
 

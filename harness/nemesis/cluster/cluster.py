@@ -18,6 +18,7 @@ from ..agent_client.agents import ANSWER_S, AgentClient, Json, ask, connect_all,
 from ..agent_client.shipping import remove
 from ..faults.fault import CLIENTS
 from . import fault_disk
+from .client_control import ClientControl
 from .clock_library import ClockLibrary, clock_of, installed
 from .control import HasNamed, is_supervised, process_of
 
@@ -43,8 +44,10 @@ class Cluster:
         port: int,
         voters: Mapping[str, int] | None = None,
         run: Mapping[str, str] | None = None,
+        clients: ClientControl | None = None,
     ) -> None:
         self._run = dict(run or {})
+        self.clients = clients
         self.hosts = {host.name: host for host in hosts}
         self.service = service
         self.dial: Dial = dial or self._dial_service

@@ -19,6 +19,7 @@ from ...hosts.ssh.claims import owner_here
 from ...systems.base import Dial, Service
 from ...trouble import Trouble
 from ..agent_client.agents import Busy, Json, require
+from ..cluster.client_control import ClientControl
 from ..cluster.clock_readings import Clocks
 from ..cluster.cluster import Cluster
 from ..cluster.reachability import Reachability
@@ -62,9 +63,10 @@ class HostInjector:
         probe_port: int = PROBE_PORT,
         run: str = "",
         trouble: Trouble | None = None,
+        clients: ClientControl | None = None,
     ) -> None:
         owner = {"run": run, "by": owner_here()}
-        self._cluster = Cluster(hosts, provider, service, dial, lease_s, probe_port, voters, owner)
+        self._cluster = Cluster(hosts, provider, service, dial, lease_s, probe_port, voters, owner, clients)
         self._ledger, self._clock = ledger, clock
         self._reach = Reachability(self._cluster.agents, late_s=self._cluster.late_ns / 1e9)
         self._clocks = Clocks(self._cluster.nodes)

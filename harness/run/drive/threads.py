@@ -47,6 +47,8 @@ class ThreadDriver:
     clock: RunClock
     tick: Callable[[int, Phase], None]
     stop_asked: Callable[[], bool] = lambda: False
+    client_of: Callable[[int], Callable[[], Client]] | None = None
+    """The factory of the clients of a slot, where it is not the same for all."""
     _running: dict[int, Invocation] = field(default_factory=dict)
     _workers: dict[int, Worker] = field(default_factory=dict)
     # No SimpleQueue: in CPython 3.11 its `get` waits forever when a signal's handler outlasts the timeout.
@@ -105,7 +107,8 @@ class ThreadDriver:
             self._workers[slot].submit(invocation)
 
     def _worker(self, slot: int, generation: int) -> Worker:
-        return Worker(self.make_client, self.dial, self.clock, self._events, slot, generation, self._sizes)
+        make = self.make_client if self.client_of is None else self.client_of(slot)
+        return Worker(make, self.dial, self.clock, self._events, slot, generation, self._sizes)
 
     def _act(self, action: FaultAction) -> None:
         # A bug of Tribulation must end the run as a bug, not leave it waiting for this action.

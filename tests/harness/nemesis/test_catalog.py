@@ -32,6 +32,7 @@ SITUATION = Situation(NODES, dict.fromkeys(NODES, 1), "n2", NODES)
 EXAMPLES = {
     "transfer": [{}, {"to": "former"}],
     "process": [{"target": "one", "of": "sentinel"}, {"target": ["n1"], "of": "redis", "action": "pause"}],
+    "client": [{}, {"action": "kill", "clients": 2, "of": "register"}],
     "dns": [{"target": "one"}, {"target": ["n1"], "of": ["n2"], "to": "n3"}],
 }
 EXAMPLES |= {name: [{"shape": "bridge", "period": "100ms"}] for name in ("flap", "reset")}

@@ -1,0 +1,92 @@
+"""`Client` whose work is done by a process of its own."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from ...systems.base import Dial, Op, Outcome, PortDial
+from .process import ClientProcess
+
+GRACE_S = 0.3
+"""How much longer than an operation's time its answer is awaited."""
+ENDED, SILENT = "client-ended", "client-silent"
+"""Errors of operations whose process ended, or did not answer in time: whether they took place is unknown."""
+
+
+class RaisedInClient(Exception):
+    """What a client raised in its process, with the traceback from there."""
+
+
+class ProcessClient:
+    """`start(node)` makes the process; raises `OSError` while a fault keeps it down."""
+
+    def __init__(
+        self, start: Callable[[str], ClientProcess], told: Callable[[ClientProcess, str | None], None]
+    ) -> None:
+        self._start, self._tell = start, told
+        self._process: ClientProcess | None = None
+        self._is_silent = False
+        self.connected: bool | None = None
+
+    def open(self, node: str, dial: Dial, timeout_s: float) -> None:
+        self._process = process = self._start(node)
+        process.reach = lambda to, port, within_s: _reached(dial, to, port, within_s)
+        addresses = dict(dial.addresses) if isinstance(dial, PortDial) else {}
+        answer = self._asked({"do": "open", "node": node, "addresses": addresses, "timeout_s": timeout_s}, timeout_s)
+        if isinstance(answer, str):
+            raise ConnectionError(f"{answer} while it connected")
+
+    def invoke(self, op: Op, timeout_s: float) -> Outcome:
+        assert self._process is not None, "open comes first"
+        self._tell(self._process, op.f)
+        try:
+            answer = self._asked({"do": "invoke", "op": asdict(op), "timeout_s": timeout_s}, timeout_s)
+        finally:
+            self._tell(self._process, None)
+        return Outcome("info", error=answer) if isinstance(answer, str) else Outcome(**answer["outcome"])
+
+    def close(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            # One that did not answer an operation would not close either.
+            process.close(*([0.0] if self._is_silent else []))
+
+    def _asked(self, request: dict[str, Any], timeout_s: float) -> dict[str, Any] | str:
+        """The answer; or `ENDED`, or `SILENT`. Raises what the client raised."""
+        assert self._process is not None
+        lines = self._process.lines
+        try:
+            lines.socket.settimeout(timeout_s + GRACE_S)
+            lines.send(request)
+            answer = lines.receive(timeout_s + GRACE_S)
+        except TimeoutError:
+            self._is_silent = True
+            return SILENT
+        except OSError:
+            return ENDED
+        if answer is None:
+            return ENDED
+        self.connected = answer.get("connected")
+        if "raised" in answer:
+            raise _raised(answer["raised"])
+        return answer
+
+
+def _reached(dial: Dial, node: str, port: int | None, timeout_s: float) -> socket.socket:
+    if port is None:
+        return dial(node, timeout_s)
+    if not isinstance(dial, PortDial):
+        raise ConnectionError(f"port {port} of {node} cannot be dialled here: only the clients' port can")
+    return dial.at(node, port, timeout_s)
+
+
+def _raised(told: dict[str, Any]) -> Exception:
+    text = f"{told['type']}: {told['message']}"
+    if told["network"]:
+        return ConnectionError(text)
+    error = RaisedInClient(text)
+    error.add_note(told["traceback"])
+    return error

@@ -1,0 +1,170 @@
+"""A client's process: it opens its client, invokes the operations that it receives, and ends when the run closes its stream.
+
+The first process loads the adapter once and forks a process for each client, so that a new one takes milliseconds. Each is the leader of a group of its own, to which
+everything belongs that its driver starts. All end with the run, also when the run is killed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ...systems.base import Client, Op, Outcome
+from ..drive.worker import checked
+from ..plan.own_system import load_system
+from .messages import Lines, pass_sockets, take_sockets
+
+PR_SET_PDEATHSIG = 1
+SPARE_S = 1.0
+"""How much longer than its own time a dial may take to be answered by the run."""
+
+
+class AskedDial:
+    """`PortDial` of a client's process: the run makes the connection, and passes it."""
+
+    def __init__(self, channel: socket.socket, addresses: Mapping[str, str]) -> None:
+        self._channel = channel
+        self.addresses = addresses
+
+    def __call__(self, node: str, timeout_s: float) -> socket.socket:
+        return self._ask({"node": node, "timeout_s": timeout_s})
+
+    def at(self, node: str, port: int, timeout_s: float) -> socket.socket:
+        return self._ask({"node": node, "port": port, "timeout_s": timeout_s})
+
+    def _ask(self, request: dict[str, Any]) -> socket.socket:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with ours:
+            with theirs:
+                pass_sockets(self._channel, request, [theirs.fileno()])
+            ours.settimeout(request["timeout_s"] + SPARE_S)
+            answer, descriptors = take_sockets(ours)
+        if not descriptors:
+            raise _error_of(answer or {"type": "ConnectionError", "message": "the run did not answer"})
+        made = socket.socket(fileno=descriptors[0])
+        made.settimeout(request["timeout_s"])
+        return made
+
+
+def _error_of(told: Mapping[str, Any]) -> OSError:
+    kinds = {kind.__name__: kind for kind in (ConnectionRefusedError, ConnectionResetError, TimeoutError)}
+    return kinds.get(told["type"], ConnectionError)(told["message"])
+
+
+def serve(make_client: Callable[[], Client], stream: socket.socket, dials: socket.socket) -> None:
+    """Serve one client until the stream ends."""
+    lines = Lines(stream)
+    client: Client | None = None
+    try:
+        while (request := lines.receive()) is not None:
+            try:
+                if request["do"] == "open":
+                    client = make_client()
+                    client.open(request["node"], AskedDial(dials, request["addresses"]), request["timeout_s"])
+                    answer: dict[str, Any] = {"opened": True}
+                else:
+                    assert client is not None
+                    answer = _answered(client, Op(**request["op"]), request["timeout_s"])
+            except BaseException as error:  # a client is foreign code
+                answer = {"raised": _told(error)}
+            lines.send({**answer, "connected": _connected(client)})
+    finally:
+        with suppress(BaseException):
+            if client is not None:
+                client.close()
+
+
+def _answered(client: Client, op: Op, timeout_s: float) -> dict[str, Any]:
+    """Checked here: JSON would hide what it cannot hold."""
+    outcome: Outcome = checked(client.invoke(op, timeout_s))
+    return {
+        "outcome": {
+            "type": outcome.type,
+            "value": outcome.value,
+            "error": outcome.error,
+            "extra": dict(outcome.extra),
+        }
+    }
+
+
+def _connected(client: Client | None) -> bool | None:
+    found = getattr(client, "connected", None)
+    return None if found is None else bool(found)
+
+
+def _told(error: BaseException) -> dict[str, Any]:
+    try:
+        message = str(error)
+    except BaseException as second:
+        message = f"its text cannot be had: {type(second).__name__}"
+    trace = "".join(traceback.format_exception(error))
+    return {
+        "type": type(error).__name__,
+        "message": message.encode(errors="backslashreplace").decode(),
+        "network": isinstance(error, OSError),
+        "traceback": trace.encode(errors="backslashreplace").decode(),
+    }
+
+
+def main() -> None:
+    """Fork a client's process for each request on standard input, which is a socket of the run."""
+    given = json.loads(sys.argv[1])
+    control = socket.socket(fileno=os.dup(0))
+    _quiet()
+    _, make_client = load_system(Path(given["file"]), given["options"])
+    # Ended processes need no one who waits for them.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    pass_sockets(control, {"ready": True}, [])
+    while True:
+        request, descriptors = take_sockets(control)
+        if request is None:
+            return
+        stream, dials = (socket.socket(fileno=descriptor) for descriptor in descriptors)
+        parent = os.getpid()
+        if (pid := os.fork()) == 0:
+            control.close()
+            _be_a_client(make_client, stream, dials, parent)
+        stream.close()
+        dials.close()
+        with suppress(ProcessLookupError):
+            os.setpgid(pid, pid)
+        handle = os.pidfd_open(pid)
+        pass_sockets(control, {"pid": pid}, [handle])
+        os.close(handle)
+
+
+def _be_a_client(make_client: Callable[[], Client], stream: socket.socket, dials: socket.socket, parent: int) -> None:
+    status = 1
+    try:
+        os.setpgid(0, 0)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            return
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        serve(make_client, stream, dials)
+        status = 0
+    except OSError:
+        # The run is over.
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def _quiet() -> None:
+    """What a client prints is no answer to the user."""
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    os.dup2(2, 1)
+
+
+if __name__ == "__main__":
+    main()
