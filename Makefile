@@ -2,6 +2,9 @@
 .PHONY: setup demo check test lint format bench baseline systems systems-test testbed soak machines fuzz mutants mutants-node lock map docs help test-full
 .DEFAULT_GOAL := help
 
+# Where it is set, every process that a target starts compiles the project again, which takes it a second.
+unexport PYTHONDONTWRITEBYTECODE
+
 TRI := .venv/bin/tri
 PYTHON_IN_VENV := .venv/bin/python
 SEEDS ?= 1000

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from tribulation.harness.campaign.model import Campaign
 from tribulation.harness.errors import TribulationError
@@ -44,7 +47,16 @@ class Ending:
     document: dict[str, Any]
 
 
-def run(saboteur: Saboteur, folder: Path, changed: dict[str, Any] | None = None) -> Ending:
+def run(
+    saboteur: Saboteur, folder: Path, changed: dict[str, Any] | None = None, waits: Mapping[str, float] | None = None
+) -> Ending:
+    with ExitStack() as shorter:
+        for name, value_s in (waits or {}).items():
+            shorter.enter_context(patch(f"tribulation.harness.{name}", value_s))
+        return _run(saboteur, folder, changed)
+
+
+def _run(saboteur: Saboteur, folder: Path, changed: dict[str, Any] | None) -> Ending:
     campaign = Campaign.model_validate({**CAMPAIGN, **(changed or {})})
     world = World(saboteur)
     client = lambda: saboteur.at("client.make", "", lambda: StandInClient(world))  # noqa: E731

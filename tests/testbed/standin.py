@@ -72,6 +72,8 @@ class World:
     heard: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     started: dict[str, int] = field(default_factory=dict)
     """Node → how often its process was started; absent while it is down."""
+    killed: set[str] = field(default_factory=set)
+    """Nodes whose agent killed the process and has to start it again."""
     starts: int = 0
     values: dict[str, Any] = field(default_factory=dict)
     applied: int = 0
@@ -80,6 +82,11 @@ class World:
     def is_cut(self, source: str, sink: str) -> bool:
         dropped = self.wanted.get(sink, {}).get("cut", {}).get("from", ())
         return self.addresses.get(source) in dropped
+
+    def start(self, node: str) -> None:
+        with self.lock:
+            self.starts += 1
+            self.started[node] = self.starts
 
     def is_up(self, node: str) -> bool:
         """Whether the node's process runs and is not stopped."""
@@ -132,9 +139,21 @@ class StandInAgent:
         pass
 
     def _set(self, request: Answer) -> None:
+        process = request["wanted"].get("process", {})
         self._world.wanted[self._vertex] = request["wanted"]
-        if request["wanted"].get("process", {}).get("killed"):
+        if process.get("killed"):
             self._world.started.pop(self._vertex, None)
+            self._world.killed.add(self._vertex)
+        elif process.get("started_by_service"):
+            self._world.killed.discard(self._vertex)
+        else:
+            self._restart()
+
+    def _restart(self) -> None:
+        """As a real agent: it starts what it killed, unless the service did."""
+        if self._vertex in self._world.killed and self._vertex not in self._world.started:
+            self._world.start(self._vertex)
+        self._world.killed.discard(self._vertex)
 
     def _renew(self, request: Answer) -> Answer:
         return {"in_force": self._world.wanted.get(self._vertex, {}), "undone": 0}
@@ -173,6 +192,7 @@ class StandInAgent:
 
     def _clear(self, request: Answer) -> Answer:
         before = self._world.wanted.pop(self._vertex, {})
+        self._restart()
         return {"undone": sorted(before)}
 
 
@@ -251,12 +271,7 @@ class StandInService:
         self._at("install", host, lambda: None)
 
     def start(self, host: Host, environment: Mapping[str, str]) -> None:
-        self._at("start", host, lambda: self._started(host.name))
-
-    def _started(self, node: str) -> None:
-        with self._world.lock:
-            self._world.starts += 1
-            self._world.started[node] = self._world.starts
+        self._at("start", host, lambda: self._world.start(host.name))
 
     def wait_ready(self, host: Host, timeout_s: float) -> None:
         self._at("wait_ready", host, lambda: None)

@@ -41,6 +41,8 @@ class Cell:
     first: int = 1
     times: int = 1_000_000
     changed: dict[str, Any] = field(default_factory=dict)
+    waits: dict[str, float] = field(default_factory=dict)
+    """Constants of the product that are shorter here, below `tribulation.harness`, in seconds: only how long it waits differs."""
 
     def saboteur(self) -> Saboteur:
         return Saboteur(self.point, self.act, self.phase, self.host, self.first, self.times)
@@ -123,7 +125,14 @@ def agents_before_the_load() -> Iterator[Cell]:
     yield Cell("agents: hello has wrong types", "agent.hello", wrong_types, REFUSED, r"n2", None, "n2")
     yield Cell("agents: heard has wrong types", "agent.heard", wrong_types, REFUSED, r"n2", "agents", "n2")
     yield Cell(
-        "agents: n2 hears nothing", "agent.heard", hears_nothing, REFUSED, r"probes are not heard", "agents", "n2"
+        "agents: n2 hears nothing",
+        "agent.heard",
+        hears_nothing,
+        REFUSED,
+        r"probes are not heard",
+        "agents",
+        "n2",
+        waits=SHORT_BASELINE,
     )
     yield Cell("agents: cannot be started", "agent.start", broken, REFUSED, r"vanished", None, "n2")
     yield Cell("agents: program cannot be put", "host.put", broken, REFUSED, r"vanished", "agents", "n2")
@@ -145,13 +154,15 @@ def agents_in_the_load() -> Iterator[Cell]:
         yield Cell(f"load: renew {how} for 3 s", "agent.renew", act, HARMLESS, r"", "load", "n2", changed=LONG)
     for how in ("answers garbage", "refuses", "dies"):
         name = f"load: renew {how} for longer than a lease"
-        yield Cell(name, "agent.renew", ANSWERS[how], DOUBT, r"lease", "load", "n2", changed=LONGER)
+        yield Cell(name, "agent.renew", ANSWERS[how], DOUBT, r"lease", "load", "n2", changed=LONGER, waits=SHORT_LEASE)
 
 
 LONG: dict[str, Any] = {"duration": "3s"}
 """Leases are renewed every two seconds."""
-LONGER: dict[str, Any] = {"duration": "13s"}
-"""A lease ends after ten."""
+LONGER: dict[str, Any] = {"duration": "4s"}
+SHORT_LEASE = {"run.driving.LEASE_S": 2.0}
+SHORT_RESTART = {"nemesis.kinds.processes.processes.RESTART_S": 3.0, "nemesis.cluster.cluster.PID_S": 1.0}
+SHORT_BASELINE = {"nemesis.inject.injector.BASELINE_S": 3.0}
 
 
 def agents_at_the_end() -> Iterator[Cell]:
@@ -172,12 +183,22 @@ def system_methods() -> Iterator[Cell]:
     for how, act in {"fails": broken, "raises": system_bug}.items():
         yield Cell(f"agents: pid {how}", "service.pid", act, REFUSED, r"vanished|NoneType", "agents", "n3")
         yield Cell(f"load: pid {how}", "service.pid", act, DOUBT, r"vanished|NoneType", "load", "n3")
-        yield Cell(f"load: start {how}", "service.start", act, DOUBT, r"vanished|NoneType|kill", "load", "n3")
+        yield Cell(f"load: start {how}", "service.start", act, DOUBT, r"vanished|NoneType|kill", None, "n3", first=2)
         yield Cell(f"load: leader {how}", "service.leader", act, DOUBT, r"vanished|NoneType", "load")
         yield Cell(f"end: status {how}", "service.status", act, DOUBT, r"n2", "final", "n2")
         yield Cell(f"end: uninstall {how}", "service.uninstall", act, DOUBT, r"vanished|NoneType", "collect", "n2")
         yield Cell(f"end: collect {how}", "service.collect", act, HARMLESS, r"", "collect", "n2")
-    yield Cell("load: start does nothing", "service.start", answers(None), DOUBT, r"kill|undone|n3", "load", "n3")
+    yield Cell(
+        "load: start does nothing",
+        "service.start",
+        answers(None),
+        DOUBT,
+        r"kill|undone|n3",
+        None,
+        "n3",
+        first=2,
+        waits=SHORT_RESTART,
+    )
     yield Cell("agents: pid is a word", "service.pid", answers("100"), REFUSED, r"pid\(n3\) answered", "agents", "n3")
     yield Cell("end: status is a word", "service.status", answers("fine"), DOUBT, r"n2|status", "final", "n2")
     yield Cell("end: collect is a word", "service.collect", answers("files"), HARMLESS, r"", "collect", "n2")

@@ -25,7 +25,7 @@ def end_of(name: str) -> tuple[Ending, int]:
     cell = CELLS[name]
     saboteur = cell.saboteur()
     with tempfile.TemporaryDirectory() as folder:
-        return run(saboteur, Path(folder), cell.changed), saboteur.hits
+        return run(saboteur, Path(folder), cell.changed, cell.waits), saboteur.hits
 
 
 @pytest.fixture(scope="module")

@@ -58,9 +58,11 @@ class HostStates:
             }
             for name, state in changed.items()
         }
-        require(ask(self._cluster.agents, requests), "changing what is in force")
-        self._wanted.update({name: _lasting(state) for name, state in changed.items()})
-        self._faults.update({name: faults.get(name, []) for name in changed})
+        answers, failures = ask(self._cluster.agents, requests)
+        # Also when another host failed: a process that was killed here is started by its service later.
+        self._wanted.update({name: _lasting(changed[name]) for name in answers})
+        self._faults.update({name: faults.get(name, []) for name in answers})
+        require((answers, failures), "changing what is in force")
 
     def _start_by_service(self, changed: Mapping[str, Json]) -> None:
         """A killed process without a supervisor is started as the service itself would, so that its bookkeeping stays right."""

@@ -35,6 +35,8 @@ class Ground:
     force: Force = field(default_factory=Force)
     notes: dict[str, Json] = field(default_factory=dict)
     """Notes of a package about a fault, by the fault's id."""
+    missed: set[str] = field(default_factory=set)
+    """Nodes whose process did not come back in the time for a restart; nothing has started it since. Nothing waits as long for them again."""
     moving: threading.Lock = field(default_factory=threading.Lock)
     """Held during a change of the voters' weights: two at a time would each undo the other's."""
 

@@ -43,6 +43,7 @@ class Kill(Package):
         return {"not_there_before": missing} if missing else {}
 
     def end(self, fault: Resolved, ground: Ground) -> Json:
+        ground.missed.difference_update(fault.what["nodes"])
         ground.notes[fault.intent.id] = {"began_s": time.monotonic()}
         return {}
 
@@ -53,7 +54,11 @@ class Kill(Package):
         down = ground.force.killed | ground.force.off
         if not on and "slow_start_ns" in fault.what:
             return _look_at_slow_start(fault, ground)
-        seen = states(ground, fault.what["nodes"], lambda name, seen: is_gone(seen) if name in down else is_there(seen))
+        # The agent answers after it saw them end; to come back takes longer.
+        wait_s = PROCESS_S if on else RESTART_S
+        seen = states(
+            ground, fault.what["nodes"], lambda name, seen: is_gone(seen) if name in down else is_there(seen), wait_s
+        )
         return _noted(fault, ground, seen) if on else seen
 
     def unheld(self, fault: Resolved, ground: Ground) -> Mapping[str, list[str]]:
@@ -127,27 +132,31 @@ def states(
     ground: Ground,
     names: list[str],
     right: Callable[[str, Json], bool],
-    timeout_s: float = RESTART_S,
+    timeout_s: float | None = None,
     of: str | None = None,
 ) -> Observation:
-    """The systems of these nodes, looked at until each is right or the time is over. A host without power has none.
+    """The systems of these nodes, looked at until each is right or the time (`RESTART_S`) is over. A host without power has none.
 
     `states` are those of the processes that the services name, `processes_of` counts all that belong to them, `unlike` names those that are in another state. `of` names one of
     several processes of a host.
     """
-    deadline_s = time.monotonic() + timeout_s
-    again_s = time.monotonic() + ASK_AGAIN_S
+    began_s = time.monotonic()
+    timeout_s = RESTART_S if timeout_s is None else timeout_s
+    again_s = began_s + ASK_AGAIN_S
     while True:
         seen = ground.cluster.processes_of(names, of)
         good = [name for name in names if right(name, seen[name])]
         now_s = time.monotonic()
-        if len(good) == len(names) or now_s >= deadline_s:
+        wait_s = min(PROCESS_S, timeout_s) if ground.missed.issuperset(set(names) - set(good)) else timeout_s
+        if len(good) == len(names) or now_s >= began_s + wait_s:
             break
         if now_s >= again_s:
             # A service may know the process that it started only after a while.
             ground.cluster.refresh_pids([name for name in names if name not in good])
             again_s = time.monotonic() + ASK_AGAIN_S
         time.sleep(LOOK_S)
+    if timeout_s >= RESTART_S and of is None:
+        ground.missed |= {name for name in names if name not in good and is_gone(seen[name])}
     told: dict[str, Any] = {name: seen[name]["state"] or "gone" for name in names}
     counts = {name: len(seen[name]["running"]) + len(seen[name]["stopped"]) for name in names}
     unlike = {name: others for name in names if (others := _unlike(seen[name]))}
