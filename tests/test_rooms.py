@@ -129,6 +129,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "harness.report": {
         "checkers.base",
         "checkers.soundness",
+        "checkers.traces",
         "harness",
         "harness.evidence",
         "harness.user_files",

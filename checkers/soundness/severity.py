@@ -20,6 +20,7 @@ STAGES: tuple[tuple[str, frozenset[str]], ...] = (
                 "config-step",
                 "config-too-early",
                 "elected-without-quorum",
+                "leads-without-quorum",
                 "epoch-regressed",
                 "incarnation-regressed",
                 "token-reused",

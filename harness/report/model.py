@@ -1,7 +1,6 @@
 """The content of the report, as plain values: `build(run files) → Report`. Pure; it knows nothing of HTML.
 
-Tables hold finished text. `charts` holds numbers as JSON for the page's script, in columns (one list for each field), because a hundred thousand operations
-as objects would be several times as large.
+Tables hold finished text, `charts` the numbers for the page's script.
 """
 
 from __future__ import annotations
@@ -15,17 +14,18 @@ from typing import Any
 import numpy as np
 
 from tribulation.checkers.base.result import Fault
-from tribulation.checkers.soundness.severity import rank
 from tribulation.histories import Operation, Type
 
-from . import series, words
+from . import words
+from .charts import charts
 from .costs import MOST_FAULTS, CostRow, cost_rows
+from .findings import Finding, findings
 from .load import RunFiles
-from .witness import Witness, witness
+from .nodes.reading import Said
+from .nodes.states import spans
+from .story import Surroundings
+from .witness import Operations
 
-MOST_DRAWN = 100_000
-_MOST_WITNESSES = 3
-"""Witnesses shown in full for each checker; the rest is counted, and is in verdict.json."""
 _LONGEST_STAT = 160
 _LONGEST_REASON = 140
 """Characters in the headline; the table of checkers has all of it."""
@@ -95,8 +95,7 @@ class Report:
     command: str
     notes: Sequence[str]
     shrinking: Shrinking | None
-    witnesses: Sequence[Witness]
-    hidden_witnesses: int
+    findings: Sequence[Finding]
     faults: Sequence[FaultRow]
     costs: Sequence[CostRow]
     costs_hidden: int
@@ -106,17 +105,21 @@ class Report:
     charts: Mapping[str, Any]
 
 
-def build(run: RunFiles) -> Report:
-    operations = run.history.operations()
-    witnesses, hidden = _witnesses(run)
-    charts = _charts(run, operations, frozenset(row.index for one in witnesses for row in one.rows if row.in_witness))
+def build(run: RunFiles, operations: Operations | None = None, said: Said | None = None) -> Report:
+    """`operations` are those of the run's history, if the caller already has them; `said` is what the nodes wrote."""
+    operations, said = operations or Operations(run.history), said or Said()
+    end_ns = max(1, _end_ns(run))
+    states = spans(said.lines, run.faults, end_ns)
+    found = findings(run.verdict, operations, Surroundings(run.faults, said.lines, states), said.clocks)
+    proof = frozenset(row.index for one in found for witness in one.witnesses for row in witness.rows if row.in_witness)
+    drawn, left_out = charts(run, said, states, operations.all, proof, end_ns)
     campaign = str(run.verdict.get("campaign") or run.folder.parent.name)
     return Report(
         title=f"{campaign} · {run.folder.name}",
         verdict=str(run.verdict.get("verdict", "unknown")),
-        headline=_headline(run, witnesses),
+        headline=_headline(run, found),
         expected=_expected(run.verdict.get("expected")),
-        facts=_facts(run, operations),
+        facts=_facts(run, operations.all),
         command=str(run.verdict.get("command") or ""),
         notes=[
             *run.notes,
@@ -124,18 +127,18 @@ def build(run: RunFiles) -> Report:
             *_skipped(run),
             *map(str, run.verdict.get("errors") or ()),
             *map(str, run.verdict.get("doubts") or ()),
-            *charts.pop("notes"),
+            *said.notes,
+            *left_out,
         ],
         shrinking=_shrinking(run.shrink),
-        witnesses=witnesses,
-        hidden_witnesses=hidden,
+        findings=found,
         faults=[_fault_row(fault) for fault in run.faults],
-        costs=cost_rows(operations, run.faults, run.regions, _load_ns(run)),
+        costs=cost_rows(operations.all, run.faults, run.regions, _load_ns(run)),
         costs_hidden=max(0, len(run.faults) - MOST_FAULTS),
         checkers=[_checker_row(name, result) for name, result in _checkers(run)],
-        load=_load(operations),
+        load=_load(operations.all),
         campaign_yaml=run.campaign_yaml,
-        charts=charts,
+        charts=drawn,
     )
 
 
@@ -153,25 +156,9 @@ def _checkers(run: RunFiles) -> list[tuple[str, Mapping[str, Any]]]:
     return sorted(found.items(), key=lambda item: (rank.get(str(item[1].get("verdict")), 2), item[0]))
 
 
-def _witnesses(run: RunFiles) -> tuple[list[Witness], int]:
-    """At most a few witnesses of each checker, causes before their consequences."""
-    shown: list[tuple[str, Mapping[str, Any]]] = []
-    hidden = 0
-    for name, result in _checkers(run):
-        anomalies = sorted(result.get("anomalies") or (), key=_rank)
-        shown += [(name, anomaly) for anomaly in anomalies[:_MOST_WITNESSES]]
-        hidden += max(0, len(anomalies) - _MOST_WITNESSES)
-    shown.sort(key=lambda item: _rank(item[1]))
-    return [witness(name, anomaly, run.history, run.faults) for name, anomaly in shown], hidden
-
-
-def _rank(anomaly: Mapping[str, Any]) -> tuple[int, bool, int]:
-    return rank(str(anomaly.get("kind")), [int(index) for index in anomaly.get("ops") or ()])
-
-
-def _headline(run: RunFiles, witnesses: Sequence[Witness]) -> str:
-    if witnesses:
-        return witnesses[0].explanation
+def _headline(run: RunFiles, found: Sequence[Finding]) -> str:
+    if found:
+        return found[0].meaning
     doubts = [
         f"{name}: {words.shortened(str(result.get('reason') or 'no reason given'), _LONGEST_REASON)}"
         for name, result in _checkers(run)
@@ -260,7 +247,7 @@ def _fault_row(fault: Fault) -> FaultRow:
     observed = words.effect(fault.kind, fault.observed)
     return FaultRow(
         id=fault.id,
-        kind=fault.kind,
+        kind=words.called(fault.kind),
         intended=intended,
         observed=observed,
         verified=fault.verified,
@@ -321,76 +308,3 @@ def _load_row(workload: str, f: str, group: Sequence[Operation]) -> LoadRow:
         longest=words.duration(max(took_ns, default=None)),
         errors=", ".join(f"{error} × {count}" for error, count in errors.most_common(5)),
     )
-
-
-def _charts(run: RunFiles, operations: Sequence[Operation], witnesses: frozenset[int]) -> dict[str, Any]:
-    end_ns = max(1, _end_ns(run))
-    drawn = series.chosen(operations, MOST_DRAWN, witnesses)
-    seats = series.lanes(operations, end_ns)
-    rates = series.rates(operations, end_ns)
-    notes = []
-    if len(drawn) < len(operations):
-        notes.append(
-            f"The charts draw {len(drawn):,} of {len(operations):,} operations: every one that is not ok, and a regular sample of the others. "
-            "Tables, rates and quantiles count them all."
-        )
-    return {
-        "notes": notes,
-        "end_s": end_ns / 1e9,
-        "lanes": seats.names,
-        "ops": _columns(drawn, seats, end_ns, witnesses),
-        "bucket_s": rates.bucket_s,
-        "middle_s": rates.middle_s,
-        "per_s": rates.per_s,
-        "latency_ms": rates.latency_ms,
-        "faults": [_band(fault, end_ns) for fault in run.faults],
-        "phases": [
-            [str(name).replace("_", " "), at / 1e9]
-            for name, at in (run.verdict.get("phases") or {}).items()
-            if at is not None
-        ],
-        "clocks": _clocks(run),
-    }
-
-
-def _columns(drawn: Sequence[Operation], seats: series.Lanes, end_ns: int, witnesses: frozenset[int]) -> dict[str, Any]:
-    """Seconds are rounded to microseconds. `until` of an operation without any completion is the end of the run, `open` says so."""
-    return {
-        "index": [op.invoke_index for op in drawn],
-        "process": [str(op.process) for op in drawn],
-        "lane": [seats.of[op.process] for op in drawn],
-        "from": [round(op.invoke_ns / 1e9, 6) for op in drawn],
-        "until": [round((end_ns if op.complete_ns is None else op.complete_ns) / 1e9, 6) for op in drawn],
-        "open": [int(op.complete_ns is None) for op in drawn],
-        "outcome": [series.OUTCOMES.index(op.type) for op in drawn],
-        "text": [words.operation(op) for op in drawn],
-        "node": [op.node or "" for op in drawn],
-        "error": [op.error or "" for op in drawn],
-        "witness": [int(op.invoke_index in witnesses) for op in drawn],
-    }
-
-
-def _band(fault: Fault, end_ns: int) -> dict[str, Any]:
-    """A fault in seconds. A mark that was never reached (a crash, or a fault without an end) becomes the end of the run."""
-    marks = [fault.start_ns, fault.injected_ns, fault.heal_ns, fault.healed_ns]
-    start_s, injected_s, heal_s, healed_s = ((end_ns if mark is None else mark) / 1e9 for mark in marks)
-    return {
-        "id": fault.id,
-        "kind": fault.kind,
-        "text": words.effect(fault.kind, fault.intended),
-        "verified": fault.verified,
-        "start": start_s,
-        "injected": injected_s,
-        "heal": heal_s,
-        "healed": healed_s,
-    }
-
-
-def _clocks(run: RunFiles) -> dict[str, dict[str, list[float]]]:
-    hosts: dict[str, dict[str, list[float]]] = {}
-    for sample in run.clocks:
-        line = hosts.setdefault(sample.host, {"at": [], "offset_ms": [], "error_ms": []})
-        line["at"].append(sample.time_ns / 1e9)
-        line["offset_ms"].append(sample.offset_ns / 1e6)
-        line["error_ms"].append(sample.error_ns / 1e6)
-    return hosts

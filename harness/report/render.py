@@ -1,10 +1,13 @@
-"""Renders the view model as one HTML file that opens without a network: styles, script, data and Plotly are inside it.
+"""Renders the view model as one HTML file that opens without a network: styles, script and data are inside it.
 
-Text is escaped by Jinja2, data by `_json_for_script`; a content security policy in the page forbids it to load anything.
+Text is escaped by Jinja2, data by `_json_for_script`. A content security policy in the page forbids it to load anything, and to run any script but
+ours, which it names by its digest.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from functools import cache
 from pathlib import Path
@@ -18,8 +21,14 @@ from tribulation.histories.files.replacing import replacing
 from tribulation.histories.printable import printable
 
 from ..evidence.writing import writing
+from .findings import moments
 from .load import load_run
 from .model import Report, build
+from .nodes.reading import read_nodes
+from .witness import Operations
+
+SCRIPTS = ("data.js", "canvas.js", "timeline.js", "panels.js", "page.js")
+"""Files of the page's script, in their order."""
 
 
 def write_report(run_folder: str | Path, history: History | None = None) -> Path:
@@ -29,21 +38,20 @@ def write_report(run_folder: str | Path, history: History | None = None) -> Path
     """
     run = load_run(run_folder, history)
     path = Path(run_folder) / "report.html"
-    text = render(build(run))
+    operations = Operations(run.history)
+    text = render(build(run, operations, read_nodes(run.folder, moments(run.verdict, operations))))
     with writing(path), replacing(path) as file:
         file.write(text.encode("utf-8", "backslashreplace"))
     return path
 
 
 def render(report: Report) -> str:
+    script = Markup("\n").join(map(_verbatim, SCRIPTS))
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (
         _environment()
         .get_template("report.html.j2")
-        .render(
-            report=report,
-            data=_json_for_script(report.charts),
-            plotly=_plotly(),
-        )
+        .render(report=report, data=_json_for_script(report.charts), script=script, script_digest=digest)
     )
 
 
@@ -70,14 +78,6 @@ def _shown(value: Any) -> Any:
 def _verbatim(name: str) -> Markup:
     """A file of ours in the templates' folder, put into the page unchanged."""
     return Markup((Path(__file__).parent / "templates" / name).read_text(encoding="utf-8"))
-
-
-@cache
-def _plotly() -> Markup:
-    # Importing plotly costs a noticeable part of a second, and only a report needs it.
-    from plotly.offline import get_plotlyjs
-
-    return Markup(get_plotlyjs())
 
 
 def _json_for_script(value: Any) -> Markup:

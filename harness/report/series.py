@@ -101,11 +101,22 @@ def _quantiles(bucket: Any, took_ns: Any, count: int) -> dict[str, list[float | 
 
 
 def chosen(operations: Sequence[Operation], most: int, always: frozenset[int]) -> list[Operation]:
-    """At most about `most` operations to draw: every one that is not ok or whose invocation is in `always`, and every k-th of the others."""
+    """At most about `most` operations to draw: those whose invocation is in `always`, then those that are not ok, then the others.
+
+    Of a group that does not fit, every k-th is drawn.
+    """
     if len(operations) <= most:
         return list(operations)
-    special = sum(1 for op in operations if op.type is not Type.OK or op.invoke_index in always)
-    step = max(1, -(-(len(operations) - special) // max(1, most - special)))
-    return [
-        op for at, op in enumerate(operations) if op.type is not Type.OK or op.invoke_index in always or at % step == 0
-    ]
+    proof = [at for at, op in enumerate(operations) if op.invoke_index in always]
+    known = set(proof)
+    not_ok = [at for at, op in enumerate(operations) if op.type is not Type.OK and at not in known]
+    ok = [at for at, op in enumerate(operations) if op.type is Type.OK and at not in known]
+    drawn = proof
+    for group in (not_ok, ok):
+        drawn = drawn + _regular(group, most - len(drawn))
+    return [operations[at] for at in sorted(drawn)]
+
+
+def _regular(group: list[int], room: int) -> list[int]:
+    """Every k-th of a group, so that at most `room` are left."""
+    return group[:: -(-len(group) // room)] if group and room > 0 else []

@@ -11,12 +11,39 @@ from dataclasses import dataclass
 from typing import Any
 
 from tribulation.checkers.base.result import Fault
+from tribulation.checkers.traces.traces import Clocks
 from tribulation.histories import History, Operation, canonical
 
 from . import words
+from .nodes.lines import Line, of_trace
+from .nodes.traces import placed
+from .story import Moment, Surroundings, story, traced_lines
 
 _NEIGHBOURS = 2
 _MOST_ROWS = 40
+
+
+class Operations:
+    """The operations of a history, found by the index of their invocation or completion."""
+
+    def __init__(self, history: History) -> None:
+        self.all: Sequence[Operation] = history.operations()
+        self._places = {op.complete_index: at for at, op in enumerate(self.all) if op.complete_index is not None}
+        self._places |= {op.invoke_index: at for at, op in enumerate(self.all)}
+        self._groups: dict[tuple[Any, Any], list[int]] | None = None
+
+    def place(self, index: int) -> int | None:
+        """The position in `all` of the operation with this index."""
+        return self._places.get(index)
+
+    def on_keys_of(self, proof: Sequence[int]) -> list[int]:
+        """Positions of the operations on the same keys, in order."""
+        if self._groups is None:
+            self._groups = {}
+            for at, op in enumerate(self.all):
+                self._groups.setdefault((op.workload, canonical(op.key)), []).append(at)
+        about = {(self.all[at].workload, canonical(self.all[at].key)) for at in proof}
+        return sorted(at for one in about for at in self._groups[one])
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +66,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """An anomaly with its explanation. `during` are the faults that were active between its first and last operation; `hidden_after` counts operations after the last row."""
+    """An anomaly with its explanation. `during` are the faults that were active between its first and last operation; `hidden_after` counts operations after the last row.
+
+    `from_s` and `until_s` are where the timeline shows it, both 0 where its time is unknown.
+    """
 
     checker: str
     kind: str
@@ -49,41 +79,46 @@ class Witness:
     during: Sequence[str]
     details: Mapping[str, Any]
     missing: Sequence[int]
+    story: Sequence[Moment]
+    from_s: float
+    until_s: float
 
 
-def witness(checker: str, anomaly: Mapping[str, Any], history: History, faults: Sequence[Fault]) -> Witness:
+def witness(
+    checker: str, anomaly: Mapping[str, Any], of: Operations, around: Surroundings, clocks: Clocks | None = None
+) -> Witness:
     """`anomaly` as in `verdict.json`; its `ops` may be indices of invocations or of completions."""
-    operations = history.operations()
-    place = _places(operations)
     named = [int(index) for index in anomaly.get("ops", ())]
-    proof = sorted({place[index] for index in named if index in place})
-    related = _related(operations, proof)
+    places = {index: of.place(index) for index in named}
+    proof = sorted({at for at in places.values() if at is not None})
+    related = of.on_keys_of(proof)
     shown = _with_neighbours(related, set(proof))
+    details = anomaly.get("details") or {}
+    moments = story([of.all[at] for at in proof], _traced(details, clocks), around)
+    own = [moment.at_ns for moment in moments if moment.in_proof]
+    ends_ns = [of.all[at].complete_ns or of.all[at].invoke_ns for at in proof]
     return Witness(
         checker=checker,
         kind=str(anomaly.get("kind", "anomaly")),
         explanation=str(anomaly.get("explanation", "")),
-        rows=_rows(operations, related, shown, set(proof)),
+        rows=_rows(of.all, related, shown, set(proof)),
         hidden_after=len(related) - 1 - related.index(shown[-1]) if shown else 0,
-        during=_during([operations[at] for at in proof], faults),
-        details=anomaly.get("details") or {},
-        missing=[index for index in named if index not in place],
+        during=_during([of.all[at] for at in proof], around.faults),
+        details=details,
+        missing=[index for index, at in places.items() if at is None],
+        story=moments,
+        from_s=min(own, default=0) / 1e9,
+        until_s=max([*own, *ends_ns], default=0) / 1e9,
     )
 
 
-def _places(operations: Sequence[Operation]) -> dict[int, int]:
-    """History index → position of the operation that it belongs to."""
-    places = {}
-    for at, op in enumerate(operations):
-        places[op.invoke_index] = at
-        if op.complete_index is not None:
-            places[op.complete_index] = at
-    return places
-
-
-def _related(operations: Sequence[Operation], proof: Sequence[int]) -> list[int]:
-    about = {(operations[at].workload, canonical(operations[at].key)) for at in proof}
-    return [at for at, op in enumerate(operations) if (op.workload, canonical(op.key)) in about]
+def _traced(details: Mapping[str, Any], clocks: Clocks | None) -> list[Line]:
+    """The lines of traces that prove the anomaly."""
+    found = []
+    for fields in traced_lines(details):
+        at_ns = placed(clocks or Clocks({}), str(fields["node"]), fields["mono_ns"], fields.get("incarnation", 0))
+        found.append(of_trace(str(fields["node"]), at_ns, fields))
+    return found
 
 
 def _with_neighbours(related: Sequence[int], proof: set[int]) -> list[int]:

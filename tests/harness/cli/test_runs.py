@@ -96,10 +96,10 @@ def test_a_folder_without_a_verdict_is_refused(tmp_path: Path, capsys: Any) -> N
 @pytest.mark.parametrize(
     ("words", "forbidden"),
     [
-        (("check", "HISTORY", "--json"), {"rich", "pydantic", "jinja2", "plotly", "paramiko", "fabric", "networkx"}),
-        (("list", "runs", "--json"), {"rich", "pydantic", "jinja2", "plotly", "paramiko", "fabric", "networkx"}),
-        (("list", "faults", "--json"), {"rich", "jinja2", "plotly", "paramiko", "fabric"}),
-        (("--help",), {"rich", "pydantic", "jinja2", "plotly", "paramiko", "fabric", "networkx"}),
+        (("check", "HISTORY", "--json"), {"rich", "pydantic", "jinja2", "paramiko", "fabric", "networkx"}),
+        (("list", "runs", "--json"), {"rich", "pydantic", "jinja2", "paramiko", "fabric", "networkx"}),
+        (("list", "faults", "--json"), {"rich", "jinja2", "paramiko", "fabric"}),
+        (("--help",), {"rich", "pydantic", "jinja2", "paramiko", "fabric", "networkx"}),
     ],
 )
 def test_a_command_imports_only_what_it_needs(words: tuple[str, ...], forbidden: set[str], runs: Path) -> None:

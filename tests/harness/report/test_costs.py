@@ -84,6 +84,6 @@ def test_the_page_has_a_row_for_the_clients_of_each_region(tmp_path: Path) -> No
     folder = write_run(tmp_path / "run")
     (folder / "campaign.yaml").write_text("name: invented\nhosts: {provider: local, regions: {eu: 2, us: 3}}\n")
     page = write_report(folder).read_text(encoding="utf-8")
-    section = page[page.index("What each fault cost") : page.index("<h2>Timeline</h2>")]
+    section = page[page.index("What each fault cost") : page.index("<h2>Checkers</h2>")]
     counted = [section.count(f"<td>{place}</td>") for place in ("all", "eu", "us")]
     assert counted[0] > 0 and set(counted) == {counted[0]}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -21,8 +23,8 @@ def _page(folder: Path) -> str:
     return write_report(folder).read_text(encoding="utf-8")
 
 
-def _without_plotly(page: str) -> str:
-    """Everything but the longest script, which is Plotly's own."""
+def _without_script(page: str) -> str:
+    """Everything but the longest script, which is ours."""
     longest = max(re.findall(r"<script>.*?</script>", page, re.S), key=len)
     return page.replace(longest, "")
 
@@ -35,13 +37,14 @@ def _data(page: str) -> dict[str, Any]:
 
 
 def test_the_verdict_and_its_witness_come_first(tmp_path: Path) -> None:
-    page = _without_plotly(_page(write_run(tmp_path / "run")))
+    page = _without_script(_page(write_run(tmp_path / "run")))
     order = [
         page.index(text)
         for text in (
             "Process 4 read 17",
             "tri run campaigns/invented.yaml --seed 7",
-            "<h2>Witness</h2>",
+            "<h2>What went wrong</h2>",
+            "<h2>Timeline</h2>",
             "<h2>Faults</h2>",
         )
     ]
@@ -52,8 +55,17 @@ def test_the_verdict_and_its_witness_come_first(tmp_path: Path) -> None:
 
 def test_the_page_asks_nothing_of_a_network(tmp_path: Path) -> None:
     page = _page(write_run(tmp_path / "run"))
-    assert "Plotly" in page and "default-src 'none'" in page
-    assert not re.findall(r"(?:src|href|url)\s*[=(]\s*[\"']?(?:https?:)?//", _without_plotly(page))
+    assert "default-src 'none'" in page and "unsafe-eval" not in page
+    assert not re.findall(r"(?:src|href|url)\s*[=(]\s*[\"']?(?:https?:)?//", _without_script(page))
+
+
+def test_only_the_script_of_the_page_may_run(tmp_path: Path) -> None:
+    """The policy names the one script by its digest; the data is not a script."""
+    page = _page(write_run(tmp_path / "run"))
+    (script,) = re.findall(r"<script>(.*?)</script>", page, re.S)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}';" in page
+    assert not re.findall(r"<[^>]*\son[a-z]+=", _without_script(page))
 
 
 def test_what_clients_wrote_is_text_and_never_markup(tmp_path: Path) -> None:
@@ -64,25 +76,33 @@ def test_what_clients_wrote_is_text_and_never_markup(tmp_path: Path) -> None:
         "checkers": {evil: {"verdict": "unknown", "reason": evil, "stats": {evil: evil}}},
     }
     page = _page(write_run(tmp_path / "run", 100, text=evil, **verdict))
-    assert "<img" not in _without_plotly(page)
+    assert "<img" not in _without_script(page)
     assert "\u2028" not in re.findall(r'id="data">(.*?)</script>', page, re.S)[0]
-    assert any(evil.replace("\u2028", "\\u2028") in text for text in _data(page)["ops"]["text"])
+    assert any(evil.replace("\u2028", "\\u2028") in text for text in _data(page)["ops"]["heads"])
 
 
 def test_control_characters_neither_hide_nor_turn_what_the_page_says(tmp_path: Path) -> None:
     evil = "\x1b[2J\x00\x07\u202egnorw\x9b\u200b</script><!--"
     verdict = {"campaign": evil, "errors": [evil], "checkers": {evil: {"verdict": "unknown", "reason": evil}}}
-    page = _without_plotly(_page(write_run(tmp_path / "run", 100, text=evil, **verdict)))
+    page = _without_script(_page(write_run(tmp_path / "run", 100, text=evil, **verdict)))
     assert printable(page) == page and "\\u202egnorw" in page and "<!--" not in page
-    assert any("\\u202egnorw" in text for text in _data(page)["ops"]["text"])
+    assert any("\\u202egnorw" in text for text in _data(page)["ops"]["heads"])
 
 
 def test_every_operation_is_in_the_charts(tmp_path: Path) -> None:
     data = _data(_page(write_run(tmp_path / "run", 500)))
-    assert {len(column) for column in data["ops"].values()} == {500}
+    columns = ("index", "at", "took", "lane", "process", "outcome", "head", "rest", "node", "error", "workload")
+    assert {len(data["ops"][name]) for name in columns} == {500}
+    assert len(data["ops"]["proof"]) == 3
     assert len(data["lanes"]) == 10
-    assert [fault["kind"] for fault in data["faults"]] == ["cut", "kill", "clock"]
+    assert [fault["kind"] for fault in data["faults"]] == ["partition", "kill", "clock"]
     assert data["clocks"]["n1"]["offset_ms"] == [1.0, 2.0, 3.0]
+
+
+def test_a_page_of_a_hundred_thousand_operations_has_at_most_six_megabytes(tmp_path: Path) -> None:
+    page = write_report(write_run(tmp_path / "run", 100_000))
+    assert page.stat().st_size < 6_000_000
+    assert len(_data(page.read_text())["ops"]["index"]) == 100_000
 
 
 def test_a_run_that_was_killed_still_has_a_report_which_says_so(tmp_path: Path) -> None:
@@ -93,7 +113,7 @@ def test_a_run_that_was_killed_still_has_a_report_which_says_so(tmp_path: Path) 
         file.write('{"index": 99999, "ti')
     intended = {"time": 4_000_000_000, "phase": "intended", "id": "kill.1", "kind": "kill", "what": {"nodes": ["n3"]}}
     (folder / "ledger.jsonl").write_text(json.dumps(intended) + "\n")
-    page = _without_plotly(_page(folder))
+    page = _without_script(_page(folder))
     assert "There is no verdict.json" in page
     assert "is torn" in page
     assert "Nothing was checked." in page
@@ -106,7 +126,7 @@ def test_a_run_whose_history_was_damaged_has_a_report_that_names_it(tmp_path: Pa
     with (folder / "history.jsonl").open("r+b") as file:
         file.seek(200)
         file.write(b"\0" * 500)
-    page = _without_plotly(_page(folder))
+    page = _without_script(_page(folder))
     assert "history.jsonl cannot be read, so no operation is shown" in page
     (folder / "verdict.json").unlink()
     with pytest.raises(HistoryError):
@@ -118,7 +138,7 @@ def test_what_went_wrong_on_the_way_is_told(tmp_path: Path) -> None:
     page = _page(
         write_run(tmp_path / "run", 10, verdict="unknown", checkers={"set": {"verdict": "valid"}}, errors=errors)
     )
-    assert "inject cut.1: n3: no route to host" in _without_plotly(page)
+    assert "inject cut.1: n3: no route to host" in _without_script(page)
 
 
 def test_an_empty_history_makes_a_page(tmp_path: Path) -> None:

@@ -61,6 +61,14 @@ def test_what_is_drawn_of_a_long_run_keeps_everything_that_is_not_ok_and_the_wit
     assert series.chosen(operations, 5000, frozenset()) == operations
 
 
+def test_a_run_that_mostly_failed_is_drawn_within_the_bound_and_keeps_the_witness() -> None:
+    operations = [_read(at, 1, "fail") for at in range(3000)]
+    operations[1234] = Operation(0, "read", operations[0].type, 77, 78, 1234 * MS, 1235 * MS)
+    drawn = series.chosen(operations, 100, frozenset({77}))
+    assert len(drawn) <= 100
+    assert operations[1234] in drawn
+
+
 def _read(start_ms: int, took_ms: int, outcome: str = "ok") -> Operation:
     from tribulation.histories import Type
 
