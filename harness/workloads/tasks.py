@@ -20,9 +20,11 @@ from .register import unique_value
 SPAWN_TRIES = 100
 SPAWN_GAP_NS = 200_000_000
 SETTLE_TRIES = 40
+FAILURES = 2
+"""A task of the handler `fail` fails so often at most, before it succeeds: fewer times than it is tried."""
 SETTLE_GAP_NS = 250_000_000
 
-Handler = Literal["echo", "sleep", "digest", "learn", "learn-much"]
+Handler = Literal["echo", "sleep", "digest", "learn", "learn-much", "fail"]
 Strategy = Literal["local-first", "latency-aware", "bandwidth-aware", "round-robin"]
 
 
@@ -31,7 +33,7 @@ def _usual_mix() -> dict[Handler, int]:
 
 
 class TaskSpec(WorkloadSpec):
-    """`agents` of type generic; `learn-much` learns keys of 32 KiB each, of at most `sleep_ms` names; `mix` weights of handlers; in a hundred tasks `chains` have further steps; `migrations` in a hundred operations move an agent."""
+    """`agents` of type generic; `learn-much` learns keys of 32 KiB each, of at most `sleep_ms` names; `fail` fails once or twice before it succeeds; `mix` weights of handlers; in a hundred tasks `chains` have further steps; `migrations` in a hundred operations move an agent."""
 
     judged_by: ClassVar[tuple[str, ...]] = ("tasks", "fencing-tokens")
 
@@ -92,10 +94,11 @@ class TaskWorkload(Workload):
             return Op("migrate", None, [draw.choice(self.agents), draw.choice(spec.nodes)], workload=self.name)
         handler = draw.choices(list(spec.mix), weights=list(spec.mix.values()))[0]
         number = unique_value(context)
+        amount = draw.randrange(spec.sleep_ms)
         task = TaskName(
             number,
             handler=handler,
-            amount=1 + draw.randrange(spec.sleep_ms),
+            amount=1 + (amount % FAILURES if handler == "fail" else amount),
             strategy=spec.strategies[number % len(spec.strategies)],
             priority=draw.randrange(3),
             steps=1 + draw.randrange(2) if draw.randrange(100) < spec.chains else 0,

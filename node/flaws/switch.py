@@ -97,6 +97,17 @@ class Flaws:
     changes_of_voters_overlap: bool = False
     weights_jump: bool = False
     voters_adopted_at_commit: bool = False
+    commit_counts_learners: bool = False
+    read_confirmed_by_learners: bool = False
+    handover_never_given_up: bool = False
+    change_acknowledged_uncommitted: bool = False
+    segment_name_not_durable: bool = False
+    vote_lost_at_compaction: bool = False
+    unknown_reported_as_failed: bool = False
+    value_changed_in_place: bool = False
+    vector_skips_a_gap: bool = False
+    counter_added_on_join: bool = False
+    sync_counted_before_its_end: bool = False
 
     @classmethod
     def from_names(cls, names: Iterable[str]) -> Flaws:

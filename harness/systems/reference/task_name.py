@@ -54,6 +54,8 @@ class TaskName:
     def _payload(self) -> Mapping[str, Any]:
         if self.handler == "sleep":
             return {"ms": self.amount}
+        if self.handler == "fail":
+            return {"times": self.amount}
         if self.handler == "learn":
             return {"set": {f"k{self.amount}": self.number}}
         if self.handler == MUCH:

@@ -79,7 +79,10 @@ class KeyValue:
                 if value is not None and not isinstance(value, list):
                     return Mismatch(key, value, "a list"), size
                 size = (size + 1 if value else len("[]")) + characters(op[2])
-                value = [*(value or ()), op[2]]
+                if value and self._flaws.value_changed_in_place:
+                    value.append(op[2])
+                else:
+                    value = [*(value or ()), op[2]]
             elif kind == "cas":
                 if not same(value, op[2]):
                     if self._flaws.refused_transaction_keeps_part:

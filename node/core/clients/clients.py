@@ -56,7 +56,7 @@ class Clients(Machine):
         self._flaws = Flaws.from_names(config.flaws)
         self._out = out
         self._table = Table()
-        self._router = Router(out, incarnation, self._table, self._finish, calls, known)
+        self._router = Router(out, incarnation, self._table, self._finish, calls, known, self._flaws)
         self._token = 0
         self._applied = 0
         self._timer_ns: int | None = None

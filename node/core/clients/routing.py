@@ -13,6 +13,7 @@ from typing import Any
 
 from ...bounded import within
 from ...config.node import MS, weights_problem
+from ...flaws.switch import Flaws
 from ..interface.messages import Forward, ForwardReply
 from ..interface.outbox import Outbox
 from ..interface.signals import LeaderChanged, NotProposed, Propose, Proposed, SetVoters, Transfer
@@ -36,8 +37,9 @@ class Router:
         finish: Callable[[Pending, Body], None],
         calls: Calls,
         known: Callable[[], Sequence[str]],
+        flaws: Flaws,
     ) -> None:
-        self._calls, self._known = calls, known
+        self._calls, self._known, self._flaws = calls, known, flaws
         self._out = out
         self._incarnation = incarnation
         self._table = table
@@ -110,13 +112,20 @@ class Router:
             if (pending.stage is Stage.PROPOSED and not (self.here and pending.term == self.term)) or (
                 pending.stage is Stage.ADMIN and not self.here
             ):
-                self._finish(pending, replies.deposed(pending.term))
+                self._settle(pending)
             elif pending.stage is Stage.WAITING and pending.origin is not None:
                 self.take_forward(now_ns, pending)
             elif pending.stage is Stage.WAITING and self.leader is not None:
                 self.route(now_ns, pending)
             elif pending.stage is Stage.FORWARDED and self.leader is not None and pending.term != self.term:
                 self._again(now_ns, pending)
+
+    def _settle(self, pending: Pending) -> None:
+        """Answer a request whose leadership ended: whether it takes effect is unknown."""
+        if self._flaws.unknown_reported_as_failed:
+            self._finish(pending, replies.failed("leader-changed", f"the leader of term {pending.term} was deposed"))
+        else:
+            self._finish(pending, replies.deposed(pending.term))
 
     def on_quorum(self, now_ns: int, contact: bool) -> None:
         """Refuse the commands that were not tried: no contact with a quorum for one election timeout."""

@@ -41,7 +41,10 @@ class Exchange:
             return
         dot = work.get("dot")
         if _is_dot_of(dot, known(work["record"][2])):
-            moved = self._store.heard(dot[0], dot[1])
+            if self._flaws.vector_skips_a_gap:
+                moved = self._store.advance({dot[0]: dot[1]})
+            else:
+                moved = self._store.heard(dot[0], dot[1])
         if joined or moved:
             self._keeper.keep(joined, moved)
         if message.wanted:
@@ -60,6 +63,8 @@ class Exchange:
             return
         if self.join(trmm.records, peer, theirs) is None:
             return
+        if self._flaws.sync_counted_before_its_end:
+            self._keeper.keep((), self._store.advance(theirs))
         receiver.sent |= {(kind, record): None for kind, record, _ in trmm.records}
         if self._syncing.took(now_ns, message, theirs, len(trmm.records), len(data)):
             self._complete(receiver, theirs, floor, trmm.metadata.get("whole") is True)

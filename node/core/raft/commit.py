@@ -21,7 +21,8 @@ def advance_commit(s: RaftState, now_ns: int) -> None:
     if s.commit >= s.log.last_index:
         return
     match = match_of(s)
-    index = s.durable if s.flaws.ack_before_majority else quorum_value(s.counted(now_ns), match)
+    counted = dict.fromkeys(match, 1) if s.flaws.commit_counts_learners else s.counted(now_ns)
+    index = s.durable if s.flaws.ack_before_majority else quorum_value(counted, match)
     if index <= s.commit:
         return
     if s.log.term(index) != s.term and not s.flaws.commit_old_term_by_count:

@@ -40,7 +40,7 @@ def _handover_problem(s: RaftState, to: str) -> tuple[str, str] | None:
 def expire_handover(s: RaftState, now_ns: int) -> None:
     """Give up on a target that did not take over in time. Called with each heartbeat."""
     handover = s.handover
-    if handover is not None and now_ns >= handover.until_ns:
+    if handover is not None and now_ns >= handover.until_ns and not s.flaws.handover_never_given_up:
         s.handover = None
         s.out.emit(AdminDone(handover.token, s.commit, "timeout", f"{handover.to} did not take over in time"))
         s.announced = (None, -1, False)

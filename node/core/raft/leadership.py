@@ -75,7 +75,8 @@ def confirm(s: RaftState, now_ns: int) -> None:
     """Find the latest round that a quorum has answered. Contact, lease and reads are dated from when it was sent."""
     acked = {peer: progress.acked_round for peer, progress in s.progress.items()}
     acked[s.me] = s.round
-    confirmed = quorum_value(s.counted(now_ns), acked)
+    voters = dict.fromkeys(acked, 1) if s.flaws.read_confirmed_by_learners else s.counted(now_ns)
+    confirmed = quorum_value(voters, acked)
     while s.rounds and s.rounds[0][0] <= confirmed:
         _, sent_ns, wall_ns = s.rounds.popleft()
         # Never shortened. A lease taken while the wall clock ran ahead therefore outlives the clock's return (read only by the flaw

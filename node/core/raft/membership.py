@@ -51,6 +51,9 @@ def walk(s: RaftState) -> None:
         s.out.emit(AdminDone(token, s.commit))
         return
     s.append([make_entry(s.log.last_index + 1, s.term, [CONFIG, following])])
+    if s.flaws.change_acknowledged_uncommitted and step_towards(following, target) is None:
+        s.target = None
+        s.out.emit(AdminDone(token, s.log.last_index))
 
 
 def on_committed(s: RaftState, now_ns: int, entry: Entry) -> None:

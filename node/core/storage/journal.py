@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ...flaws.switch import Flaws
 from ..interface.effects import Append, Fsync, FsyncDir, Remove
 from ..interface.entry import Entry
 from ..interface.outbox import Outbox
 from .group_commit import GroupCommit
-from .recovery import Recovered, segment_name
+from .recovery import NO_FLAWS, Recovered, segment_name
 from .wal import Base, Doubt, Hard, Record, encode_batch, encode_record
 
 
 class Journal:
-    def __init__(self, out: Outbox, recovered: Recovered) -> None:
+    def __init__(self, out: Outbox, recovered: Recovered, flaws: Flaws = NO_FLAWS) -> None:
         self._out = out
+        self._flaws = flaws
         self._segment = recovered.segment
         self._name = segment_name(self._segment)
         self._old = list(recovered.segments)
@@ -60,9 +62,12 @@ class Journal:
         name = self._name
         out.store(Append(out.next_op(), name, encode_batch(self.staged)))
         if rolling:
-            fsync = out.next_op()
-            out.store(Fsync(fsync, name))
-            out.store(FsyncDir(gate, (fsync,)))
+            if self._flaws.segment_name_not_durable:
+                out.store(Fsync(gate, name))
+            else:
+                fsync = out.next_op()
+                out.store(Fsync(fsync, name))
+                out.store(FsyncDir(gate, (fsync,)))
             self._remove_old(gate)
             self._old = [name]
         else:

@@ -17,7 +17,7 @@ from ..interface.entry import Entry
 from .snapshot_file import FILE, TEMPORARY, Snapshot, parse_snapshot
 from .wal import Base, Cut, Damage, Doubt, Hard, Record, Scan, encode_batch, encode_record, scan
 
-_NO_FLAWS = Flaws()
+NO_FLAWS = Flaws()
 _FIRST_BATCH = len(encode_batch([encode_record(record) for record in (Base(0, 0), Hard(0, ""), Doubt(None))]))
 """Bytes that a new node writes before it takes part in anything."""
 _HINT = (
@@ -51,7 +51,7 @@ def segment_name(number: int) -> str:
     return f"wal-{number:08d}.log"
 
 
-def recover(files: Mapping[str, bytes], flaws: Flaws = _NO_FLAWS) -> Recovered:
+def recover(files: Mapping[str, bytes], flaws: Flaws = NO_FLAWS) -> Recovered:
     state = Recovered()
     if FILE in files:
         try:

@@ -73,6 +73,8 @@ class Merge:
         state = record.joined(a, b, a_seen, b_seen)
         if self._flaws.texts_overwrite:
             return record.overwritten(state)
+        if self._flaws.counter_added_on_join:
+            return record.doubled(a, b, state)
         return state
 
     def unseen(self, state: State, seen: Vector) -> State | None:

@@ -132,6 +132,17 @@ def overwritten(state: State) -> State:
     return {**state, TEXTS: {field: versions[-1:] for field, versions in state[TEXTS].items()}}
 
 
+def doubled(a: State, b: State, state: State) -> State:
+    """Add up the cells of a count that both sides have and that differ: a wrong counter (a flaw)."""
+    if state is a or state is b or COUNTS not in state:
+        return state
+    counts = {field: dict(cells) for field, cells in state[COUNTS].items()}
+    for field, cells in counts.items():
+        mine, theirs = (side.get(COUNTS, NOTHING).get(field, NOTHING) for side in (a, b))
+        cells.update({n: list(map(int.__add__, mine[n], theirs[n])) for n in cells if mine.get(n) and theirs.get(n)})
+    return {**state, COUNTS: counts}
+
+
 def concurrent(a: State, b: State) -> bool:
     """Return whether each has seen a change that the other has not."""
     return vector.concurrent(a[CONTEXT], b[CONTEXT])

@@ -220,7 +220,8 @@ class RaftState:
 
     def begin_segment(self) -> None:
         """Rewrite everything into a fresh segment: after a snapshot, and at boot, when nothing that was found is known to be durable."""
-        base, hard = Base(self.log.base_index, self.log.base_term), Hard(self.term, self.vote)
+        vote = "" if self.flaws.vote_lost_at_compaction else self.vote
+        base, hard = Base(self.log.base_index, self.log.base_term), Hard(self.term, vote)
         self.journal.roll(base, hard, Doubt(self.known if self.torn else None), self.log.tail())
         self.hard_op = self.journal.gate
 

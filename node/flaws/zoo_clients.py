@@ -1,0 +1,29 @@
+"""The zoo of clients: flaws of answers, and of the state that they show, in the order of the documentation."""
+
+from __future__ import annotations
+
+from .flaw import Flaw
+
+CLIENTS_FLAWS = (
+    Flaw(
+        "unknown-reported-as-failed",
+        "A command of a deposed leader is reported as failed",
+        "A leader that is deposed answers what it had appended with a definite failure, although the next leader may commit it.",
+        "hashicorp/raft pull request 561 (an error of Apply means unknown, not failed); Jepsen's indeterminate operations",
+        "linearizable",
+        ("cut", "transfer"),
+        campaign=True,
+        searched=True,
+    ),
+    Flaw(
+        "value-changed-in-place",
+        "A list is changed in place",
+        "An append changes the list that the state, the remembered answers and a snapshot under way share, so a refused transaction keeps its append and answers change after they were given.",
+        "Nomad pull requests 16257 and 27548 (objects of the state store changed without a copy)",
+        "convergence",
+        (),
+        {"snapshot_threshold": 30},
+        campaign=True,
+        searched=True,
+    ),
+)
