@@ -22,6 +22,7 @@ from ..base.wording import describe, seconds
 from ..faults.kinds import ONCE
 from ..faults.windows import Window, run_end_ns, sides, windows
 from ..traces.traces import TraceError, read_traces
+from .attempts import failed_attempts
 from .election_excuses import Stretch, excuse
 from .served import under_a_leader
 from .simulated_truth import known_truth
@@ -42,7 +43,11 @@ class AvailabilityChecker:
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         result = self._after_heals(record) if record.faults else CheckResult(self.name, Verdict.VALID)
-        findings, doubt = through_each(record, settings_of(record, self)["max_recovery_s"])
+        limit_s = settings_of(record, self)["max_recovery_s"]
+        findings, doubt = through_each(record, limit_s)
+        attempts, other_doubt = failed_attempts(record, limit_s)
+        findings.extend(attempts)
+        doubt = doubt or other_doubt
         truth = known_truth(record)
         if truth is not None and any(record.traces.values()):
             findings.extend(under_a_leader(record, truth, read_traces(record)))

@@ -1,5 +1,5 @@
 """Checker `agents`: each epoch of an agent belongs to one host, work of an older epoch than the newest is refused, a host without contact to a quorum
-runs none, and no host runs more than it has places for.
+runs none, and no host runs more than it has places for. In a simulated run, which knows true times, no two hosts run one agent at one time for long.
 
 An agent's *epoch* is the index of the log entry that placed it, so a later placement has a greater one. Whether an epoch was still the newest when
 something was accepted needs no clock: entry `index` was accepted for `epoch`, and an epoch between the two had been granted meanwhile.
@@ -22,6 +22,7 @@ from ...base.findings import Findings
 from ...base.options import bound, settings_of
 from ...base.result import Budget, CheckResult, RunRecord
 from ...traces.traces import Incarnation, Line, Traces, excerpt, read_traces
+from .one_host import one_host_at_a_time
 
 STARTED, STOPPED, SUSPENDED = "agent-started", "agent-stopped", "agent-suspended"
 STANDING, CANCELLED = "agent-standing", "agent-move-cancelled"
@@ -48,6 +49,7 @@ class AgentsChecker:
             _newest_only(incarnation, epochs, findings)
             _rolled_back_by_the_log(incarnation, findings)
             _pauses(incarnation, max_pause_s, findings)
+        one_host_at_a_time(record, traces, findings)
         doubts = list(traces.problems)
         if not epochs:
             doubts.append("no agent was ever started")

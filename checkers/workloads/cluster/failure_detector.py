@@ -2,7 +2,8 @@
 
 Trace lines `suspect` and `trust` (field `target`) are an observer's changes of opinion about a member; it trusts at first. Figures are those of Chen,
 Toueg and Aguilera (IEEE Transactions on Computers, May 2002): detection time, mistake recurrence and mistake duration, and what follows from them. It
-judges only against bounds that the campaign gives: `max_detection_s`, `max_mistakes_per_hour`, `max_mistake_s`.
+judges only against bounds that the campaign gives: `max_detection_s`, `max_mistakes_per_hour`, `max_mistake_s`. In a simulated run the detectors' own
+configuration gives bounds too (`detector_promises`).
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from ...base.findings import Findings
 from ...base.options import bound, settings_of
 from ...base.result import Budget, CheckResult, RunRecord
 from ...base.wording import seconds
+from ...faults.kinds import stopped
 from ...traces.traces import Line, Traces, excerpt, read_traces
 from ..liveness_bounds import FOREVER_NS, Outage, outages
+from .detector_promises import Promises, promises
 
 SUSPECT, TRUST = "suspect", "trust"
 _HOUR_NS = 3600 * 10**9
@@ -33,7 +36,9 @@ class FailureDetectorChecker:
     )
 
     def applies(self, record: RunRecord) -> bool:
-        return any(line["event"] in (SUSPECT, TRUST) for lines in record.traces.values() for line in lines)
+        """Return whether a detector said anything, or had to: in a simulated run the configuration shows that there are some."""
+        spoke = any(line["event"] in (SUSPECT, TRUST) for lines in record.traces.values() for line in lines)
+        return spoke or (bool(record.truth.get("detection_ns")) and any(map(stopped, record.faults)))
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         traces = read_traces(record)
@@ -48,6 +53,9 @@ class FailureDetectorChecker:
                 theirs = [outage for outage in gone if outage.node == target]
                 quality.weigh(observer, target, opinions.get(target, []), own, theirs)
         _judge(quality, options, findings)
+        promised = promises(record, traces)
+        if promised is not None:
+            _by_configuration(quality, promised, options, findings)
         doubts = list(traces.problems)
         unplaced = [node for node in traces.incarnations if not traces.clocks.knows(node)]
         if unplaced:
@@ -106,11 +114,15 @@ class Quality:
     good_ns: list[int] = field(default_factory=list)
     mistakes: list[tuple[str, str, Opinion]] = field(default_factory=list)
     slow: list[tuple[str, Outage, int | None, Line | None]] = field(default_factory=list)
+    lasting: list[tuple[str, str, Opinion]] = field(default_factory=list)
+    """Suspicions that lasted to the end, by observer and target."""
 
     def weigh(
         self, observer: str, target: str, opinions: Sequence[Opinion], own: Sequence[Outage], theirs: Sequence[Outage]
     ) -> None:
         doubtful = [outage for outage in theirs if not outage.certain]
+        if opinions and opinions[-1].suspects and all(outage.back_ns < self.end_ns for outage in (*own, *theirs)):
+            self.lasting.append((observer, target, opinions[-1]))
         for outage in theirs:
             if outage.certain and not any(_meet(outage, other) for other in (*own, *doubtful)):
                 self._crash(observer, outage, opinions)
@@ -205,6 +217,22 @@ def _judge(quality: Quality, options: Mapping[str, Any], findings: Findings) -> 
                     f"(allowed: {float(longest_s):g} s)"
                 )
                 findings.add("lasting-mistake", sentence(text), details={"traces": [excerpt(opinion.line)]})
+
+
+def _by_configuration(quality: Quality, promised: Promises, options: Mapping[str, Any], findings: Findings) -> None:
+    if options["max_detection_s"] is None:
+        for observer, outage, took_ns, line in quality.slow:
+            limit_ns = promised.detection_ns(observer, outage)
+            if limit_ns is not None:
+                _detection(observer, outage, took_ns, line, limit_ns / 1e9, quality.end_ns, findings)
+    for observer, target, opinion in quality.lasting:
+        since_ns = promised.lasting_since_ns(observer, target, opinion.at_ns, quality.end_ns)
+        if since_ns is not None:
+            text = (
+                f"{observer} still suspected {target}, which was up, {seconds(quality.end_ns - since_ns)} after everything was healed "
+                f"(allowed: {promised.truth.detection_ns / 1e9:g} s)"
+            )
+            findings.add("lasting-mistake", sentence(text), details={"traces": [excerpt(opinion.line)]})
 
 
 def _detection(

@@ -118,3 +118,24 @@ def test_agents_that_were_suspended_or_ran_before_a_boot_take_no_place() -> None
     lines = suspended(started(capacity(Lines(), "n1", 1), "n1", 5), "n1", 5)
     started(lines, "n1", 6, "b").boot("n1")
     valid(started(capacity(lines, "n1", 1), "n1", 7, "c").quiet().judge("agents"))
+
+
+TRUTH = {"truth": {"election_ns": 200_000_000, "settle_ns": 1_000_000_000, "lossless": True}}
+"""Two hosts may run one agent for 2 s."""
+
+
+def overlapping(until_ms: float) -> Lines:
+    lines = started(Lines(), "n1", 5).line("n2", "agent-started", 1000, agent="a", epoch=9)
+    return lines.line("n1", "agent-stopped", until_ms, agent="a", epoch=5).line("n2", "quorum", 5000).quiet()
+
+
+def test_two_hosts_run_one_agent_for_longer_than_the_old_one_may_take_to_stop() -> None:
+    valid(overlapping(2900).judge("agents", **TRUTH))
+    valid(overlapping(3100).judge("agents"))
+    anomaly = only(overlapping(3100).judge("agents", **TRUTH), "two-hosts-at-once", ())
+    assert anomaly.explanation.startswith("Agent a ran on n1 (epoch 5) and on n2 (epoch 9) at one time, from 1.000 s")
+
+
+def test_a_host_that_stood_still_ran_nothing_meanwhile() -> None:
+    valid(overlapping(3100).fault("pause", "n1", 1100, 3000).judge("agents", **TRUTH))
+    only(overlapping(4900).fault("pause", "n1", 1100, 1200).judge("agents", **TRUTH), "two-hosts-at-once", ())

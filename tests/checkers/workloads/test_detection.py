@@ -231,3 +231,56 @@ def test_a_mistake_that_lasts():
     assert anomaly.explanation == "n1 suspected n2, which was up, from 1.000 s for 2.500 s (allowed: 2 s)."
     assert places(anomaly) == [("n1", 0)]
     valid(lines.judge("failure-detector", **two(max_mistake_s=2.5)))
+
+
+PROMISED = {"detection_ns": 2000 * MS, "worst_detection_ns": 6000 * MS, "datagrams_lossless": True, "election_ns": MS}
+
+
+def members(lines, *nodes, at_ms=1):
+    for node in nodes:
+        lines.line(node, "view", at_ms, epoch=1, members=dict.fromkeys(nodes, 1))
+    return lines
+
+
+def promised(end_ms=10_000, **more):
+    """A simulated run, whose detectors notice a crash within 2 s, and within 6 s whatever else happens."""
+    return {"phases": {"end": end_ms * MS, "healed": 5000 * MS}, "truth": {**PROMISED, **more}}
+
+
+def crashed():
+    return members(pair(), "n1", "n2").fault("kill", "n2", 1000, 4500)
+
+
+def noticed(lines, at_ms):
+    return trust(suspect(lines, "n1", "n2", at_ms), "n1", "n2", 4600)
+
+
+def test_a_simulated_run_is_held_to_the_configuration_of_its_detectors():
+    anomaly = only(crashed().judge("failure-detector", **promised()), "crash-not-detected", ())
+    assert anomaly.explanation == "n1 did not suspect n2, which was down from 1.000 s for 3.500 s (allowed: 2 s)."
+    valid(noticed(crashed(), 2900).judge("failure-detector", **promised()))
+    only(noticed(crashed(), 3100).judge("failure-detector", **promised()), "slow-detection", ())
+
+
+@pytest.mark.parametrize("more", [{"datagrams_lossless": False}, {"fair": False}])
+def test_a_slow_or_lossy_world_promises_nothing(more):
+    valid(noticed(crashed(), 4400).judge("failure-detector", **promised(**more)))
+
+
+def test_other_faults_lengthen_the_time_and_those_that_delay_datagrams_end_the_promise():
+    valid(crashed().fault("kill", "n3", 500, 600).judge("failure-detector", **promised()))
+    valid(crashed().fault("clog", "n3", 500, 600).judge("failure-detector", **promised(worst_detection_ns=2000 * MS)))
+    long = members(pair(), "n1", "n2").fault("kill", "n2", 1000, 9000).fault("kill", "n3", 500, 600)
+    only(long.judge("failure-detector", **promised()), "crash-not-detected", ())
+
+
+def test_a_member_that_left_the_view_need_not_be_suspected():
+    left = crashed().line("n1", "view", 1500, epoch=2, members={"n1": 1})
+    valid(noticed(left, 4400).judge("failure-detector", **promised()))
+
+
+def test_a_suspicion_that_outlasts_the_heal():
+    lines = suspect(members(pair(), "n1", "n2").fault("cut", "n2", 1000, 2000), "n1", "n2", 1500)
+    only(lines.judge("failure-detector", **promised()), "lasting-mistake", ())
+    valid(lines.judge("failure-detector", **promised(end_ms=6900)))
+    valid(trust(lines, "n1", "n2", 6000).judge("failure-detector", **promised()))

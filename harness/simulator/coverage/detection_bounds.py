@@ -1,0 +1,37 @@
+"""Bounds on the time in which failure detectors notice the end or the return of a member, derived from their configuration.
+
+SWIM probes every member once per round, in a new random order for each: at most 2(n - 1) - 1 periods lie between the begins of two probes of one
+member, and a probe is concluded one period after its begin. A node that doubts itself multiplies its periods by its score + 1, at most
+`HEALTH_LIMIT` + 1 (Lifeguard), and each answered probe lowers the score by 1. A probe of a suspect carries the suspicion and its answer the refutation,
+so that the same bound holds for a return.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tribulation.node.config.cluster import MembershipConfig
+from tribulation.node.core.detector.lifeguard import HEALTH_LIMIT
+
+SLACK_PERIODS = 2
+
+
+def detection_bounds(configs: Sequence[MembershipConfig | None]) -> dict[str, int]:
+    """Fields of the simulated truth: 0 if some node has no detector."""
+    found = [_bounds(config, len(configs)) for config in configs if config is not None]
+    complete = len(found) == len(configs) > 0
+    return {
+        "detection_ns": max(calm_ns for calm_ns, _ in found) if complete else 0,
+        "worst_detection_ns": max(worst_ns for _, worst_ns in found) if complete else 0,
+    }
+
+
+def _bounds(config: MembershipConfig, members: int) -> tuple[int, int]:
+    """While probes of all other members are answered, and whatever happens to them."""
+    if config.detector != "swim":
+        bound_ns = config.silence_ns + 2 * config.heartbeat_ns
+        return bound_ns, bound_ns
+    probes = 2 * (members - 1)
+    calm = sum(max(1, HEALTH_LIMIT + 1 - answered) for answered in range(probes))
+    worst = (HEALTH_LIMIT + 1) * probes
+    return (calm + SLACK_PERIODS) * config.swim_period_ns, (worst + SLACK_PERIODS) * config.swim_period_ns
