@@ -33,6 +33,8 @@ from .state.store import Store
 
 Json = dict[str, Any]
 TAKE_OVER_S = 3.0
+GRACE_S = 0.3
+"""Time for an agent whose connection was closed to end by itself."""
 ERROR_CHARACTERS = 4000
 
 
@@ -169,14 +171,15 @@ class Agent:
         return self._probes
 
 
-def serve(store: Store, program: str) -> None:
-    """Serve; one agent at a time. An earlier one whose connection hangs is ended once its lease is no longer renewed."""
+def serve(store: Store, program: str, client: str = "") -> None:
+    """Serve; one agent at a time. An earlier one that hangs is ended once its lease is no longer renewed; one that the same client had before, at once."""
     with open(store.path("agent.lock"), "a+") as held:
-        deadline = time.monotonic() + TAKE_OVER_S
+        began = time.monotonic()
         while not _locked(held):
-            if store.lease_left_s() <= 0:
+            waited_s = time.monotonic() - began
+            if store.lease_left_s() <= 0 or (waited_s > GRACE_S and client and _holder(held)[1:] == [client]):
                 _end_holder(held)
-            if time.monotonic() > deadline:
+            if waited_s > TAKE_OVER_S:
                 left_s = max(0.0, store.lease_left_s())
                 refuse(
                     f"another harness holds this host, and renewed its lease ({left_s:.0f} s left): wait for its end"
@@ -184,7 +187,7 @@ def serve(store: Store, program: str) -> None:
                 return
             time.sleep(0.05)
         held.truncate(0)
-        held.write(str(os.getpid()))
+        held.write(f"{os.getpid()} {client}")
         held.flush()
         boot.leave_hook(store, program)
         agent = Agent(store, program)
@@ -227,10 +230,15 @@ def _locked(file: IO[str]) -> bool:
     return True
 
 
-def _end_holder(file: IO[str]) -> None:
+def _holder(file: IO[str]) -> list[str]:
+    """Return the pid of the agent that has the lock, and its client."""
     file.seek(0)
-    with contextlib.suppress(ValueError, ProcessLookupError):
-        os.kill(int(file.read()), signal.SIGKILL)
+    return file.read().split()
+
+
+def _end_holder(file: IO[str]) -> None:
+    with contextlib.suppress(ValueError, IndexError, ProcessLookupError):
+        os.kill(int(_holder(file)[0]), signal.SIGKILL)
 
 
 def refuse(why: str) -> None:
@@ -258,7 +266,7 @@ def main() -> None:
     program, (verb, directory) = os.path.abspath(sys.argv[0]), sys.argv[1:3]
     store = Store(directory)
     if verb == "serve":
-        serve(store, program)
+        serve(store, program, *sys.argv[3:4])
     elif verb == "watchdog":
         watchdog.run(store)
     elif verb == "boot":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import secrets
 import select
 import subprocess
 import sys
@@ -235,12 +236,16 @@ def require(result: tuple[dict[str, Json], dict[str, Exception]], what: str) -> 
 
 
 def on_host(vertex: str, host: Host, port: int, address: str | None = None) -> AgentClient:
-    """Make the agent of a host; its program is copied there at each connect, in case the host lost it."""
+    """Make the agent of a host; its program is copied there at each connect, in case the host lost it.
+
+    An agent that did not answer in time is replaced by the next at once: both are started for the same client.
+    """
+    client = secrets.token_hex(8)
 
     def open_channel() -> Channel:
         program = agent_program(host.directory)
         host.put(for_python(bundle(), host.python), program, timeout_s=CONNECT_S)
-        command = [*host.sudo, host.python, "-I", program, "serve", agent_directory(host.directory)]
+        command = [*host.sudo, host.python, "-I", program, "serve", agent_directory(host.directory), client]
         return host.start(command, timeout_s=CONNECT_S)
 
     return AgentClient(vertex, address or host.address, open_channel, port)
