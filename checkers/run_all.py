@@ -25,6 +25,7 @@ from .campaign_options import problems
 from .model_names import MODELS, checkers_of, infer, model_named, prepared
 from .registry import CHECKERS, OF_THE_RUN, OF_WORKLOAD, checker
 from .soundness.gating import gated, withheld
+from .soundness.unjudged import UNJUDGED, doubt_of, unjudged
 from .sources import Source, as_record
 from .traces.lines import with_understood_traces
 
@@ -61,11 +62,11 @@ def check(
     known = _model(model)
     record = replace(record, options={**record.options, **(options or {})})
     refuse(problems(record.options))
-    record = _prepared(
-        with_understood_traces(record), known, {"consistency": consistency, "exact": exact, "certificate": certificate}
-    )
+    asked = {"consistency": consistency, "exact": exact, "certificate": certificate}
+    record = replace(_prepared(with_understood_traces(record), known, asked), auto=checkers == "auto")
     budget = budget or Budget()
     results: dict[str, CheckResult] = {}
+    given: list[tuple[str, RunRecord]] = []
     names = _names(record, checkers, known)
     due = _due(record)
     with sharing():
@@ -76,10 +77,29 @@ def check(
             result = _run(name, mine, budget, asked=checkers != "auto" or name in due)
             if result is not None:
                 results[name] = result
+                given.append((name, mine))
+        if checkers == "auto" and results and (left := _unjudged(record, given)):
+            results[UNJUDGED] = doubt_of(left)
     if known is not None and names and not results:
         # The model was requested, so its first checker reports why it cannot judge.
         return {names[0]: _run(names[0], record, budget, asked=True) or CheckResult(names[0], Verdict.UNKNOWN)}
     return results
+
+
+def unjudged_of(record: RunRecord, results: Mapping[str, CheckResult]) -> Mapping[str, int]:
+    """Return how many acknowledged operations of each name no checker of `results` judged, of which each was given the whole record."""
+    if UNJUDGED in results:
+        found: Mapping[str, int] = results[UNJUDGED].stats["operations"]
+        return found
+    return _unjudged(record, [(name, record) for name in results])
+
+
+def _unjudged(record: RunRecord, given: Sequence[tuple[str, RunRecord]]) -> dict[str, int]:
+    try:
+        return unjudged(record, ((checker(name), mine) for name, mine in given))
+    except (HistoryError, ImportError, MemoryError):
+        # A checker has reported it.
+        return {}
 
 
 def _model(name: str | None) -> str | None:

@@ -123,6 +123,7 @@ class RunRecord:
     `truth` is what a simulator knows of its run (`truth.Truth` as JSON values); {} on hosts.
     `is_run`: this is a whole run, with a plan and a ledger, on a system that was under test; False for a bare history. `gaps` name the evidence
     that the run should have left and that is not there as it was written. `attached`: the system was there before the run, and its traces include that time too.
+    `auto`: the user named no checkers, so one may leave to another what that one judges better.
     """
 
     history: History
@@ -141,6 +142,7 @@ class RunRecord:
     gaps: Sequence[Gap] = ()
     is_run: bool = False
     attached: bool = False
+    auto: bool = False
 
 
 class Checker(Protocol):
@@ -149,6 +151,8 @@ class Checker(Protocol):
     A checker may also have:
     - `in_auto(record) -> bool`: False leaves it out of `auto` where another one finds the same violations;
     - `reads: frozenset[str]`: the parts of a run (see `Gap`) that its answers rest on; {"history"} by default. `gating` uses it;
+    - `operations: frozenset[str]`: the names of the operations that it judges; without it, it is taken to judge all that it is given. `unjudged` uses it;
+    - `judged(record) -> array of bool`: which rows of the columns it judges, where names do not decide it;
     - `stands_without(anomaly, part) -> bool`: whether the anomaly is certain although evidence of that part is missing. See `gating` for its default.
     """
 

@@ -16,6 +16,8 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from tribulation.histories import History, Operation, canonical
 from tribulation.histories.model.columns import ABSENT, FAIL, Columns
 from tribulation.histories.model.rows import operation as operation_at
@@ -23,12 +25,13 @@ from tribulation.histories.model.rows import operation as operation_at
 from ..base.budget import Meter
 from ..base.options import settings_of
 from ..base.result import Budget, CheckResult, RunRecord, Verdict
+from ..base.selection import Bool
 from ..models.named import FAMILIES, family_of
 from .general import judge_operations, judge_register
 from .registers.fast_path import judge_registers
 from .search.by_key import Objects, labels, objects_of
 from .search.key_verdict import Asked, KeyVerdict, OperationAt
-from .structures.dispatch import INITIAL, PRIORITY, Structure, structure_named, structure_of, text_of
+from .structures.dispatch import INITIAL, PRIORITY, STRUCTURES, Structure, structure_named, structure_of, text_of
 from .structures.dispatch import judge as judge_structure
 from .structures.parts.view import View
 
@@ -57,10 +60,20 @@ class _Tally:
 class LinearizableChecker:
     name = "linearizable"
     options = (INITIAL, PRIORITY)
+    operations = frozenset[str]().union(
+        *(family.names for family in FAMILIES.values()), *(one.names for one in STRUCTURES.values())
+    )
 
     def applies(self, record: RunRecord) -> bool:
         _, kinds = _objects(record)
         return any(kind is not None for kind in kinds) or _nothing_happened(record)
+
+    def judged(self, record: RunRecord) -> Bool:
+        """Return which rows belong to objects whose operations it all knows: an unknown one may change anything."""
+        objects, kinds = _objects(record)
+        found = np.zeros(len(record.history.columns), np.bool_)
+        found[objects.only(_mine(record, kinds)).rows] = True
+        return found
 
     def in_auto(self, record: RunRecord) -> bool:
         """Not for transactions alone: the checkers of transactions answer the same question without a search."""
@@ -72,7 +85,7 @@ class LinearizableChecker:
         meter = Meter.of(budget)
         asked = Asked.of(record.options, settings_of(record, self))
         everything, kinds = _objects(record)
-        known = [number for number, kind in enumerate(kinds) if kind is not None]
+        known = _mine(record, kinds)
         if not known and _nothing_happened(record):
             reason = "no operation of this history happened, and the empty order is legal"
             stats = {"keys": 0, "operations": 0, "vacuous": True}
@@ -84,7 +97,13 @@ class LinearizableChecker:
                 reason="the history has no operation of level linearizable that a model knows",
             )
         objects = everything.only(known)
-        judge = _Judge(objects, [kind for kind in kinds if kind is not None], _operations(record.history), asked, meter)
+        judge = _Judge(
+            objects,
+            [kind for number in known if (kind := kinds[number]) is not None],
+            _operations(record.history),
+            asked,
+            meter,
+        )
         return _conclude(self.name, judge.tally(), objects, asked)
 
 
@@ -93,6 +112,14 @@ def _objects(record: RunRecord) -> tuple[Objects, list[Kind | None]]:
     asked = record.options.get("model")
     names = objects.operation_names()
     return objects, [kind_of(objects, number, names[number], asked) for number in range(len(objects))]
+
+
+def _mine(record: RunRecord, kinds: Sequence[Kind | None]) -> list[int]:
+    """Return the objects that it judges. Chosen automatically, it leaves transactions to their checkers, which need no search; see also `in_auto`."""
+    known = [number for number, kind in enumerate(kinds) if kind is not None]
+    if not record.auto or record.options.get("model") is not None:
+        return known
+    return [number for number in known if kinds[number] != Kind("transactions")] or known
 
 
 def _nothing_happened(record: RunRecord) -> bool:

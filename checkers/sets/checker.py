@@ -13,27 +13,36 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from tribulation.histories import Operation, Type, canonical
 
 from ..base.budget import Meter, OutOfBudget
 from ..base.result import Anomaly, Budget, CheckResult, RunRecord, Verdict
+from ..base.selection import Bool
 from ..base.wording import describe, indices, on_key, show
 from .order import WholeSet, disorder, whole_set
 from .witness import anomaly_of_disorder
 
 LEVEL = "linearizable"
+OPERATIONS = frozenset({"add", "read"})
 _SHOWN = 20
 
 
 class SetChecker:
     name = "set"
+    operations = OPERATIONS
 
     def applies(self, record: RunRecord) -> bool:
         """Elements were added, and its reads are not numbers: those would be a counter's. Other keys may hold anything."""
-        ops = record.history.operations()
+        ops = [op for mine in _sets(record).values() for op in mine]
         added = {canonical(op.key) for op in ops if op.f == "add"}
         counted = any(op.f == "read" and isinstance(op.result, int) and canonical(op.key) in added for op in ops)
         return bool(added) and not counted
+
+    def judged(self, record: RunRecord) -> Bool:
+        mine = [op.invoke_index for ops in _sets(record).values() for op in ops]
+        return np.isin(record.history.columns.invoke, mine)
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         tally = Tally()
@@ -81,10 +90,15 @@ class Tally:
 
 
 def _sets(record: RunRecord) -> dict[tuple[str | None, Hashable], list[Operation]]:
+    """Return the objects that only grow, as far as their operations are known: others may take elements away."""
     found: dict[tuple[str | None, Hashable], list[Operation]] = {}
     for op in record.history.operations():
         found.setdefault((op.workload, canonical(op.key)), []).append(op)
-    return {name: ops for name, ops in found.items() if any(op.f == "add" for op in ops)}
+    return {name: ops for name, ops in found.items() if "add" in (names := _happened(ops)) and names <= OPERATIONS}
+
+
+def _happened(ops: Sequence[Operation]) -> set[str]:
+    return {op.f for op in ops if op.f in OPERATIONS or op.type is not Type.FAIL}
 
 
 def judge_set(

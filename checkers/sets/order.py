@@ -35,7 +35,7 @@ def whole_set(ops: Sequence[Operation]) -> WholeSet:
                 found.repeated.setdefault(element, (found.adds[element], op))
             else:
                 found.adds[element] = op
-        elif op.type is Type.OK:
+        elif op.f == "read" and op.type is Type.OK:
             found.reads.append((op, elements_of(op)))
     return found
 

@@ -9,6 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from tribulation.checkers.soundness.severity import rank
+from tribulation.checkers.soundness.unjudged import UNJUDGED, listed
 
 from ..report import words
 from ..run.outcome.verdict import Judgement
@@ -30,6 +31,11 @@ def print_judgement(judgement: Judgement) -> None:
     only = f" (of {', '.join(document['only'])} alone: nothing else was checked)" if document.get("only") else ""
     out.print(marked("\n[bold {}]{}[/]{}{}", COLOURS[verdict], verdict, expected, only))
     _print_anomalies(judgement)
+    if document["unjudged"] and UNJUDGED not in judgement.results:
+        left = listed(document["unjudged"])
+        out.print(
+            marked("  [yellow]unjudged[/] {}: no checker that was named judges these acknowledged operations", left)
+        )
     if note := (document["power_model"] or {}).get("note"):
         out.print(marked("  [yellow]power model[/] {}", note))
     for one in document["skipped"]:

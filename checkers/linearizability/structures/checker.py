@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from typing import ClassVar
 
+import numpy as np
+
 from tribulation.histories import canonical
 
 from ...base.budget import Meter
 from ...base.options import Option, settings_of
 from ...base.result import Budget, CheckResult, RunRecord, Verdict
+from ...base.selection import Bool
 from ...base.wording import show
 from .dispatch import INITIAL, PRIORITY, STRUCTURES, Structure, judge, objects, structure_named, structure_of
 from .fallback import Judged
@@ -47,6 +50,16 @@ class StructureChecker:
             label = show(key) if workload is None else f"{workload}/{show(key)}"
             found[label] = judge(view, self.structure, canonical(key), share, settings)
         return _merged(self.name, found)
+
+    def judged(self, record: RunRecord) -> Bool:
+        found = np.zeros(len(record.history.columns), np.bool_)
+        for _, view in self._mine(record):
+            found[view.rows] = True
+        return found
+
+    @property
+    def operations(self) -> frozenset[str]:
+        return self.structure.names
 
     def _mine(self, record: RunRecord) -> Iterator[tuple[tuple[str | None, Hashable], View]]:
         asked = structure_named(record.options.get("model"))

@@ -13,6 +13,7 @@ from typing import Any
 
 from tribulation.checkers import Budget, CheckResult, OptionError, RunRecord, Verdict, check, merge
 from tribulation.checkers.model_names import infer
+from tribulation.checkers.run_all import unjudged_of
 from tribulation.histories import HistoryError
 from tribulation.histories.model.columns import ABSENT, FAIL, INFO, OK
 
@@ -163,6 +164,7 @@ def _judged(record: RunRecord, facts: RunFacts, results: Mapping[str, CheckResul
         "doubts": doubts.sentences,
         "phases": dict(facts.phases),
         "checkers": {name: _result_json(result) for name, result in results.items()},
+        "unjudged": dict(unjudged_of(record, results)),
         "faults": [asdict(fault) for fault in record.faults],
         "ops": count_outcomes(record),
         "last_ok_ms": last_ok_ms(record.history) if record.is_run else {},
