@@ -23,8 +23,8 @@ from ..hosts.ssh.inventory import load_inventory
 from ..nemesis.faults.fault import CLIENTS
 from ..nemesis.faults.power_models import with_model
 from ..nemesis.faults.targets import drawn_nodes
+from ..nemesis.kinds.members.membership import Action, MembershipSpec
 from ..nemesis.schedule.mix import changes_voters, planned
-from ..nemesis.specs.members import Action, MembershipSpec
 from ..plugins.loading import file_of_system, load_installed, load_plugin
 from ..user_files.opening import read_text
 from ..user_files.renamed import old_words

@@ -1,4 +1,4 @@
-"""The faults of real hosts, one package per kind: those listed here, and those of the catalogue (`catalog`), which needs no second line."""
+"""The faults of real hosts: the package of each kind of the catalogue."""
 
 from __future__ import annotations
 
@@ -9,41 +9,11 @@ from ..errors import FaultError, TribulationError
 from .catalog import catalog
 from .faults.fault import Resolved
 from .kinds.base import Ground, Package
-from .kinds.clocks.clocks import Clock
-from .kinds.links.cuts import Cut
-from .kinds.links.links import Clog, Link
-from .kinds.members.membership import Membership
-from .kinds.members.voters import Voters
-from .kinds.processes.disks import Disk
-from .kinds.processes.limits import Cpu, Descriptors, Memory
-from .kinds.processes.power import Power
-from .kinds.processes.processes import Kill, Pause
-from .kinds.processes.wipe import Wipe
 
 __all__ = ["PACKAGES", "Ground", "Package", "package_of", "unheld"]
 
-_ALL: tuple[Package, ...] = (
-    Cut(),
-    Link(),
-    Clog(),
-    Kill(),
-    Pause(),
-    Power(),
-    Cpu(),
-    Memory(),
-    Descriptors(),
-    Clock(),
-    Disk(),
-    Wipe(),
-    Voters(),
-    Membership(),
-)
-
-PACKAGES: dict[str, Package] = {
-    **{kind: package for package in _ALL for kind in package.kinds},
-    **{kind.name: kind.on_hosts() for kind in catalog.kinds()},
-}
-"""By kind of fault (`..faults`)."""
+PACKAGES: dict[str, Package] = {kind.name: kind.on_hosts() for kind in catalog.kinds()}
+"""By kind of fault."""
 
 
 def package_of(kind: str) -> Package:

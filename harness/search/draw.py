@@ -22,8 +22,12 @@ from ..campaign.model import Campaign, SystemSpec
 from ..campaign.simulable import require_simulable
 from ..errors import CampaignError
 from ..nemesis.catalog.knobs import Knobs
+from ..nemesis.catalog.timing import Timing
+from ..nemesis.kinds.disks.disk import DiskEffect, DiskSpec
+from ..nemesis.kinds.members.membership import MembershipSpec
+from ..nemesis.kinds.members.voters import VotersSpec
 from ..nemesis.schedule.mix import changes_voters, planned
-from ..nemesis.specs.specs import DiskEffect, DiskSpec, FaultSpec, MembershipSpec, RecoverySpec, Timing, VotersSpec
+from ..nemesis.specs.specs import FaultSpec, RecoverySpec
 from ..nemesis.topology.liveness import WAYS, LivenessSpec
 from ..run.plan.build import make_plan
 from ..run.plan.plan import Plan

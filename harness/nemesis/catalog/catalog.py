@@ -1,4 +1,4 @@
-"""Table of the kinds of faults that have a module each (`kind`): one line per kind.
+"""Table of the kinds of faults: one module (`kind`) and one line here for each.
 
 Modules are named, not imported, and loaded on first use: a kind's module may use any part of the nemesis, which uses this table.
 """
@@ -11,12 +11,26 @@ from importlib import import_module
 from .kind import FaultKind
 
 MODULES: dict[str, str] = {
+    "cut": "links.partition",
+    "link": "links.link",
+    "clog": "links.clog",
+    "kill": "processes.kill",
+    "pause": "processes.pause",
+    "power": "hosts.power_loss",
+    "cpu": "limits.cpu_limit",
+    "memory": "limits.memory_limit",
+    "descriptors": "limits.fd_limit",
+    "wipe": "disks.wipe",
+    "disk": "disks.disk",
+    "clock": "clocks.clock",
+    "voters": "members.voters",
+    "membership": "members.membership",
     "flap": "links.flap",
     "reset": "links.reset",
     "transfer": "members.transfer",
     "corrupt": "links.corrupt",
     "dns": "hosts.dns",
-    "process": "processes.named",
+    "process": "processes.named_process",
     "client": "processes.clients",
 }
 """By the kind's name, below `kinds`."""
@@ -27,7 +41,7 @@ _KINDS = __name__.rsplit(".", 2)[0] + ".kinds"
 
 @cache
 def kind_of(name: str) -> FaultKind | None:
-    """Return the kind of this name; None for one that is defined elsewhere, or nowhere."""
+    """Return the kind of this name; None for an unknown one."""
     if name not in MODULES:
         return None
     kind = import_module(f"{_KINDS}.{MODULES[name]}").KIND

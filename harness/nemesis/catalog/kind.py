@@ -4,12 +4,15 @@
     class OnHosts(Package): …                    # desired state of hosts, and the probe that sees it
     class Dns(FaultKind):
         name, spec = "dns", DnsSpec
-        def resolve(self, intent, situation, random): …
+        def resolve(self, intent, situation, stream): …
         def on_hosts(self): return OnHosts()
         def simulated(self, ground): return Simulated(ground)
     KIND = Dns()
 
-Everything else (loading campaigns, plans, the ledger, masking, the injectors, `tri list faults`) uses the catalogue. Checkers know nothing of the
+Everything else (loading campaigns, plans, the ledger, masking, the injectors, `tri list faults`) uses the catalogue. A kind whose effect in the
+simulator is large keeps it in `simulator/faults/`, and `simulated` imports it from there when it is called.
+
+Checkers know nothing of the
 harness. What they must know of a kind is in `what` and so in the ledger (`LEAVES_RUNNING`, `MAY_DAMAGE`), where a run folder still has it when this
 kind is gone.
 """
@@ -23,12 +26,23 @@ from random import Random
 from typing import Any, ClassVar
 
 from ..faults.fault import Intent, Situation
+from ..faults.force import Force
 from .knobs import Knobs
 from .timing import Timing
 
 Json = dict[str, Any]
 Item = dict[str, dict[str, Any]]
 Fields = dict[str, Any]
+
+Stream = Callable[[str], Random]
+"""Purpose → random numbers, keyed by seed, intent and purpose: another purpose changes none of them."""
+
+NO_PROCESS = frozenset({"no-process"})
+"""What kinds that end a process, or let it end itself, mask as."""
+NO_PACKETS = frozenset({"no-packets"})
+"""What kinds because of which nothing may arrive mask as."""
+FREEZE = "freeze"
+"""What a pause of the whole host masks as: it answers no question while it lasts."""
 
 LEAVES_RUNNING: Json = {"leaves_running": True}
 """In `what`: no process stops or ends because of it, so checkers excuse no silent node."""
@@ -41,6 +55,8 @@ class Sort:
     """One random form of a kind. `fault` is the item's key and `draw` its fields from the sort's own knobs; it is on for at most one in `share` of a
     period.
 
+    `stream` keys its random numbers: its first name, so that a seed draws what it drew before a sort was renamed.
+
     `coarse`: it covers what other sorts of the table do one by one, so a mix in which every sort occurs leaves it out. `plain`: the searches' swarm
     leaves it out, because it has something similar. `own_time`: its duration is drawn with the fields, not by the composer of the mix.
     """
@@ -52,6 +68,7 @@ class Sort:
     coarse: bool = False
     plain: bool = False
     own_time: bool = False
+    stream: str = ""
 
     def item(self, knobs: Knobs) -> Item:
         return {self.fault: self.draw(knobs)}
@@ -61,36 +78,90 @@ class FaultKind(ABC):
     """Everything beyond the methods has a default: a kind that masks nothing and is never random does not mention either."""
 
     name: ClassVar[str]
-    """Name in campaigns, intents and ledgers."""
+    """Name in intents and ledgers, which keys random numbers."""
+    word: ClassVar[str] = ""
+    """Key in campaigns, where that is another."""
     spec: ClassVar[type[Timing]]
+
+    masks_as: ClassVar[frozenset[str]] = frozenset()
+    """Groups to which it belongs as a mask (`NO_PROCESS`, `NO_PACKETS`), in addition to its name."""
     hidden_by: ClassVar[frozenset[str]] = frozenset()
-    """Kinds that may mask it (`..topology.masking`)."""
+    """Kinds and groups that may mask it (`..topology.masking`)."""
     end_hidden_by: ClassVar[frozenset[str]] = frozenset()
-    """Kinds that may mask its end, in addition to those."""
+    """Kinds and groups that may mask its end, in addition to those."""
     hides: ClassVar[frozenset[str]] = frozenset()
     """Older kinds that it may mask."""
+    both_ways: ClassVar[bool] = False
+    """Whether masks of a link, and links that it masks, count in either direction."""
+
+    of_the_provider: ClassVar[frozenset[str]] = frozenset()
+    """Abilities (`needs` of its spec) that a provider of hosts must name in its `capabilities`."""
+    of_the_system: ClassVar[Mapping[str, str]] = {}
+    """Ability → what the system under test must name in its `capabilities`."""
+    instead: ClassVar[Mapping[str, str]] = {}
+    """Abilities that only the simulator has, with the closest substitute on hosts."""
+
     shapes_links: ClassVar[bool] = False
     """Whether it shapes the links of its edges (`shape`), so that probes may get through or not."""
     sorts: ClassVar[Mapping[str, Sort]] = {}
-    """Its random forms, in mixes that name it. Other mixes draw the same as before this kind existed."""
+    """Its random forms. Mixes draw those that `specs.draws` lists by name; the others only where a campaign names them."""
+
+    @property
+    def key(self) -> str:
+        """Return its key in campaigns."""
+        return self.word or self.name
 
     @abstractmethod
-    def resolve(self, intent: Intent, situation: Situation, random: Random) -> Json:
-        """Resolve the fault (`what`). `random` is keyed by seed and intent."""
+    def resolve(self, intent: Intent, situation: Situation, stream: Stream) -> Json:
+        """Resolve the fault (`what`)."""
 
-    def pinned(self, what: Mapping[str, Any]) -> Json:
-        """Return parameters that resolve to this again in any situation: for replay."""
+    def pinned(self, what: Mapping[str, Any]) -> list[Json]:
+        """Return parameters that resolve to this again in any situation, for replay; of several intents where one is not enough."""
         rest = {
             name: value for name, value in what.items() if name not in (*LEAVES_RUNNING, *MAY_DAMAGE, "nodes", "edges")
         }
-        return {
-            **({"shape": "grudge", "edges": what["edges"]} if "edges" in what else {"target": what["nodes"]}),
-            **rest,
-        }
+        return [
+            {
+                **({"shape": "grudge", "edges": what["edges"]} if "edges" in what else {"target": what["nodes"]}),
+                **rest,
+            }
+        ]
+
+    def add_to(self, force: Force, what: Mapping[str, Any], ident: str) -> None:
+        """Add to what all active faults have in force together, as far as the probes of others must know of it."""
+        if self.shapes_links:
+            force.loose.update((source, sink) for source, sink in what["edges"])
+
+    def silences(self, what: Mapping[str, Any]) -> list[str]:
+        """Return hosts that answer nothing while it is on."""
+        return []
 
     def shape(self, what: Mapping[str, Any]) -> Json:
         """Return its effect on each of its links (`..topology.link_shapes`)."""
         return {}
+
+    def acts_as(self, what: Mapping[str, Any]) -> frozenset[str]:
+        """Return what it masks as: its name and its groups."""
+        return self.masks_as | {self.name}
+
+    def masked_by(self, what: Mapping[str, Any], ending: bool) -> frozenset[str]:
+        """Return the kinds and groups that may mask it in this form, or its end."""
+        return self.hidden_by | (self.end_hidden_by if ending else frozenset())
+
+    def is_masked_by_like(self, what: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+        """Return whether another of its kind, if it may mask it at all, does so in these forms."""
+        return True
+
+    def needs_traffic(self, what: Mapping[str, Any]) -> bool:
+        """Return whether a node to which nothing comes shows nothing of it."""
+        return False
+
+    def unseen(self, what: Mapping[str, Any], observed: Mapping[str, Any]) -> list[Any]:
+        """Return the targets that showed nothing, from the `nodes` or `edges` that did."""
+        if "edges" in what:
+            seen = {tuple(edge) for edge in observed.get("edges", ())}
+            return [(source, sink) for source, sink in what["edges"] if (source, sink) not in seen]
+        return [node for node in what.get("nodes", ()) if node not in observed.get("nodes", ())]
 
     @abstractmethod
     def on_hosts(self) -> Any:

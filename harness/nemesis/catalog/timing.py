@@ -12,6 +12,9 @@ from ...user_files.quantities import Duration, PositiveDuration, format_ns
 from ..faults.targets import Target, target_names, validate_target
 from ..faults.triggers import EVENTS, RESERVED
 
+RESTART = AliasChoices("restart_after", "for", "for_ns")
+"""Names of the duration of a fault whose end starts something again."""
+
 
 class Timing(BoundedModel):
     """When a fault happens. Without `every` it happens once, at `after`; with it, first at `after` (default: one period in). With `on` it happens each
@@ -28,6 +31,12 @@ class Timing(BoundedModel):
 
     streams: ClassVar[Mapping[str, str]] = {}
     """Word → its first name, which keys random numbers: a renamed word draws what it drew before."""
+
+    stays: ClassVar[bool] = False
+    """Whether it happens once and is not undone, so that it is over when it is done."""
+
+    moves_voters: ClassVar[bool] = False
+    """Whether it may change the voters."""
 
     lane: ClassVar[str] = ""
     """Lane in which one fault must be over before the next begins, however slow the hosts are; with `overlap: true` they need not wait."""

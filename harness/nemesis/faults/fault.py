@@ -4,27 +4,7 @@ An *intent* is part of the plan and may be symbolic ("kill the leader"). It is *
 what is known then, into nodes and edges; the resolved form is recorded, so that replay and shrink can pin it. An *injector* carries it
 out, verifies it and undoes it; the real cluster and the simulator each have one.
 
-Kinds and their resolved form (`what`, JSON values):
-
-| kind | `what` |
-|---|---|
-| `cut` | `{"edges": [["n1", "n2"], …]}`: packets from the first to the second vertex are dropped at the receiver |
-| `link` | `{"edges": …, "loss_ppm", "duplicate_ppm", "reorder_ppm", "corrupt_ppm", "delay_ns", "jitter_ns", "rate_bps"}`, those that were asked for |
-| `clog` | `{"edges": …}`: nothing arrives before the heal, everything after it |
-| `flap` | `{"edges": …, "period_ns"}`: cut for the first half of each period |
-| `reset` | `{"edges": [["n1", "n2"], …], "period_ns"}`: connections of these pairs break, now and each period |
-| `kill` | `{"nodes": ["n2"]}`: SIGKILL now, started again at the heal; with `slow_start_ns` it is held for so long then |
-| `pause` | `{"nodes": ["n2"]}`: SIGSTOP now, SIGCONT at the heal; `"whole": "host"`: everything on the host |
-| `power` | `{"nodes": ["n2"]}`: no power now, booted at the heal; `"model": "journaled"` says what of the unsynced is lost (`power_models`), likewise of `disk` |
-| `cpu` | `{"nodes": ["n2"], "share_ppm": 100000}`: of one processor |
-| `memory` | `{"nodes": ["n2"], "limit_bytes": 67108864}`: killed where it needs more, and started again |
-| `descriptors` | `{"nodes": ["n2"], "limit": 20}`: files and connections beyond these fail |
-| `wipe` | `{"nodes": ["n2"], "calibration": true}`: an empty disk now, booted at the heal |
-| `disk` | `{"nodes": ["n2"], "effect": "slow", "delay_ns": 50000000}` (`disk_effects` lists the effects); `calibration` when it was asked for |
-| `clock` | `{"offsets_ns": {"n1": 60000000000}}`: wall clock offset while it lasts, monotonic time untouched; or `{"drift_ppm": {"n1": 500}}`, with `"monotonic": false` of the wall clock alone; or `{"strobe_ns": {"n1": 5000000000}, "period_ns"}` |
-| `voters` | `{"voters": {"n5": 1}}`: weights to move to through the log (no heal) |
-| `transfer` | `{"to": "n2"}`: the leader is asked to hand over to it, and nothing is undone at the heal |
-| `membership` | `{"nodes": ["n2"], "action": "remove", "weights": {"n2": 1}}`: out of the voters now, back at the heal; `replace`: on an empty disk |
+The resolved form (`what`, JSON values) is described in each kind's module (`..kinds`).
 """
 
 from __future__ import annotations

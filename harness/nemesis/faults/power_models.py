@@ -9,11 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from enum import Enum
 from typing import Any
 
 from ...errors import CampaignError
 from .disk_effects import CRASHES
 from .fault import Intent
+
+
+class PowerModel(str, Enum):
+    JOURNALED = "journaled"
+    STRICT = "strict"
+
+
+WHAT_IS_LOST = (
+    "what of the rest is lost: as a journaling file system may lose it, or whatever POSIX allows; default by system"
+)
+"""Description of the field `model`."""
 
 JOURNALED, STRICT, NOTHING = "journaled", "strict", "none"
 STRICTER = (

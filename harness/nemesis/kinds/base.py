@@ -17,7 +17,7 @@ from ..agent_client.desired_state import Want
 from ..cluster.cluster import Cluster
 from ..cluster.reachability import Reachability
 from ..faults.fault import Observation, Resolved
-from ..topology.resolve import Force
+from ..faults.force import Force
 
 Probe = Callable[[Host], str]
 """Tries it on a host, undoes the trial, and returns what it found ("netem", "nft and NFQUEUE"); raises `HostError` or `FaultError` with a hint when it

@@ -14,6 +14,7 @@ from ...errors import FaultError, TribulationError
 from ...hosts.base import Host, Provider
 from ...hosts.errors import ConnectError, lost_or_late
 from ...hosts.parallel import on_all
+from ..catalog import catalog
 from ..kinds.base import Probe
 from ..registry import PACKAGES
 
@@ -25,26 +26,16 @@ PROBES: Mapping[str, Probe] = {
 EVERY = tuple(dict.fromkeys((*PACKAGES, *PROBES)))
 """All that some host may be able to do."""
 
-OF_THE_PROVIDER = frozenset({"cut", "kill", "pause", "clock", "power", "freeze"})
+OF_THE_PROVIDER = frozenset[str]().union(*(kind.of_the_provider for kind in catalog.kinds()))
 """Abilities that a provider must name in its `capabilities`."""
 
 OF_THE_SYSTEM: Mapping[str, str] = {
-    "voters": "voters",
-    "membership": "voters",
-    "transfer": "transfer",
-    "replacement": "replacement",
-    "departure": "members",
-    "clock": "clock",
-    "clock-drift": "clock",
-    "clock-strobe": "clock",
-    "disk": "disk",
-    "wipe": "disk",
-    "process": "processes",
+    ability: wanted for kind in catalog.kinds() for ability, wanted in kind.of_the_system.items()
 }
 """Names that the system under test must list in its `capabilities`, by ability."""
 
 
-INSTEAD = {"clock-oscillator": "`monotonic: false` has the wall clock alone drift; for both clocks, --hosts sim"}
+INSTEAD = {ability: advice for kind in catalog.kinds() for ability, advice in kind.instead.items()}
 """Simulator-only abilities, with the closest substitute on hosts."""
 
 

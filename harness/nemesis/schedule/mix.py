@@ -21,7 +21,7 @@ from ..catalog.timing import Timing
 from ..faults.fault import Intent
 from ..specs.draws import SORTS, stream_of
 from ..specs.random_mix import SECOND_NS, MixSpec, SwarmSpec
-from ..specs.specs import FaultSpec
+from ..specs.specs import SPECS, FaultSpec
 from .schedule import MOST_STARTS, Window, expand, parameters_of, quiet_windows, unquiet
 
 if TYPE_CHECKING:
@@ -127,11 +127,11 @@ def skipped(specs: Iterable[FaultSpec], tried: Iterable[Able]) -> list[dict[str,
 
 def changes_voters(specs: Iterable[FaultSpec]) -> bool:
     """Return whether any of them may change the voters."""
-    moving = ("voters", "membership")
+    moving = {word for word, spec in SPECS.items() if issubclass(spec, Timing) and spec.moves_voters}
     return any(
         any(SORTS[name].fault in moving for name in item.spec.sorts())
         if isinstance(item.spec, MixSpec)
-        else item.spec.kind in moving
+        else item.word() in moving
         for item in specs
     )
 

@@ -19,8 +19,10 @@ from typing import Any
 
 from ...errors import CampaignError
 from ...user_files.quantities import format_ns
+from ..catalog.timing import Timing
 from ..faults.fault import Intent
-from ..specs.specs import FaultSpec, RecoverySpec, Shaped, Timing
+from ..specs.links import Shaped
+from ..specs.specs import FaultSpec, RecoverySpec
 
 Window = tuple[int, int]
 
@@ -180,7 +182,7 @@ def _set_off(
 
 def start_windows(spec: Timing, quiet: Sequence[Window], load_ns: int) -> list[Window]:
     """Return from when to when a fault that is set off may start, so that it is over in time. One without an end starts after the last quiet window."""
-    if spec.kind == "voters":
+    if spec.stays:
         lasts_ns = 1
     elif spec.for_ns is None:
         last_ns = max((end for _, end in quiet), default=0)
@@ -204,7 +206,7 @@ def _armed(start: _Start, windows: Sequence[Window]) -> Intent:
 
 def _blocked(spec: Timing, at_ns: int, end_ns: int, quiet: Sequence[Window]) -> bool:
     # A change of voters is over once it is made; it only must not start in a quiet window.
-    end_ns = at_ns + spec.stagger + 1 if spec.kind == "voters" else end_ns
+    end_ns = at_ns + spec.stagger + 1 if spec.stays else end_ns
     after = bisect_right(quiet, at_ns, key=lambda window: window[1])
     return after < len(quiet) and quiet[after][0] < end_ns
 
@@ -212,7 +214,7 @@ def _blocked(spec: Timing, at_ns: int, end_ns: int, quiet: Sequence[Window]) -> 
 def _overlaps(starts: Sequence[_Start], load_ns: int) -> list[str]:
     """Return pairs of specs of one kind that can be on together without permission, each once, and at most `MOST_TOLD`."""
     told: dict[tuple[int, int], str] = {}
-    for kind in dict.fromkeys(start.spec.kind for start in starts if start.spec.kind != "voters"):
+    for kind in dict.fromkeys(start.spec.kind for start in starts if not start.spec.stays):
         alone: dict[int, _Start] = {}
         shared: dict[int, _Start] = {}
         for second in sorted((each for each in starts if each.spec.kind == kind), key=lambda start: start.at_ns):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import Enum
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from ...user_files.quantities import Chance, PositiveDuration, Rate, format_ns
+from ...user_files.quantities import PositiveDuration, format_ns
 from ..catalog.timing import Timing
 from ..faults.targets import Target, target_names, validate_target
 
@@ -94,57 +94,6 @@ class Shaped(Timing):
 
     def variant(self) -> str:
         return self.shape[0].value if len(self.shape) == 1 else "mix"
-
-
-class PartitionSpec(Shaped):
-    """Packets between vertices are dropped at the receiver. A list of shapes is used in turn, one per start."""
-
-    kind: ClassVar[str] = "cut"
-
-
-class LinkSpec(Shaped):
-    """Links that lose, duplicate, reorder, damage, delay and hold back while it lasts. At least one of the seven must be given."""
-
-    kind: ClassVar[str] = "link"
-
-    loss: Chance | None = Field(default=None, description="packets that are lost")
-    duplicate: Chance | None = Field(default=None, description="packets that arrive twice")
-    reorder: Chance | None = Field(default=None, description="packets that later ones overtake")
-    corrupt: Chance | None = Field(
-        default=None, description="packets in which a bit flips, so that their checksum fails"
-    )
-    delay: PositiveDuration | None = Field(default=None, description="every packet is later by this much")
-    jitter: PositiveDuration | None = Field(default=None, description="and by a draw up to this")
-    rate: Rate | None = Field(default=None, description="bits per second that get through")
-
-    @model_validator(mode="after")
-    def _says_how(self) -> LinkSpec:
-        words = ("loss", "duplicate", "reorder", "corrupt", "delay", "jitter", "rate")
-        if all(getattr(self, word) is None for word in words):
-            raise ValueError(f"a link fault needs at least one of {', '.join(f'`{word}`' for word in words)}")
-        for word, amount in (("delay", self.delay), ("jitter", self.jitter)):
-            if amount is not None and not MILLISECOND_NS <= amount <= 10 * SECOND_NS:
-                raise ValueError(f"`{word}: {format_ns(amount)}` is not between 1ms and 10s")
-        return self
-
-    def parameters(self) -> dict[str, Any]:
-        found = {
-            "loss_ppm": self.loss,
-            "duplicate_ppm": self.duplicate,
-            "reorder_ppm": self.reorder,
-            "corrupt_ppm": self.corrupt,
-            "delay_ns": self.delay,
-            "jitter_ns": self.jitter,
-            "rate_bps": self.rate,
-        }
-        shaped = self.model_dump(mode="json", include=set(Shaped.model_fields) - set(Timing.model_fields))
-        return {name: value for name, value in {**shaped, **found}.items() if value is not None}
-
-
-class ClogSpec(Shaped):
-    """Nothing arrives over the links until it ends, and then everything does, in order: nothing is lost."""
-
-    kind: ClassVar[str] = "clog"
 
 
 class Repeated(Shaped):

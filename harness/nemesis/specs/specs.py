@@ -1,4 +1,4 @@
-"""What a campaign may say under `faults:`, one pydantic model a kind; docs/reference/faults.md is the prose.
+"""What a campaign may say under `faults:`, one pydantic model a kind (`catalog`); docs/reference/faults.md is the prose.
 
     faults:
       - partition: {shape: [halves, bridge], every: 8s, for: 4s}
@@ -15,69 +15,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias, Union
 
-from pydantic import AliasChoices, ConfigDict, Discriminator, Field, Tag, create_model, model_validator
+from pydantic import AliasChoices, ConfigDict, Discriminator, Field, Tag, create_model
 
 from ...user_files.bounded_model import BoundedModel
 from ...user_files.quantities import PositiveDuration
 from ..catalog import catalog
 from ..catalog.timing import Timing
-from .limits import CpuSpec, DescriptorsSpec, MemorySpec
-from .links import AIMED, TWO_SIDED, ClogSpec, LinkSpec, PartitionSpec, Shape, Shaped
-from .machines import ClockSpec, DiskEffect, DiskSpec, KillSpec, PauseSpec, PowerSpec, WipeSpec
-from .members import MembershipSpec
 from .random_mix import AllSpec, MixSpec, SwarmSpec
-
-__all__ = [
-    "AIMED",
-    "FAULT_NAMES",
-    "SPECS",
-    "TWO_SIDED",
-    "AllSpec",
-    "ClockSpec",
-    "ClogSpec",
-    "CpuSpec",
-    "DescriptorsSpec",
-    "DiskEffect",
-    "DiskSpec",
-    "FaultSpec",
-    "KillSpec",
-    "LinkSpec",
-    "MembershipSpec",
-    "MemorySpec",
-    "MixSpec",
-    "PartitionSpec",
-    "PauseSpec",
-    "PowerSpec",
-    "RecoverySpec",
-    "Shape",
-    "Shaped",
-    "SwarmSpec",
-    "Timing",
-    "VotersSpec",
-    "WipeSpec",
-]
-
-
-class VotersSpec(Timing):
-    """Weights to move to through the log, one step per entry: `set: {n5: 1}` adds n5, `{n5: 0}` removes it. It is not healed."""
-
-    kind: ClassVar[str] = "voters"
-    later: ClassVar[frozenset[str]] = frozenset({"optional"})
-
-    set: dict[str, Annotated[int, Field(ge=0, le=9)]] = Field(min_length=1, description="node → weight")
-    optional: bool | None = Field(default=None, description="true: that it is not made in time is no error")
-
-    @model_validator(mode="after")
-    def _once(self) -> VotersSpec:
-        if self.every is not None or self.for_ns is not None:
-            raise ValueError("a change of voters happens once and stays: use `after`, and another item to change back")
-        return self
-
-    def names(self) -> Iterable[str]:
-        return self.set
-
-    def variant(self) -> str:
-        return "-".join(self.set)
 
 
 class RecoverySpec(BoundedModel):
@@ -113,21 +57,7 @@ class _Item(BoundedModel):
 
 
 SPECS: dict[str, type[Timing | RecoverySpec | MixSpec]] = {
-    "partition": PartitionSpec,
-    "link": LinkSpec,
-    "clog": ClogSpec,
-    "kill": KillSpec,
-    "pause": PauseSpec,
-    "power-loss": PowerSpec,
-    "cpu-limit": CpuSpec,
-    "memory-limit": MemorySpec,
-    "fd-limit": DescriptorsSpec,
-    "wipe": WipeSpec,
-    "disk": DiskSpec,
-    "clock": ClockSpec,
-    "voters": VotersSpec,
-    "membership": MembershipSpec,
-    **{kind.name: kind.spec for kind in catalog.kinds()},
+    **{kind.key: kind.spec for kind in catalog.kinds()},
     "recovery": RecoverySpec,
     "all": AllSpec,
     "swarm": SwarmSpec,

@@ -19,13 +19,12 @@ CHANCES = ("loss_ppm", "duplicate_ppm", "reorder_ppm", "corrupt_ppm")
 DELAYS = ("delay_ns", "jitter_ns")
 RATE = "rate_bps"
 AMOUNTS = (*CHANCES, *DELAYS, RATE)
-_SHAPING = frozenset({"link", "clog"})
 
 
 def shapes_links(kind: str) -> bool:
     """Return whether packets over the edges of this kind may arrive or not, while it is on."""
     known = catalog.kind_of(kind)
-    return kind in _SHAPING if known is None else known.shapes_links
+    return known is not None and known.shapes_links
 
 
 def shapes_of(faults: Iterable[Resolved]) -> dict[Edge, Shape]:
@@ -40,11 +39,8 @@ def shapes_of(faults: Iterable[Resolved]) -> dict[Edge, Shape]:
 
 def shape_of(fault: Resolved) -> Shape:
     """What this one does to each of its links."""
-    if fault.intent.kind == "clog":
-        return {"clogged": True}
-    if (kind := catalog.kind_of(fault.intent.kind)) is not None:
-        return kind.shape(fault.what)
-    return {name: int(fault.what[name]) for name in AMOUNTS if name in fault.what}
+    kind = catalog.kind_of(fault.intent.kind)
+    return {} if kind is None else kind.shape(fault.what)
 
 
 def joined(first: Mapping[str, Any], second: Mapping[str, Any]) -> Shape:

@@ -14,49 +14,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from ..catalog import catalog
-from ..faults.disk_effects import CRASHES, HIDDEN_BY
 from ..faults.fault import Observation, Resolved
 from .topology import Edge
 
-NO_PROCESS = frozenset({"kill", "power", "wipe", "disk", "memory", "membership"})
-"""Kinds that end a process, or let it end itself."""
 
-FREEZE = "freeze"
-"""A `pause` of the whole host, which answers no question while it lasts."""
-
-NO_PACKETS = frozenset({"cut", "clog", "power", FREEZE})
-"""Kinds because of which nothing may arrive."""
-
-_NO_WRITES = NO_PACKETS | NO_PROCESS | {"flap", "pause"}
-"""Kinds because of which there may be nothing unsynced to lose: a process that does not run, or hears nothing, writes nothing."""
-
-HIDES = {
-    "pause": NO_PROCESS | {FREEZE},
-    "clock": NO_PROCESS | {FREEZE},
-    "cpu": NO_PROCESS | {"pause", FREEZE},
-    "memory": NO_PROCESS | {"pause", FREEZE},
-    "descriptors": NO_PROCESS | {"pause", FREEZE},
-    "link": NO_PACKETS | {"flap", "link"},
-    "disk": frozenset({"disk", "power", "wipe", FREEZE}),
-}
-"""Kind → those that may mask it. Packets are answered by hosts, not by processes: nothing that happens to a process masks a link."""
-
-HIDES_ITS_END = {
-    **HIDES,
-    **dict.fromkeys(("cut", "clog"), NO_PACKETS | {"flap", "link"}),
-    **dict.fromkeys(("kill", "power", "wipe"), NO_PROCESS | {"pause", FREEZE}),
-}
-"""Kind → those that may mask its end. A link that is cut or a process that is gone is certainly observed, whatever else there is."""
-
-
-def hiding(kind: str, ending: bool = False) -> frozenset[str]:
-    """The kinds behind which this one may not show, or not that it is over."""
-    if (known := catalog.kind_of(kind)) is not None:
-        own = known.hidden_by | (known.end_hidden_by if ending else frozenset())
-    else:
-        own = (HIDES_ITS_END if ending else HIDES).get(kind, frozenset())
-    younger = (each.name for each in catalog.kinds() if kind in each.hides)
-    return own.union(younger)
+def _masks_of(fault: Resolved, ending: bool) -> frozenset[str]:
+    """The kinds and groups behind which this fault may not show, or not that it is over."""
+    kind = catalog.kind_of(fault.intent.kind)
+    own = frozenset[str]() if kind is None else kind.masked_by(fault.what, ending)
+    return own.union(each.name for each in catalog.kinds() if fault.intent.kind in each.hides)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +66,8 @@ class Covering:
 
         `ending`: what does not show is that the fault is over.
         """
-        kinds = hiding(fault.intent.kind, ending)
-        if _loses_writes(fault):
-            kinds |= _NO_WRITES
-        others = [known for known in self._known.values() if _hides_as(known.fault) in kinds]
+        masks = _masks_of(fault, ending)
+        others = [known for known in self._known.values() if masks & _acts_as(known.fault)]
         found: dict[str, None] = {}
         for target in targets:
             before = [known for known in others if _stands_before(known, fault, target, since_ns, ending)]
@@ -115,8 +79,9 @@ class Covering:
         return tuple(found)
 
 
-def _hides_as(fault: Resolved) -> str:
-    return FREEZE if "whole" in fault.what else fault.intent.kind
+def _acts_as(fault: Resolved) -> frozenset[str]:
+    kind = catalog.kind_of(fault.intent.kind)
+    return frozenset() if kind is None else kind.acts_as(fault.what)
 
 
 def _stands_before(known: _On, fault: Resolved, target: str | Edge, since_ns: int, ending: bool) -> bool:
@@ -125,38 +90,22 @@ def _stands_before(known: _On, fault: Resolved, target: str | Edge, since_ns: in
         return False
     if known.ended_ns is not None and known.ended_ns < since_ns:
         return False
-    if fault.intent.kind == "disk" == other.intent.kind and not ending and not _graver(other, fault):
+    kind, of_other = catalog.kind_of(fault.intent.kind), catalog.kind_of(other.intent.kind)
+    if kind is None or of_other is None:
+        return False
+    if kind is of_other and not ending and not kind.is_masked_by_like(fault.what, other.what):
         return False
     nodes = other.what.get("nodes", ())
     if isinstance(target, str):
-        unheard = _loses_writes(fault) and any(sink == target for _, sink in other.what.get("edges", ()))
-        return target in nodes or unheard
+        edges = other.what.get("edges", ()) if kind.needs_traffic(fault.what) else ()
+        return target in nodes or any(sink == target for _, sink in edges)
     if any(end in nodes for end in target):
         return True
     ways = {(source, sink) for source, sink in other.what.get("edges", ())}
-    both = fault.intent.kind == "reset" or other.intent.kind == "reset"
-    return target in ways or (both and target[::-1] in ways)
+    return target in ways or ((kind.both_ways or of_other.both_ways) and target[::-1] in ways)
 
 
 def unseen(fault: Resolved, observation: Observation) -> list[str | Edge]:
-    """Return the targets that showed nothing, as packages report those that did: `nodes`, `edges`, or processes that the clock reaches."""
-    what, observed = fault.what, observation.observed
-    if "edges" in what:
-        seen = {tuple(edge) for edge in observed.get("edges", ())}
-        return [(source, sink) for source, sink in what["edges"] if (source, sink) not in seen]
-    if fault.intent.kind == "clock":
-        affected = observed.get("affected") or {}
-        return [node for node, is_affected in affected.items() if not is_affected]
-    return [node for node in what.get("nodes", ()) if node not in observed.get("nodes", ())]
-
-
-def _loses_writes(fault: Resolved) -> bool:
-    return fault.intent.kind == "disk" and fault.what.get("effect") in CRASHES
-
-
-def _graver(other: Resolved, fault: Resolved) -> bool:
-    """Whether what is wrong with a disk hides what else is. Damage at rest is hidden by such damage alone: the disks of a quorum are spared."""
-    effect, of_other = fault.what.get("effect"), other.what.get("effect")
-    if _loses_writes(fault):
-        return of_other in HIDDEN_BY
-    return of_other in HIDDEN_BY[effect] if effect in HIDDEN_BY else of_other not in HIDDEN_BY
+    """Return the targets that showed nothing, as its package reports those that did."""
+    kind = catalog.kind_of(fault.intent.kind)
+    return [] if kind is None else kind.unseen(fault.what, observation.observed)

@@ -19,7 +19,6 @@ from ...campaign.simulable import require_simulable
 from ...errors import CampaignError
 from ...nemesis.catalog import catalog
 from ...nemesis.faults.fault import Intent
-from ...nemesis.topology.resolve import LINK_KINDS, NODE_KINDS
 from ...run.plan.build import default_voters
 from ...run.plan.plan import Pinned, Plan, Slot, Timing
 from ...systems.base import Op
@@ -171,7 +170,8 @@ def intents_of(faults: Iterable[Fault], load_end_ns: int | None) -> list[Intent]
 def _held_ns(fault: Fault, load_end_ns: int | None) -> int | None:
     """How long it was active; None when it lasted until everything was healed."""
     assert fault.injected_ns is not None
-    if fault.kind == "voters" or fault.heal_ns is None:
+    kind = catalog.kind_of(fault.kind)
+    if fault.heal_ns is None or (kind is not None and kind.spec.stays):
         return None
     if load_end_ns is not None and fault.heal_ns >= load_end_ns:
         return None
@@ -181,42 +181,10 @@ def _held_ns(fault: Fault, load_end_ns: int | None) -> int | None:
 def parameters_of(fault: Fault) -> list[dict[str, Any]]:
     """Parameters of intents that resolve to this fault in any situation. Clocks set to several times take several."""
     what = {name: value for name, value in fault.intended.items() if name != "trigger"}
-    if (kind := catalog.kind_of(fault.kind)) is not None:
-        return [kind.pinned(what)]
-    if fault.kind in LINK_KINDS:
-        return [{"shape": "grudge", "edges": what.pop("edges"), **what}]
-    if fault.kind in NODE_KINDS:
-        return [{"target": what.pop("nodes"), **what}]
-    if fault.kind == "voters":
-        return [{"set": what["voters"]}]
-    if fault.kind == "membership":
-        return [{"target": what["nodes"], "action": what["action"]}]
-    if fault.kind == "clock":
-        return list(_clocks(what))
-    raise CampaignError(
-        f"fault {fault.id} is of kind {fault.kind!r}, which the simulator does not know",
-        hint=f"it knows {', '.join((*LINK_KINDS, *NODE_KINDS, 'clock', 'voters', 'membership', *catalog.MODULES))}",
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Setting:
-    recorded: str
-    parameter: str
-
-
-_SETTINGS = (
-    _Setting("offsets_ns", "offset_ns"),
-    _Setting("drift_ppm", "drift_ppm"),
-    _Setting("strobe_ns", "strobe_ns"),
-)
-
-
-def _clocks(what: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
-    for setting in _SETTINGS:
-        by_value: dict[int, list[str]] = {}
-        for node, value in what.get(setting.recorded, {}).items():
-            by_value.setdefault(value, []).append(node)
-        rest = {name: what[name] for name in ("period_ns", "monotonic") if name in what}
-        for value, nodes in by_value.items():
-            yield {"target": nodes, setting.parameter: value, **rest}
+    kind = catalog.kind_of(fault.kind)
+    if kind is None:
+        raise CampaignError(
+            f"fault {fault.id} is of kind {fault.kind!r}, which the simulator does not know",
+            hint=f"it knows {', '.join(catalog.MODULES)}",
+        )
+    return kind.pinned(what)

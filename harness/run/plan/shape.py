@@ -17,10 +17,12 @@ from msgspec import Meta
 from ...campaign.model import MOST_FAULTS, MOST_SEED, HostsSpec, SystemSpec
 from ...errors import shown
 from ...evidence.documents import typed
+from ...nemesis.faults.power_models import PowerModel
+from ...nemesis.kinds.clocks.clock import MAX_DRIFT_PPM
+from ...nemesis.kinds.disks.disk import DiskEffect
+from ...nemesis.kinds.members.membership import Action
 from ...nemesis.schedule.schedule import MOST_STARTS
 from ...nemesis.specs.links import Shape
-from ...nemesis.specs.machines import MAX_DRIFT_PPM, DiskEffect, PowerModel
-from ...nemesis.specs.members import Action
 from ...nemesis.topology.liveness import Rest
 from ...simulator.options import MILLISECOND, SimOptions
 from ...user_files.bounded_model import LONGEST_TEXT, MOST_INTEGER, MOST_ITEMS

@@ -5,7 +5,7 @@ A probe on the same device shows the fault. A node may stop itself because of it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 from zlib import crc32
@@ -39,10 +39,10 @@ HOLD_NS = 300 * MILLISECOND
 
 
 class DiskFaults:
-    """`voters()`, `wiped()` and the decay so far decide which disks may decay."""
+    """The weights of the voters, the disks that were wiped and the decay so far decide which disks may decay."""
 
-    def __init__(self, ground: Ground, voters: Callable[[], Mapping[str, int]], wiped: Callable[[], set[str]]) -> None:
-        self._ground, self._voters, self._wiped = ground, voters, wiped
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
         self._active: dict[str, Resolved] = {}
         self._backups: dict[str, dict[str, dict[str, bytes]]] = {}
 
@@ -219,7 +219,7 @@ class DiskFaults:
             if cluster.nodes[node].disk.files() != files:
                 changed.append(node)
             cluster.replace_disk(node, files)
-        self._wiped().update(copies)
+        self._ground.wiped.update(copies)
         ground.start(copies)
         restored = list(copies)
 
@@ -233,14 +233,16 @@ class DiskFaults:
         """The targets that the atlas does not spare."""
         nodes = self._ground.cluster.nodes
         damaged = [name for name, node in nodes.items() if node.disk.decays]
-        return may_be_damaged(self._voters(), [*damaged, *sorted(self._wiped())], list(fault.what["nodes"]))
+        return may_be_damaged(
+            self._ground.situation().voters, [*damaged, *sorted(self._ground.wiped)], list(fault.what["nodes"])
+        )
 
     def _decay(self, fault: Resolved, then: Then) -> None:
         """Damage data at rest: kill the process, and start it on the damaged files."""
         ground, cluster = self._ground, self._ground.cluster
         decayed = [name for name, node in cluster.nodes.items() if node.disk.decays]
         wanted: list[str] = list(fault.what["nodes"])
-        allowed = may_be_damaged(self._voters(), [*decayed, *sorted(self._wiped())], wanted)
+        allowed = may_be_damaged(self._ground.situation().voters, [*decayed, *sorted(self._ground.wiped)], wanted)
         changed = []
         for node in allowed:
             cluster.kill(node)
@@ -260,7 +262,7 @@ class DiskFaults:
                 "refused": {node: reason.split("\n")[0] for node, reason in reasons.items() if reason},
             }
             # The atlas spares nodes whose damage, added to that of others, would be too much.
-            hidden = {} if allowed else ground.hidden_by(fault, [*decayed, *sorted(self._wiped())], cluster.now_ns)
+            hidden = {} if allowed else ground.hidden_by(fault, [*decayed, *sorted(self._ground.wiped)], cluster.now_ns)
             return Observation(bool(changed) and changed == allowed, {**told, **hidden})
 
         ground.later(BOOT_NS, then, look)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol, runtime_checkable
 
 from ...errors import FaultError
 from ...nemesis.faults.fault import Observation, Resolved, Situation
@@ -38,8 +38,25 @@ class Family(Protocol):
         ...
 
 
+@runtime_checkable
+class Patient(Protocol):
+    """A family whose faults may wait for a moment at which they would show."""
+
+    def may_show(self, fault: Resolved) -> bool: ...
+
+
+@runtime_checkable
+class BringsBack(Protocol):
+    """A family whose changes are undone through the cluster's log, at the end and when everything else is healed."""
+
+    def bring_back(self, then: Callable[[FaultError | None], None]) -> None: ...
+
+
 class Ground:
     """`down` and `stopped` map a fault to the nodes that it holds so; `covering` knows which faults were seen, and when they were active.
+
+    `wiped` are nodes whose disks lost what was promised; no heal restores that, so it lasts for the whole run. `away` maps a fault to the voters that
+    it keeps away, with the weights that they must have again.
 
     `hold_most_ns` is how long a fault may wait for a moment at which it can show; 0: it happens at its time, with or without effect."""
 
@@ -51,6 +68,8 @@ class Ground:
         self.down: dict[str, list[str]] = {}
         self.stopped: dict[str, list[str]] = {}
         self.covering = Covering()
+        self.wiped: set[str] = set()
+        self.away: dict[str, Mapping[str, int]] = {}
 
     def unknown_edge(self, fault: Resolved) -> FaultError | None:
         unknown = [edge for edge in edges_of(fault) if edge not in self.cluster.network.links]

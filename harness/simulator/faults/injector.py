@@ -19,16 +19,8 @@ from ..cluster.cluster import SimCluster
 from ..cluster.node import Process
 from ..cluster.probes import Matrix, unreachable
 from ..options import SECOND
-from .clocks import ClockFaults
-from .disks import DiskFaults
-from .ground import BOOT_NS, Family, Ground, Then, restore
-from .limits import LimitFaults
-from .links import LinkFaults
-from .membership import MembershipFaults
-from .processes import ProcessFaults
-from .reconfigure import Reconfiguration
-
-DEADLINE_NS = 30 * SECOND
+from .ground import BOOT_NS, BringsBack, Family, Ground, Patient, Then, restore
+from .reconfigure import DEADLINE_NS
 
 
 class SimInjector:
@@ -37,28 +29,7 @@ class SimInjector:
     def __init__(self, cluster: SimCluster, hold_most_ns: int = 0) -> None:
         self._cluster = cluster
         self._ground = Ground(cluster, self.situation, hold_most_ns)
-        processes = ProcessFaults(self._ground, self._voters)
-        self._disks = disks = DiskFaults(self._ground, self._voters, lambda: processes.wiped)
-        links, clocks = LinkFaults(self._ground), ClockFaults(self._ground)
-        limits = LimitFaults(self._ground)
-        self._membership = MembershipFaults(self._ground, self.situation)
-        self._families: Mapping[str, Family] = {
-            "cut": links,
-            "link": links,
-            "clog": links,
-            "kill": processes,
-            "pause": processes,
-            "power": processes,
-            "cpu": limits,
-            "memory": limits,
-            "descriptors": limits,
-            "wipe": processes,
-            "disk": disks,
-            "clock": clocks,
-            "voters": _VoterChanges(cluster, self._ground, self.situation, lambda: self._membership.away),
-            "membership": self._membership,
-            **{kind.name: kind.simulated(self._ground) for kind in catalog.kinds()},
-        }
+        self._families: Mapping[str, Family] = {kind.name: kind.simulated(self._ground) for kind in catalog.kinds()}
 
     # The protocol
 
@@ -91,7 +62,8 @@ class SimInjector:
 
     def waits(self, fault: Resolved) -> bool:
         """Whether it should be injected later, since it would change nothing now and may still wait."""
-        return fault.intent.kind == "disk" and not self._disks.may_show(fault) and self._ground.waits(fault)
+        family = self._families.get(fault.intent.kind)
+        return isinstance(family, Patient) and not family.may_show(fault) and self._ground.waits(fault)
 
     def begin_inject(self, fault: Resolved, then: Then) -> None:
         """Inject now; `then` is given the observation, or a `FaultError`."""
@@ -144,10 +116,8 @@ class SimInjector:
             else:
                 then(error)
 
-        cluster.schedule(cluster.now_ns + 2 * BOOT_NS, self._membership.bring_back, back)
-
-    def _voters(self) -> Mapping[str, int]:
-        return self.situation().voters
+        away = [family for family in self._families.values() if isinstance(family, BringsBack)]
+        cluster.schedule(cluster.now_ns + 2 * BOOT_NS, _bring_all_back, away, back)
 
     def _wait(self, begin: Callable[[Then], None], what: str) -> Observation:
         results: list[Observation | FaultError] = []
@@ -160,47 +130,13 @@ class SimInjector:
         return result
 
 
-class _VoterChanges:
-    """Changes of voters: requested from the leader, never healed."""
-
-    def __init__(
-        self,
-        cluster: SimCluster,
-        ground: Ground,
-        situation: Callable[[], Situation],
-        away: Callable[[], Mapping[str, int]],
-    ) -> None:
-        self._cluster, self._ground, self._situation, self._away = cluster, ground, situation, away
-        self._asked_last: dict[str, str] = {}
-        """By node, the last change that names it. An earlier one that is still under way releases it: each would undo the other's steps."""
-
-    def inject(self, fault: Resolved, then: Then) -> None:
-        """Request the weights. Other nodes keep theirs, or the ones that they will have when another fault stops keeping them from voting."""
-        wanted: Mapping[str, int] = fault.what["voters"]
-        self._asked_last |= dict.fromkeys(wanted, fault.intent.id)
-
-        def asked() -> dict[str, int]:
-            return {node: held for node, held in wanted.items() if self._asked_last[node] == fault.intent.id}
-
-        def ended(error: FaultError | None) -> None:
-            now = self._situation().voters
-            done = all(now.get(node, 0) == weight for node, weight in asked().items())
-            then(error if error is not None else Observation(done, {"voters": dict(now)}))
-
-        Reconfiguration(
-            self._cluster,
-            fault.intent.id,
-            lambda: {**self._situation().voters, **self._away(), **asked()},
-            self._cluster.now_ns + DEADLINE_NS,
-            lambda: self._situation().leader,
-            ended,
-        ).ask()
-
-    def heal(self, fault: Resolved, then: Then) -> None:
-        self._ground.soon(then, Observation(True, {}))
-
-    def forget(self) -> None:
-        pass
+def _bring_all_back(families: list[BringsBack], then: Callable[[FaultError | None], None]) -> None:
+    """One family after the other, up to the first error."""
+    if not families:
+        then(None)
+        return
+    first, *rest = families
+    first.bring_back(lambda error: then(error) if error is not None else _bring_all_back(rest, then))
 
 
 def _former(cluster: SimCluster, leader: str | None) -> str | None:

@@ -6,7 +6,9 @@ it has run for a drawn while; its supervisor starts it again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from tribulation.node.core.interface.effects import Effect
 
@@ -22,57 +24,48 @@ GROWS_NS = 1 * SECOND
 """How long a process runs on average before it needs more memory than the limit."""
 
 
-class LimitFaults:
-    """`_active` are the active faults in their order: of two of a kind the stricter one holds."""
+class _LimitFaults(ABC):
+    """`_active` are the active faults in their order: of two the stricter one holds."""
 
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
         self._active: dict[str, Resolved] = {}
-        self._kills: dict[tuple[str, str], int] = {}
 
     def inject(self, fault: Resolved, then: Then) -> None:
         self._active[fault.intent.id] = fault
         self._apply(fault)
-        look = {"cpu": self._look_at_turns, "memory": self._look_at_kills, "descriptors": self._look_at_connections}
-        if fault.intent.kind == "memory":
-            for node in fault.what["nodes"]:
-                self._kills[fault.intent.id, node] = 0
-                self._out_of_memory(fault, node)
-        look[fault.intent.kind](fault, True, then)
+        self._look(fault, then)
 
     def heal(self, fault: Resolved, then: Then) -> None:
         self._active.pop(fault.intent.id, None)
         self._apply(fault)
-        if fault.intent.kind == "descriptors":
-            self._look_at_connections(fault, False, then)
-            return
-        if fault.intent.kind == "memory":
-            # The last one that was killed for it may be waiting to be started.
-            self._ground.start([node for node in fault.what["nodes"] if self._kills.pop((fault.intent.id, node), 0)])
         self._ground.later(BOOT_NS, then, lambda: self._ground.running(fault.what["nodes"], fault))
 
     def forget(self) -> None:
         self._active.clear()
-        self._kills.clear()
 
+    @abstractmethod
     def _apply(self, fault: Resolved) -> None:
-        kind, cluster = fault.intent.kind, self._ground.cluster
-        on = [other.what for other in self._active.values() if other.intent.kind == kind]
-        for node in fault.what["nodes"]:
-            meant = [what for what in on if node in what["nodes"]]
-            if kind == "cpu":
-                cluster.starve(node, min((what["share_ppm"] for what in meant), default=WHOLE))
-            elif kind == "descriptors":
-                cluster.exhaust(node, bool(meant))
+        """Bring the limits of its nodes up to date."""
 
-    def _free(self, fault: Resolved) -> list[str]:
-        """Nodes whose process runs, so that the lack shows."""
-        return [node for node in fault.what["nodes"] if self._ground.cluster.process(node) is Process.RUNNING]
+    @abstractmethod
+    def _look(self, fault: Resolved, then: Then) -> None:
+        """Observe that it is on."""
+
+    def _active_on(self, node: str) -> list[Mapping[str, Any]]:
+        return [fault.what for fault in self._active.values() if node in fault.what["nodes"]]
 
     def _hidden(self, fault: Resolved, nodes: list[str], since_ns: int) -> dict[str, list[str]]:
         return self._ground.hidden_by(fault, nodes, since_ns)
 
-    def _look_at_turns(self, fault: Resolved, on: bool, then: Then) -> None:
+
+class CpuLimits(_LimitFaults):
+    def _apply(self, fault: Resolved) -> None:
+        for node in fault.what["nodes"]:
+            share_ppm = min((what["share_ppm"] for what in self._active_on(node)), default=WHOLE)
+            self._ground.cluster.starve(node, share_ppm)
+
+    def _look(self, fault: Resolved, then: Then) -> None:
         """Observe in which part of its periods each process has its turns. One that sleeps through all of them shows nothing."""
         cluster, since_ns = self._ground.cluster, self._ground.cluster.now_ns
         turns: dict[str, list[int]] = {node: [] for node in fault.what["nodes"]}
@@ -97,7 +90,30 @@ class LimitFaults:
 
         self._ground.later(LOOK_NS, then, judge)
 
-    def _look_at_kills(self, fault: Resolved, on: bool, then: Then) -> None:
+
+class MemoryLimits(_LimitFaults):
+    """`_kills` counts for each fault and node how often its process was killed."""
+
+    def __init__(self, ground: Ground) -> None:
+        super().__init__(ground)
+        self._kills: dict[tuple[str, str], int] = {}
+
+    def heal(self, fault: Resolved, then: Then) -> None:
+        self._active.pop(fault.intent.id, None)
+        # The last one that was killed for it may be waiting to be started.
+        self._ground.start([node for node in fault.what["nodes"] if self._kills.pop((fault.intent.id, node), 0)])
+        self._ground.later(BOOT_NS, then, lambda: self._ground.running(fault.what["nodes"], fault))
+
+    def forget(self) -> None:
+        super().forget()
+        self._kills.clear()
+
+    def _apply(self, fault: Resolved) -> None:
+        for node in fault.what["nodes"]:
+            self._kills[fault.intent.id, node] = 0
+            self._out_of_memory(fault, node)
+
+    def _look(self, fault: Resolved, then: Then) -> None:
         since_ns = self._ground.cluster.now_ns
 
         def judge() -> Observation:
@@ -126,6 +142,20 @@ class LimitFaults:
         if fault.intent.id in self._active:
             self._ground.start([node])
 
+
+class DescriptorLimits(_LimitFaults):
+    def heal(self, fault: Resolved, then: Then) -> None:
+        self._active.pop(fault.intent.id, None)
+        self._apply(fault)
+        self._look_at_connections(fault, False, then)
+
+    def _apply(self, fault: Resolved) -> None:
+        for node in fault.what["nodes"]:
+            self._ground.cluster.exhaust(node, bool(self._active_on(node)))
+
+    def _look(self, fault: Resolved, then: Then) -> None:
+        self._look_at_connections(fault, True, then)
+
     def _look_at_connections(self, fault: Resolved, on: bool, then: Then) -> None:
         """Observe whether a connection from the clients' place is accepted. A refusal means nothing where none could be accepted anyway."""
         cluster, since_ns = self._ground.cluster, self._ground.cluster.now_ns
@@ -145,6 +175,10 @@ class LimitFaults:
             return Observation(not unheard, told)
 
         self._ground.later(50 * MILLISECOND, then, judge)
+
+    def _free(self, fault: Resolved) -> list[str]:
+        """Nodes whose process runs, so that the lack shows."""
+        return [node for node in fault.what["nodes"] if self._ground.cluster.process(node) is Process.RUNNING]
 
     def _is_reachable(self, node: str) -> bool:
         links = self._ground.cluster.network.links

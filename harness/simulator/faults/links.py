@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Any
 
 from ...nemesis.faults.fault import Observation, Resolved
 from ..cluster.cluster import Edge
@@ -18,29 +20,23 @@ WITNESSES = 16
 """So many probes are sent that on average this many meet each chance: for one link in nine million, none does."""
 
 
-class LinkFaults:
+class _LinkFaults(ABC):
+    """`_active` maps a fault to its edges."""
+
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
-        self._cuts: dict[str, list[Edge]] = {}
-        self._clogs: dict[str, tuple[list[Edge], Arrivals]] = {}
-        self._shaped: dict[str, list[Edge]] = {}
+        self._active: dict[str, list[Edge]] = {}
 
     def inject(self, fault: Resolved, then: Then) -> None:
         if (error := self._ground.unknown_edge(fault)) is not None:
             self._ground.soon(then, error)
-            return
-        {"cut": self._cut, "link": self._shape, "clog": self._clog}[fault.intent.kind](fault, then)
+        else:
+            self._begin(fault, then)
 
     def heal(self, fault: Resolved, then: Then) -> None:
-        cluster, ident = self._ground.cluster, fault.intent.id
-        cluster.heal(self._cuts.pop(ident, []))
-        cluster.shape(self._shaped.pop(ident, []), ident, None)
-        clogged, stuck = self._clogs.pop(ident, ([], {}))
-        for edge in clogged:
-            cluster.unclog(*edge)
-        late = sum(len(stuck[edge]) for edge in clogged)
+        cluster = self._ground.cluster
+        told = self._end(fault, self._active.pop(fault.intent.id, []))
         edges = edges_of(fault)
-
         cover, now_ns = self._ground.covering, cluster.now_ns
 
         def probed(matrix: Matrix) -> None:
@@ -51,29 +47,62 @@ class LinkFaults:
                 if links[edge].cuts or links[edge].clogs or cover.hidden(fault, [edge], now_ns, ending=True)
             ]
             closed = [edge for edge in edges if not matrix[edge] and edge not in held]
-            told = {"late": late} if clogged else {}
             then(Observation(not closed, {"edges": sorted(map(list, closed)), **told}))
 
         self._ground.probes.reachability(probed)
 
     def forget(self) -> None:
-        self._cuts.clear()
-        self._clogs.clear()
-        self._shaped.clear()
+        self._active.clear()
 
-    def _cut(self, fault: Resolved, then: Then) -> None:
-        edges = self._cuts[fault.intent.id] = edges_of(fault)
+    @abstractmethod
+    def _begin(self, fault: Resolved, then: Then) -> None: ...
+
+    @abstractmethod
+    def _end(self, fault: Resolved, edges: list[Edge]) -> dict[str, Any]:
+        """Undo it on these edges; return what is observed besides the links that stay closed."""
+
+
+class Cuts(_LinkFaults):
+    def _begin(self, fault: Resolved, then: Then) -> None:
+        edges = self._active[fault.intent.id] = edges_of(fault)
         self._ground.cluster.cut(edges)
         self._ground.probes.reachability(lambda matrix: then(_judge_cut(matrix, edges)))
 
-    def _clog(self, fault: Resolved, then: Then) -> None:
-        edges = edges_of(fault)
+    def _end(self, fault: Resolved, edges: list[Edge]) -> dict[str, Any]:
+        self._ground.cluster.heal(edges)
+        return {}
+
+
+class Clogs(_LinkFaults):
+    """`_stuck` maps a fault to the probes that it holds back."""
+
+    def __init__(self, ground: Ground) -> None:
+        super().__init__(ground)
+        self._stuck: dict[str, Arrivals] = {}
+
+    def forget(self) -> None:
+        super().forget()
+        self._stuck.clear()
+
+    def _begin(self, fault: Resolved, then: Then) -> None:
+        edges = self._active[fault.intent.id] = edges_of(fault)
         for edge in edges:
             self._ground.cluster.clog(*edge)
-        stuck = self._ground.probes.reachability(lambda matrix: then(_judge_cut(matrix, edges)))
-        self._clogs[fault.intent.id] = edges, stuck
+        self._stuck[fault.intent.id] = self._ground.probes.reachability(lambda matrix: then(_judge_cut(matrix, edges)))
 
-    def _shape(self, fault: Resolved, then: Then) -> None:
+    def _end(self, fault: Resolved, edges: list[Edge]) -> dict[str, Any]:
+        stuck = self._stuck.pop(fault.intent.id, {})
+        for edge in edges:
+            self._ground.cluster.unclog(*edge)
+        return {"late": sum(len(stuck[edge]) for edge in edges)} if edges else {}
+
+
+class ShapedLinks(_LinkFaults):
+    def _end(self, fault: Resolved, edges: list[Edge]) -> dict[str, Any]:
+        self._ground.cluster.shape(edges, fault.intent.id, None)
+        return {}
+
+    def _begin(self, fault: Resolved, then: Then) -> None:
         edges, what = edges_of(fault), fault.what
         shaping = Shaping(
             what.get("loss_ppm", 0),
@@ -84,7 +113,7 @@ class LinkFaults:
             what.get("corrupt_ppm", 0),
             what.get("rate_bps", 0),
         )
-        self._shaped[fault.intent.id] = edges
+        self._active[fault.intent.id] = edges
         self._ground.cluster.shape(edges, fault.intent.id, shaping)
         chances = (shaping.loss_ppm, shaping.duplicate_ppm, shaping.reorder_ppm, shaping.corrupt_ppm)
         rounds = max([64, *(WITNESSES * 1_000_000 // ppm for ppm in chances if ppm)])

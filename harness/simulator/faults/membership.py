@@ -9,16 +9,14 @@ from dataclasses import dataclass
 from tribulation.node.core.records.lifecycle import REMOVED
 
 from ...errors import FaultError
-from ...nemesis.faults.fault import Observation, Resolved, Situation
+from ...nemesis.faults.fault import Observation, Resolved
 from ...nemesis.faults.targets import may_leave
 from ...systems.reference.forgotten import forgotten_log
 from ..cluster.node import Process
-from ..options import MILLISECOND, SECOND
+from ..options import MILLISECOND
 from .departure import Departure, Return, members_seen
 from .ground import BOOT_NS, Ground, Then
-from .reconfigure import Reconfiguration
-
-DEADLINE_NS = 30 * SECOND
+from .reconfigure import DEADLINE_NS, Reconfiguration
 
 AGAIN_NS = 200 * MILLISECOND
 Moved = Callable[["FaultError | None"], None]
@@ -36,11 +34,10 @@ class _Move:
 
 
 class MembershipFaults:
-    """`_away` maps a fault to the weights that its nodes must have again; what its own heal cannot bring back, the final one does. `_left` are the nodes that left, or were to leave, by fault."""
+    """What its own heal cannot bring back, the final one does. `_left` are the nodes that left, or were to leave, by fault."""
 
-    def __init__(self, ground: Ground, situation: Callable[[], Situation]) -> None:
-        self._ground, self._situation = ground, situation
-        self._away: dict[str, Mapping[str, int]] = {}
+    def __init__(self, ground: Ground) -> None:
+        self._ground, self._situation, self._away = ground, ground.situation, ground.away
         self._left: dict[str, list[str]] = {}
         self._moves: deque[_Move] = deque()
 
@@ -108,11 +105,6 @@ class MembershipFaults:
                 back(error)
 
         self._rejoin(left, joined)
-
-    @property
-    def away(self) -> dict[str, int]:
-        """Nodes that some fault keeps from voting: weight 0, whatever others request."""
-        return {node: 0 for weights in self._away.values() for node in weights}
 
     def _rejoin(self, nodes: list[str], then: Moved) -> None:
         """Wait until all of them are members again."""

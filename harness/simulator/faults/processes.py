@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
 
 from ...errors import FaultError
 from ...nemesis.faults.atlas import may_be_damaged
@@ -16,19 +16,15 @@ STILL_DOWN_NS = 2 * SECOND
 """How long after a heal a process may still be down: one that halted for its disk is started when a probe has seen that the disk works."""
 
 
-class ProcessFaults:
-    """`voters()` are the current weights: a quorum's disks are never wiped. `wiped` lasts for the whole run; no heal restores a lost promise."""
-
-    def __init__(self, ground: Ground, voters: Callable[[], Mapping[str, int]]) -> None:
-        self._ground, self._voters = ground, voters
-        self.wiped: set[str] = set()
+class _ProcessFaults(ABC):
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
 
     def inject(self, fault: Resolved, then: Then) -> None:
-        nodes = list(fault.what["nodes"])
-        if fault.intent.kind == "pause":
-            self._pause(fault, nodes, then)
-            return
-        {"kill": self._kill, "power": self._power, "wipe": self._wipe}[fault.intent.kind](fault.intent.id, nodes, then)
+        self._begin(fault, list(fault.what["nodes"]), then)
+
+    @abstractmethod
+    def _begin(self, fault: Resolved, nodes: list[str], then: Then) -> None: ...
 
     def heal(self, fault: Resolved, then: Then) -> None:
         ground, ident = self._ground, fault.intent.id
@@ -55,14 +51,18 @@ class ProcessFaults:
         self._ground.down.clear()
         self._ground.stopped.clear()
 
-    def _kill(self, ident: str, nodes: list[str], then: Then) -> None:
+
+class Kills(_ProcessFaults):
+    def _begin(self, fault: Resolved, nodes: list[str], then: Then) -> None:
         ground = self._ground
         for node in nodes:
             ground.cluster.kill(node)
-        ground.down[ident] = nodes
+        ground.down[fault.intent.id] = nodes
         ground.soon(then, ground.processes(nodes, Process.DOWN, Process.HALTED))
 
-    def _pause(self, fault: Resolved, nodes: list[str], then: Then) -> None:
+
+class Pauses(_ProcessFaults):
+    def _begin(self, fault: Resolved, nodes: list[str], then: Then) -> None:
         ground, now_ns = self._ground, self._ground.cluster.now_ns
         for node in nodes:
             ground.cluster.pause(node)
@@ -76,14 +76,16 @@ class ProcessFaults:
         hidden = {} if verified else ground.hidden_by(fault, running, now_ns - STILL_DOWN_NS)
         ground.soon(then, Observation(verified, {**seen.observed, **hidden}))
 
-    def _power(self, ident: str, nodes: list[str], then: Then) -> None:
+
+class PowerLosses(_ProcessFaults):
+    def _begin(self, fault: Resolved, nodes: list[str], then: Then) -> None:
         """Cut the power. The link goes first: nothing is sent any more, and packets on their way are lost."""
         ground = self._ground
         disks = {node: ground.cluster.nodes[node].disk for node in nodes}
         before = {node: (disk.lost_bytes, disk.torn_writes) for node, disk in disks.items()}
         for node in nodes:
             ground.cluster.power_loss(node)
-        ground.down[ident] = nodes
+        ground.down[fault.intent.id] = nodes
         lost = {node: disk.lost_bytes - before[node][0] for node, disk in disks.items()}
         torn = {node: disk.torn_writes - before[node][1] for node, disk in disks.items()}
 
@@ -95,14 +97,18 @@ class ProcessFaults:
 
         ground.probes.reachability(probed)
 
-    def _wipe(self, ident: str, nodes: list[str], then: Then) -> None:
+
+class Wipes(_ProcessFaults):
+    """A quorum's disks are never wiped."""
+
+    def _begin(self, fault: Resolved, nodes: list[str], then: Then) -> None:
         ground, cluster = self._ground, self._ground.cluster
-        voters = dict(self._voters())
-        if may_be_damaged(voters, self.wiped, nodes) != nodes:
+        voters = dict(ground.situation().voters)
+        if may_be_damaged(voters, ground.wiped, nodes) != nodes:
             ground.soon(
                 then,
                 FaultError(
-                    f"wipe {ident}: with {sorted({*self.wiped, *nodes})} wiped, no quorum of {voters} would remember",
+                    f"wipe {fault.intent.id}: with {sorted({*ground.wiped, *nodes})} wiped, no quorum of {voters} would remember",
                     "wipe fewer nodes in one run",
                 ),
             )
@@ -110,8 +116,8 @@ class ProcessFaults:
         for node in nodes:
             cluster.power_loss(node)
             cluster.wipe(node)
-        ground.down[ident] = nodes
-        self.wiped.update(nodes)
+        ground.down[fault.intent.id] = nodes
+        ground.wiped.update(nodes)
         seen = ground.processes(nodes, Process.DOWN, Process.HALTED)
         left = {node: sorted(cluster.nodes[node].disk.files()) for node in nodes}
         verified = seen.verified and not any(left.values())

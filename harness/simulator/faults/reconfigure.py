@@ -11,6 +11,7 @@ from ..network.clients import Answer
 from ..options import MILLISECOND, SECOND
 
 ATTEMPT_NS = 6 * SECOND
+DEADLINE_NS = 30 * SECOND
 
 
 class Reconfiguration:

@@ -14,7 +14,7 @@ from tribulation.harness.campaign.load import load_campaign
 from tribulation.harness.errors import CampaignError
 from tribulation.harness.hosts.local import LocalProvider
 from tribulation.harness.nemesis.faults.fault import Intent, Resolved, Situation
-from tribulation.harness.nemesis.specs.specs import MembershipSpec
+from tribulation.harness.nemesis.kinds.members.membership import MembershipSpec
 from tribulation.harness.nemesis.topology.resolve import in_force, resolve
 from tribulation.harness.simulator.cluster.cluster import SimCluster
 from tribulation.harness.simulator.faults.departure import members_seen

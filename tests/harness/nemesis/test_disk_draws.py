@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tribulation.harness.nemesis.faults.fault import Intent, Resolved
 from tribulation.harness.nemesis.kinds.base import Ground
-from tribulation.harness.nemesis.kinds.processes.disks import Disk
+from tribulation.harness.nemesis.kinds.disks.disk import OnHosts as Disk
 
 
 def draws(seed: int, key: str) -> dict[str, int]:

@@ -14,9 +14,11 @@ from pydantic import TypeAdapter, ValidationError
 from tribulation.harness.errors import CampaignError
 from tribulation.harness.nemesis.faults.fault import Intent
 from tribulation.harness.nemesis.faults.targets import WORDS
+from tribulation.harness.nemesis.kinds.disks.disk import DiskEffect
 from tribulation.harness.nemesis.schedule.schedule import expand
 from tribulation.harness.nemesis.specs import specs
-from tribulation.harness.nemesis.specs.specs import FAULT_NAMES, DiskEffect, FaultSpec, Shape
+from tribulation.harness.nemesis.specs.links import Shape
+from tribulation.harness.nemesis.specs.specs import FAULT_NAMES, FaultSpec
 
 LIST: TypeAdapter[list[FaultSpec]] = TypeAdapter(list[FaultSpec])
 SECOND_NS = 10**9

@@ -26,8 +26,8 @@ from tribulation.harness.errors import FaultError
 from tribulation.harness.hosts.local import LocalProvider
 from tribulation.harness.nemesis.faults.fault import Intent, Observation, Situation
 from tribulation.harness.nemesis.faults.targets import may_leave
+from tribulation.harness.nemesis.kinds.members.membership import MembershipSpec
 from tribulation.harness.nemesis.schedule.schedule import expand
-from tribulation.harness.nemesis.specs.specs import MembershipSpec
 from tribulation.harness.nemesis.topology.resolve import resolve
 from tribulation.harness.simulator.faults.injector import SimInjector
 from tribulation.harness.simulator.options import SECOND

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tests.harness.simulator.real import leader, real_cluster
 from tribulation.harness.errors import CampaignError
 from tribulation.harness.nemesis.faults.fault import Intent, Resolved, Situation
-from tribulation.harness.nemesis.topology.resolve import Force, in_force, resolve
+from tribulation.harness.nemesis.faults.force import Force
+from tribulation.harness.nemesis.topology.resolve import in_force, resolve
 from tribulation.harness.simulator.faults.injector import SimInjector
 
 NODES = ["n1", "n2", "n3", "n4", "n5"]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tribulation.harness.nemesis.faults.fault import CLIENTS, Situation
 from tribulation.harness.nemesis.faults.targets import WORDS, resolve_target, total_weight
-from tribulation.harness.nemesis.specs.specs import TWO_SIDED, Shape
+from tribulation.harness.nemesis.specs.links import TWO_SIDED, Shape
 from tribulation.harness.nemesis.topology.topology import cut_edges, majorities_ring, view
 
 

@@ -8,7 +8,6 @@ it resolved once, does not. A process that ends because of it has a cause, so th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from random import Random
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -18,11 +17,10 @@ from ....hosts.base import Host
 from ...agent_client.agents import Json, ask, require
 from ...agent_client.desired_state import Want
 from ...agent_client.one_question import ask_part
-from ...catalog.kind import FaultKind, Sort
+from ...catalog.kind import FREEZE, FaultKind, Sort, Stream
 from ...catalog.timing import Aimed
 from ...faults.fault import Intent, Observation, Resolved, Situation
 from ...faults.targets import resolve_target
-from ...topology.masking import FREEZE
 from ..base import Ground, Package, Probe
 
 PART = "names"
@@ -127,11 +125,11 @@ class Dns(FaultKind):
         "dns": Sort("dns", "nodes", lambda knobs: {"target": knobs.choose("target", ("follower", "one", "minority"))})
     }
 
-    def resolve(self, intent: Intent, situation: Situation, random: Random) -> Json:
+    def resolve(self, intent: Intent, situation: Situation, stream: Stream) -> Json:
         parameters = intent.parameters
         to = parameters.get("to", NOWHERE)
         return {
-            "nodes": resolve_target(parameters["target"], situation, random),
+            "nodes": resolve_target(parameters["target"], situation, stream("target")),
             "of": list(parameters.get("of") or situation.nodes),
             **({} if to == NOWHERE else {"to": to}),
         }

@@ -8,22 +8,20 @@ other packets. In the simulator the bytes of messages between nodes change, and 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from random import Random
 from typing import Any, ClassVar
 
 from pydantic import Field
 
 from ....user_files.quantities import Chance
 from ...agent_client.agents import Json, ask, require
-from ...catalog.kind import LEAVES_RUNNING, MAY_DAMAGE, Sort
+from ...catalog.kind import LEAVES_RUNNING, MAY_DAMAGE, NO_PACKETS, Sort, Stream
 from ...faults.fault import CLIENTS, Intent, Observation, Resolved, Situation
 from ...specs.links import Shaped as ShapedSpec
-from ...topology.masking import NO_PACKETS
 from ...topology.topology import Edge
 from ..base import Ground, Probe
 from . import bursts, link_quality
 from .link_kind import LinkKind
-from .links import EVERY_NS, Shaped, edges_of, holds, listed
+from .shaped import EVERY_NS, Shaped, edges_of, holds, listed
 
 FLIP = "flip_ppm"
 _TRIED = b"what a node might say, as long as a short message"
@@ -180,8 +178,8 @@ class Corrupt(LinkKind):
         )
     }
 
-    def resolve(self, intent: Intent, situation: Situation, random: Random) -> Json:
-        return {**super().resolve(intent, situation, random), **LEAVES_RUNNING, **MAY_DAMAGE}
+    def resolve(self, intent: Intent, situation: Situation, stream: Stream) -> Json:
+        return {**super().resolve(intent, situation, stream), **LEAVES_RUNNING, **MAY_DAMAGE}
 
     def shape(self, what: Mapping[str, Any]) -> Json:
         return {FLIP: int(what[FLIP])}

@@ -1,4 +1,7 @@
-"""`flap`: links go down and up again, half of each period down."""
+"""`flap`: links go down and up again, half of each period down.
+
+Resolved: `{"edges": …, "period_ns"}`: cut for the first half of each period.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,16 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from ...agent_client.agents import Json
+from ...catalog.kind import NO_PACKETS, Sort
+from ...catalog.random_forms import PERIODS, on_links
 from ...faults.fault import Observation, Resolved
 from ...specs.links import Repeated
 from ...topology.link_shapes import AMOUNTS
-from ...topology.masking import NO_PACKETS
 from ...topology.topology import Edge
 from ..base import Ground, Probe
 from . import bursts, link_quality
 from .link_kind import LinkKind
-from .links import Shaped, edges_of, holds, listed
+from .shaped import Shaped, edges_of, holds, listed
 
 LOOKS = 48
 """Packets over one and a half periods of a flap."""
@@ -151,6 +155,7 @@ class Flap(LinkKind):
     amounts = ("period_ns",)
     shapes_links = True
     hidden_by = NO_PACKETS | {"flap", "link"}
+    sorts: ClassVar[Mapping[str, Sort]] = {"flap": on_links("flap", {"period": PERIODS})}
 
     def shape(self, what: Mapping[str, Any]) -> Json:
         return {"flaps_ns": [int(what["period_ns"])]}

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from random import Random
 from typing import ClassVar
 
 from ...agent_client.agents import Json
-from ...catalog.kind import FaultKind
+from ...catalog.kind import FaultKind, Stream
 from ...faults.fault import Intent, Situation
 from ...topology.topology import cut_edges
 
@@ -16,7 +15,7 @@ class LinkKind(FaultKind):
 
     amounts: ClassVar[tuple[str, ...]] = ()
 
-    def resolve(self, intent: Intent, situation: Situation, random: Random) -> Json:
-        edges = cut_edges(intent.parameters, situation, random)
+    def resolve(self, intent: Intent, situation: Situation, stream: Stream) -> Json:
+        edges = cut_edges(intent.parameters, situation, stream("target"))
         amounts = {name: intent.parameters[name] for name in self.amounts if name in intent.parameters}
         return {"edges": [list(edge) for edge in edges], **amounts}

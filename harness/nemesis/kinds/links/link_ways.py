@@ -13,8 +13,8 @@ from ....errors import FaultError
 from ...agent_client.agents import Json, ask, require
 from ...agent_client.desired_state import Want
 from ...cluster.cluster import Cluster
+from ...faults.force import Force
 from ...topology.link_shapes import AMOUNTS, Shape
-from ...topology.resolve import Force
 from ...topology.topology import Edge
 
 PART = "links"

@@ -1,23 +1,26 @@
-"""`reset`: the connections between the nodes at both ends of links break at once, and again every period."""
+"""`reset`: the connections between the nodes at both ends of links break at once, and again every period.
+
+Resolved: `{"edges": [["n1", "n2"], …], "period_ns"}`: connections of these pairs break, now and each period.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from random import Random
 from typing import Any, ClassVar
 
 from ....errors import FaultError
 from ....hosts.base import Host
 from ...agent_client.agents import Json, ask, require
 from ...agent_client.desired_state import Want
+from ...catalog.kind import NO_PACKETS, NO_PROCESS, Sort, Stream
+from ...catalog.random_forms import PERIODS, on_links
 from ...faults.fault import CLIENTS, Intent, Observation, Resolved, Situation
 from ...specs.links import Repeated
-from ...topology.masking import NO_PACKETS, NO_PROCESS
 from ...topology.topology import Edge
 from ..base import Ground, Package, Probe
 from . import link_ways
 from .link_kind import LinkKind
-from .links import can, edges_of, listed
+from .shaped import can, edges_of, listed
 
 NO_RESETS = "the kernel needs INET_DIAG_DESTROY, and the host `ss`: apt install iproute2"
 RECONNECT_NS = 5 * 1_000_000_000
@@ -143,16 +146,18 @@ class Reset(LinkKind):
     name, spec = "reset", ResetSpec
     amounts = ("period_ns",)
     hidden_by = NO_PACKETS | NO_PROCESS | {"flap", "link", "pause", "reset", "cpu"}
+    both_ways = True
+    sorts: ClassVar[Mapping[str, Sort]] = {"reset": on_links("reset", {"period": PERIODS})}
 
-    def resolve(self, intent: Intent, situation: Situation, random: Random) -> Json:
+    def resolve(self, intent: Intent, situation: Situation, stream: Stream) -> Json:
         """A connection has two directions; clients' connections are not touched."""
-        what = super().resolve(intent, situation, random)
+        what = super().resolve(intent, situation, stream)
         pairs = sorted({(min(edge), max(edge)) for edge in what["edges"] if CLIENTS not in edge})
         return {**what, "edges": [list(pair) for pair in pairs]}
 
-    def pinned(self, what: Mapping[str, Any]) -> Json:
-        pinned = super().pinned(what)
-        return {**pinned, "edges": [*pinned["edges"], *([sink, source] for source, sink in pinned["edges"])]}
+    def pinned(self, what: Mapping[str, Any]) -> list[Json]:
+        both = [*what["edges"], *([sink, source] for source, sink in what["edges"])]
+        return super().pinned({**what, "edges": both})
 
     def on_hosts(self) -> OnHosts:
         return OnHosts()

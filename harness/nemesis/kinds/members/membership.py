@@ -1,7 +1,10 @@
-"""Voters that leave through the log and come back, some of them on an empty disk, or as new members.
+"""`membership`: voters that leave through the log and come back, some of them on an empty disk, or as new members.
 
 The weights, and the membership, are the cluster's own state: no agent can undo them, and a harness that is killed leaves them as they are. The
 process that a replacement kills, and that of a member that left, is leased like any other.
+
+Resolved: `{"nodes": ["n2"], "action": "remove", "weights": {"n2": 1}}`: out of the voters now, back at the heal; `replace`: on an empty disk; `leave`:
+they are no members either, and do not run.
 """
 
 from __future__ import annotations
@@ -9,16 +12,24 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import ClassVar
+from dataclasses import replace
+from enum import Enum
+from typing import Any, ClassVar
+
+from pydantic import Field
 
 from ....errors import FaultError
 from ....hosts.base import Host
 from ....systems.answers import status_of
 from ...agent_client.agents import Json
 from ...agent_client.desired_state import Want, of_nodes
+from ...catalog.kind import NO_PROCESS, FaultKind, Sort, Stream
+from ...catalog.random_forms import on_nodes
+from ...catalog.timing import Aimed
 from ...cluster.control import Replaceable
-from ...faults.fault import Observation, Resolved, Situation
-from ...faults.targets import may_leave
+from ...faults.fault import Intent, Observation, Resolved, Situation
+from ...faults.force import Force
+from ...faults.targets import may_leave, resolve_target
 from ..base import Ground, Package, Probe
 from ..processes.processes import is_gone, is_running, states
 from .departure import MEMBERS_S, are_back, are_gone, come_back, depart
@@ -26,6 +37,42 @@ from .voters import VOTERS_S, known_weights, look_at, move
 
 BROUGHT_UP_S = 3.0
 LOOK_S = 0.1
+
+
+class Action(str, Enum):
+    REMOVE = "remove"
+    REPLACE = "replace"
+    LEAVE = "leave"
+
+
+_NEEDS = {Action.REMOVE: "membership", Action.REPLACE: "replacement", Action.LEAVE: "departure"}
+
+
+class MembershipSpec(Aimed):
+    """The targets leave the voters through the log, and join them again when it ends. `replace`: meanwhile their disks are replaced by empty ones.
+    `leave`: they are no longer members, and do not run; when they are started again they join again.
+    """
+
+    kind: ClassVar[str] = "membership"
+    lane: ClassVar[str] = "members"
+    moves_voters: ClassVar[bool] = True
+
+    action: Action = Field(default=Action.REMOVE, description="what becomes of the targets while they do not vote")
+
+    later: ClassVar[frozenset[str]] = frozenset({"optional"})
+    optional: bool | None = Field(
+        default=None, description="true: where the others cannot do without them it is left out, which is no error"
+    )
+
+    def parameters(self) -> dict[str, Any]:
+        optional = {"optional": True} if self.optional else {}
+        return {"target": self.target, "action": self.action.value, **optional}
+
+    def needs(self) -> frozenset[str]:
+        return frozenset({_NEEDS[self.action]})
+
+    def variant(self) -> str:
+        return f"{self.action.value}-{super().variant()}"
 
 
 def _replaces(host: Host) -> str:
@@ -36,7 +83,7 @@ def _departs(host: Host) -> str:
     return "the cluster lets the member go, and its process is killed"
 
 
-class Membership(Package):
+class OnHosts(Package):
     kinds = ("membership",)
     waits = True
     abilities: ClassVar[Mapping[str, Probe]] = {"replacement": _replaces, "departure": _departs}
@@ -163,3 +210,51 @@ def _in_doubt(nodes: Sequence[str], ground: Ground) -> list[str]:
         if not doubting or time.monotonic() > deadline_s:
             return doubting
         time.sleep(LOOK_S)
+
+
+class Membership(FaultKind):
+    name, spec = "membership", MembershipSpec
+    masks_as = NO_PROCESS
+    of_the_system: ClassVar[Mapping[str, str]] = {
+        "membership": "voters",
+        "replacement": "replacement",
+        "departure": "members",
+    }
+    sorts: ClassVar[Mapping[str, Sort]] = {
+        "removed": on_nodes("membership", {"action": ("remove",)}),
+        "replaced": on_nodes("membership", {"action": ("replace",)}),
+    }
+
+    def resolve(self, intent: Intent, situation: Situation, stream: Stream) -> Json:
+        """With their present weights, which they will have again. Raises `FaultError` when none of them can go."""
+        able = replace(situation, nodes=[node for node in situation.nodes if may_leave([node], situation)])
+        target = intent.parameters["target"]
+        nodes = resolve_target(target, able if able.nodes else situation, stream("target"))
+        leaving = may_leave(nodes, situation)
+        if not leaving:
+            voters = ", ".join(f"{node} {weight}" for node, weight in situation.voters.items())
+            raise FaultError(
+                f"of {', '.join(nodes) or 'no nodes'} none can leave the voters ({voters}): "
+                f"those that would stay and are up (of {', '.join(situation.up) or 'none'}) are no quorum",
+                "aim at voters of which the others can do without, at a time when no other fault holds too many down",
+            )
+        weights = {node: situation.voters[node] for node in leaving}
+        return {"nodes": leaving, "action": intent.parameters["action"], "weights": weights}
+
+    def pinned(self, what: Mapping[str, Any]) -> list[Json]:
+        return [{"target": what["nodes"], "action": what["action"]}]
+
+    def add_to(self, force: Force, what: Mapping[str, Any], ident: str) -> None:
+        if what["action"] == Action.LEAVE:
+            force.killed.update(what["nodes"])
+
+    def on_hosts(self) -> OnHosts:
+        return OnHosts()
+
+    def simulated(self, ground: Any) -> Any:
+        from ....simulator.faults.membership import MembershipFaults
+
+        return MembershipFaults(ground)
+
+
+KIND = Membership()

@@ -1,4 +1,7 @@
-"""`transfer`: a leadership transfer by request; the resulting leader stays: nothing is undone."""
+"""`transfer`: a leadership transfer by request; the resulting leader stays: nothing is undone.
+
+Resolved: `{"to": "n2"}`.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ from pydantic import Field
 from ....errors import DeployError, FaultError
 from ....systems.answers import leader_of
 from ...agent_client.agents import Json
-from ...catalog.kind import FaultKind
+from ...catalog.kind import FaultKind, Sort, Stream
+from ...catalog.random_forms import LEADERS
 from ...catalog.timing import Timing
 from ...cluster.control import HandsOver
 from ...faults.fault import Intent, Observation, Resolved, Situation
@@ -119,12 +123,16 @@ class Simulated:
 
 class Transfer(FaultKind):
     name, spec = "transfer", TransferSpec
+    of_the_system: ClassVar[Mapping[str, str]] = {"transfer": "transfer"}
+    sorts: ClassVar[Mapping[str, Sort]] = {
+        "transfer": Sort("transfer", LEADERS, lambda knobs: {"to": knobs.choose("to", ("any", "any", "former"))}, 4)
+    }
 
-    def resolve(self, intent: Intent, situation: Situation, random: Random) -> Json:
-        return {"to": _successor(intent.parameters["to"], situation, random)}
+    def resolve(self, intent: Intent, situation: Situation, stream: Stream) -> Json:
+        return {"to": _successor(intent.parameters["to"], situation, stream("target"))}
 
-    def pinned(self, what: Mapping[str, Any]) -> Json:
-        return {"to": what["to"]}
+    def pinned(self, what: Mapping[str, Any]) -> list[Json]:
+        return [{"to": what["to"]}]
 
     def on_hosts(self) -> OnHosts:
         return OnHosts()

@@ -1,16 +1,24 @@
-"""Changes of voters through the log: weights are moved once, and stay."""
+"""`voters`: changes of voters through the log. Weights are moved once, and stay.
+
+Resolved: `{"voters": {"n5": 1}}`: weights to move to (no heal).
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field, model_validator
 
 from ....errors import DeployError, FaultError
 from ....systems.answers import leader_of
 from ...agent_client.agents import Json
+from ...catalog.kind import FaultKind, Stream
+from ...catalog.timing import Timing
 from ...cluster.control import Reconfigurable
 from ...cluster.situation import weights
-from ...faults.fault import Observation, Resolved
+from ...faults.fault import Intent, Observation, Resolved, Situation
 from ..base import Ground, Package
 
 VOTERS_S = 20.0
@@ -18,7 +26,31 @@ ATTEMPT_S = 5.0
 LOOK_S = 0.05
 
 
-class Voters(Package):
+class VotersSpec(Timing):
+    """Weights to move to through the log, one step per entry: `set: {n5: 1}` adds n5, `{n5: 0}` removes it. It is not healed."""
+
+    kind: ClassVar[str] = "voters"
+    later: ClassVar[frozenset[str]] = frozenset({"optional"})
+    stays: ClassVar[bool] = True
+    moves_voters: ClassVar[bool] = True
+
+    set: dict[str, Annotated[int, Field(ge=0, le=9)]] = Field(min_length=1, description="node → weight")
+    optional: bool | None = Field(default=None, description="true: that it is not made in time is no error")
+
+    @model_validator(mode="after")
+    def _once(self) -> VotersSpec:
+        if self.every is not None or self.for_ns is not None:
+            raise ValueError("a change of voters happens once and stays: use `after`, and another item to change back")
+        return self
+
+    def names(self) -> Iterable[str]:
+        return self.set
+
+    def variant(self) -> str:
+        return "-".join(self.set)
+
+
+class OnHosts(Package):
     kinds = ("voters",)
     heals = False
 
@@ -99,3 +131,25 @@ def look_at(ground: Ground, voters: Mapping[str, int], timeout_s: float = 3.0) -
         time.sleep(LOOK_S)
     cluster.voters = now or cluster.voters
     return Observation(bool(now) and all(now.get(node, 0) == held for node, held in voters.items()), {"voters": now})
+
+
+class Voters(FaultKind):
+    name, spec = "voters", VotersSpec
+    of_the_system: ClassVar[Mapping[str, str]] = {"voters": "voters"}
+
+    def resolve(self, intent: Intent, situation: Situation, stream: Stream) -> Json:
+        return {"voters": dict(intent.parameters["set"])}
+
+    def pinned(self, what: Mapping[str, Any]) -> list[Json]:
+        return [{"set": what["voters"]}]
+
+    def on_hosts(self) -> OnHosts:
+        return OnHosts()
+
+    def simulated(self, ground: Any) -> Any:
+        from ....simulator.faults.voters import VoterChanges
+
+        return VoterChanges(ground)
+
+
+KIND = Voters()

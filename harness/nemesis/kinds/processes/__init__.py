@@ -1,1 +1,1 @@
-"""Faults of processes, disks, power and limits."""
+"""Kinds that kill or pause processes, and what is common to faults of processes."""

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from ....errors import FaultError
 from ...agent_client.agents import Json
-from ...catalog.kind import LEAVES_RUNNING, FaultKind
+from ...catalog.kind import LEAVES_RUNNING, FaultKind, Stream
 from ...catalog.timing import Timing
 from ...cluster.client_control import ClientControl, SeenClient
 from ...faults.fault import Intent, Observation, Resolved, Situation
@@ -157,11 +157,11 @@ class Simulated:
 class Clients(FaultKind):
     name, spec = "client", ClientSpec
 
-    def resolve(self, intent: Intent, situation: Situation, random: Random) -> Json:
+    def resolve(self, intent: Intent, situation: Situation, stream: Stream) -> Json:
         return {**intent.parameters, **LEAVES_RUNNING}
 
-    def pinned(self, what: Mapping[str, Any]) -> Json:
-        return {name: value for name, value in what.items() if name not in LEAVES_RUNNING}
+    def pinned(self, what: Mapping[str, Any]) -> list[Json]:
+        return [{name: value for name, value in what.items() if name not in LEAVES_RUNNING}]
 
     def on_hosts(self) -> OnHosts:
         return OnHosts()

@@ -1,26 +1,39 @@
-"""Faults of disks that fail, fill up, stall or lie, and of what was written on them; by the fault disk under the service (`..fault_disk`).
+"""`disk`: disks that fail, fill up, stall or lie, and damage to what was written on them; by the fault disk under the service (`..fault_disk`).
 
 Damage is done only where enough good copies are left: on nodes without which the others still hold more than half of the weight. What is spared for
 that reason is reported.
+
+Resolved: `{"nodes": ["n2"], "effect": "slow", "delay_ns": 50000000}` (`..faults.disk_effects` lists the effects), with `calibration` and `model` when
+they were asked for.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum
 from random import Random
 from typing import Any, ClassVar
 
+from pydantic import Field, model_validator
+
 from ....errors import FaultError
+from ....user_files.quantities import PositiveDuration
 from ...agent_client.agents import Json, ask, require
 from ...agent_client.desired_state import Want, of_nodes
+from ...catalog.kind import FREEZE, NO_PACKETS, NO_PROCESS, Sort
+from ...catalog.random_forms import on_nodes
+from ...catalog.timing import Aimed
 from ...cluster import fault_disk
 from ...cluster.control import is_supervised
 from ...faults.atlas import may_be_damaged
 from ...faults.disk_effects import AT_REST, CRASHES, HIDDEN_BY, OLD_FILES, ONGOING, Device, shows, shows_one_of
 from ...faults.fault import Observation, Resolved
+from ...faults.force import Force
+from ...faults.power_models import WHAT_IS_LOST, PowerModel
 from ..base import Ground, Package, Probe
-from .processes import RESTART_S, is_running, states
+from ..node_kind import NodeKind
+from ..processes.processes import RESTART_S, is_running, states
 
 TROUBLES = {
     "stall": "stalled",
@@ -38,7 +51,72 @@ STALLED_S, PATIENCE_S = 2.0, 8.0
 """A device that gave no answer for the first is stalled; one that must answer has the second, and longer when it is slow."""
 
 
-class Disk(Package):
+DELAY_NS = 50_000_000
+"""Of a slow disk, where the campaign names none."""
+CALIBRATION = "an alarm is then expected: it breaks what every quorum system relies on"
+
+
+class Calibrating(Aimed):
+    calibration: bool = Field(default=False, description=CALIBRATION)
+
+
+class DiskEffect(str, Enum):
+    SLOW = "slow"
+    STALL = "stall"
+    FULL = "full"
+    READ_ONLY = "read-only"
+    IO_ERROR = "io-error"
+    FSYNC_ERROR = "fsync-error"
+    LOST_WRITES = "lost-writes"
+    TORN_WRITE = "torn-write"
+    BIT_ROT = "bit-rot"
+    MISDIRECTED_WRITE = "misdirected-write"
+    TRUNCATE = "truncate"
+    OLD_FILES = "old-files"
+    LYING = "lying"
+
+
+_CALIBRATIONS = (DiskEffect.LYING, DiskEffect.OLD_FILES)
+
+
+class DiskSpec(Calibrating):
+    """The targets' disks are slow, full, broken, or lie; `effect` says which."""
+
+    kind: ClassVar[str] = "disk"
+    later: ClassVar[frozenset[str]] = frozenset({"model"})
+
+    effect: DiskEffect = Field(description="what is wrong with the disk")
+    delay: PositiveDuration | None = Field(default=None, description="slow: mean delay of a write or sync")
+    model: PowerModel | None = Field(default=None, description=f"lost-writes, torn-write: {WHAT_IS_LOST}")
+
+    @model_validator(mode="after")
+    def _parameters_fit_the_effect(self) -> DiskSpec:
+        calibrates = self.effect in _CALIBRATIONS
+        if calibrates and not self.calibration:
+            raise ValueError(f"`effect: {self.effect.value}` needs `calibration: true`: {CALIBRATION}")
+        if self.calibration and not calibrates:
+            known = " and ".join(f"`effect: {effect.value}`" for effect in _CALIBRATIONS)
+            raise ValueError(f"`calibration` belongs to {known}; {self.effect.value} is for every run")
+        if self.effect is DiskEffect.OLD_FILES and self.for_ns is None:
+            raise ValueError("`effect: old-files` needs `for`: at its end files are put back that are so old")
+        if self.delay is not None and self.effect is not DiskEffect.SLOW:
+            raise ValueError("`delay` needs `effect: slow`")
+        if self.model is not None and self.effect.value not in CRASHES:
+            raise ValueError(f"`model` needs an effect that loses writes: {' or '.join(CRASHES)}")
+        return self
+
+    def parameters(self) -> dict[str, Any]:
+        parameters: dict[str, Any] = {"target": self.target, "effect": self.effect.value}
+        if self.effect is DiskEffect.SLOW:
+            parameters["delay_ns"] = self.delay or DELAY_NS
+        model = {} if self.model is None else {"model": self.model.value}
+        return {**parameters, **({"calibration": True} if self.calibration else {}), **model}
+
+    def variant(self) -> str:
+        return f"{self.effect.value}-{super().variant()}"
+
+
+class OnHosts(Package):
     kinds = ("disk",)
     abilities: ClassVar[Mapping[str, Probe]] = {"disk": fault_disk.try_on}
 
@@ -224,3 +302,62 @@ def _deed(effect: str, ident: str, draw: int) -> Json:
 def _told(device: Device) -> Json:
     took_ms = None if device.took_ns is None else round(device.took_ns / 1e6, 3)
     return {"error": device.error, "took_ms": took_ms, "durable": device.durable}
+
+
+def _effects(*effects: str, coarse: bool = False, plain: bool = False) -> Sort:
+    return on_nodes("disk", {"effect": effects}, coarse=coarse, plain=plain)
+
+
+class Disk(NodeKind):
+    name, spec = "disk", DiskSpec
+    amounts = ("delay_ns", "effect", "model", "calibration")
+    masks_as = NO_PROCESS
+    hidden_by = frozenset({"disk", "power", "wipe", FREEZE})
+    of_the_system: ClassVar[Mapping[str, str]] = {"disk": "disk"}
+    sorts: ClassVar[Mapping[str, Sort]] = {
+        "slow-disk": on_nodes("disk", {"effect": ("slow",), "delay": ("2ms", "20ms", "150ms")}),
+        "stalled-disk": _effects("stall"),
+        "failing-disk": _effects("full", "fsync-error", coarse=True),
+        "decay": _effects("bit-rot", "misdirected-write", coarse=True),
+        "full-disk": _effects("full", plain=True),
+        "read-only": _effects("read-only", plain=True),
+        "io-error": _effects("io-error"),
+        "fsync-error": _effects("fsync-error", plain=True),
+        "lost-writes": _effects("lost-writes"),
+        "torn-write": _effects("torn-write"),
+        "bit-rot": _effects("bit-rot", plain=True),
+        "truncate": _effects("truncate", plain=True),
+        "misdirected-write": _effects("misdirected-write", plain=True),
+    }
+
+    def add_to(self, force: Force, what: Mapping[str, Any], ident: str) -> None:
+        for node in what["nodes"]:
+            effects = force.disks.setdefault(node, {})
+            effects[what["effect"]] = effects.get(what["effect"], 0) + what.get("delay_ns", 0)
+            force.disk_holders.setdefault(node, {})[what["effect"]] = ident
+
+    def masked_by(self, what: Mapping[str, Any], ending: bool) -> frozenset[str]:
+        """A process that does not run, or hears nothing, writes nothing, so there is nothing unsynced to lose."""
+        unwritten = NO_PACKETS | NO_PROCESS | {"flap", "pause"} if self.needs_traffic(what) else frozenset[str]()
+        return super().masked_by(what, ending) | unwritten
+
+    def needs_traffic(self, what: Mapping[str, Any]) -> bool:
+        return what.get("effect") in CRASHES
+
+    def is_masked_by_like(self, what: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+        """The graver effect masks the other. Damage at rest is masked by such damage alone: the disks of a quorum are spared."""
+        effect, of_other = what.get("effect"), other.get("effect")
+        if self.needs_traffic(what):
+            return of_other in HIDDEN_BY
+        return of_other in HIDDEN_BY[effect] if effect in HIDDEN_BY else of_other not in HIDDEN_BY
+
+    def on_hosts(self) -> OnHosts:
+        return OnHosts()
+
+    def simulated(self, ground: Any) -> Any:
+        from ....simulator.faults.disks import DiskFaults
+
+        return DiskFaults(ground)
+
+
+KIND = Disk()

@@ -1,21 +1,43 @@
-"""A host comes back with an empty disk: the process is killed, its data are removed, and the heal starts it on nothing."""
+"""`wipe`: a host comes back with an empty disk. The process is killed, its data are removed, and the heal starts it on nothing.
+
+Resolved: `{"nodes": ["n2"], "calibration": true}`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
+
+from pydantic import model_validator
 
 from ....errors import FaultError
 from ...agent_client.agents import Json
 from ...agent_client.desired_state import Want, of_nodes
+from ...catalog.kind import FREEZE, NO_PROCESS
 from ...cluster import fault_disk
 from ...faults.fault import Observation, Resolved
+from ...faults.force import Force
 from ..base import Ground, Package, Probe
-from .disks import alive, damageable, look_at
-from .processes import is_gone, states
+from ..node_kind import NodeKind
+from ..processes.processes import is_gone, states
+from .disk import CALIBRATION, Calibrating, alive, damageable, look_at
 
 
-class Wipe(Package):
+class WipeSpec(Calibrating):
+    """The host comes back with an empty disk. The reference node cannot know then what it promised, so this is calibration only."""
+
+    kind: ClassVar[str] = "wipe"
+
+    @model_validator(mode="after")
+    def _is_meant(self) -> WipeSpec:
+        if not self.calibration:
+            raise ValueError(f"`wipe` needs `calibration: true`: {CALIBRATION}")
+        if self.target in ("all", "majority"):
+            raise ValueError(f"`wipe` of {self.target}: no quorum would remember anything; aim at fewer nodes")
+        return self
+
+
+class OnHosts(Package):
     kinds = ("wipe",)
     abilities: ClassVar[Mapping[str, Probe]] = {"wipe": fault_disk.try_on}
 
@@ -41,3 +63,25 @@ class Wipe(Package):
         files = {node: answer["files"] for node, answer in look_at(ground, nodes, list_files=True).items()}
         verified = seen.verified and not any(files.values())
         return Observation(verified, {**seen.observed, "files": files})
+
+
+class Wipe(NodeKind):
+    name, spec = "wipe", WipeSpec
+    amounts = ("calibration",)
+    masks_as = NO_PROCESS
+    end_hidden_by = NO_PROCESS | {"pause", FREEZE}
+    of_the_system: ClassVar[Mapping[str, str]] = {"wipe": "disk"}
+
+    def add_to(self, force: Force, what: Mapping[str, Any], ident: str) -> None:
+        force.killed.update(what["nodes"])
+
+    def on_hosts(self) -> OnHosts:
+        return OnHosts()
+
+    def simulated(self, ground: Any) -> Any:
+        from ....simulator.faults.processes import Wipes
+
+        return Wipes(ground)
+
+
+KIND = Wipe()

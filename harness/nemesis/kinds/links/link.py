@@ -1,51 +1,75 @@
-"""Links that lose, duplicate, reorder, corrupt and delay packets, limit their rate, or hold all of them back."""
+"""`link`: links that lose, duplicate, reorder, damage and delay packets, or limit their rate.
+
+Resolved: `{"edges": …, "loss_ppm", "duplicate_ppm", "reorder_ppm", "corrupt_ppm", "delay_ns", "jitter_ns", "rate_bps"}`, those that were asked for.
+"""
 
 from __future__ import annotations
 
-import time
-import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
-from weakref import WeakKeyDictionary
 
-from ....errors import FaultError
+from pydantic import Field, model_validator
+
 from ....hosts.base import Host
+from ....user_files.quantities import Chance, PositiveDuration, Rate, format_ns
 from ...agent_client.agents import Json, ask, require
-from ...agent_client.desired_state import Want
-from ...agent_client.one_question import ask_part
+from ...catalog.kind import NO_PACKETS, Fields, Sort
+from ...catalog.knobs import Knobs
+from ...catalog.random_forms import LINKS, SPLITS, on_links
+from ...catalog.timing import Timing
 from ...faults.fault import Observation, Resolved
+from ...specs.links import MILLISECOND_NS, SECOND_NS
+from ...specs.links import Shaped as ShapedSpec
 from ...topology.link_shapes import AMOUNTS, Shape, shape_of
 from ...topology.topology import Edge
-from ..base import Ground, Package, Probe
+from ..base import Ground, Probe
 from . import bursts, link_quality, link_ways
 from .bursts import Seen
+from .link_kind import LinkKind
+from .shaped import COUNTERS, EVERY_NS, Shaped, can, edges_of, listed
 
 OVERTAKEN_NS = 50_000_000
-EVERY_NS = 1_000_000
-STUCK, STUCK_EVERY_NS = 20, 5_000_000
-FREED_S = 1.0
 BEFORE, BEFORE_EVERY_NS = 32, 8_000_000
 """Packets that show how long a link takes of its own."""
 
 
-COUNTERS: Json = {"do": "look", "part": link_ways.PART, "what": "counters"}
-_able: WeakKeyDictionary[Host, dict[str, Any]] = WeakKeyDictionary()
-"""What was tried on a host, once for all kinds."""
+class LinkSpec(ShapedSpec):
+    """Links that lose, duplicate, reorder, damage, delay and hold back while it lasts. At least one of the seven must be given."""
 
+    kind: ClassVar[str] = "link"
 
-def edges_of(fault: Resolved) -> list[Edge]:
-    return [(source, sink) for source, sink in fault.what["edges"]]
+    loss: Chance | None = Field(default=None, description="packets that are lost")
+    duplicate: Chance | None = Field(default=None, description="packets that arrive twice")
+    reorder: Chance | None = Field(default=None, description="packets that later ones overtake")
+    corrupt: Chance | None = Field(
+        default=None, description="packets in which a bit flips, so that their checksum fails"
+    )
+    delay: PositiveDuration | None = Field(default=None, description="every packet is later by this much")
+    jitter: PositiveDuration | None = Field(default=None, description="and by a draw up to this")
+    rate: Rate | None = Field(default=None, description="bits per second that get through")
 
+    @model_validator(mode="after")
+    def _says_how(self) -> LinkSpec:
+        words = ("loss", "duplicate", "reorder", "corrupt", "delay", "jitter", "rate")
+        if all(getattr(self, word) is None for word in words):
+            raise ValueError(f"a link fault needs at least one of {', '.join(f'`{word}`' for word in words)}")
+        for word, amount in (("delay", self.delay), ("jitter", self.jitter)):
+            if amount is not None and not MILLISECOND_NS <= amount <= 10 * SECOND_NS:
+                raise ValueError(f"`{word}: {format_ns(amount)}` is not between 1ms and 10s")
+        return self
 
-def can(host: Host, *names: str) -> dict[str, Any]:
-    """Check that the host can do these for links; raises `FaultError` when one is missing."""
-    if host not in _able:
-        _able[host] = ask_part(host, {"part": link_ways.PART, "what": "abilities"})["abilities"]
-    able = _able[host]
-    for name in names:
-        if not able[name]:
-            raise FaultError(f"{host.name} cannot do what shaped links need: {name}", link_ways.NO_QUEUE)
-    return able
+    def parameters(self) -> dict[str, Any]:
+        found = {
+            "loss_ppm": self.loss,
+            "duplicate_ppm": self.duplicate,
+            "reorder_ppm": self.reorder,
+            "corrupt_ppm": self.corrupt,
+            "delay_ns": self.delay,
+            "jitter_ns": self.jitter,
+            "rate_bps": self.rate,
+        }
+        shaped = self.model_dump(mode="json", include=set(ShapedSpec.model_fields) - set(Timing.model_fields))
+        return {name: value for name, value in {**shaped, **found}.items() if value is not None}
 
 
 def _shapes(host: Host) -> str:
@@ -55,60 +79,11 @@ def _shapes(host: Host) -> str:
     return "netem and nft dup" if able["netem"] else f"{link_ways.QUEUES[able['queue']]} and nft dup"
 
 
-def holds(host: Host) -> str:
-    return link_ways.QUEUES[can(host, "queue")["queue"]]
-
-
-class Shaped(Package):
-    """Faults that shape links: the hosts' part, and whether it lasted."""
-
-    def wants(self, fault: Resolved, ground: Ground) -> Iterable[Want]:
-        return link_ways.wants(ground.cluster, edges_of(fault), ground.force)
-
-    def begin(self, fault: Resolved, ground: Ground) -> Json:
-        shapes = {edge: shape_of(fault) for edge in edges_of(fault)}
-        return link_ways.require_ways(ground.cluster, shapes, ground.force, f"{fault.intent.kind} {fault.intent.id}")
-
-    def end(self, fault: Resolved, ground: Ground) -> Json:
-        """A helper that someone ended let everything through, and the fault did not last."""
-        known, off = link_ways.known(ground.cluster), ground.force.off | ground.cluster.off
-        queued = {
-            sink
-            for source, sink in edges_of(fault)
-            if sink in known and sink not in off and not _elsewhere(known, source, fault)
-        }
-        # A host that does not answer is no evidence; whether the links are whole is verified next.
-        seen, _ = ask(ground.cluster.agents, dict.fromkeys(queued, COUNTERS))
-        return {"lapsed": True} if any(answer["counters"] is None for answer in seen.values()) else {}
-
-    def visible(self, fault: Resolved, ground: Ground) -> list[Edge]:
-        """Links of the fault over which nothing else keeps packets away."""
-        force, agents = ground.force, ground.cluster.agents
-        return [
-            edge
-            for edge in edges_of(fault)
-            if edge not in force.edges
-            and not {*edge} & force.off
-            and {*edge} <= set(agents)
-            and not _blocked(ground, edge)
-        ]
-
-
-def _elsewhere(known: Mapping[str, Json], source: str, fault: Resolved) -> bool:
-    shape = {name: value for name, value in shape_of(fault).items() if name != link_ways.COPIES}
-    return not shape or link_ways.by_netem(known, source, shape)
-
-
-def _blocked(ground: Ground, edge: Edge) -> bool:
-    shape = ground.force.links.get(edge, {})
-    return any(shape.get(name) for name in shape.keys() - AMOUNTS)
-
-
 def _looks(ground: Ground, names: Iterable[str]) -> dict[str, Json]:
     return require(ask(ground.cluster.agents, dict.fromkeys(names, COUNTERS)), "looking at shaped links")
 
 
-class Link(Shaped):
+class OnHosts(Shaped):
     kinds = ("link",)
     abilities: ClassVar[Mapping[str, Probe]] = {"link": _shapes}
 
@@ -243,55 +218,41 @@ def _told(fault: Resolved, seen: Mapping[Edge, Seen | None], edges: list[Edge], 
     }
 
 
-class Clog(Shaped):
-    """Notes for each fault the links over which packets of ours are stuck."""
-
-    kinds = ("clog",)
-    abilities: ClassVar[Mapping[str, Probe]] = {"clog": holds}
-
-    def wants(self, fault: Resolved, ground: Ground) -> Iterable[Want]:
-        """A host that loses its power loses what is stuck there, so none of it is waited for."""
-        if noted := ground.notes.get(fault.intent.id):
-            noted["stuck"] = [edge for edge in noted["stuck"] if not {*edge} & ground.force.off]
-        return super().wants(fault, ground)
-
-    def look(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
-        """Verify that numbered packets do not arrive while it is on, and that all of these do, in order, when it is over."""
-        number = zlib.crc32(fault.intent.id.encode())
-        return self._look_on(fault, ground, number) if on else self._look_off(fault, ground, number)
-
-    def _look_on(self, fault: Resolved, ground: Ground, number: int) -> Observation:
-        force = ground.force
-        free = [edge for edge in edges_of(fault) if edge not in force.edges and not {*edge} & force.off]
-        # A link that never carried a packet proves nothing by silence.
-        edges = [edge for edge in free if edge in ground.reachability.links]
-        seen = bursts.burst(ground.cluster, edges, STUCK, STUCK_EVERY_NS, number=number) if edges else {}
-        leaking = [edge for edge in edges if seen[edge] is not None]
-        stuck, dark = [edge for edge in edges if seen[edge] is None], [edge for edge in free if edge not in edges]
-        ground.notes[fault.intent.id] = {"stuck": stuck}
-        more = {name: listed(found) for name, found in (("leaking", leaking), ("unprobed", dark)) if found}
-        return Observation(bool(stuck) and not leaking and not dark, {"edges": listed(stuck), **more})
-
-    def _look_off(self, fault: Resolved, ground: Ground, number: int) -> Observation:
-        links, force = ground.links(), ground.force
-        stuck = ground.notes.get(fault.intent.id, {}).get("stuck", [])
-        freed = [edge for edge in stuck if edge not in force.edges and not force.links.get(edge)]
-        came = _come(ground, freed, number) if freed else {}
-        late = sum(found["came"] for found in came.values() if found is not None)
-        whole = all(found is not None and found["came"] == STUCK and not found["overtaken"] for found in came.values())
-        still = [edge for edge in edges_of(fault) if force.links.get(edge, {}).get("clogged")]
-        return Observation(links.verified and whole, {**links.observed, "edges": listed(still), "late": late})
+def _any(knobs: Knobs) -> Fields:
+    chances = {
+        word: f"{knobs.choose(word, (1, 5, 20))}%" for word in ("loss", "duplicate", "reorder") if knobs.on(word)
+    }
+    times = {word: f"{knobs.choose(word, (1, 5, 50))}ms" for word in ("delay", "jitter") if knobs.on(word)}
+    shape = knobs.choose("shape", (*SPLITS, "one-way", "every-link"))
+    return {"shape": shape, **(chances or {"loss": "5%"}), **times}
 
 
-def _come(ground: Ground, edges: list[Edge], number: int) -> Mapping[Edge, Seen | None]:
-    """Return what arrived of the packets that were stuck, once all have or time is up."""
-    deadline_s = time.monotonic() + FREED_S
-    while True:
-        seen = bursts.arrived(ground.cluster, edges, number)
-        if time.monotonic() > deadline_s or all(found and found["came"] == STUCK for found in seen.values()):
-            return seen
-        time.sleep(FREED_S / 20)
+class Link(LinkKind):
+    name, spec = "link", LinkSpec
+    amounts = ("loss_ppm", "duplicate_ppm", "reorder_ppm", "delay_ns", "jitter_ns", "corrupt_ppm", "rate_bps")
+    shapes_links = True
+    hidden_by = NO_PACKETS | {"flap", "link"}
+    sorts: ClassVar[Mapping[str, Sort]] = {
+        "link": Sort("link", LINKS, _any, coarse=True),
+        "loss": on_links("link", {"loss": ("5%", "10%", "30%")}, plain=True),
+        "duplicate": on_links("link", {"duplicate": ("5%", "20%", "50%")}, plain=True),
+        "reorder": on_links("link", {"reorder": ("5%", "20%", "50%"), "delay": ("5ms", "20ms")}, plain=True),
+        "delay": on_links("link", {"delay": ("5ms", "50ms", "200ms")}, plain=True),
+        "jitter": on_links("link", {"delay": ("5ms",), "jitter": ("5ms", "50ms")}, plain=True),
+        "corrupt": on_links("link", {"corrupt": ("5%", "20%")}),
+        "rate": on_links("link", {"rate": ("1mbit", "10mbit")}, plain=True),
+    }
+
+    def shape(self, what: Mapping[str, Any]) -> Json:
+        return {name: int(what[name]) for name in AMOUNTS if name in what}
+
+    def on_hosts(self) -> OnHosts:
+        return OnHosts()
+
+    def simulated(self, ground: Any) -> Any:
+        from ....simulator.faults.links import ShapedLinks
+
+        return ShapedLinks(ground)
 
 
-def listed(edges: Iterable[Edge]) -> list[list[str]]:
-    return [list(edge) for edge in sorted(edges)]
+KIND = Link()

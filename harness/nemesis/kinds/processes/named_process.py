@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from enum import Enum
-from random import Random
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -15,12 +14,11 @@ from pydantic import Field
 from ....errors import FaultError
 from ...agent_client.agents import Json
 from ...agent_client.desired_state import Want, of_nodes
-from ...catalog.kind import FaultKind
+from ...catalog.kind import FREEZE, FaultKind, Stream
 from ...catalog.timing import Aimed
 from ...cluster.control import HasNamed
 from ...faults.fault import Intent, Observation, Resolved, Situation
 from ...faults.targets import resolve_target
-from ...topology.masking import FREEZE
 from ..base import Ground, Package
 from .processes import is_gone, is_running, is_stopped, states
 
@@ -94,10 +92,11 @@ class Named(FaultKind):
     name, spec = "process", ProcessSpec
     hidden_by = frozenset({"kill", "pause", "power", FREEZE, "process"})
     end_hidden_by = hidden_by
+    of_the_system: ClassVar[Mapping[str, str]] = {"process": "processes"}
 
-    def resolve(self, intent: Intent, situation: Situation, random: Random) -> Json:
+    def resolve(self, intent: Intent, situation: Situation, stream: Stream) -> Json:
         parameters = intent.parameters
-        nodes = resolve_target(parameters["target"], situation, random)
+        nodes = resolve_target(parameters["target"], situation, stream("target"))
         return {"nodes": nodes, "of": parameters["of"], "action": parameters["action"]}
 
     def on_hosts(self) -> OnHosts:

@@ -1,0 +1,1 @@
+"""Kinds that leave a process too little of something."""
