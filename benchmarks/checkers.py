@@ -94,7 +94,7 @@ def measure(case: Case, folder: Path) -> Figure:
         "check",
         str(path),
         "--json",
-        "--time",
+        "--checker-timeout",
         str(LIMIT_S),
         *case.options,
     ]

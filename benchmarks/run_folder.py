@@ -176,7 +176,16 @@ def measure(folder: Path, rounds: int) -> Cost:
 
 
 def _once(folder: Path) -> Cost:
-    command = [sys.executable, "-m", "tribulation.harness.cli", "check", str(folder), "--json", "--time", "600"]
+    command = [
+        sys.executable,
+        "-m",
+        "tribulation.harness.cli",
+        "check",
+        str(folder),
+        "--json",
+        "--checker-timeout",
+        "600s",
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert process.stdout is not None
     document = process.stdout.read()

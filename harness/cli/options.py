@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +15,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class DurationType(click.ParamType):  # type: ignore[type-arg]
-    """`60s`, `2m`, in seconds and more than none; a bare number is seconds, as for `tri check --time`."""
+    """`60s`, `2m`, in seconds and more than none; a bare number is seconds."""
 
     name = "duration"
 
@@ -64,6 +65,22 @@ def hosts_option(told: str, default: str | None = None) -> Callable[[F], F]:
     return click.option(
         "--hosts", default=default, show_default=default is not None, metavar="local|qemu|vagrant|INVENTORY", help=told
     )
+
+
+def time_option(told: str = "Stop after so long.", default: str | None = None) -> Callable[[F], F]:
+    """As `time_s`: how long the whole command may take, by a clock on the wall, before it begins nothing new."""
+    return click.option("--time", "time_s", type=DurationType(), default=default, show_default=True, help=told)
+
+
+def jobs_option(command: F) -> F:
+    """As `jobs`: a number of processes."""
+    told = "Processes.  [default: one a processor]"
+    return click.option("--jobs", type=click.IntRange(min=1), default=processors, help=told)(command)
+
+
+def processors() -> int:
+    """Return how many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def runs_option(help: str = "Where run folders go.") -> Callable[[F], F]:

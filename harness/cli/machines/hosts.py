@@ -13,6 +13,7 @@ from rich.table import Table
 from ...errors import CampaignError
 from ..choices import Group, Named
 from ..console import out, say
+from ..options import F, renamed_option
 
 if TYPE_CHECKING:
     from ...campaign.model import HostsSpec
@@ -26,13 +27,18 @@ MACHINES = 3
 STAYS_S = 12 * 3600.0
 """Who uses emulated machines through their inventory renews no lease of the lab."""
 
-provider_option = click.option(
-    "--provider",
-    type=Named("provider", ("local", "qemu", "vagrant")),
-    default="local",
-    show_default=True,
-    help="Of which make.",
-)
+
+def _of_provider(command: F) -> F:
+    """As `provider`: the option `--hosts` of the other commands, without inventories: their machines are up."""
+    option = click.option(
+        "--hosts",
+        "provider",
+        type=Named("provider of hosts", ("local", "qemu", "vagrant")),
+        default="local",
+        show_default=True,
+        help="Which hosts.",
+    )
+    return renamed_option("--provider", "--hosts", has_value=True)(option(command))
 
 
 @click.group("hosts", cls=Group)
@@ -41,7 +47,7 @@ def command() -> None:
 
 
 @command.command("up")
-@provider_option
+@_of_provider
 @click.option(
     "--nodes",
     type=click.IntRange(1, 32),
@@ -141,7 +147,7 @@ def _provider(spec: HostsSpec, name: str) -> Any:
 
 
 @command.command("down")
-@provider_option
+@_of_provider
 @click.option("--name", default=None, help="The lab's name (local, qemu).")
 @click.option("--all", "every", is_flag=True, help="Every lab of yours, also those that stay up or are in use.")
 def down(provider: str, name: str | None, every: bool) -> None:

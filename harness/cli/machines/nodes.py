@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ...errors import CampaignError
 from ..console import out
-from ..options import json_option
+from ..options import hosts_option, json_option
+from .hosts import DEFAULT_LAB
 
 if TYPE_CHECKING:
     import ssl
@@ -29,12 +31,8 @@ PORT = 10_000
     metavar="H",
     help="A node of the running cluster: its name with --hosts, else its address or address:port.",
 )
-@click.option(
-    "--hosts",
-    "where",
-    metavar="INVENTORY|LAB|vagrant",
-    help="Where names of hosts are found: an inventory's file, a lab's name, or vagrant.",
-)
+@hosts_option("Where names of hosts are found.")
+@click.option("--name", "lab", default=DEFAULT_LAB, show_default=True, help="The lab's name (local, qemu).")
 @click.option(
     "--cluster",
     "name",
@@ -43,13 +41,13 @@ PORT = 10_000
 )
 @click.option("--once", is_flag=True, help="Print the table once; so it is where there is no terminal.")
 @json_option
-def command(host: str | None, where: str | None, name: str | None, once: bool, as_json: bool) -> int:
+def command(host: str | None, hosts: str | None, lab: str, name: str | None, once: bool, as_json: bool) -> int:
     """The nodes of a running cluster, as the node H tells, until Ctrl-C: state, role, agents, load, round trips.
 
     It deploys nothing: `tri demo cluster` does. Exit code: 0 shown, 2 usage, 4 H does not answer.
     """
     from ...cluster.watch import Watch
-    from ...errors import CampaignError, HostError
+    from ...errors import HostError
 
     if host is None:
         raise CampaignError(
@@ -57,8 +55,12 @@ def command(host: str | None, where: str | None, name: str | None, once: bool, a
             hint="for example --host 10.0.0.1; `tri demo cluster` brings up a cluster to look at",
         )
 
-    where = _inventory_of(where)
-    with _dial(where) as (dial, cluster), Watch(name or cluster, dial, [host], 0.5, _tls(where, name)) as watch:
+    inventory = _inventory_of(hosts, lab)
+    local = lab if hosts == "local" else None
+    with (
+        _dial(inventory, local) as (dial, cluster),
+        Watch(name or cluster, dial, [host], 0.5, _tls(inventory, name)) as watch,
+    ):
         seen = watch.now()
         if not seen.answered:
             raise HostError(
@@ -74,61 +76,68 @@ def command(host: str | None, where: str | None, name: str | None, once: bool, a
     return 0
 
 
-def _inventory_of(where: str | None) -> str | None:
-    """What says `where` in an inventory, for machines that come with one; else as it is."""
-    if where is None or Path(where).is_file():
-        return where
-    if where == "vagrant":
-        from ...hosts.ssh.vagrant import VagrantProvider
+def _inventory_of(hosts: str | None, lab: str) -> str | None:
+    """The inventory's file, also of machines that come with one; None for local hosts and for none."""
+    from ...hosts.qemu import QemuProvider
+    from ...hosts.selection.chosen import chosen
+    from ...hosts.ssh.vagrant import VagrantProvider
 
+    if hosts is None or hosts == "local":
+        return None
+    if hosts == "vagrant":
         return str(VagrantProvider().inventory)
-    from ...hosts.qemu import QemuProvider, list_machine_labs
+    if hosts == "qemu":
+        return str(QemuProvider.find(lab).inventory)
+    if not Path(hosts).is_file() and _is_lab(hosts):
+        raise CampaignError(f"--hosts {hosts}: a lab is no kind of hosts", hint=f"--hosts local --name {hosts}")
+    return str(chosen(hosts).inventory)
 
-    if any(lab.name == where and lab.alive for lab in list_machine_labs()):
-        return str(QemuProvider.find(where).inventory)
-    return where
+
+def _is_lab(name: str) -> bool:
+    from ...hosts.local import list_labs
+
+    return any(lab.name == name for lab in list_labs())
 
 
 @contextmanager
-def _dial(where: str | None) -> Iterator[tuple[Dial, str]]:
+def _dial(inventory_file: str | None, lab_name: str | None) -> Iterator[tuple[Dial, str]]:
     """How nodes are reached, and what the cluster is called there when nothing else is said."""
-    if where is None:
-        yield _directly, "reference"
-        return
-    if Path(where).is_file():
+    if inventory_file is not None:
         from ...hosts.ssh.provider import SshProvider
 
-        # Nobody need log in to ask a node.
-        inventory = SshProvider.from_file(where)
+        # Asking a node needs no login.
+        inventory = SshProvider.from_file(inventory_file)
         addresses = {entry.name: entry.address for entry in inventory.inventory.hosts}
         yield (
             _by_name(addresses, lambda address, timeout_s: inventory.dial(address, PORT, timeout_s=timeout_s)),
-            Path(where).stem,
+            Path(inventory_file).stem,
         )
+        return
+    if lab_name is None:
+        yield _directly, "reference"
         return
     from ...hosts.local import LocalProvider
     from ...hosts.local.layout.layout import CLIENTS
 
-    # Found and asked, not brought up: whoever only looks leaves hosts that are off as they are.
-    lab = LocalProvider.find(where)
+    # Found and asked, not brought up: hosts that are off stay off.
+    lab = LocalProvider.find(lab_name)
     hosts = {str(host["name"]): str(host["address"]) for host in lab.status()["hosts"] if host["name"] != CLIENTS}
     yield _by_name(hosts, lambda address, timeout_s: lab.dial(address, PORT, timeout_s=timeout_s)), "reference"
 
 
-def _tls(where: str | None, name: str | None) -> ssl.SSLContext | None:
+def _tls(inventory: str | None, name: str | None) -> ssl.SSLContext | None:
     """What a cluster that was deployed to an inventory from here is asked with; None where its nodes are not known to have certificates."""
     from ...systems.reference.authority import Authority, kept_directory
 
-    if where is None or not Path(where).is_file():
+    if inventory is None:
         return None
-    cluster = name or Path(where).stem
+    cluster = name or Path(inventory).stem
     directory = kept_directory(cluster)
     return Authority.kept(cluster, directory).client("nodes") if directory.exists() else None
 
 
 def _by_name(addresses: dict[str, str], dial: Dial) -> Dial:
     def by_name(node: str, timeout_s: float) -> socket.socket:
-        from ...errors import CampaignError
         from ...user_files.yaml_loader import suggest
 
         if node not in addresses:

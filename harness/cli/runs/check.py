@@ -9,7 +9,7 @@ import click
 from ..choices import Later, Named, history_formats, levels, models, unknown
 from ..choices import checkers as checker_names
 from ..ci.reporting import ci_options, reporting
-from ..options import json_option
+from ..options import DurationType, json_option, renamed_option
 
 
 @click.command("check")
@@ -44,13 +44,14 @@ from ..options import json_option
     multiple=True,
     help="Only this checker; may be given several times.",
 )
+@renamed_option("--time", "--checker-timeout", has_value=True)
 @click.option(
-    "--time",
+    "--checker-timeout",
     "time_s",
-    type=click.FloatRange(min=0.1),
-    default=60.0,
+    type=DurationType(),
+    default="60s",
     show_default=True,
-    help="Budget of each checker in seconds.",
+    help="How long each checker may take.",
 )
 @click.option(
     "--memory",

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ..console import Progress, out
-from ..options import DurationType, json_option
+from ..options import jobs_option, json_option, time_option
 from .replay import tell
 
 
@@ -23,15 +23,8 @@ from .replay import tell
 @click.option(
     "--points", type=click.IntRange(min=0), default=9, show_default=True, help="Points of the curve; 0 for none."
 )
-@click.option(
-    "--time",
-    "time_s",
-    type=DurationType(),
-    default="300s",
-    show_default=True,
-    help="No new point of the curve after so long.",
-)
-@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes for the curve.")
+@time_option("Begin no new point of the curve after so long.", default="300s")
+@jobs_option
 @json_option
 def command(run: Path, as_json: bool, **asked: Any) -> int:
     """Explain the failure of RUN, the folder of a simulated run.

@@ -12,7 +12,7 @@ import click
 from ..choices import Named
 from ..choices import flaws as flaw_names
 from ..console import Progress, marked, out
-from ..options import DurationType, json_option, renamed_option, runs_option
+from ..options import jobs_option, json_option, renamed_option, runs_option, time_option
 
 EXIT_EQUAL, EXIT_DIFFERS, EXIT_UNKNOWN = 0, 1, 3
 _COLOURS = {
@@ -40,8 +40,8 @@ _COLOURS = {
     help="a: each node by itself; b: the cluster; c: a search. By default what the recording allows.",
 )
 @click.option("--tries", type=click.IntRange(min=1), default=100, show_default=True, help="Tier c: seeds to try.")
-@click.option("--time", "time_s", type=DurationType(), help="Tier c: no new seed after so long, e.g. 60s.")
-@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Tier c: processes.")
+@time_option("Tier c: begin no new seed after so long, e.g. 60s.")
+@jobs_option
 @click.option(
     "--failure", "failure", metavar="CHECKER/KIND", help="Tier c: the failure to look for; the first one when left out."
 )

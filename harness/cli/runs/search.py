@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import time
 from collections.abc import Iterable, Mapping, Sized
@@ -17,7 +16,15 @@ from rich.table import Table
 from ..choices import Named
 from ..choices import flaws as flaw_names
 from ..console import Progress, marked, out, say
-from ..options import CampaignType, DurationType, json_option, renamed_option, runs_option, set_option
+from ..options import (
+    CampaignType,
+    DurationType,
+    jobs_option,
+    json_option,
+    renamed_option,
+    runs_option,
+    set_option,
+)
 
 if TYPE_CHECKING:
     from ...failures.pool import DaskWorkers, LocalWorkers
@@ -32,19 +39,21 @@ SHOWN = 20
 """Kinds of failure in the table, at most; `--json` has all."""
 
 
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 @click.command("search")
 @click.argument("campaign", required=False, type=CampaignType())
-@click.option("--seeds", type=click.IntRange(min=1), help=f"How many.  [default: {SEEDS}, or as many as --time allows]")
-@click.option("--first", type=click.IntRange(min=0), default=1, show_default=True, help="The first seed.")
 @click.option(
-    "--time", "time_s", type=DurationType(), help="Begin no trial after so much CPU time in each process, e.g. 60s."
+    "--seeds", type=click.IntRange(min=1), help=f"How many.  [default: {SEEDS}, or as many as --cpu-time allows]"
+)
+@click.option("--first", type=click.IntRange(min=0), default=1, show_default=True, help="The first seed.")
+@renamed_option("--time", "--cpu-time", has_value=True)
+@click.option(
+    "--cpu-time",
+    "time_s",
+    type=DurationType(),
+    help="Begin no trial after so much CPU time in each process, e.g. 60s.",
 )
 @click.option("--until-found", is_flag=True, help="Begin no trial once one has failed.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Processes.  [default: one a processor]")
+@jobs_option
 @click.option("--dask", metavar="ADDRESS", help="Use the workers of this Dask cluster instead.")
 @click.option("--no-swarm", is_flag=True, help="Draw nothing: the campaign's load, faults and world as written.")
 @set_option
@@ -86,7 +95,7 @@ def command(campaign: Path | None, all_flaws: bool, flaws: tuple[str, ...], stat
             )
         from ...search.zoo.zoo import zoo_command  # type: ignore[import-not-found,unused-ignore]
 
-        jobs = options["jobs"] or _processors()
+        jobs = options["jobs"]
         return int(zoo_command(flaws=flaws, seeds=options["seeds"], jobs=jobs, as_json=options["as_json"], state=state))
     for option, given in (("--flaw", flaws), ("--state", state)):
         if given:
@@ -168,7 +177,7 @@ def _workers(options: Mapping[str, Any]) -> LocalWorkers | DaskWorkers:
         if warning := exposure(options["dask"]):
             say(f"warning: {warning}")
         return DaskWorkers(options["dask"])
-    return LocalWorkers(options["jobs"] or _processors())
+    return LocalWorkers(options["jobs"])
 
 
 def _progress(findings: Findings, wanted: Search, processes: int, wall_s: float) -> str:
@@ -207,7 +216,7 @@ def _repeat_command(campaign: Path, options: Mapping[str, Any]) -> str:
     if options["seeds"] is not None:
         words += ["--seeds", str(options["seeds"])]
     if options["time_s"] is not None:
-        words += ["--time", f"{options['time_s']:g}s"]
+        words += ["--cpu-time", f"{options['time_s']:g}s"]
     if options["until_found"]:
         words.append("--until-found")
     if options["no_swarm"]:

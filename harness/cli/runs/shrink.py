@@ -13,7 +13,7 @@ from rich.table import Table
 from ...user_files.renamed import written
 from ..choices import Named, history_formats, models
 from ..console import Progress, out, say
-from ..options import DurationType, json_option, renamed_option, runs_option
+from ..options import json_option, renamed_option, runs_option, time_option
 
 EXIT_SHRUNK, EXIT_UNKNOWN = 0, 3
 
@@ -21,7 +21,7 @@ EXIT_SHRUNK, EXIT_UNKNOWN = 0, 3
 @click.command("shrink")
 @click.argument("target", type=click.Path(path_type=Path))
 @click.option("--failure", metavar="CHECKER/KIND", help="The failure to keep; the first one when left out.")
-@click.option("--time", "time_s", type=DurationType(), default="60s", show_default=True, help="Stop after so long.")
+@time_option(default="60s")
 @click.option("--tries", type=click.IntRange(min=1), default=3000, show_default=True, help="Stop after so many runs.")
 @click.option(
     "--repeat", type=click.IntRange(min=1), default=5, show_default=True, help="Real hosts: runs of each try."

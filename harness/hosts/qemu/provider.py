@@ -81,7 +81,7 @@ class QemuProvider(LocalProvider):
     def find(cls, name: str = "default", directory: str | Path | None = None) -> QemuProvider:
         lab = state.find_lab(Path(directory) if directory else lab_directory(), name)
         if not lab.alive or not lab.nodes:
-            raise HostError(f"no lab {name!r} is up in {lab.directory.parent}", hint="tri hosts up --provider qemu")
+            raise HostError(f"no lab {name!r} is up in {lab.directory.parent}", hint="tri hosts up --hosts qemu")
         settings = state.read_settings(lab.directory)
         return cls(lab.nodes, name, directory, settings["lease_s"], settings["clock"])
 

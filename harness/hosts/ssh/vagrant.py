@@ -97,7 +97,7 @@ class VagrantProvider:
         return self.hosts
 
     def down(self) -> None:
-        """Machines stay: `tri hosts down --provider vagrant` halts them, `vagrant destroy` removes them."""
+        """Machines stay: `tri hosts down --hosts vagrant` halts them, `vagrant destroy` removes them."""
         self.close()
 
     def close(self) -> None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import click
 import pytest
+from click.testing import CliRunner
 
+from tribulation.harness.cli.machines import nodes
+from tribulation.harness.cli.main import cli
 from tribulation.harness.cli.options import DurationType
+from tribulation.harness.errors import CampaignError
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("60s", 60.0), ("2m", 120.0), ("1.5", 1.5), ("500ms", 0.5)])
@@ -17,3 +23,49 @@ def test_a_duration_is_told_in_seconds(text: str, seconds: float) -> None:
 def test_what_cannot_pass_is_refused_with_the_value(text: str) -> None:
     with pytest.raises(click.BadParameter, match=text):
         DurationType().convert(text, None, None)
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("check x --time 5", "--time is now --checker-timeout"),
+        ("search quickstart --time 5s", "--time is now --cpu-time"),
+        ("hosts up --provider qemu", "--provider is now --hosts"),
+        ("hosts down --provider qemu", "--provider is now --hosts"),
+    ],
+)
+def test_a_former_meaning_of_an_option_is_refused_with_the_new_name(command: str, told: str) -> None:
+    result = CliRunner().invoke(cli, command.split())
+    assert result.exit_code == 2 and told in result.output
+
+
+@pytest.mark.parametrize("word", ["--time", "--jobs", "--runs", "--set", "--json"])
+def test_an_option_means_the_same_in_every_command(word: str) -> None:
+    options = [
+        option
+        for command in _commands(cli, click.Context(cli))
+        for option in command.params
+        if isinstance(option, click.Option) and word in option.opts and not option.hidden
+    ]
+    assert options and len({(option.name, option.type.name, option.multiple) for option in options}) == 1
+
+
+def test_no_command_has_another_word_for_hosts() -> None:
+    for command in _commands(cli, click.Context(cli)):
+        for option in command.params:
+            assert option.hidden or "--provider" not in option.opts if isinstance(option, click.Option) else True
+
+
+def test_a_lab_is_no_kind_of_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nodes, "_is_lab", lambda name: name == "mine")
+    result = CliRunner().invoke(cli, ["nodes", "--host", "n1", "--hosts", "mine"])
+    assert isinstance(result.exception, CampaignError) and result.exception.hint == "--hosts local --name mine"
+
+
+def _commands(group: click.Group, context: click.Context) -> Iterator[click.Command]:
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from _commands(command, context)
+        elif command is not None:
+            yield command

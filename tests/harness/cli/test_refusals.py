@@ -30,7 +30,7 @@ FREE_TEXT = {
     "dask",
     "only",
     "host",
-    "where",
+    "lab",
     "keep",
     "every",
 }

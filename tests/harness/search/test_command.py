@@ -75,10 +75,13 @@ def test_tables_are_for_people(flawed: Path, tmp_path: Path, capsys: pytest.Capt
 
 
 def test_nothing_is_found_in_a_correct_node(correct: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path):
-    assert tri("search", correct, "--seeds", "3", "--time", "10m", "--no-swarm", "--jobs", "1", "--runs", tmp_path) == 0
+    assert (
+        tri("search", correct, "--seeds", "3", "--cpu-time", "10m", "--no-swarm", "--jobs", "1", "--runs", tmp_path)
+        == 0
+    )
     told = capsys.readouterr()
     assert "nothing failed" in told.out and "3 trials (0 mutants): 3 valid" in told.out and "as written" in told.err
-    assert f"repeat  tri search {correct} --first 1 --seeds 3 --time 600s --no-swarm" in told.out
+    assert f"repeat  tri search {correct} --first 1 --seeds 3 --cpu-time 600s --no-swarm" in told.out
 
 
 @pytest.mark.parametrize(
