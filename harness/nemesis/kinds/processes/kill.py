@@ -74,7 +74,7 @@ class OnHosts(Package):
         if not on and "slow_start_ns" in fault.what:
             return _look_at_slow_start(fault, ground)
         # The agent answers after it saw them end; to come back takes longer.
-        wait_s = PROCESS_S if on else RESTART_S
+        wait_s = PROCESS_S if on else None
         seen = states(
             ground, fault.what["nodes"], lambda name, seen: is_gone(seen) if name in down else is_there(seen), wait_s
         )
