@@ -49,7 +49,14 @@ MAY_IMPORT: dict[str, set[str]] = {
         "checkers.transactions",
     },
     "harness": set(),
-    "harness.adapters": {"harness", "harness.hosts", "harness.run", "harness.systems", "harness.workloads"},
+    "harness.adapters": {
+        "harness",
+        "harness.hosts",
+        "harness.nemesis",
+        "harness.run",
+        "harness.systems",
+        "harness.workloads",
+    },
     "harness.agent": set(),
     "harness.campaign": {
         "checkers",

@@ -7,62 +7,35 @@ nothing could follow; at the end everything is stopped and uninstalled.
 from __future__ import annotations
 
 import shlex
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..errors import shown
 from ..hosts.base import Host
-from ..run.drive.worker import checked
+from ..nemesis.cluster.fault_disk import OnDisk
+from ..run.drive.worker import checked, fitting
 from ..run.plan.build import System
-from ..systems.answers import pid_of
+from ..systems.answers import leader_of, pid_of, status_of
 from ..systems.base import Client, Dial, Op, Outcome
 from ..systems.operations import lacking
 from ..trouble import described
 from ..workloads import WORKLOADS
 from ..workloads.generators import Context
 from ..workloads.register import SEEN
+from . import leftovers
+from .steps import Step, Wrong, bounded, hint_of
 
 CALL_S = 60.0
 """How long a call on a host may take."""
 OPERATION_S, GRACE_S = 2.0, 2.0
 """An operation's time, and how much later its answer may come."""
 MOST_DRAWN = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """`wrong`: what is wrong, in a sentence; empty when nothing is. `told`: what was seen."""
-
-    name: str
-    told: str = ""
-    wrong: str = ""
-
-
-class Wrong(Exception):
-    """What a step found."""
-
-
-def bounded(call: Callable[[], Any], within_s: float, what: str) -> Any:
-    """What the call answers. Raises `Wrong` when it does not return, and what it raises."""
-    answer: list[Any] = []
-    raised: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            answer.append(call())
-        except BaseException as error:
-            raised.append(error)
-
-    thread = threading.Thread(target=run, daemon=True, name="tri-try")
-    thread.start()
-    thread.join(within_s)
-    if thread.is_alive():
-        raise Wrong(f"{what} did not return within {within_s:g} s")
-    if raised:
-        raise Wrong(f"{what} raised {described(raised[0])}")
-    return answer[0]
+MOST_OUTPUT = 64 << 20
+"""Bytes of a log after a trial."""
+MOST_ZOMBIES = 5
+"""Some are waited for a moment later."""
 
 
 def operations_of(client: Client) -> list[Op]:
@@ -99,11 +72,15 @@ class Trial:
     dial: Dial
     closed_dial: Dial
     ready_s: float = CALL_S
+    call_s: float = CALL_S
+    operation_s: float = OPERATION_S
     operations: list[Op] = field(default_factory=list)
+    _running_before: dict[str, set[str]] = field(default_factory=dict)
 
     def steps(self) -> Iterator[Step]:
         """Each step as it ends."""
-        before = {host.name: self._files(host) for host in self.hosts}
+        before = {host.name: leftovers.files(host) for host in self.hosts}
+        self._running_before = {host.name: set(leftovers.running(host)) for host in self.hosts}
         try:
             for name, step, vital in self._plan():
                 done = self._tried(name, step)
@@ -113,6 +90,7 @@ class Trial:
         finally:
             yield self._tried("stop", self._stop)
             yield self._tried("uninstall", lambda: self._uninstall(before))
+            self._remove(before)
 
     def _plan(self) -> list[tuple[str, Callable[[], str], bool]]:
         return [
@@ -126,6 +104,9 @@ class Trial:
             ("kill", self._kill, False),
             ("start after the kill", self._start, False),
             ("operation after the kill", self._after, False),
+            ("leader and status", self._asked, False),
+            ("data", self._data, False),
+            ("processes", self._processes, False),
             ("files to keep", self._kept, False),
         ]
 
@@ -138,11 +119,12 @@ class Trial:
         try:
             return Step(name, step())
         except Wrong as wrong:
-            return Step(name, wrong=str(wrong))
+            return Step(name, wrong=str(wrong), hint=wrong.hint or hint_of(name))
         except Exception as error:
-            return Step(name, wrong=described(error))
+            return Step(name, wrong=described(error), hint=getattr(error, "hint", None) or hint_of(name))
 
-    def _everywhere(self, call: Callable[[Host], Any], what: str, within_s: float = CALL_S) -> dict[str, Any]:
+    def _everywhere(self, call: Callable[[Host], Any], what: str, within_s: float | None = None) -> dict[str, Any]:
+        within_s = self.call_s if within_s is None else within_s
         return {host.name: bounded(lambda: call(host), within_s, f"{what}({host.name})") for host in self.hosts}  # noqa: B023
 
     def _install(self) -> str:
@@ -153,14 +135,26 @@ class Trial:
     def _start(self) -> str:
         service = self.system.service
         self._everywhere(lambda host: service.start(host, {}), "start")
-        self._everywhere(lambda host: service.wait_ready(host, self.ready_s), "wait_ready", self.ready_s + CALL_S)
+        try:
+            self._everywhere(
+                lambda host: service.wait_ready(host, self.ready_s), "wait_ready", self.ready_s + self.call_s
+            )
+        except Wrong:
+            self._require_processes(self._pids())
+            raise
         pids = self._pids()
         if not any(pids.values()):
             raise Wrong("pid(host) is None on every host although the system is ready: no fault can aim at a process")
-        for host in self.hosts:
-            if pids[host.name] and host.run(f"[ -d /proc/{pids[host.name]:d} ]", check=False).exit_code:
-                raise Wrong(f"pid({host.name}) is {pids[host.name]}, and there is no such process")
+        self._require_processes(pids)
         return ", ".join(f"{name}: pid {pid}" for name, pid in pids.items() if pid)
+
+    def _require_processes(self, pids: Mapping[str, int | None]) -> None:
+        for host in self.hosts:
+            if (pid := pids[host.name]) and host.run(f"[ -d /proc/{pid:d} ]", check=False).exit_code:
+                raise Wrong(
+                    f"pid({host.name}) is {pid}, and there is no such process",
+                    "it is the process that faults kill and pause, as its host counts them; None when it does not run",
+                )
 
     def _pids(self) -> dict[str, int | None]:
         return self._everywhere(lambda host: pid_of(self.system.service, host), "pid")
@@ -179,7 +173,7 @@ class Trial:
         client = self.system.make_client()
         node = self._node()
         try:
-            bounded(lambda: client.open(node, dial or self.dial, OPERATION_S), OPERATION_S + GRACE_S, "open")
+            bounded(lambda: client.open(node, dial or self.dial, self.operation_s), self.operation_s + GRACE_S, "open")
         except Wrong:
             with suppress(Exception):
                 client.close()
@@ -187,7 +181,7 @@ class Trial:
         return client
 
     def _client(self) -> str:
-        bounded(self._opened().close, CALL_S, "close")
+        bounded(self._opened().close, self.call_s, "close")
         if not self.operations:
             raise Wrong(
                 "the client has all operations of no workload: `tri list workloads`, docs/reference/workloads.md"
@@ -197,14 +191,24 @@ class Trial:
     def _invoked(self, op: Op) -> Outcome:
         client = self._opened()
         try:
-            answer = bounded(lambda: client.invoke(op, OPERATION_S), OPERATION_S + GRACE_S, f"{op.f} ({op.workload})")
-            return checked(answer)
+            answer = bounded(
+                lambda: client.invoke(op, self.operation_s), self.operation_s + GRACE_S, f"{op.f} ({op.workload})"
+            )
+            outcome = fitting(op, checked(answer))
+            if outcome.type == "ok" and getattr(client, "address_unused", False):
+                raise Wrong(
+                    f"{op.f} was answered, and the driver never connected to the address that connect() was given: faults would not cut it",
+                    "give that address, and no other, to the driver",
+                )
+            return outcome
         finally:
             with suppress(Exception):
                 client.close()
 
     def _operation(self, op: Op) -> str:
         outcome = self._invoked(op)
+        if outcome.type == "info" and not any(self._pids().values()):
+            raise Wrong(f"the system ended while {op.f} of {op.key} was carried out", "look at its log")
         if outcome.type == "info":
             raise Wrong(f"{op.f} of {op.key} ended in doubt ({outcome.error}), and nothing is wrong with the system")
         return outcome.type + (f" ({outcome.error})" if outcome.error else "")
@@ -215,11 +219,11 @@ class Trial:
 
         def opens() -> None:
             try:
-                client.open(node, self.closed_dial, OPERATION_S)
+                client.open(node, self.closed_dial, self.operation_s)
             except BaseException as error:
                 raised.append(error)
 
-        bounded(opens, OPERATION_S + GRACE_S, "open, where nothing listens,")
+        bounded(opens, self.operation_s + GRACE_S, "open, where nothing listens,")
         with suppress(Exception):
             client.close()
         if not raised:
@@ -240,8 +244,8 @@ class Trial:
                 host.run(_SIGNAL_TREE.format(signal="STOP", pid=pid), check=False)
             outcome = checked(
                 bounded(
-                    lambda: client.invoke(op, OPERATION_S),
-                    OPERATION_S + GRACE_S,
+                    lambda: client.invoke(op, self.operation_s),
+                    self.operation_s + GRACE_S,
                     f"{op.f}, while the system is paused,",
                 )
             )
@@ -269,7 +273,9 @@ class Trial:
         left = {name: pid for name, pid in self._pids().items() if pid}
         try:
             outcome = checked(
-                bounded(lambda: client.invoke(op, OPERATION_S), OPERATION_S + GRACE_S, f"{op.f}, after the kill,")
+                bounded(
+                    lambda: client.invoke(op, self.operation_s), self.operation_s + GRACE_S, f"{op.f}, after the kill,"
+                )
             )
         finally:
             with suppress(Exception):
@@ -288,7 +294,17 @@ class Trial:
         files = getattr(service, "kept_files", None)
         found = self._everywhere(files, "kept_files") if files else self._everywhere(service.collect, "collect")
         for host in self.hosts:
+            if not isinstance(found[host.name], Mapping):
+                raise Wrong(
+                    f"{'kept_files' if files else 'collect'}({host.name}) answered {shown(found[host.name])}, not a mapping"
+                )
             for name, path in found[host.name].items() if files else ():
+                size = host.run(["stat", "-c", "%s", str(path)], check=False).stdout.strip()
+                if size.isdigit() and int(size) > MOST_OUTPUT:
+                    raise Wrong(
+                        f"{name} of {host.name} has {int(size) >> 20} MiB already: a run would fill the host's disk",
+                        "have the server write less (its level of logging), or rotate what it writes",
+                    )
                 if host.run(["test", "-r", path], check=False).exit_code:
                     raise Wrong(f"kept_files({host.name}) names {path} as {name}, and there is no such file")
         return ", ".join(dict.fromkeys(name for names in found.values() for name in names)) or "none"
@@ -313,31 +329,67 @@ class Trial:
         for _ in range(2):
             self._everywhere(self.system.service.uninstall, "uninstall")
         for host in self.hosts:
-            left = sorted(self._files(host) - before[host.name])
+            left = sorted(leftovers.files(host) - before[host.name])
             if left:
                 raise Wrong(
                     f"uninstall({host.name}) leaves {left[0]}"
                     + (f" and {len(left) - 1} more files" if left[1:] else "")
                 )
-            if running := self._running(host):
-                raise Wrong(f"after uninstall({host.name}) a process still runs: {running[0][:200]}")
+            new = self._still_running(host)
+            if new:
+                leftovers.end(host, new)
+                raise Wrong(f"after uninstall({host.name}) a process still runs: {next(iter(new.values()))[:200]}")
         return "nothing is left"
 
-    def _running(self, host: Host) -> list[str]:
-        """Processes that run from the adapter's folder; they are ended."""
-        found = host.run(f"grep -laF -- {shlex.quote(host.directory)} /proc/[0-9]*/cmdline 2>/dev/null", check=False)
-        names = []
-        for pid in (path.split("/")[2] for path in found.stdout.split()):
-            name = host.run(f"tr '\\0' ' ' </proc/{shlex.quote(pid)}/cmdline", check=False).stdout.strip()
-            if name and "grep -laF" not in name and "sshd" not in name:
-                names.append(name)
-                host.run(f"kill -KILL {shlex.quote(pid)}", check=False)
-        return names
+    def _still_running(self, host: Host) -> dict[str, str]:
+        found = leftovers.running(host)
+        return {pid: name for pid, name in found.items() if pid not in self._running_before[host.name]}
 
-    def _files(self, host: Host) -> set[str]:
-        return set(
-            host.run(["find", host.directory, "-mindepth", "1", "-maxdepth", "2"], check=False).stdout.splitlines()
-        )
+    def _remove(self, before: Mapping[str, set[str]]) -> None:
+        """Leave nothing, whatever the adapter left."""
+        for host in self.hosts:
+            leftovers.end(host, self._still_running(host))
+            if left := sorted(leftovers.files(host) - before[host.name]):
+                host.run(["rm", "-rf", "--", *left], check=False)
+
+    def _asked(self) -> str:
+        """A wrong answer would end a fault that aims at the leader."""
+        service, names = self.system.service, [host.name for host in self.hosts]
+        leader = bounded(lambda: leader_of(service, self.hosts, self.dial), self.call_s, "leader")
+        if leader is not None and leader not in names:
+            raise Wrong(
+                f"leader(hosts) answered {leader!r}, which is no node", f"it answers one of {', '.join(names)}, or None"
+            )
+        status = self._everywhere(lambda host: status_of(service, host, self.dial), "status")
+        return f"leader {leader or 'unknown'}, status of {sum(one is not None for one in status.values())} hosts"
+
+    def _data(self) -> str:
+        """A power loss takes what was written below this folder and not synced; nothing is lost elsewhere."""
+        service = self.system.service
+        if "disk" not in service.capabilities or not isinstance(service, OnDisk):
+            return "the system declares none"
+        folders = self._everywhere(service.data_directory, "data_directory")
+        for name, folder in folders.items():
+            if not isinstance(folder, str) or not folder.startswith("/"):
+                raise Wrong(f"data_directory({name}) is {folder!r}", "it is an absolute path on the host")
+        serving = [host for host in self.hosts if self._pids()[host.name]]
+        find = "find {} -type f 2>/dev/null | head -n 1"
+        if not any(host.run(find.format(shlex.quote(folders[host.name])), check=False).stdout for host in serving):
+            raise Wrong(
+                f"no host has a file below its data directory ({folders[serving[0].name] if serving else 'none runs'}) after these operations: power losses would lose nothing",
+                "`data` names the folder with all that must survive a power loss; None: nothing is kept on disk",
+            )
+        return ", ".join(dict.fromkeys(folders.values()))
+
+    def _processes(self) -> str:
+        for host in self.hosts:
+            pid = self._pids()[host.name]
+            if pid and (count := leftovers.zombies(host, pid)) > MOST_ZOMBIES:
+                raise Wrong(
+                    f"{count} processes below pid({host.name}) have ended and were not waited for (zombies)",
+                    "the server waits for its children, or a shell or `tini` above it does",
+                )
+        return "no zombies"
 
 
 _SIGNAL_TREE = (

@@ -13,6 +13,7 @@ from ..errors import DeployError, TribulationError, shown
 from ..hosts.base import Host
 from ..hosts.parallel import on_all
 from ..nemesis.cluster import fault_disk
+from ..systems.answers import INIT
 from ..systems.base import Service
 from ..trouble import described
 
@@ -68,7 +69,7 @@ def running_pid(service: Service, host: Host) -> int | None:
         pid = service.pid(host)
         if pid is None:
             return None
-        if type(pid) is not int or pid < 1:
+        if type(pid) is not int or pid <= INIT:
             raise DeployError(f"{host.name}: pid(host) of {service.name} is {shown(pid)}, no process number", _PID_HINT)
         # `kill -0` fails for a process of another user.
         if host.run(f"kill -0 {pid:d} 2>/dev/null || [ -d /proc/{pid:d} ]", check=False).exit_code == 0:

@@ -6,20 +6,28 @@ Each function asks one question, and raises `DeployError` naming the service, th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from ..errors import DeployError
 from ..hosts.base import Host
 from .base import Dial, Service
 
 SHOWN = 100
+INIT = 1
+"""No system is this process, and as a group it means every process of a host."""
 
 
-def pid_of(service: Service, host: Host) -> int | None:
+class HasPid(Protocol):
+    def pid(self, host: Host) -> int | None: ...
+
+
+def pid_of(service: HasPid, host: Host) -> int | None:
     found = service.pid(host)
-    if found is None or (isinstance(found, int) and not isinstance(found, bool) and found > 0):
+    if found is None or (isinstance(found, int) and not isinstance(found, bool) and found > INIT):
         return found
-    raise _wrong(service, f"pid({host.name})", found, "the number of a process, or None")
+    raise _wrong(
+        service, f"pid({host.name})", found, "the number of a process (other than 1, the host's init), or None"
+    )
 
 
 def leader_of(service: Service, hosts: Sequence[Host], dial: Dial) -> str | None:
@@ -44,7 +52,7 @@ def _is_status(found: Any) -> bool:
     return isinstance(voters, Mapping) and all(is_weight(weight) for weight in voters.values())
 
 
-def _wrong(service: Service, question: str, found: Any, wanted: str) -> DeployError:
+def _wrong(service: object, question: str, found: Any, wanted: str) -> DeployError:
     text = repr(found)
     shown = text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
     return DeployError(

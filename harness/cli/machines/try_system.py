@@ -12,7 +12,7 @@ import click
 from ..console import out, say
 
 if TYPE_CHECKING:
-    from ...adapters.trial import Step
+    from ...adapters.steps import Step
     from ...hosts.base import Provider
 
 CLOSED_PORT = 1
@@ -47,7 +47,10 @@ def command(file: Path, hosts: str, nodes: int, options: tuple[str, ...], as_jso
         provider.down()
     wrong = [step for step in steps if step.wrong]
     if as_json:
-        document = [{"step": step.name, "ok": not step.wrong, "told": step.told, "wrong": step.wrong} for step in steps]
+        document = [
+            {"step": step.name, "ok": not step.wrong, "told": step.told, "wrong": step.wrong, "hint": step.hint}
+            for step in steps
+        ]
         out.print_json(json.dumps(document))
     else:
         out.print(
@@ -79,6 +82,8 @@ def _exercised(provider: Provider, service: Any, make_client: Any, quiet: bool) 
                 markup=False,
                 highlight=False,
             )
+            if step.hint:
+                out.print(f"      hint: {step.hint}", markup=False, highlight=False)
     return steps
 
 

@@ -134,7 +134,7 @@ class Worker:
         except OSError as error:
             # It may have been sent.
             return Outcome("info", error="connection-lost", extra={"message": _message(error)})
-        return _fitting(invocation.op, checked(self._sizes.shrunk(invocation.op.workload, checked(answered))))
+        return fitting(invocation.op, checked(self._sizes.shrunk(invocation.op.workload, checked(answered))))
 
     def _is_doubtful(self, outcome: Outcome) -> bool:
         """Whether the client's connection may be dead or out of step."""
@@ -185,7 +185,7 @@ def checked(answer: Any) -> Outcome:
     return answer
 
 
-def _fitting(op: Op, outcome: Outcome) -> Outcome:
+def fitting(op: Op, outcome: Outcome) -> Outcome:
     """Refuse a write that ended ok with a value other than its own: it would make the whole history meaningless."""
     if outcome.type == "ok" and outcome.value is not None and not answers(op.f, op.value, outcome.value):
         raise ValueError(

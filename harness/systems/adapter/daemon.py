@@ -18,15 +18,21 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from ...errors import DeployError
+from ...errors import DeployError, shown
 from ...hosts.base import Host
 from ...hosts.said import understood, whole
+from ..answers import pid_of
 from ..base import Dial
-from . import supervise
+from . import given, supervise
 
 STOP_S = 5.0
 """Time after which a process that was asked to end is killed."""
 POLL_S = 0.1
+MARK = "TRIBULATION_SYSTEM"
+"""A variable of every process of the system, with the adapter's folder on its host."""
+_END_MARKED = (
+    "grep -lzxF -- {mark} /proc/[0-9]*/environ 2>/dev/null | cut -d/ -f3 | xargs -r kill -KILL 2>/dev/null; true"
+)
 LOG_TAIL = 2000
 """Characters of the log in an error."""
 
@@ -132,22 +138,23 @@ class Daemon:
             return
         self._require_programs(host)
         host.run(["mkdir", "-p", self.path(host), *([self.data_directory(host)] if self.data is not None else [])])
-        for name, content in self.files(host, self.cluster).items():
-            host.put(content.encode() if isinstance(content, str) else content, self.path(host, name))
+        for name, content in given.contents(type(self).__name__, self.files(host, self.cluster)).items():
+            host.put(content, self.path(host, name))
 
     def start(self, host: Host, environment: Mapping[str, str]) -> None:
-        if not self.runs_on(host, self.cluster) or self.pid(host) is not None:
+        if not self.runs_on(host, self.cluster) or pid_of(self, host) is not None:
             return
         marker = shlex.quote(self.path(host, "prepared"))
         if host.run(f"test -e {marker}", check=False).exit_code:
             self.prepare(host, self.cluster)
             host.run(f"touch {marker}")
-        commands = self.processes(host, self.cluster)
+        commands = self._commands(host)
         if self._has_several:
             host.put(supervise.program(commands).encode(), self.path(host, "supervise.sh"))
             commands = {"server": ["sh", self.path(host, "supervise.sh")]}
         (command,) = commands.values()
-        variables = {**self.environment(host, self.cluster), **environment}
+        own = given.variables(type(self).__name__, self.environment(host, self.cluster))
+        variables = {**own, **environment, MARK: self.path(host)}
         argv = [
             "env",
             *(f"{name}={value}" for name, value in variables.items()),
@@ -190,7 +197,8 @@ class Daemon:
             time.sleep(POLL_S)
 
     def stop(self, host: Host) -> None:
-        pid = self.pid(host)
+        # A subclass may have a `pid` of its own, and a signal to group 1 reaches every process of the host.
+        pid = pid_of(self, host)
         if pid is None:
             return
         steps = round(STOP_S / POLL_S)
@@ -217,7 +225,19 @@ class Daemon:
 
     def uninstall(self, host: Host) -> None:
         self.stop(host)
+        # A server that made itself a daemon has left the session.
+        host.run(_END_MARKED.format(mark=shlex.quote(f"{MARK}={self.path(host)}")), check=False)
         host.run(["rm", "-rf", self.path(host)], check=False)
+
+    def _commands(self, host: Host) -> Mapping[str, Sequence[str]]:
+        name, found = type(self).__name__, self.processes(host, self.cluster)
+        if not isinstance(found, Mapping) or not found:
+            raise DeployError(
+                f"{name}.processes(host, cluster) returned {shown(found)}, not a mapping of names to commands",
+                given.GUIDE,
+            )
+        method = "processes(host, cluster)" if self._has_several else "command(host, cluster)"
+        return {each: given.words(name, method, command) for each, command in found.items()}
 
     @property
     def _has_several(self) -> bool:

@@ -113,6 +113,11 @@ class DriverClient:
             self._forwarders[where] = Forwarder(lambda: spare.pop() if spare else reach())
         return self._forwarders[where].address
 
+    @property
+    def address_unused(self) -> bool:
+        """Whether the driver has not connected to the address that `connect` was given: then faults do not cut it."""
+        return bool(self._spare)
+
     def _set_deadline(self, deadline_s: float | None) -> None:
         for forwarder in self._forwarders.values():
             forwarder.deadline_s = deadline_s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import socket
 import subprocess
@@ -28,6 +29,8 @@ class LoopbackHost:
         self, command: str | Sequence[str], *, timeout_s: float = 20.0, check: bool = True, stdin: bytes | None = None
     ) -> CommandResult:
         text = command if isinstance(command, str) else shlex.join(command)
+        # It would end every process of this machine.
+        assert not re.search(r"kill\b.*(--|-[A-Z0-9]+) +-?[01]\b", text), text
         started_s = time.monotonic()
         done = subprocess.run(
             ["sh", "-c", text], input=stdin or b"", capture_output=True, timeout=timeout_s, check=False

@@ -257,3 +257,25 @@ def test_a_daemon_without_data_has_no_disk_to_harm() -> None:
 
     assert isinstance(Served(), OnDisk) and not isinstance(InMemory(), OnDisk)
     assert "disk" not in InMemory().capabilities
+
+
+@pytest.mark.parametrize("pid", [1, True, 0, -1, "12"])
+def test_a_stop_signals_no_process_that_is_not_the_systems(tmp_path: Path, pid: Any) -> None:
+    """A signal to the group of number 1 would reach every process of the host."""
+
+    class Wrong(Daemon):
+        port = 1
+
+        def command(self, host: Host, cluster: Sequence[Host]) -> Sequence[str]:
+            return ["sleep", "100"]
+
+        def pid(self, host: Host) -> int | None:
+            found: int | None = pid
+            return found
+
+    class Listening(LoopbackHost):
+        def run(self, command: str | Sequence[str], **_: Any) -> Any:
+            raise AssertionError(f"{command!r} is run")
+
+    with pytest.raises(DeployError, match=r"Wrong\.pid\(n1\) answered"):
+        Wrong().stop(Listening("n1", "127.0.0.1", tmp_path))
