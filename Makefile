@@ -1,5 +1,5 @@
 # Every target works as the first command after a clone: each begins with `setup`.
-.PHONY: setup demo check test lint format bench baseline systems systems-test testbed soak machines fuzz mutants mutants-node lock map docs help test-full
+.PHONY: setup demo check test lint format bench baseline systems systems-test page testbed soak machines fuzz mutants mutants-node lock map docs help test-full
 .DEFAULT_GOAL := help
 
 # Where it is set, every process that a target starts compiles the project again, which takes it a second.
@@ -43,6 +43,11 @@ systems: setup
 # Real databases under faults: what must hold holds, and what must fall falls; some fifteen minutes.
 systems-test: systems
 	TRI_SYSTEMS=1 $(PYTHON_IN_VENV) -m pytest tests/databases --timeout 900
+
+# The report page in the system's Chromium: zoom, filters, keyboard, accessibility (axe-core).
+page: setup
+	$(PYTHON_IN_VENV) -m pip install -q playwright axe-playwright-python
+	$(PYTHON_IN_VENV) -m pytest tests/harness/report/test_page_in_browser.py
 
 # Every cell of the table of phases and failures on local hosts, as root; some ten minutes.
 testbed: setup

@@ -146,7 +146,7 @@ def _band(fault: Fault, end_ns: int) -> dict[str, Any]:
     return {
         "id": fault.id,
         "kind": words.called(fault.kind),
-        "text": words.effect(fault.kind, fault.intended),
+        "text": words.described(fault).removeprefix(words.called(fault.kind)).lstrip(": "),
         "verified": fault.verified,
         "start": start_s,
         "injected": injected_s,

@@ -121,7 +121,7 @@ def _of_faults(faults: Sequence[Fault], first_ns: int, last_ns: int) -> list[Mom
     for fault in faults:
         if fault.start_ns > last_ns or (fault.healed_ns is not None and fault.healed_ns < first_ns):
             continue
-        what = f"{words.called(fault.kind)}: {words.effect(fault.kind, fault.intended)}"
+        what = words.described(fault)
         begun_ns = fault.start_ns if fault.injected_ns is None else fault.injected_ns
         unverified = "" if fault.verified else "not verified"
         found.append(Moment(FAULT, begun_ns, at(begun_ns), "", f"{what} begins", unverified))

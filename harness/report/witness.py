@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tribulation.checkers.base.result import Fault
 from tribulation.checkers.traces.traces import Clocks
 from tribulation.histories import History, Operation, canonical
 
@@ -66,7 +65,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """An anomaly with its explanation. `during` are the faults that were active between its first and last operation; `hidden_after` counts operations after the last row.
+    """An anomaly with its explanation. `hidden_after` counts operations after the last row.
 
     `from_s` and `until_s` are where the timeline shows it, both 0 where its time is unknown.
     """
@@ -76,7 +75,6 @@ class Witness:
     explanation: str
     rows: Sequence[Row]
     hidden_after: int
-    during: Sequence[str]
     details: Mapping[str, Any]
     missing: Sequence[int]
     story: Sequence[Moment]
@@ -103,7 +101,6 @@ def witness(
         explanation=str(anomaly.get("explanation", "")),
         rows=_rows(of.all, related, shown, set(proof)),
         hidden_after=len(related) - 1 - related.index(shown[-1]) if shown else 0,
-        during=_during([of.all[at] for at in proof], around.faults),
         details=details,
         missing=[index for index, at in places.items() if at is None],
         story=moments,
@@ -165,15 +162,3 @@ def _row(op: Operation, in_witness: bool, first_ns: int, span_ns: int, skipped: 
         width=round(max(0.0, (end_ns - op.invoke_ns) / span_ns * 100), 3),
         skipped=skipped,
     )
-
-
-def _during(proof: Sequence[Operation], faults: Sequence[Fault]) -> list[str]:
-    if not proof:
-        return []
-    first_ns = min(op.invoke_ns for op in proof)
-    last_ns = max(op.invoke_ns if op.complete_ns is None else op.complete_ns for op in proof)
-    return [
-        f"{words.fault(fault)} ({fault.id}, from {words.duration(fault.start_ns)})"
-        for fault in faults
-        if fault.start_ns <= last_ns and (fault.healed_ns is None or fault.healed_ns >= first_ns)
-    ]

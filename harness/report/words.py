@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from tribulation.checkers.base.result import Fault
@@ -60,6 +60,42 @@ def operation(op: Operation) -> str:
 def fault(what: Fault) -> str:
     """A fault in a few words: its kind and its targets."""
     return f"{what.kind} {effect(what.kind, what.intended)}".strip()
+
+
+def described(what: Fault) -> str:
+    """A fault as intended, with what a list of targets does not say: `partition: n1 | n2 n3`, `disk lost-writes: n1`, `link delay 80 ms: n1 | n2`."""
+    shown = [_parameter(form, what.intended[field]) for field, form in _PARAMETERS.items() if field in what.intended]
+    return f"{' '.join([called(what.kind), *filter(None, shown)])}: {effect(what.kind, what.intended)}"
+
+
+def _parameter(form: Callable[[Any], str], item: Any) -> str:
+    """Anyone may have written the file: a value of another form is left out."""
+    try:
+        return form(item) if isinstance(item, str | int | float) else ""
+    except (ValueError, OverflowError):
+        return ""
+
+
+def _percent(ppm: Any) -> str:
+    return f"{float(ppm) / 1e4:g} %"
+
+
+_PARAMETERS: Mapping[str, Callable[[Any], str]] = {
+    "effect": value,
+    "action": value,
+    "of": value,
+    "whole": lambda item: f"of the whole {value(item)}",
+    "delay_ns": lambda item: f"delay {duration(float(item))}",
+    "jitter_ns": lambda item: f"± {duration(float(item))}",
+    "loss_ppm": lambda item: f"loss {_percent(item)}",
+    "flip_ppm": lambda item: f"damage to {_percent(item)} of packets",
+    "share_ppm": lambda item: f"{_percent(item)} of a processor",
+    "limit": lambda item: f"limit {value(item)}",
+    "limit_bytes": lambda item: f"limit {float(item) / 2**20:g} MiB",
+    "period_ns": lambda item: f"every {duration(float(item))}",
+    "slow_start_ns": lambda item: f"with a start of {duration(float(item))}",
+}
+"""Field of what was intended → its words."""
 
 
 def called(kind: str) -> str:

@@ -100,6 +100,29 @@ _FORMS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "no-quorum": ((), "lost contact with a quorum"),
     "quorum": ((), "has contact with a quorum again"),
     "halt": ((), "halted itself"),
+    "suspect": (("target",), "suspects that {target} is down"),
+    "trust": (("target",), "hears {target} again"),
+    "failed": (("target",), "has given {target} up as failed"),
+    "agent-placed": (
+        ("agent", "epoch", "origin"),
+        "has the state of agent {agent} and may run it ({origin}, epoch {epoch})",
+    ),
+    "agent-started": (("agent", "epoch"), "runs agent {agent} from here on (epoch {epoch})"),
+    "agent-stopped": (("agent", "epoch"), "runs agent {agent} no more (epoch {epoch})"),
+    "agent-suspended": (("agent", "epoch"), "suspends agent {agent} (epoch {epoch}): no quorum hears this node"),
+    "agent-standing": (
+        ("agent", "epoch"),
+        "stops agent {agent} (epoch {epoch}) while the end of its migration is sent",
+    ),
+    "agent-switched": (("agent", "from", "to", "epoch"), "agent {agent} moved from {from} to {to} (epoch {epoch})"),
+    "agent-lost": (("agent", "epoch"), "lost the right to run agent {agent} (epoch {epoch})"),
+    "agent-move-given-up": (
+        ("agent", "epoch"),
+        "gave up moving agent {agent} (epoch {epoch}): the target did not answer",
+    ),
+    "agent-move-cancelled": (("agent", "epoch"), "the log ended the migration of agent {agent} (epoch {epoch})"),
+    "task-claim": (("task", "worker", "claim"), "assigned task {task} to {worker} (token {claim})"),
+    "task-effect": (("task", "worker", "index"), "result of task {task} by {worker} accepted at log index {index}"),
 }
 """Event → the fields of its sentence, and the sentence."""
 

@@ -82,7 +82,7 @@ function moveTo(at, op = -1) {
 }
 
 const seconds = (s) => (s < 1e-3 ? (s * 1e6).toPrecision(3) + " µs" : s < 1 ? (s * 1000).toPrecision(3) + " ms" : s.toFixed(3) + " s");
-const clock = (s) => s.toFixed(3) + " s";
+const clock = (s) => s.toFixed(3).replace(/^-(?=0\.000$)/, "") + " s";
 const outcome = (i) => OUTCOMES[ops.outcome[i]] + (ops.error(i) ? ` (${ops.error(i)})` : "");
 
 // Elements are made from text only: nothing that a client or a node wrote is ever read as markup.

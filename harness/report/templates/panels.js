@@ -33,7 +33,7 @@ function drawMoment() {
 
 // Who reaches whom: a line for both ways, an arrow where one way is dropped, nothing where both are.
 function graph(scene) {
-  const NS = "http://www.w3.org/2000/svg", size = 190, middle = size / 2, radius = 66;
+  const NS = "http://www.w3.org/2000/svg", size = 220, middle = size / 2, radius = 66;
   const make = (name, attributes, text) => {
     const made = document.createElementNS(NS, name);
     for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);

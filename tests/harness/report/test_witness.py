@@ -54,7 +54,7 @@ def test_the_faults_that_were_on_meanwhile_are_named() -> None:
     during = Fault("f2", "pause", {"nodes": ["n2"]}, None, True, 1 * MS, 2 * MS, 3 * MS, 4 * MS)
     for_ever = Fault("f3", "pause", {"nodes": ["n3"]}, None, True, 1 * MS)
     told = witness("any", {"ops": [2]}, Operations(history), Surroundings([before, during, for_ever]))
-    assert told.during == ["pause n2 (f2, from 1 ms)", "pause n3 (f3, from 1 ms)"]
+    assert [moment.text for moment in told.story if moment.kind == "fault"] == ["pause: n3 begins", "pause: n2 begins"]
 
 
 def test_an_anomaly_without_operations_has_no_table() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tribulation.checkers.base.result import Fault
 from tribulation.harness.report import words
 from tribulation.histories import parse
 
@@ -58,6 +59,23 @@ def test_a_cut_is_told_by_its_sides_where_it_has_sides(edges: list[tuple[str, st
 )
 def test_what_a_fault_does(kind: str, what: Any, text: str) -> None:
     assert words.effect(kind, what) == text
+
+
+@pytest.mark.parametrize(
+    ("kind", "what", "text"),
+    [
+        ("cut", {"edges": [["n1", "n2"], ["n2", "n1"]]}, "partition: n1 | n2"),
+        ("disk", {"nodes": ["n1"], "effect": "lost-writes", "model": "journaled"}, "disk lost-writes: n1"),
+        (
+            "link",
+            {"edges": [["n1", "n2"]], "delay_ns": 80_000_000, "loss_ppm": 200_000},
+            "link delay 80 ms loss 20 %: n1 → n2",
+        ),
+        ("link", {"edges": [["n1", "n2"]], "delay_ns": "soon", "loss_ppm": {}}, "link: n1 → n2"),
+    ],
+)
+def test_a_fault_is_described_with_its_parameters(kind: str, what: Any, text: str) -> None:
+    assert words.described(Fault("f", kind, what, None, True, 0)) == text
 
 
 def test_times_carry_the_unit_that_suits_them() -> None:
