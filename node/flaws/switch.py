@@ -97,6 +97,15 @@ class Flaws:
     changes_of_voters_overlap: bool = False
     weights_jump: bool = False
     voters_adopted_at_commit: bool = False
+    probe_never_repeated: bool = False
+    snapshot_chunk_never_repeated: bool = False
+    answered_by_index_alone: bool = False
+    deletion_beats_concurrent_change: bool = False
+    migration_misses_late_changes: bool = False
+    slot_leaks_at_switch: bool = False
+    failed_task_counts_as_done: bool = False
+    quorum_of_one_answer: bool = False
+    memory_read_before_applied: bool = False
     commit_counts_learners: bool = False
     read_confirmed_by_learners: bool = False
     handover_never_given_up: bool = False

@@ -6,6 +6,15 @@ from .flaw import Flaw
 
 CLIENTS_FLAWS = (
     Flaw(
+        "answered-by-index-alone",
+        "A command is answered with what stands at its index",
+        "A command that waits at an index is answered when that index is applied, whoever's entry it is by then; after a change of leaders it is another command's.",
+        "re-appearing indices (Gjengset, Students' Guide to Raft, 2016)",
+        "split-brain",
+        ("cut",),
+        campaign=True,
+    ),
+    Flaw(
         "unknown-reported-as-failed",
         "A command of a deposed leader is reported as failed",
         "A leader that is deposed answers what it had appended with a definite failure, although the next leader may commit it.",

@@ -22,6 +22,7 @@ from ...base.findings import Findings
 from ...base.options import bound, settings_of
 from ...base.result import Budget, CheckResult, RunRecord
 from ...traces.traces import Incarnation, Line, Traces, excerpt, read_traces
+from .migrated_state import whole_state_moves
 from .one_host import one_host_at_a_time
 
 STARTED, STOPPED, SUSPENDED = "agent-started", "agent-stopped", "agent-suspended"
@@ -50,6 +51,7 @@ class AgentsChecker:
             _rolled_back_by_the_log(incarnation, findings)
             _pauses(incarnation, max_pause_s, findings)
         one_host_at_a_time(record, traces, findings)
+        whole_state_moves(traces, findings)
         doubts = list(traces.problems)
         if not epochs:
             doubts.append("no agent was ever started")

@@ -78,13 +78,15 @@ class Moves:
 
     def changed(self, agent: str, keys: Iterable[str]) -> None:
         out = self.outgoing.get(agent)
-        if out is not None:
+        if out is not None and not self._flaws.migration_misses_late_changes:
             for key in keys:
                 out.changed(key)
 
     def on_piece(self, peer: str, piece: AgentPiece) -> None:
         held = self._incoming.get(piece.agent)
         if held is not None and held.source == peer and held.take(piece):
+            if self._flaws.migration_misses_late_changes:
+                held.whole = held.whole or piece.last
             self._out.send(peer, AgentAck(held.agent, held.since, held.received, held.whole))
 
     def on_ack(self, now_ns: int, peer: str, ack: AgentAck) -> None:

@@ -212,7 +212,8 @@ class Placement:
         member = self._members.get(moving["to"])
         if member is None or not hosting(member) or member["incarnation"] != moving["incarnation"]:
             return refused("target-lost", f"{moving['to']} cannot take {agent} any more")
-        self._release(record["host"], record["slot"])
+        if not self._flaws.slot_leaks_at_switch:
+            self._release(record["host"], record["slot"])
         self._staged.pop(agent, None)
         where = {key: moving[key] for key in ("incarnation", "slot")}
         self._put(agent, host=moving["to"], **where, epoch=index, state="placed", moving=None)

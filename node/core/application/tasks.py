@@ -225,7 +225,9 @@ class Tasks:
         """Queue the task again with the reason, which makes the leader wait for the back-off; or give it up."""
         id_, value = fields["task"], fields["value"]
         reason = (value if isinstance(value, str) else canonical(value))[:REASON_LIMIT]
-        if record["retries"] < record["max_retries"]:
+        if self._flaws.failed_task_counts_as_done:
+            self._put(id_, record, {**record, "state": DONE, "reason": reason, "finished": index})
+        elif record["retries"] < record["max_retries"]:
             again = {**_FREE, "retries": record["retries"] + 1, "reason": reason}
             self._put(id_, record, {**record, **again})
         else:

@@ -194,7 +194,7 @@ class Clients(Machine):
                 token = proposed.get(entry.index)
                 if token is not None:
                     pending = self._table.by_token[token]
-                    ours = entry.term == pending.term
+                    ours = entry.term == pending.term or (self._flaws.answered_by_index_alone and result is not None)
                     self._finish(pending, result if ours else replies.deposed(pending.term))
         self._run_caught_up()
         self._end_waits(self._awaiting.settled(self._applied, signal.touched))

@@ -124,7 +124,7 @@ class Router:
         """Answer a request whose leadership ended: whether it takes effect is unknown."""
         if self._flaws.unknown_reported_as_failed:
             self._finish(pending, replies.failed("leader-changed", f"the leader of term {pending.term} was deposed"))
-        else:
+        elif not (self._flaws.answered_by_index_alone and pending.stage is Stage.PROPOSED):
             self._finish(pending, replies.deposed(pending.term))
 
     def on_quorum(self, now_ns: int, contact: bool) -> None:

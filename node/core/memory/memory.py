@@ -76,7 +76,7 @@ class MemoryMachine(Member):
             found.metadata.get("floor"),
         )
         self._keeper = Keeper(out, found, self._store, config.memory.delta_every)
-        self._quorums = Quorums(config.node)
+        self._quorums = Quorums(config.node, self._flaws)
         self._quorums.voters = dict(config.voters)
         first_session = chance.between("memory", "session", 0, (1 << 48) - 1)
         self._syncing = Syncing(config.memory, out, self._store, peers, first_session)
@@ -328,7 +328,7 @@ class MemoryMachine(Member):
     def _release_reads(self) -> None:
         """Release reads whose index is applied, once what was applied is in this memory."""
         for token, (client, request, _, index) in list(self._reads.items()):
-            if index is not None and index <= self._applied:
+            if index is not None and (index <= self._applied or self._flaws.memory_read_before_applied):
                 del self._reads[token]
                 self._answer(client, request.id, {**self._read(request), "index": index})
 

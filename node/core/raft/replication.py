@@ -218,10 +218,17 @@ def retry(s: RaftState, now_ns: int) -> None:
             continue
         if progress.mode is REPLICATE and progress.flying:
             progress.probe(progress.match + 1)
-        progress.waiting = False
+        progress.waiting = progress.waiting and _never_again(s, progress)
+
+
+def _never_again(s: RaftState, progress: Progress) -> bool:
+    """Return whether a flaw keeps a message that was lost from being sent again."""
+    if progress.mode is SNAPSHOT:
+        return s.flaws.snapshot_chunk_never_repeated
+    return progress.mode is PROBE and s.flaws.probe_never_repeated
 
 
 def answered(s: RaftState, now_ns: int, peer: str, progress: Progress) -> None:
     """Send again to a node that answers heartbeats: a probe unanswered for more than one beat was probably lost in a partition."""
     if progress.waiting and now_ns - progress.sent_ns >= 2 * s.timing.heartbeat_ns:
-        progress.waiting = False
+        progress.waiting = _never_again(s, progress)

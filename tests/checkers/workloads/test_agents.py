@@ -139,3 +139,23 @@ def test_two_hosts_run_one_agent_for_longer_than_the_old_one_may_take_to_stop() 
 def test_a_host_that_stood_still_ran_nothing_meanwhile() -> None:
     valid(overlapping(3100).fault("pause", "n1", 1100, 3000).judge("agents", **TRUTH))
     only(overlapping(4900).fault("pause", "n1", 1100, 1200).judge("agents", **TRUTH), "two-hosts-at-once", ())
+
+
+def moved(digest: str, origin: str = "migration", epoch: int = 9) -> Lines:
+    lines = started(Lines(), "n1", 5).line(
+        "n1", "agent-switched", agent="a", epoch=9, pause_ns=1, bytes=1, digest="11", **{"from": "n1"}, to="n2"
+    )
+    return lines.line("n2", "agent-placed", agent="a", epoch=epoch, origin=origin, digest=digest).quiet()
+
+
+def test_a_migration_brings_the_state_that_the_agent_had() -> None:
+    valid(moved("11").judge("agents"))
+    anomaly = only(moved("22").judge("agents"), "moved-with-another-state", ())
+    assert anomaly.explanation == (
+        "Agent a moved from n1 to n2 (epoch 9) and began there with another state than it had when it left."
+    )
+
+
+def test_what_did_not_come_by_that_migration_is_not_compared() -> None:
+    valid(moved("22", origin="checkpoint").judge("agents"))
+    valid(moved("22", epoch=12).judge("agents"))

@@ -61,3 +61,12 @@ def test_a_join_takes_the_larger_count(flaw: str | None) -> None:
     mine = rule.changed(start, "profile", {"attempts": 1}, ("a", 2), 0)
     theirs = rule.changed(start, "profile", {"attempts": 10}, ("b", 1), 0)
     assert rule.shown("profile", rule.joined(mine, theirs))["fields"]["attempts"] == (13 if flaw else 12)
+
+
+@pytest.mark.parametrize("flaw", [None, "deletion-beats-concurrent-change"])
+def test_a_deletion_removes_only_what_it_has_seen(flaw: str | None) -> None:
+    rule = merge(flaw)
+    start = rule.changed(None, "fact", {"concept": "old"}, ("a", 1), 0)
+    deleted = rule.deleted(start, ("a", 2), 0)
+    changed = rule.changed(start, "fact", {"concept": "new"}, ("b", 1), 0)
+    assert rule.live(rule.joined(deleted, changed)) == (flaw is None)

@@ -75,6 +75,8 @@ class Merge:
             return record.overwritten(state)
         if self._flaws.counter_added_on_join:
             return record.doubled(a, b, state)
+        if self._flaws.deletion_beats_concurrent_change and record.concurrent(a, b):
+            return state if record.live(a) and record.live(b) else {record.CONTEXT: state[record.CONTEXT]}
         return state
 
     def unseen(self, state: State, seen: Vector) -> State | None:
