@@ -43,7 +43,7 @@ def _parts(schema: Any) -> Iterator[dict[str, Any]]:
 class BoundedModel(BaseModel):
     """Immutable, without unknown fields."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> Any:

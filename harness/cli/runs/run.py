@@ -84,14 +84,14 @@ def _run_campaign(
         raise click.UsageError("Missing argument 'CAMPAIGN'.")
     talk.say(f"campaign {campaign}")
     from ...campaign.load import load_campaign
-    from ...run.outlook import outlook
-    from ...run.pipeline import run_on_hosts
-    from ...run.plan.build import make_plan
-    from ...run.settings import Settings
-    from ...run.simulated import run_in_simulator
 
     given = [*overrides, *([f"seed={seed}"] if seed is not None else [])]
     loaded = load_campaign(campaign, given, hosts)
+    # What a campaign does not need takes a second to import.
+    from ...run.outlook import outlook
+    from ...run.plan.build import make_plan
+    from ...run.settings import Settings
+
     if loaded.seed is None:
         loaded = loaded.model_copy(update={"seed": make_plan(loaded, campaign.parent).seed})
     assert loaded.seed is not None
@@ -100,9 +100,13 @@ def _run_campaign(
     talk.say(str(outlook(loaded, campaign.parent)))
     with talk.progress() as progress:
         settings = Settings(repeat, campaign.parent, runs, progress.show, **asked, tell_all=talk.say_all)
-        simulated = loaded.hosts.provider == "sim" and not asked["attach"]
-        execute = run_in_simulator if simulated else run_on_hosts
-        return execute(loaded, settings)
+        if loaded.hosts.provider == "sim" and not asked["attach"]:
+            from ...run.simulated import run_in_simulator
+
+            return run_in_simulator(loaded, settings)
+        from ...run.pipeline import run_on_hosts
+
+        return run_on_hosts(loaded, settings)
 
 
 def _run_plan(campaign: Path | None, path: Path, changed: str | bool, runs: Path, talk: Talk) -> Judgement:

@@ -20,13 +20,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from random import Random
-from typing import Any
-
-import networkx as nx
+from typing import TYPE_CHECKING, Any
 
 from ..faults.fault import CLIENTS, Situation
 from ..faults.targets import majority, minority, resolve_target, total_weight, weight
 from ..specs.links import Shape
+
+if TYPE_CHECKING:
+    # Two shapes alone need it, and a command takes a quarter of a second more to start with it.
+    import networkx as nx
 
 Edge = tuple[str, str]
 Parameters = Mapping[str, Any]
@@ -58,6 +60,8 @@ def cut_edges(parameters: Parameters, situation: Situation, random: Random) -> l
 
 def majorities_ring(situation: Situation, random: Random) -> nx.Graph:
     """The links that stay. The Harary graph of minimum degree n // 2 gives each view n // 2 + 1 nodes with the fewest links there can be."""
+    import networkx as nx
+
     order = random.sample(list(situation.nodes), len(situation.nodes))
     if len(order) < 3:
         return nx.complete_graph(order)
@@ -88,6 +92,8 @@ def view(links: nx.Graph, node: str) -> frozenset[str]:
 
 def bridge(situation: Situation, random: Random) -> nx.Graph:
     """Two cliques of equal size, or nearly, that share one drawn node."""
+    import networkx as nx
+
     middle, *others = random.sample(list(situation.nodes), len(situation.nodes))
     half = len(others) // 2
     sides = [[middle, *others[:half]], [middle, *others[half:]]]
@@ -167,4 +173,6 @@ def _clients_of(side: list[str], keep: str, situation: Situation) -> set[Edge]:
 
 def missing(links: nx.Graph) -> set[Edge]:
     """What a graph of links that stay cuts: both directions of every link it lacks."""
+    import networkx as nx
+
     return set(nx.complement(links).to_directed().edges)

@@ -99,12 +99,16 @@ def test_a_folder_without_a_verdict_is_refused(tmp_path: Path, capsys: Any) -> N
         (("check", "HISTORY", "--json"), {"rich", "pydantic", "jinja2", "paramiko", "fabric", "networkx"}),
         (("list", "runs", "--json"), {"rich", "pydantic", "jinja2", "paramiko", "fabric", "networkx"}),
         (("list", "faults", "--json"), {"rich", "jinja2", "paramiko", "fabric"}),
+        (("run", "CAMPAIGN", "-q", "--runs", "simulated"), {"paramiko", "fabric", "networkx"}),
         (("--help",), {"rich", "pydantic", "jinja2", "paramiko", "fabric", "networkx"}),
     ],
 )
 def test_a_command_imports_only_what_it_needs(words: tuple[str, ...], forbidden: set[str], runs: Path) -> None:
     history = next(runs.glob("*/*/history.jsonl"))
-    given = [str(history) if word == "HISTORY" else word for word in words]
+    campaign = runs.parent / "simulated.yaml"
+    campaign.write_text("name: simulated\nduration: 1s\nhosts: {provider: sim}\nworkloads: [{register: {}}]\n")
+    named = {"HISTORY": str(history), "CAMPAIGN": str(campaign)}
+    given = [named.get(word, word) for word in words]
     code = "import sys\nfrom tribulation.harness.cli.main import main\ntry:\n    main(sys.argv[1:])\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
     code += "print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
