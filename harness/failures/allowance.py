@@ -1,9 +1,13 @@
-"""The budget of shrinking: runs and seconds, shared by all steps and spent one run at a time."""
+"""The budget of shrinking: runs, seconds and seconds of CPU time, shared by all steps and spent one run at a time."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from math import ceil
+
+from .bounded_run import LateError, at_most
 
 
 class SpentError(Exception):
@@ -11,29 +15,68 @@ class SpentError(Exception):
 
 
 class Allowance:
-    """`runs` and `time_s` None: no limit. `clock` is in seconds, and monotonic."""
+    """`runs`, `time_s` and `cpu_s` None: no limit. `clock` and `cpu_clock` are in seconds, and monotonic.
+
+    `share` of each limit may be used now; what is left belongs to later phases.
+    """
 
     def __init__(
-        self, runs: int | None = None, time_s: float | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        runs: int | None = None,
+        time_s: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        cpu_s: float | None = None,
+        cpu_clock: Callable[[], float] = time.process_time,
     ) -> None:
         self.runs = runs
         self.time_s = time_s
+        self.cpu_s = cpu_s
+        self.share = 1.0
         self.spent_runs = 0
-        self._clock = clock
-        self._start_s = clock()
+        self._used_up = 0.0
+        """The share in which a run was cut short."""
+        self._clock, self._cpu_clock = clock, cpu_clock
+        self._start_s, self._cpu_start_s = clock(), cpu_clock()
 
     @property
     def spent_s(self) -> float:
         return self._clock() - self._start_s
 
     @property
+    def spent_cpu_s(self) -> float:
+        return self._cpu_clock() - self._cpu_start_s
+
+    @property
+    def left_s(self) -> float | None:
+        """Time that is left of this share; None: no limit."""
+        return None if self.time_s is None else self.time_s * self.share - self.spent_s
+
+    @property
+    def left_cpu_s(self) -> float | None:
+        return None if self.cpu_s is None else self.cpu_s * self.share - self.spent_cpu_s
+
+    @property
     def left(self) -> bool:
-        """Whether one more run may start. A run is never cut short, so the last one may end after the time."""
-        runs_left = self.runs is None or self.spent_runs < self.runs
-        return runs_left and (self.time_s is None or self.spent_s < self.time_s)
+        """Whether one more run may start."""
+        if self.runs is not None and self.spent_runs >= ceil(self.runs * self.share):
+            return False
+        return self._used_up < self.share and all(
+            left_s is None or left_s > 0 for left_s in (self.left_s, self.left_cpu_s)
+        )
 
     def spend(self) -> None:
         """Take one run. Raises `SpentError` when none is left."""
         if not self.left:
             raise SpentError
         self.spent_runs += 1
+
+    @contextmanager
+    def one_run(self) -> Iterator[None]:
+        """Spend one run on the body. Raises `SpentError` when none is left, or when the time ends before the body does."""
+        self.spend()
+        try:
+            with at_most(self.left_cpu_s, self.left_s):
+                yield
+        except LateError:
+            self._used_up = self.share  # A timer may end a little early by the clock.
+            raise SpentError from None

@@ -9,20 +9,17 @@ simulator or a checker is a failure with a signature of its own.
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from tribulation.checkers import Budget, CheckResult, Verdict
 
 from ..campaign.model import Campaign
+from ..failures.bounded_run import LateError, at_most
 from ..failures.signature import Signature, signatures
 from ..run.outcome.verdict import Judgement, judge_record
 from ..run.plan.plan import Plan
@@ -100,18 +97,14 @@ def lost_trial(task: Task) -> Trial:
     return Trial(task.seed, bool(task.parents), plan, "crashed", (Signature("worker", "died", "crash"),), (told,))
 
 
-class _Late(BaseException):
-    """The trial took too long. Not an `Exception`, so that no handler on the way takes it for an error of its own."""
-
-
 def run_trial(task: Task) -> Trial:
     """Carry out a trial. Never raises for an effect of the plan."""
     plan = task.plan()
     blank = Trial(task.seed, bool(task.parents), plan.to_json(), "crashed")
     try:
-        with _at_most(task.trial_s):
+        with at_most(cpu_s=task.trial_s):
             return _run(plan, blank, task.campaign.checker_timeout / 1e9)
-    except _Late:
+    except LateError:
         return replace(blank, verdict="unknown", doubts=(f"no end within {task.trial_s:g} s",))
 
 
@@ -207,22 +200,3 @@ def _root(error: BaseException) -> BaseException:
     while error.__cause__ is not None:
         error = error.__cause__
     return error
-
-
-@contextmanager
-def _at_most(seconds: float) -> Iterator[None]:
-    """Raise `_Late` when the body takes longer. In threads, which no signal reaches, there is no bound."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def late(number: int, frame: FrameType | None) -> None:
-        raise _Late
-
-    before = signal.signal(signal.SIGPROF, late)
-    signal.setitimer(signal.ITIMER_PROF, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, before)

@@ -163,9 +163,9 @@ class _Shrinking:
         if kept == self.kept:
             return True
         if kept not in self._known:
-            self._allowance.spend()
             history = part_of(self._whole, [self.ops[row] for row in sorted(kept)])
-            anomaly = self._lens.look(history)
+            with self._allowance.one_run():
+                anomaly = self._lens.look(history)
             self._known[kept] = anomaly is not None
             if anomaly is not None:
                 self.anomaly, self.history, self.kept = anomaly, history, kept

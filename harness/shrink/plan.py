@@ -25,6 +25,9 @@ from .trial import Attempts, Failure, Trials, plan_id
 Steps = Sequence[Callable[[State], None]]
 
 IN_SIMULATOR: Sequence[Steps] = (EVERY, (give_back_quiet, round_times), FEWER)
+SHARE = 0.75
+"""Share of the allowance for leaving out; the rest is for trying the result again."""
+
 REPEATS = 3
 SEEDS = 10
 
@@ -34,7 +37,8 @@ class Stability:
     """How much the failure depends on exactly this plan: (failed alike, tried).
 
     `repeats` are runs of the plan itself and must all agree to the last digest. `neighbours` have one time moved by a millisecond. `seeds` are other seeds,
-    which draw other delays and other first leaders. `without_flaws` is the same plan for a correct node; None where no flaw was planted.
+    which draw other delays and other first leaders. `without_flaws` is the same plan for a correct node; None where no flaw was planted. What the
+    allowance did not reach was not tried: 0 of 0, and None.
     """
 
     repeats: tuple[int, int]
@@ -67,9 +71,9 @@ def shrink_plan(
 ) -> Shrunk | None:
     """Shrink `plan`. None when it does not fail as wanted. `clue` from a run says where to look first, so that the whole need not be run again.
 
-    `before` is the size of the whole, where the caller knows it better than the first failing plan shows.
+    Once the plan has failed again it may spend `SHARE` of the allowance, so that some is left for `stability`. `before` is the size of the whole, where the caller knows it better than the first failing plan shows.
     """
-    return shrink_by(Trials(wanted, allowance), plan, tell, before, clue)
+    return shrink_by(Trials(wanted, allowance), plan, tell, before, clue, share=SHARE)
 
 
 def shrink_by(
@@ -79,8 +83,9 @@ def shrink_by(
     before: Size | None = None,
     clue: Clue | None = None,
     steps: Steps | None = None,
+    share: float = 1.0,
 ) -> Shrunk | None:
-    """As `shrink_plan`, with these `attempts` and these `steps` only."""
+    """As `shrink_plan`, with these `attempts` and these `steps` only, and this share of the allowance once the plan has failed again."""
     wanted, allowance = trials.wanted, trials.allowance
     tell("reproduce", str(wanted))
     first = _first(plan, trials, clue)
@@ -88,7 +93,9 @@ def shrink_by(
         return None
     before = before or size_of(plan, first.clue.issued)
     state = State(first, trials, tell, plan.timing.quiet_ns)
+    allowance.share = share
     one_minimal = reduce(state, [steps] if steps is not None else IN_SIMULATOR)
+    allowance.share = 1.0
     best = state.best
     after = size_of(best.plan, best.clue.issued)
     return Shrunk(wanted, before, after, best, one_minimal, allowance.spent_runs, allowance.spent_s, state.reached)
@@ -126,17 +133,29 @@ def _rounds(state: State, steps: Steps) -> None:
 
 
 def stability(best: Failure, trials: Trials, tell: Tell = lambda phase, detail: None) -> Stability:
-    """Try the plan again, its neighbours, other seeds, and a correct node. Costs nothing of the allowance: a shrunk plan runs quickly."""
+    """Try the plan again, a correct node, other seeds, and its neighbours, as far as the allowance reaches."""
     plan = best.plan
-    tell("stability", "the same plan again, and its neighbours")
-    again = [trials.run(plan) for _ in range(REPEATS)]
-    repeats = sum(failure is not None and failure.digest == best.digest for failure in again)
-    neighbours = [trials.run(other) for by_ns in (-MS, MS) for other in edits.nudged(plan, by_ns)]
-    seeds = [trials.run(replace(plan, seed=plan.seed + by)) for by in range(1, SEEDS + 1)]
     flaws = plan.options["system"]["flaws"]
+    correct = [without_flaws(plan)] if flaws else []
+    seeds = [replace(plan, seed=plan.seed + by) for by in range(1, SEEDS + 1)]
+    near = [other for by_ns in (-MS, MS) for other in edits.nudged(plan, by_ns)]
+    groups: dict[str, list[Plan]] = {"repeats": [plan] * REPEATS, "correct": correct, "seeds": seeds, "near": near}
+    found: dict[str, list[Failure | None]] = {name: [] for name in groups}
+    try:
+        for name, plans in groups.items():
+            for number, other in enumerate(plans):
+                tell("stability", f"{name} {number + 1} of {len(plans)}")
+                found[name].append(trials.again(other))
+    except SpentError:
+        pass
+    alike = [failure is not None and failure.digest == best.digest for failure in found["repeats"]]
     return Stability(
-        repeats=(repeats, REPEATS),
-        neighbours=(len([failure for failure in neighbours if failure]), len(neighbours)),
-        seeds=(len([failure for failure in seeds if failure]), SEEDS),
-        without_flaws=trials.run(without_flaws(plan)) is not None if flaws else None,
+        repeats=(sum(alike), len(alike)),
+        neighbours=_share(found["near"]),
+        seeds=_share(found["seeds"]),
+        without_flaws=found["correct"][0] is not None if found["correct"] else None,
     )
+
+
+def _share(found: Sequence[Failure | None]) -> tuple[int, int]:
+    return sum(failure is not None for failure in found), len(found)

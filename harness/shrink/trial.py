@@ -65,9 +65,13 @@ class Trials:
         """Try `plan`. Raises `SpentError` when it is a new one and the allowance is spent."""
         name = plan_id(plan)
         if name not in self._known:
-            self.allowance.spend()
-            self._known[name] = self.run(plan)
+            self._known[name] = self.again(plan)
         return self._known[name]
+
+    def again(self, plan: Plan) -> Failure | None:
+        """As `attempt`, but always run. A run that is not over when the allowance is spent is cut short, and nothing is known of its plan."""
+        with self.allowance.one_run():
+            return self.run(plan)
 
     def run(self, plan: Plan) -> Failure | None:
         """As `attempt`, but always run, outside the allowance. A plan that cannot be simulated to its end counts as another failure, unless a crash is wanted."""
@@ -77,7 +81,7 @@ class Trials:
             return self._crashed(plan, error)
         if self.wanted.shape == CRASH:
             return None
-        result = check(done.record, [self.wanted.checker], Budget(time_s=CHECK_TIME_S))[self.wanted.checker]
+        result = check(done.record, [self.wanted.checker], Budget(time_s=CHECK_TIME_S, cpu=True))[self.wanted.checker]
         found = signatures({self.wanted.checker: result}, done.record.history)
         if not fails_alike(self.wanted, found):
             return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.table import Table
@@ -13,15 +13,22 @@ from rich.table import Table
 from ...user_files.renamed import written
 from ..choices import Named, history_formats, models
 from ..console import Progress, out, say
-from ..options import json_option, renamed_option, runs_option, time_option
+from ..options import DurationType, json_option, renamed_option, runs_option, time_option
+
+if TYPE_CHECKING:
+    from ...failures.allowance import Allowance
 
 EXIT_SHRUNK, EXIT_UNKNOWN = 0, 3
+DEFAULT_S = 60.0
 
 
 @click.command("shrink")
 @click.argument("target", type=click.Path(path_type=Path))
 @click.option("--failure", metavar="CHECKER/KIND", help="The failure to keep; the first one when left out.")
-@time_option(default="60s")
+@time_option("Stop after so long; on real hosts after 60s.")
+@click.option(
+    "--cpu-time", "cpu_s", type=DurationType(), help="Stop after so much processor time; 60s if --time is left out too."
+)
 @click.option("--tries", type=click.IntRange(min=1), default=3000, show_default=True, help="Stop after so many runs.")
 @click.option(
     "--repeat", type=click.IntRange(min=1), default=5, show_default=True, help="Real hosts: runs of each try."
@@ -78,7 +85,6 @@ def command(target: Path, as_json: bool, **options: Any) -> int:
 
 
 def _simulated(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
-    from ...failures.allowance import Allowance
     from ...run.settings import Settings
     from ...shrink.corpus import keep
     from ...shrink.folder import choose, read_source, write_shrunk
@@ -91,7 +97,7 @@ def _simulated(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
         source = read_source(target)
         wanted = choose(source.signatures(), options["failure"], str(target))
         say(f"shrinks {wanted.checker}/{wanted.kind} of {target}")
-        allowance = Allowance(options["tries"], options["time_s"])
+        allowance = _allowance(options)
         shrunk = shrink_plan(source.plan, wanted, allowance, progress.show, source.size(), source.clue(wanted))
         if shrunk is None:
             say(_did_not_fail(target, wanted.checker, wanted.kind, allowance.left))
@@ -117,7 +123,6 @@ def _simulated(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
 def _on_hosts(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
 
     from ...evidence.writing import write_json
-    from ...failures.allowance import Allowance
     from ...report import write_report
     from ...run.settings import Settings
     from ...shrink.folder import SHRINK_FILE, choose, read_recorded
@@ -131,7 +136,7 @@ def _on_hosts(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
     say(f"shrinks {wanted.checker}/{wanted.kind} of {target}, up to {options['repeat']} runs for each try")
     with Progress() as progress:
         settings = Settings(f"tri shrink {target}", target, options["runs"], progress.show)
-        allowance = Allowance(options["tries"], options["time_s"])
+        allowance = _allowance(options, on_hosts=True)
         trials = HostTrials(wanted, allowance, runs_on_hosts(source, settings), options["repeat"], say)
         shrunk = shrink_by(trials, source.plan, progress.show, source.size(), steps=ON_HOSTS)
         if shrunk is None or trials.last is None:
@@ -153,7 +158,6 @@ def _on_hosts(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
 def _history(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
     from tribulation.checkers import Budget
 
-    from ...failures.allowance import Allowance
     from ...failures.signature import signatures
     from ...run.outcome.verdict import Asked, judge
     from ...shrink.folder import choose
@@ -163,10 +167,12 @@ def _history(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
     with Progress() as progress:
         progress.show("check", str(target))
         asked = Asked(known_model(options["model"]))
-        judgement = judge(target, budget=Budget(options["time_s"]), format=options["format_name"], asked=asked)
+        judgement = judge(
+            target, budget=Budget(options["time_s"] or DEFAULT_S), format=options["format_name"], asked=asked
+        )
         found = signatures(judgement.results, judgement.record.history)
         wanted = choose(found, options["failure"], str(target))
-        allowance = Allowance(options["tries"], options["time_s"])
+        allowance = _allowance(options)
         small = shrink_history(judgement.record, wanted, allowance, judgement.model, progress.show)
         path = write_small(small, target, options["format_name"], options["output"])
     told = {
@@ -190,6 +196,18 @@ def _history(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
     return EXIT_SHRUNK
 
 
+def _allowance(options: Mapping[str, Any], *, on_hosts: bool = False) -> Allowance:
+    """A budget for all phases. In processor time the result does not depend on how busy this machine is; on hosts only the time counts."""
+    from ...failures.allowance import Allowance
+
+    time_s, cpu_s = options["time_s"], options["cpu_s"]
+    if time_s is None and on_hosts:
+        time_s = DEFAULT_S
+    elif time_s is None and cpu_s is None:
+        cpu_s = DEFAULT_S
+    return Allowance(options["tries"], time_s, cpu_s=cpu_s)
+
+
 def lasting_name(target: Path) -> Path:
     """The folder that `runs/latest` leads to now: soon it will lead to another."""
     found = target.resolve()
@@ -198,7 +216,7 @@ def lasting_name(target: Path) -> Path:
 
 def _did_not_fail(target: Path, checker: str, kind: str, left: bool) -> str:
     if not left:
-        return f"unknown: the budget was spent before {target} failed again by {checker}/{kind}\nhint: --time 5m --tries 5000"
+        return f"unknown: the budget was spent before {target} failed again by {checker}/{kind}\nhint: --cpu-time 5m --tries 5000"
     return (
         f"unknown: the plan of {target} does not fail by {checker}/{kind} when it is carried out again\n"
         f"hint: `tri replay {target}` says whether it is still the same core"
@@ -231,7 +249,13 @@ def print_shrunk(told: Mapping[str, Any]) -> None:
 def describe_stability(stable: Mapping[str, Any]) -> str:
     (repeats, times), (near, neighbours), (seeds, others) = (stable[n] for n in ("repeats", "neighbours", "seeds"))
     correct = {None: "", True: "; without the flaw as well", False: "; never without the flaw"}[stable["without_flaws"]]
-    return (
-        f"fails {repeats} of {times} times as it is, {near} of {neighbours} with one time moved by 1 ms, "
-        f"{seeds} of {others} with another seed{correct}"
-    )
+    parts = [
+        f"{hits} of {tries} {what}"
+        for hits, tries, what in (
+            (repeats, times, "times as it is"),
+            (near, neighbours, "with one time moved by 1 ms"),
+            (seeds, others, "with another seed"),
+        )
+        if tries
+    ]
+    return f"fails {', '.join(parts)}{correct}" if parts else "the budget was spent before it was tried again"

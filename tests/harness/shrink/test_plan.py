@@ -8,13 +8,14 @@ import pytest
 
 from tribulation.harness.campaign.load import load_campaign
 from tribulation.harness.errors import CampaignError
-from tribulation.harness.failures.allowance import Allowance
+from tribulation.harness.failures.allowance import Allowance, SpentError
 from tribulation.harness.failures.signature import Signature
 from tribulation.harness.run.plan.build import make_plan
 from tribulation.harness.run.plan.plan import Plan
-from tribulation.harness.run.simulated import simulate, without_flaws
+from tribulation.harness.run.simulated import Simulated, simulate, without_flaws
 from tribulation.harness.search.trial import crash_signature
 from tribulation.harness.shrink import edits
+from tribulation.harness.shrink import trial as trials_module
 from tribulation.harness.shrink.plan import shrink_by, shrink_plan, stability
 from tribulation.harness.shrink.trial import Failure, Trials
 
@@ -73,9 +74,14 @@ def test_a_stale_read_needs_one_cut_two_clients_and_three_nodes(plan: Plan) -> N
 
 
 def test_a_spent_allowance_leaves_the_best_so_far(plan: Plan) -> None:
-    shrunk = shrink_plan(plan, STALE, Allowance(runs=4))
+    """A quarter of it is left for trying the result again, and no phase takes more."""
+    allowance = Allowance(runs=8)
+    shrunk = shrink_plan(plan, STALE, allowance)
     assert shrunk is not None and not shrunk.one_minimal
-    assert shrunk.runs == 4
+    assert shrunk.runs == 6
+    stable = stability(shrunk.best, Trials(STALE, allowance))
+    assert (stable.repeats, stable.neighbours, stable.seeds, stable.without_flaws) == ((2, 2), (0, 0), (0, 0), None)
+    assert allowance.spent_runs == 8
     assert Trials(STALE, Allowance()).run(shrunk.best.plan) is not None
 
 
@@ -86,6 +92,22 @@ class Impatient(Trials):
         if self.allowance.spent_runs == 6:
             raise KeyboardInterrupt
         return super().attempt(plan)
+
+
+@pytest.mark.parametrize("limit", ["time_s", "cpu_s"])
+def test_a_run_that_does_not_end_is_cut_short_when_the_allowance_is_spent(
+    plan: Plan, limit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def endless(tried: Plan) -> Simulated:
+        while True:
+            pass
+
+    monkeypatch.setattr(trials_module, "simulate", endless)
+    allowance = Allowance(**{limit: 0.2})
+    with pytest.raises(SpentError):
+        Trials(STALE, allowance).attempt(plan)
+    assert not allowance.left and allowance.spent_runs == 1
+    assert shrink_plan(plan, STALE, Allowance(**{limit: 0.2})) is None
 
 
 def test_who_interrupts_has_the_best_so_far(plan: Plan) -> None:
