@@ -27,6 +27,7 @@ _OPTIONAL = ("key", "workload", "level", "node", "error")
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _NAMES = ("process", "f", "workload", "level", "node")
 _READ = re.compile(rb'"(index|time|process|type|f|value|key|workload|level|node|error|observed)":')
+_HOLDERS = frozenset({dict, list})
 _SPACED_COLONS = (b" :", b"\t:", b"\r:")
 _SPACED = re.compile(rb'"\s+:')
 _TYPES = {kind.value: kind for kind in Type}
@@ -96,30 +97,67 @@ def decode_value(text: bytes | str) -> Any:
 
 def event_of_text(line: bytes, index: int | None = None) -> Event:
     """The event in a line; see `event_from_json`. Raises `ValueError`, too, on what is no object."""
-    event = event_from_json(decode_line(line), index)
-    if may_repeat(line):
+    fields = decode_line(line)
+    event = event_from_json(fields, index)
+    if may_repeat(line, fields):
         refuse_repeats(line)
     return event
 
 
-def may_repeat(line: bytes) -> bool:
-    """Whether an event's line may have a field twice; a cheap look, and `refuse_repeats` knows."""
-    names = _READ.findall(line)
-    return len(set(names)) != len(names) or b"\\u" in line or _SPACED.search(line) is not None
+def decode_once(line: bytes) -> dict[str, Any]:
+    """The object of a line in which no object has a name twice. Raises `ValueError`."""
+    fields = decode_line(line)
+    if may_repeat(line, fields):
+        refuse_repeats(line)
+    return fields
+
+
+def may_repeat(line: bytes, fields: Any) -> bool:
+    """Whether an object in a line may have a name twice, given what was decoded of it. Without whitespace before colons each name adds one `":`, however it is
+    spelled, and texts only add more. So a line with as many as were decoded has none twice; otherwise `refuse_repeats` knows.
+    """
+    return any(spaced in line for spaced in _SPACED_COLONS) or line.count(b'":') != names_in(fields)
+
+
+def names_in(value: Any) -> int:
+    """How many names the objects in a decoded value have together."""
+    found, items = (len(value), value.values()) if type(value) is dict else (0, value if type(value) is list else ())
+    if _HOLDERS.isdisjoint(map(type, items)):
+        return found
+    return found + sum([names_in(item) for item in items if type(item) in _HOLDERS])
 
 
 def any_may_repeat(content: bytes, objects: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether any of many lines may, given their objects (`one_a_line`). Without whitespace before colons every field of a line adds one `":` to it,
-    however its name is spelled; texts and inner objects only add more. So a line with as many as its object has names has none twice.
-    """
+    """Whether any of many lines may, given their objects (`one_a_line`)."""
     if any(spaced in content for spaced in _SPACED_COLONS):
         return True
     if content.count(b'":') == sum(map(len, objects)):
         return False
     lines = content.split(b"\n")
-    return any(
-        line.count(b'":') != len(fields) and may_repeat(line) for line, fields in zip(lines, objects, strict=False)
-    )
+    suspects = [one for one in zip(lines, objects, strict=False) if one[0].count(b'":') != len(one[1])]
+    return any(_differs(*one) and _repeats(one[0]) for one in suspects)
+
+
+def _differs(line: bytes, fields: Mapping[str, Any]) -> bool:
+    """Whether there are more names in the line than were decoded of it; a line with one brace has no inner objects."""
+    found = line.count(b'":')
+    return found != len(fields) and (line.count(b"{") == 1 or found != names_in(fields))
+
+
+def _repeats(line: bytes) -> bool:
+    try:
+        refuse_repeats(line)
+    except ValueError:
+        return True
+    return False
+
+
+def event_may_repeat(line: bytes) -> bool:
+    """Whether the line of an event may have a field that columns need twice, or an object in it any name; a cheap look."""
+    names = _READ.findall(line)
+    if len(set(names)) != len(names) or b"\\u" in line or _SPACED.search(line) is not None:
+        return True
+    return line.count(b"{") > 1 and _differs(line, decode_value(line)) and _repeats(line)
 
 
 def refuse_repeats(text: bytes | str) -> None:

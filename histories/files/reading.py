@@ -20,7 +20,7 @@ from ..model.columns import Columns
 from ..model.errors import HistoryError
 from ..model.operation import Event
 from .building import Chunk, ColumnsBuilder, chunk_of_events
-from .codec import event_of_text, may_repeat, one_a_line
+from .codec import event_may_repeat, event_of_text, one_a_line
 from .opening import opened, unreadable
 
 CHUNK_BYTES = 262144
@@ -138,11 +138,11 @@ def _chunk(lines: bytes, line_number: int, index: int, source: str) -> Chunk:
 def _typed(lines: bytes) -> list[_Line] | None:
     """None where a line may be none of an ordinary event."""
     each = lines.split(b"\n")
-    if any(map(may_exceed, each)) or any(map(may_repeat, each)):
-        return None
     try:
+        if any(map(may_exceed, each)) or any(map(event_may_repeat, each)):
+            return None
         found = _decode_lines(lines)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return None
     return found if one_a_line(lines, len(found)) else None
 

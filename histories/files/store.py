@@ -27,7 +27,7 @@ from typing import Any
 from ..model.bounds import may_exceed, problem
 from ..model.errors import HistoryError
 from ..model.history import History
-from .codec import AT_ONCE_BYTES, decode_line, decode_lines, decode_value
+from .codec import AT_ONCE_BYTES, any_may_repeat, decode_line, decode_lines, decode_once, decode_value, refuse_repeats
 from .files import read_history
 from .opening import read_bytes, read_text
 from .replacing import replacing
@@ -190,7 +190,7 @@ def _decoded(content: bytes) -> list[dict[str, Any]] | None:
     while at < len(content):
         end = content.rfind(b"\n", at, at + AT_ONCE_BYTES) + 1
         objects = decode_lines(content[at:end]) if end else None
-        if objects is None:
+        if objects is None or any_may_repeat(content[at:end], objects):
             return None
         found += objects
         at = end
@@ -199,7 +199,7 @@ def _decoded(content: bytes) -> list[dict[str, Any]] | None:
 
 def _bounded(line: bytes) -> dict[str, Any]:
     """Parse the line's object. Raises `ValueError` for anything else, or for values out of the bounds of histories."""
-    found = decode_line(line)
+    found = decode_once(line)
     if may_exceed(line) and (wrong := problem(found)) is not None:
         raise ValueError(wrong)
     return found
@@ -213,7 +213,7 @@ def _first_of_a_life(line: bytes, following: bytes) -> list[dict[str, Any]] | No
     for text, parsed in ((line[glued:] if glued > 0 else b"", True), (following, False)):
         try:
             if decode_line(text).get("seq") == 0:
-                return [decode_line(text)] if parsed else []
+                return [decode_once(text)] if parsed else []
         except ValueError:
             continue
     return None
@@ -223,6 +223,9 @@ def _read_json(path: Path) -> Any:
     if not path.exists():
         return None
     try:
-        return decode_value(read_text(path))
+        text = read_text(path)
+        found = decode_value(text)
+        refuse_repeats(text)
+        return found
     except ValueError as error:
         raise HistoryError(f"{path}: not JSON: {error}", "the file was changed or cut") from error

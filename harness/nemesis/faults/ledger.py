@@ -23,7 +23,7 @@ from typing import Any
 
 from tribulation.checkers.base.result import Fault
 from tribulation.histories import HistoryError
-from tribulation.histories.files.codec import decode_line
+from tribulation.histories.files.codec import decode_once
 from tribulation.histories.files.opening import read_bytes
 from tribulation.histories.model.bounds import problem, refuse
 
@@ -140,7 +140,7 @@ def _read(path: Path) -> tuple[list[dict[str, Any]], str | None]:
     read: list[dict[str, Any]] = []
     for number, text in enumerate(lines, start=1):
         try:
-            line = decode_line(text)
+            line = decode_once(text.encode())
             refuse(problem(line))
             if number == 1 and SCHEMA in line:
                 current(line, Words({}))
