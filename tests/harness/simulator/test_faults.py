@@ -7,23 +7,13 @@ from typing import Any
 import pytest
 
 from tribulation.harness.errors import FaultError
-from tribulation.harness.nemesis.faults.fault import CLIENTS, Intent, Resolved
+from tribulation.harness.nemesis.faults.fault import Intent, Resolved
 from tribulation.harness.simulator.cluster.node import Process
 from tribulation.harness.simulator.faults.injector import SimInjector
 from tribulation.harness.simulator.options import MILLISECOND, SECOND
 
-from .real import NODES, Writer, ask, follower, leader, real_cluster
-
-FIVE = ("n1", "n2", "n3", "n4", "n5")
-
-
-def fault(kind: str, ident: str = "f1", **what: Any) -> Resolved:
-    return Resolved(Intent(ident, kind, {}, 0, None, ident), what)
-
-
-def settle(cluster, for_ns: int = 2 * SECOND) -> None:
-    cluster.run_until(cluster.now_ns + for_ns)
-
+from .fault_rig import FIVE, fault, settle
+from .real import NODES, Writer, ask, follower, real_cluster
 
 # Power and wiping
 
@@ -84,132 +74,6 @@ def test_a_wiped_node_comes_back_empty_and_a_quorum_is_never_wiped():
         injector.inject(fault("wipe", "b", nodes=[other]))
 
 
-# Disks
-
-
-@pytest.mark.parametrize(
-    ("effect", "more"),
-    [("slow", {"delay_ns": 30 * MILLISECOND}), ("stall", {}), ("full", {}), ("fsync-error", {}), ("lying", {})],
-)
-def test_a_probe_sees_what_is_wrong_with_a_device_and_that_it_is_gone(effect: str, more: dict[str, Any]):
-    cluster = real_cluster()
-    injector, target = SimInjector(cluster), follower(cluster)
-    disk = fault("disk", nodes=[target], effect=effect, **more)
-    seen = injector.inject(disk)
-    assert seen.verified, seen
-    healed = injector.heal(disk)
-    device = healed.observed["devices"][target]
-    assert healed.verified and device["error"] is None and device["took_ms"] < 20 and device["durable"]
-
-
-def test_a_probe_does_not_believe_that_a_disk_is_stuck():
-    cluster = real_cluster()
-    answers: list[Any] = []
-    SimInjector(cluster).begin_inject(fault("disk", nodes=["n2"], effect="stall"), answers.append)
-    cluster.trouble("n2", "stalled", -1)
-    settle(cluster)
-    assert not answers[0].verified and answers[0].observed["devices"]["n2"]["took_ms"] is not None
-
-
-@pytest.mark.parametrize(
-    ("kind", "what"),
-    [
-        ("disk", {"nodes": [], "effect": "stall"}),
-        ("kill", {"nodes": []}),
-        ("pause", {"nodes": []}),
-        ("cut", {"edges": []}),
-    ],
-)
-def test_a_fault_without_a_target_is_over_at_once_and_did_nothing(kind, what):
-    """Two voters have no minority; a run waited without end for the probes of no disk, and a kill of no node counted as verified."""
-    injector, empty = SimInjector(real_cluster()), fault(kind, **what)
-    seen, healed = injector.inject(empty), injector.heal(empty)
-    assert (seen.verified, healed.verified) == (False, True)
-
-
-def test_a_slow_disk_makes_writes_slow():
-    cluster = real_cluster()
-    injector, writer = SimInjector(cluster), Writer(cluster, "n1")
-    began_ns = cluster.now_ns
-    writer.write(5)
-    quick_ns = cluster.now_ns - began_ns
-    injector.inject(fault("disk", nodes=list(NODES), effect="slow", delay_ns=40 * MILLISECOND))
-    began_ns = cluster.now_ns
-    writer.write(5)
-    assert cluster.now_ns - began_ns > quick_ns + 5 * 20 * MILLISECOND
-
-
-def test_a_stalled_leader_answers_no_write_until_it_is_over_and_then_does():
-    cluster = real_cluster()
-    injector, writer = SimInjector(cluster), Writer(cluster, "n1")
-    stall = fault("disk", nodes=list(NODES), effect="stall")
-    injector.inject(stall)
-    answers: list[Any] = []
-    body = {"id": 9, "session": writer.session, "seq": 1, "ops": [["w", "k", 1]], "deadline_ms": 60_000}
-    cluster.request("late", leader(cluster), body, answers.append)
-    settle(cluster)
-    assert answers == []
-    injector.heal(stall)
-    settle(cluster)
-    assert answers[0].body["status"] == "ok"
-
-
-@pytest.mark.parametrize(("effect", "error"), [("full", "ENOSPC"), ("fsync-error", "EIO")])
-def test_a_disk_that_fails_halts_its_node_and_the_heal_starts_it(effect: str, error: str):
-    cluster = real_cluster()
-    injector, target = SimInjector(cluster), follower(cluster)
-    writer = Writer(cluster, leader(cluster))
-    disk = fault("disk", nodes=[target], effect=effect)
-    injector.inject(disk)
-    writer.write(3)
-    settle(cluster, SECOND)
-    assert cluster.process(target) is Process.HALTED and error in cluster.nodes[target].halt_reason
-    healed = injector.heal(disk)
-    assert healed.verified and healed.observed["processes"] == {target: "running"}
-    settle(cluster)
-    assert writer.all_there(target)
-
-
-def test_a_lying_disk_loses_what_it_said_was_safe():
-    lost = 0
-    for seed in range(6):
-        cluster = real_cluster(seed)
-        injector, writer = SimInjector(cluster), Writer(cluster, "n1")
-        injector.inject(fault("disk", "lie", nodes=list(NODES), effect="lying", calibration=True))
-        writer.write(5)
-        injector.inject(fault("power", "p", nodes=list(NODES)))
-        injector.heal(fault("power", "p", nodes=list(NODES)))
-        settle(cluster)
-        last = [next(li for li in reversed(cluster.traces[n]) if li["event"] == "start")["last_index"] for n in NODES]
-        lost += sorted(last)[1] < 5
-    assert lost > 0, "no majority ever lost what it had synced"
-
-
-@pytest.mark.parametrize("effect", ["bit-rot", "misdirected-write"])
-def test_decay_is_refused_by_the_node_that_reads_it_and_repaired_at_the_heal(effect: str):
-    refused = 0
-    for seed in range(4):
-        cluster = real_cluster(seed)
-        injector, writer, target = SimInjector(cluster), Writer(cluster, "n1"), follower(cluster)
-        writer.write(30)
-        decay = fault("disk", f"rot{seed}", nodes=[target], effect=effect)
-        seen = injector.inject(decay)
-        assert seen.verified and seen.observed["nodes"] == [target]
-        refused += target in seen.observed["refused"]
-        Writer(cluster, leader(cluster)).write(3)
-        assert injector.heal(decay).verified and cluster.process(target) is Process.RUNNING
-        settle(cluster)
-        assert writer.all_there(target)
-    assert refused >= 2, "damage in the middle of a log must be refused"
-
-
-def test_decay_spares_a_quorum():
-    cluster = real_cluster(nodes=FIVE)
-    Writer(cluster, "n1").write(20)
-    seen = SimInjector(cluster).inject(fault("disk", nodes=["n1", "n2", "n3", "n4"], effect="bit-rot"))
-    assert seen.verified and seen.observed["nodes"] == ["n1", "n2"] and seen.observed["spared"] == ["n3", "n4"]
-
-
 # Clocks
 
 
@@ -242,96 +106,6 @@ def test_a_strobing_clock_goes_to_and_fro_and_ends_where_it_was():
     assert injector.heal(strobe).observed == {"offsets_ns": {"n1": 0}}
     settle(cluster)
     assert cluster.nodes["n1"].clock.wall_offset_ns == 0
-
-
-# Links
-
-
-EDGES = [["n1", "n2"], ["n3", "n1"], [CLIENTS, "n2"]]
-
-
-@pytest.mark.parametrize(
-    ("what", "field"),
-    [
-        ({"loss_ppm": 50_000}, "lost"),
-        ({"duplicate_ppm": 100_000}, "doubled"),
-        ({"reorder_ppm": 100_000}, None),
-        ({"delay_ns": 20 * MILLISECOND, "jitter_ns": 10 * MILLISECOND}, None),
-    ],
-)
-def test_a_shaped_link_is_seen_by_probes_and_no_other_is(what: dict[str, int], field: str | None):
-    cluster = real_cluster()
-    injector = SimInjector(cluster)
-    shape = fault("link", edges=EDGES, **what)
-    seen = injector.inject(shape)
-    assert seen.verified and seen.observed["edges"] == sorted(EDGES) and seen.observed["not_shaped"] == []
-    assert field is None or seen.observed[field] > 0
-    assert "delay_ns" not in what or 20 <= seen.observed["latency_ms"][0] < 22
-    assert injector.heal(shape).verified
-    assert all(link.shaping is None for link in cluster.network.links.values())
-
-
-def test_probes_of_a_link_that_is_not_shaped_say_so():
-    cluster = real_cluster()
-    answers: list[Any] = []
-    SimInjector(cluster).begin_inject(fault("link", edges=EDGES, loss_ppm=50_000), answers.append)
-    cluster.heal_network()
-    settle(cluster)
-    assert not answers[0].verified and answers[0].observed["not_shaped"] == sorted(EDGES)
-
-
-def test_a_lossy_link_loses_messages_of_nodes_and_delays_those_of_clients():
-    cluster = real_cluster()
-    every = [list(edge) for edge in cluster.network.links]
-    SimInjector(cluster).inject(fault("link", edges=every, loss_ppm=200_000, duplicate_ppm=200_000))
-    Writer(cluster, "n1").write(20)
-    assert cluster.peers.lost > 0 and cluster.peers.duplicated > 0
-
-
-def test_a_clogged_link_loses_nothing_and_delivers_in_order_at_the_heal():
-    cluster = real_cluster()
-    injector, writer, target = SimInjector(cluster), Writer(cluster, "n1"), follower(cluster)
-    clog = fault("clog", edges=[[CLIENTS, target]])
-    seen = injector.inject(clog)
-    assert seen.verified and seen.observed["edges"] == [[CLIENTS, target]]
-    answers: list[Any] = []
-    for seq in (1, 2, 3):
-        body = {"id": seq, "session": writer.session, "seq": seq, "ops": [["w", "k", seq]], "deadline_ms": 60_000}
-        cluster.request("stuck", target, body, lambda answer: answers.append(answer.body["id"]))
-    settle(cluster, 500 * MILLISECOND)
-    assert answers == []
-    healed = injector.heal(clog)
-    assert healed.verified and healed.observed["late"] == 3, "the three probes that were stuck"
-    settle(cluster)
-    assert answers == [1, 2, 3]
-
-
-def test_a_flapping_link_is_down_and_up_and_in_the_end_up():
-    cluster = real_cluster()
-    injector = SimInjector(cluster)
-    flap = fault("flap", edges=[["n1", "n2"], ["n2", "n1"]], period_ns=400 * MILLISECOND)
-    seen = injector.inject(flap)
-    assert seen.verified and seen.observed["steady"] == []
-    healed = injector.heal(flap)
-    settle(cluster)
-    assert healed.verified and cluster.network.cuts_on == 0
-
-
-def test_a_reset_breaks_connections_which_come_again():
-    cluster = real_cluster()
-    injector = SimInjector(cluster)
-    settle(cluster, SECOND)
-    reset = fault("reset", edges=[["n1", "n2"], ["n1", "n3"]], period_ns=SECOND)
-    seen = injector.inject(reset)
-    assert seen.verified and seen.observed == {"edges": [["n1", "n2"], ["n1", "n3"]], "unbroken": []}
-    healed = injector.heal(reset)
-    assert healed.verified and cluster.peers.connected("n2", "n1")
-
-
-@pytest.mark.parametrize("kind", ["link", "clog", "flap", "reset"])
-def test_an_edge_that_does_not_exist_is_refused(kind: str):
-    with pytest.raises(FaultError, match="no edge"):
-        SimInjector(real_cluster()).inject(fault(kind, edges=[["n1", "mars"]], period_ns=SECOND, loss_ppm=10**5))
 
 
 # All together

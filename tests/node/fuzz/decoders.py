@@ -20,22 +20,21 @@ from zlib import crc32
 OLD_RELEASE = Path(__file__).parents[1] / "core" / "old_release"
 
 
-def targets() -> list[Callable[[bytes], None]]:
-    """Imported here, so that Atheris sees the branches."""
+Target = Callable[[bytes], None]
+
+
+def targets() -> list[Target]:
+    """Each group imports what it tries when it is called, so that Atheris sees the branches."""
+    return [*_of_the_network(), *_of_the_log(), *_of_the_memory(), *_of_identities()]
+
+
+def _of_the_network() -> list[Target]:
     from tribulation.node.bounded import STRICT, WIDE, OutOfBounds, read_json, within
     from tribulation.node.core.detector.rumours import read_rows
     from tribulation.node.core.discovery.beacon import read_body
     from tribulation.node.core.interface.datagrams import MAGIC, VERSION, decode_datagram
     from tribulation.node.core.interface.entry import canonical
     from tribulation.node.core.interface.messages import from_wire, to_wire
-    from tribulation.node.core.memory.disk import files as memory_files
-    from tribulation.node.core.memory.disk import log
-    from tribulation.node.core.memory.records import trmm
-    from tribulation.node.core.memory.sync import unpack
-    from tribulation.node.core.storage import recovery, wal
-    from tribulation.node.core.storage.snapshot_file import _checksum
-    from tribulation.node.errors import CorruptionError
-    from tribulation.node.runtime.security.identity import parse
     from tribulation.node.wire import HEADER, Decoder, FrameError
 
     def frames(data: bytes) -> None:
@@ -69,6 +68,16 @@ def targets() -> list[Callable[[bytes], None]]:
                 read_rows(note.body)
             read_body(note.body, "127.0.0.1", note.incarnation)
 
+    return [frames, payloads, messages, json_texts, datagrams]
+
+
+def _of_the_log() -> list[Target]:
+    from tribulation.node.bounded import WIDE, read_json
+    from tribulation.node.core.interface.entry import canonical
+    from tribulation.node.core.storage import recovery, wal
+    from tribulation.node.core.storage.snapshot_file import _checksum
+    from tribulation.node.errors import CorruptionError
+
     def logs(data: bytes) -> None:
         with suppress(CorruptionError):
             recovery.recover({"wal-00000001.log": data})
@@ -92,6 +101,16 @@ def targets() -> list[Callable[[bytes], None]]:
         with suppress(CorruptionError):
             recovery.recover({"snapshot": data})
 
+    return [logs, batches, snapshots]
+
+
+def _of_the_memory() -> list[Target]:
+    from tribulation.node.core.memory.disk import files as memory_files
+    from tribulation.node.core.memory.disk import log
+    from tribulation.node.core.memory.records import trmm
+    from tribulation.node.core.memory.sync import unpack
+    from tribulation.node.errors import CorruptionError
+
     def trmms(data: bytes) -> None:
         if len(data) > 44:
             head = bytearray(data[:40])
@@ -113,24 +132,17 @@ def targets() -> list[Callable[[bytes], None]]:
             with suppress(ValueError, CorruptionError):
                 trmm.decode(unpack(is_packed, data.decode("latin-1")))
 
+    return [trmms, memory_logs, packed]
+
+
+def _of_identities() -> list[Target]:
+    from tribulation.node.runtime.security.identity import parse
+
     def identities(data: bytes) -> None:
         found = parse(data.decode("utf-8", "replace"))
         assert found is None or found.uri == data.decode("utf-8", "replace")
 
-    return [
-        frames,
-        payloads,
-        messages,
-        json_texts,
-        datagrams,
-        logs,
-        batches,
-        snapshots,
-        trmms,
-        memory_logs,
-        packed,
-        identities,
-    ]
+    return [identities]
 
 
 def seeds(count: int) -> list[bytes]:
