@@ -16,7 +16,7 @@ from ..nemesis.agent_client.shipping import agent_directory, agent_program
 from ..nemesis.cluster import fault_disk
 from ..systems.reference.system import ReferenceService
 from . import unit
-from .hands import as_root
+from .as_root import as_root
 from .observe import MADE, Made, Observed
 from .plan import Action, HostPlan, Step
 from .wanted import ENVIRONMENT

@@ -12,7 +12,7 @@ import msgspec
 from cryptography import x509
 
 from ..hosts.base import Host
-from ..hosts.said import object_in, parsed_json, understood
+from ..hosts.printed import object_in, parsed_json, understood
 from ..systems.reference.system import TLS_FILES, ReferenceService
 from . import unit
 

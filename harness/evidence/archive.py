@@ -27,7 +27,7 @@ from tribulation.histories.files.replacing import replacing
 
 from ..errors import CampaignError
 from ..user_files.renamed import written
-from . import below
+from . import inside_folder
 from .documents import required_document
 from .seal import HISTORY_FILE
 from .writing import writing
@@ -227,7 +227,7 @@ def _head(tar: tarfile.TarFile) -> tuple[str, str]:
     head = json.loads(b"".join(_content(tar, first, LARGEST_READ)))
     campaign, name = (head.get("campaign"), head.get("name")) if isinstance(head, dict) else (None, None)
     if not isinstance(campaign, str) or not _CAMPAIGN.fullmatch(campaign) or campaign == "latest":
-        raise ValueError(f"{below.shown(str(campaign))!r} cannot be the name of a campaign")
+        raise ValueError(f"{inside_folder.shown(str(campaign))!r} cannot be the name of a campaign")
     return campaign, name if isinstance(name, str) and _STAMP.fullmatch(name) else "20000101T000000Z"
 
 
@@ -239,7 +239,7 @@ def _fill(tar: tarfile.TarFile, stage: Path, most_files: int) -> None:
         if count > most_files:
             raise ValueError(f"it has more than {most_files} files")
         if not member.name.startswith(RUN):
-            raise ValueError(f"{below.shown(member.name)!r} is not below {RUN}")
+            raise ValueError(f"{inside_folder.shown(member.name)!r} is not below {RUN}")
         with _made(stage, member.name.removeprefix(RUN)) as out:
             for part in _content(tar, member):
                 with writing(stage):
@@ -249,23 +249,23 @@ def _fill(tar: tarfile.TarFile, stage: Path, most_files: int) -> None:
 def _made(stage: Path, name: str) -> IO[bytes]:
     with writing(stage):
         try:
-            return below.create(stage, name)
+            return inside_folder.create(stage, name)
         except (FileExistsError, NotADirectoryError) as error:
-            raise ValueError(f"{below.shown(name)!r} is a file and a folder") from error
+            raise ValueError(f"{inside_folder.shown(name)!r} is a file and a folder") from error
 
 
 def _content(tar: tarfile.TarFile, member: tarfile.TarInfo, most: int | None = None) -> Iterable[bytes]:
     if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or member.issparse():
-        raise ValueError(f"{below.shown(member.name)!r} is not a regular file")
+        raise ValueError(f"{inside_folder.shown(member.name)!r} is not a regular file")
     if most is not None and member.size > most:
-        raise ValueError(f"{below.shown(member.name)!r} has more than {most} bytes")
+        raise ValueError(f"{inside_folder.shown(member.name)!r} has more than {most} bytes")
     source = tar.extractfile(member)
     assert source is not None
     left = member.size
     while left:
         part = source.read(min(LARGEST_READ >> 1, left))
         if not part:
-            raise ValueError(f"{below.shown(member.name)!r} is cut off")
+            raise ValueError(f"{inside_folder.shown(member.name)!r} is cut off")
         left -= len(part)
         yield part
 

@@ -2,7 +2,7 @@
 
 missed = collect(hosts, service, run_dir)      # [{"host", "file", "why"}]; file "*" when the host's files are not even known
 
-A host names its files itself, and may lie: each name must be one below the run's folder (`below.py`), and files are limited in number and size.
+A host names its files itself, and may lie: each name must be one below the run's folder (`inside_folder.py`), and files are limited in number and size.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..errors import TribulationError
 from ..hosts.base import Host, InParts
 from ..hosts.parallel import on_all
 from ..systems.base import KeepsFiles, Service
-from . import below
+from . import inside_folder
 from .seal import place_of
 from .writing import writing
 
@@ -60,11 +60,11 @@ def _collect_from(host: Host, service: Service, run_dir: Path) -> list[dict[str,
 @contextmanager
 def _new_file(run_dir: Path, name: str) -> Iterator[BinaryIO]:
     """A new file, removed when writing it fails: half a file would be taken for all of it."""
-    with writing(run_dir / "collected"), below.create(run_dir, name) as file:
+    with writing(run_dir / "collected"), inside_folder.create(run_dir, name) as file:
         try:
             yield file
         except BaseException:
-            below.place(run_dir, name).unlink()
+            inside_folder.place(run_dir, name).unlink()
             raise
 
 
@@ -98,4 +98,4 @@ def _parts(host: Host, what: bytes | str) -> Iterator[bytes]:
 
 def _missed(host: str, name: str, error: Exception) -> dict[str, str]:
     why = error.message if isinstance(error, TribulationError) else f"{type(error).__name__}: {error}"
-    return {"host": host, "file": below.shown(name), "why": why}
+    return {"host": host, "file": inside_folder.shown(name), "why": why}

@@ -26,8 +26,8 @@ from tribulation.histories.files.store import read_json_lines
 from ..nemesis.faults.ledger import faults_of, readable_lines
 from ..nemesis.faults.power_models import model_seen
 from .documents import read_document, typed
+from .nemesis_events import untold
 from .seal import HISTORY_FILE, LEDGER_FILE, Files, broken_seals
-from .told import untold
 
 OPEN, SEALED = "open", "sealed"
 TRACE = "trace"

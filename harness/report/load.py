@@ -16,8 +16,8 @@ from tribulation.histories import History, HistoryError, read_history
 
 from ..errors import CampaignError
 from ..evidence.documents import DocumentError, read_document, typed
+from ..evidence.nemesis_events import told
 from ..evidence.reading import look_at, read_faults
-from ..evidence.told import told
 from ..user_files.opening import read_text
 from ..user_files.renamed import SHRINK, VERDICT, UnknownVersion, Words, current
 from ..user_files.yaml_bounds import MOST_BYTES

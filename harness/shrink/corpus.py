@@ -27,7 +27,7 @@ from ..run.plan.plan import Plan
 from ..run.simulated import simulate
 from . import edits
 from .focus import MS
-from .telling import story
+from .story import story
 from .trial import Failure, Trials
 
 PLAN_FILE, HISTORY_FILE, EXPECTED_FILE = "plan.json", "history.jsonl", "expected.json"

@@ -110,9 +110,9 @@ def command(campaign: Path | None, all_flaws: bool, flaws: tuple[str, ...], stat
 
 
 def _search(campaign: Path, options: Mapping[str, Any]) -> int:
+    from ...search.document import document, told_options
     from ...search.engine import Findings
     from ...search.keep import keep_failures
-    from ...search.telling import document, told_options
 
     wanted = _wanted(campaign, options)
     repeat = _repeat_command(campaign, options)

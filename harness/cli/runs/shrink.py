@@ -89,7 +89,7 @@ def _simulated(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
     from ...shrink.corpus import keep
     from ...shrink.folder import choose, read_source, write_shrunk
     from ...shrink.plan import shrink_plan, stability
-    from ...shrink.telling import document
+    from ...shrink.story import document
     from ...shrink.trial import Trials
 
     with Progress() as progress:
@@ -129,7 +129,7 @@ def _on_hosts(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
     from ...shrink.hosts import HostTrials, runs_on_hosts
     from ...shrink.plan import shrink_by
     from ...shrink.steps import ON_HOSTS
-    from ...shrink.telling import document
+    from ...shrink.story import document
 
     source = read_recorded(target)
     wanted = choose(source.signatures(), options["failure"], str(target))

@@ -20,7 +20,7 @@ from ..base import Host, Provider
 from ..errors import ConnectError, lost_or_late
 from ..local import LocalProvider, launch
 from ..parallel import on_all
-from ..said import understood, whole
+from ..printed import understood, whole
 from ..ssh.admission import require_python, require_sudo
 from ..ssh.provider import SshProvider
 from ..ssh.reach import reach_of

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ...errors import HostError
 from ..errors import ConnectError
-from ..said import understood, whole
+from ..printed import understood, whole
 from .places import literal
 from .remote import RemoteHost
 

@@ -29,7 +29,7 @@ import msgspec
 from ...errors import HostError, TribulationError
 from ..base import Host
 from ..parallel import on_all
-from ..said import object_in, understood
+from ..printed import object_in, understood
 from .connection import ensure_user_name
 
 FILE = "claim.json"

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from ...errors import HostError, TribulationError
 from ..base import Host, Provider
 from ..parallel import on_all
-from ..said import object_in, understood
+from ..printed import object_in, understood
 from .places import beside_port
 
 REACH_S = 3.0

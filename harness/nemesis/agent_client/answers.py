@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...errors import FaultError
-from ...hosts.said import parsed_json
+from ...hosts.printed import parsed_json
 from ...hosts.ssh.places import literal
 
 Json = dict[str, Any]

@@ -137,7 +137,7 @@ class FaultKind(ABC):
         return []
 
     def shape(self, what: Mapping[str, Any]) -> Json:
-        """Return its effect on each of its links (`..topology.link_shapes`)."""
+        """Return its effect on each of its links (`..topology.link_effects`)."""
         return {}
 
     def acts_as(self, what: Mapping[str, Any]) -> frozenset[str]:

@@ -14,7 +14,7 @@ from typing import Any
 from ...errors import FaultError, TribulationError
 from ...hosts.base import Channel, Host
 from ...hosts.parallel import on_all
-from ...hosts.said import parsed_json
+from ...hosts.printed import parsed_json
 from ...systems.answers import leader_of
 from ...systems.base import Dial, Service
 from ...trouble import Trouble

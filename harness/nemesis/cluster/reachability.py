@@ -9,7 +9,7 @@ from typing import Any
 
 from ..agent_client.agents import ANSWER_S, AgentClient, ask, require
 from ..faults.fault import CLIENTS, Observation
-from ..topology.topology import Edge
+from ..topology.partitions import Edge
 
 VERIFY_S = 2.0
 VERIFY_S_PER_VERTEX = 0.2

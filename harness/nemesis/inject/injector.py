@@ -31,8 +31,8 @@ from ..kinds.processes.outages import bring_back
 from ..kinds.processes.processes import is_running, states
 from ..registry import Ground, Package, package_of, unheld
 from ..topology.masking import Covering, unseen
+from ..topology.partitions import Edge
 from ..topology.resolve import held_off, in_force, vertices
-from ..topology.topology import Edge
 from .background import Background
 from .host_states import HostStates
 from .leases import Leases

@@ -1,4 +1,4 @@
-"""Faults of the links between vertices: a *shape* selects the links, the same for all of them; `topology.py` draws each."""
+"""Faults of the links between vertices: a *shape* selects the links, the same for all of them; `topology/partitions.py` draws each."""
 
 from __future__ import annotations
 

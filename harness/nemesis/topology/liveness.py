@@ -19,7 +19,7 @@ from ...user_files.bounded_model import BoundedModel
 from ...user_files.quantities import PositiveDuration, format_ns
 from ..faults.fault import Intent, Situation
 from ..faults.targets import majority
-from .topology import majorities_ring, missing
+from .partitions import majorities_ring, missing
 
 Edge = tuple[str, str]
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from ..catalog import catalog
 from ..faults.fault import Observation, Resolved
-from .topology import Edge
+from .partitions import Edge
 
 
 def _masks_of(fault: Resolved, ending: bool) -> frozenset[str]:

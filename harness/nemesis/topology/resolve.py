@@ -13,7 +13,7 @@ from ...errors import CampaignError
 from ..catalog import catalog
 from ..faults.fault import Intent, Resolved, Situation
 from ..faults.force import Force
-from .link_shapes import shapes_of
+from .link_effects import shapes_of
 from .liveness import broken_rest
 
 

@@ -11,7 +11,7 @@ from tribulation.checkers.faults.kinds import ONCE
 from tribulation.checkers.faults.masked import masked
 from tribulation.histories import NEMESIS, Event, History
 
-from ...evidence.told import told
+from ...evidence.nemesis_events import told
 
 WHOLE = frozenset({"run", "plan", "harness", "history", "ledger"})
 """Parts without which nothing can be concluded about the whole run. Each checker says itself whether it needs traces."""

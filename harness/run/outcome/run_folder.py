@@ -23,9 +23,9 @@ from tribulation.histories.formats import read
 
 from ...errors import CampaignError
 from ...evidence.documents import DocumentError, read_document, typed
+from ...evidence.nemesis_events import told
 from ...evidence.reading import OPEN, SEALED, Evidence, Expected, has_faults, read_evidence
 from ...evidence.seal import PLAN_FILE, Files, part_of, place_of, seal
-from ...evidence.told import told
 from ...evidence.writing import writing
 from ...user_files.renamed import PLAN, RUN, UnknownVersion, current, written
 

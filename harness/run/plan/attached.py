@@ -17,7 +17,7 @@ from ...campaign.model import Campaign
 from ...errors import CampaignError, DeployError
 from ...hosts.base import Host, Provider
 from ...hosts.parallel import on_all
-from ...hosts.said import object_in, understood, whole
+from ...hosts.printed import object_in, understood, whole
 from ...nemesis.schedule.abilities import OF_THE_SYSTEM
 from ...systems.base import Service
 from ...systems.keyed import KeyedClient

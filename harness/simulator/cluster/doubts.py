@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from tribulation.node.core.core import Core
 
-from ...nemesis.faults.atlas import may_be_damaged
+from ...nemesis.faults.damageable import may_be_damaged
 from .node import SimNode
 
 

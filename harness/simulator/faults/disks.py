@@ -11,7 +11,7 @@ from typing import Any
 from zlib import crc32
 
 from ...keyed_random import draw, key_of
-from ...nemesis.faults.atlas import may_be_damaged
+from ...nemesis.faults.damageable import may_be_damaged
 from ...nemesis.faults.disk_effects import AT_REST, CRASHES, OLD_FILES, Device, shows
 from ...nemesis.faults.fault import Observation, Resolved
 from ..cluster.node import Process

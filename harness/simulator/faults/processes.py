@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from ...errors import FaultError
-from ...nemesis.faults.atlas import may_be_damaged
+from ...nemesis.faults.damageable import may_be_damaged
 from ...nemesis.faults.fault import Observation, Resolved
 from ..cluster.node import Process
 from ..cluster.probes import Matrix

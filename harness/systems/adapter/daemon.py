@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 
 from ...errors import DeployError, shown
 from ...hosts.base import Host
-from ...hosts.said import understood, whole
+from ...hosts.printed import understood, whole
 from ..answers import pid_of
 from ..base import Dial
 from . import given, supervise

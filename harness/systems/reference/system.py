@@ -29,7 +29,7 @@ from tribulation.node.runtime.process.control import Control
 from ...bytecode import for_python
 from ...errors import CampaignError, DeployError
 from ...hosts.base import SERVICE_HOOK, Host
-from ...hosts.said import object_in, understood, whole
+from ...hosts.printed import object_in, understood, whole
 from ..base import Replacement
 from .authority import LASTING_LIFE, LIFE, Authority
 from .client import ReferenceClient

@@ -8,7 +8,7 @@ lost the log's tail) does not vote and does not stand: it does not know what it 
 from __future__ import annotations
 
 from ..interface.messages import PreVote, PreVoteReply, TimeoutNow, Vote, VoteReply
-from . import hurry, leadership
+from . import early_election, leadership
 from .roles import ELECTION, arm_election, become_follower
 from .state.configuration import is_quorum
 from .state.state import CANDIDATE, FOLLOWER, PRE_CANDIDATE, RaftState
@@ -23,7 +23,7 @@ def on_timer(s: RaftState, now_ns: int) -> None:
         return
     arm_election(s, now_ns)
     if s.role is not CANDIDATE:
-        hurry.again(s, now_ns)
+        early_election.again(s, now_ns)
     if may_stand(s) and s.flaws.no_prevote_bridge_livelock:
         stand(s, now_ns, transfer=False)
     elif may_stand(s):
@@ -73,7 +73,7 @@ def on_vote(s: RaftState, now_ns: int, peer: str, m: Vote) -> None:
         s.persist_hard()
         s.out.trace("vote", s.journal.gate, term=s.term, candidate=peer)
     if granted:
-        hurry.over(s)
+        early_election.over(s)
         s.election_at_ns = now_ns + s.election_timeout_ns
     s.out.send(peer, VoteReply(s.term, granted), s.journal.gate)
 
@@ -94,7 +94,7 @@ def stand(s: RaftState, now_ns: int, transfer: bool) -> None:
     """Become a candidate in the next term. Votes are requested once this node's own vote is durable."""
     if s.hurries:
         # The timer was armed for the next pre-vote. The vote gets a full election timeout.
-        hurry.over(s)
+        early_election.over(s)
         arm_election(s, now_ns)
     s.role, s.leader, s.votes = CANDIDATE, None, {}
     s.term, s.vote = s.term + 1, s.me

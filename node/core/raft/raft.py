@@ -52,9 +52,9 @@ from ..storage.wal import Doubt
 from . import (
     commit,
     contact,
+    early_election,
     election,
     handover,
-    hurry,
     leadership,
     membership,
     read_index,
@@ -198,15 +198,15 @@ class Raft(Machine):
     def on_connection(self, now_ns: int, event: Connected | Disconnected) -> None:
         """Probe again where the logs agree: whatever was in flight may be lost."""
         if type(event) is Disconnected:
-            hurry.on_disconnected(self._s, event.peer)
+            early_election.on_disconnected(self._s, event.peer)
         else:
-            hurry.on_connected(self._s, event.peer)
+            early_election.on_connected(self._s, event.peer)
         progress = self._s.progress.get(event.peer)
         if progress is not None and progress.snapshot is None:
             progress.probe(progress.match + 1)
 
     def on_dial_refused(self, now_ns: int, event: DialRefused) -> None:
-        hurry.on_refused(self._s, now_ns, event.peer)
+        early_election.on_refused(self._s, now_ns, event.peer)
 
     def flush(self, now_ns: int) -> None:
         """End a step: send and write together what its events made due."""

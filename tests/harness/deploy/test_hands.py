@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.systems.loopback import LoopbackHost
-from tribulation.harness.deploy.hands import AsRoot, as_root
+from tribulation.harness.deploy.as_root import AsRoot, as_root
 
 
 @pytest.fixture

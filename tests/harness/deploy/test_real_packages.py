@@ -20,7 +20,7 @@ from tribulation.checkers.transactions.graph.drawing import graph_of
 from tribulation.harness.deploy.deploy import deploy_down, deploy_up
 from tribulation.harness.hosts.local import LocalProvider
 from tribulation.harness.nemesis.faults.fault import Situation
-from tribulation.harness.nemesis.topology import topology
+from tribulation.harness.nemesis.topology import partitions
 from tribulation.harness.systems.reference.system import ReferenceService
 
 
@@ -64,11 +64,11 @@ def test_shapes_of_partitions_are_graphs_of_networkx(calls: Callable[[Any, str],
     made, cut = calls(nx, "hkn_harary_graph"), calls(nx, "complement")
     nodes = ("n1", "n2", "n3", "n4", "n5")
     situation = Situation(nodes=nodes, voters=dict.fromkeys(nodes, 1), leader=None, up=nodes)
-    links = topology.majorities_ring(situation, random.Random(1))
-    edges = topology.missing(links)
+    links = partitions.majorities_ring(situation, random.Random(1))
+    edges = partitions.missing(links)
     assert isinstance(links, nx.Graph) and sum(made.values()) == 1 and sum(cut.values()) == 1
     assert edges and all((b, a) in edges for a, b in edges)
-    assert all(len(topology.view(links, node)) >= 3 for node in nodes)
+    assert all(len(partitions.view(links, node)) >= 3 for node in nodes)
 
 
 def test_sides_of_a_cut_are_components_of_networkx(calls: Callable[[Any, str], Counter[str]]) -> None:

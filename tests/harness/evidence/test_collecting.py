@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tribulation.harness.errors import HostError
-from tribulation.harness.evidence import below, collecting
+from tribulation.harness.evidence import collecting, inside_folder
 from tribulation.harness.evidence.collecting import collect
 
 
@@ -89,7 +89,7 @@ def test_a_disk_that_is_full_costs_the_files_that_it_does_not_take(
                 raise OSError(28, "No space left on device", self.name)
             return super().write(data)
 
-    monkeypatch.setattr(below, "create", lambda folder, name: Full(below.place(folder, name), "xb"))
+    monkeypatch.setattr(inside_folder, "create", lambda folder, name: Full(inside_folder.place(folder, name), "xb"))
     service = Reading({"logs/large": b"x" * 11, "logs/small": b"x"})
     (missed,) = collect([parts_host("n1", {})], service, tmp_path)  # type: ignore[arg-type]
     assert missed["file"] == "logs/large" and "No space left on device" in missed["why"]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tribulation.harness.evidence import below, collecting
+from tribulation.harness.evidence import collecting, inside_folder
 from tribulation.harness.evidence.collecting import collect
 
 
@@ -105,7 +105,7 @@ def test_two_names_of_one_place_are_one_file(tmp_path: Path) -> None:
 
 def test_the_folder_is_asked_for_by_name(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
-    assert below.place(tmp_path, "logs/n1/a") == tmp_path.resolve() / "logs/n1/a"
+    assert inside_folder.place(tmp_path, "logs/n1/a") == tmp_path.resolve() / "logs/n1/a"
     for wrong in HOSTILE:
         with pytest.raises(ValueError):
-            below.place(tmp_path, wrong)
+            inside_folder.place(tmp_path, wrong)

@@ -13,7 +13,7 @@ import pytest
 from tribulation.harness.deploy.observe import observe
 from tribulation.harness.errors import HostError, TribulationError
 from tribulation.harness.hosts.base import CommandResult
-from tribulation.harness.hosts.said import parsed_json
+from tribulation.harness.hosts.printed import parsed_json
 from tribulation.harness.hosts.selection import probe
 from tribulation.harness.hosts.ssh import admission, claims, reach
 from tribulation.harness.nemesis.agent_client.answers import parsed

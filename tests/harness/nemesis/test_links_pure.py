@@ -25,7 +25,7 @@ from tribulation.harness.nemesis.kinds.links.link_quality import (
     rate_burst,
     together,
 )
-from tribulation.harness.nemesis.topology.link_shapes import joined, shapes_of
+from tribulation.harness.nemesis.topology.link_effects import joined, shapes_of
 from tribulation.harness.user_files.quantities import format_bps, parse_bps
 
 MS = 10**6

@@ -11,7 +11,7 @@ import pytest
 from tribulation.harness.errors import FaultError, HostError
 from tribulation.harness.nemesis.agent_client.agents import AgentClient, ask, connect_all, here, require
 from tribulation.harness.nemesis.cluster.reachability import Reachability
-from tribulation.harness.nemesis.topology.topology import Edge
+from tribulation.harness.nemesis.topology.partitions import Edge
 
 NAMES = ("a", "b", "c")
 

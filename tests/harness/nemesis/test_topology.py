@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tribulation.harness.nemesis.faults.fault import CLIENTS, Situation
 from tribulation.harness.nemesis.faults.targets import WORDS, resolve_target, total_weight
 from tribulation.harness.nemesis.specs.links import TWO_SIDED, Shape
-from tribulation.harness.nemesis.topology.topology import cut_edges, majorities_ring, view
+from tribulation.harness.nemesis.topology.partitions import cut_edges, majorities_ring, view
 
 
 def cluster(*weights: int, leader: str | None = "n1", up: list[str] | None = None) -> Situation:

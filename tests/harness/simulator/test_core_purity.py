@@ -50,7 +50,7 @@ DRIVERS = [
         HARNESS / f"run/{name}.py"
         for name in ("drive/runner", "drive/actions", "drive/isolation", "drive/virtual", "drive/journal", "plan/plan")
     ),
-    *(HARNESS / f"nemesis/topology/{name}.py" for name in ("topology", "resolve", "liveness", "link_shapes")),
+    *(HARNESS / f"nemesis/topology/{name}.py" for name in ("partitions", "resolve", "liveness", "link_effects")),
     *(HARNESS / f"nemesis/{name}.py" for name in ("faults/targets", "schedule/schedule")),
     *sorted((HARNESS / "workloads").glob("*.py")),
     HARNESS / "systems/reference/client.py",

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tribulation.harness.nemesis.faults.atlas import may_be_damaged
+from tribulation.harness.nemesis.faults.damageable import may_be_damaged
 from tribulation.harness.simulator.cluster.clocks import HostClock
 from tribulation.harness.simulator.disk.decay import DECAYS, may_show, misdirect, repair, rot
 from tribulation.harness.simulator.disk.disk import SECTOR, Disk

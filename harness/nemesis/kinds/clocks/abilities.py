@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ....errors import FaultError
 from ....hosts.base import Host
-from ....hosts.said import understood, whole
+from ....hosts.printed import understood, whole
 from ...agent_client.one_question import ask_part
 from ...cluster.clock_library import ClockLibrary, clock_of, install
 

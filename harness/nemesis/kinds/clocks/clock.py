@@ -24,7 +24,7 @@ from ...faults.fault import Intent, Observation, Resolved, Situation
 from ...faults.force import Force
 from ...faults.targets import resolve_target
 from ..base import Ground, Package, Probe
-from . import machine_clocks, question
+from . import machine_clocks, system_report
 from .abilities import drifts_and_strobes, sets
 
 HINT = "`clock: system` in the inventory of machines of your own sets the clock for all programs; an adapter's `clock(host)` shows what the system sees"
@@ -121,7 +121,7 @@ class OnHosts(Package):
         nodes = [
             node
             for node, setting in settings_of(fault.what).items()
-            if node in ground.on and not _is_own(node, ground) and not question.asks(ground, setting)
+            if node in ground.on and not _is_own(node, ground) and not system_report.asks(ground, setting)
         ]
         request = {"do": "look", "part": "clock", "reach": True}
         answers, _ = ask(ground.cluster.nodes, dict.fromkeys(nodes if seen else (), request))
@@ -193,17 +193,17 @@ def _look_at_machine(node: str, ground: Ground, wanted: Setting) -> Json:
 
 def _as_the_system_says(node: str, ground: Ground, wanted: Setting, answer: Json) -> Json:
     """The system's own report counts for more than what is known of its processes."""
-    if answer["pid"] is None or not question.asks(ground, wanted):
+    if answer["pid"] is None or not system_report.asks(ground, wanted):
         return answer
     try:
-        seen = question.reading(ground, node)
+        seen = system_report.reading(ground, node)
     except Exception as error:
         # The adapter is the user's code: whatever it raises, its clock then counts as unknown.
         why = f"`clock` of the adapter raised {type(error).__name__}: {error}"
         return {**answer, "why": [*answer.get("why", ()), why]}
     if seen is None:
         return answer
-    if question.shows(wanted, seen):
+    if system_report.shows(wanted, seen):
         return {**answer, "affected": True, "why": [], "said_ns": seen[1]}
     why = f"the system itself says that its clock is off by {seen[1]} ns, give or take {seen[2]}"
     return {**answer, "affected": False, "why": [why, *answer.get("why", ())], "said_ns": seen[1]}

@@ -26,7 +26,7 @@ from ...catalog.random_forms import on_nodes
 from ...catalog.timing import Aimed
 from ...cluster import fault_disk
 from ...cluster.control import is_supervised
-from ...faults.atlas import may_be_damaged
+from ...faults.damageable import may_be_damaged
 from ...faults.disk_effects import AT_REST, CRASHES, HIDDEN_BY, OLD_FILES, ONGOING, Device, shows, shows_one_of
 from ...faults.fault import Observation, Resolved
 from ...faults.force import Force

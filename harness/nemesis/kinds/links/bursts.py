@@ -9,7 +9,7 @@ from typing import Any
 
 from ...agent_client.agents import ask, require
 from ...cluster.cluster import Cluster
-from ...topology.topology import Edge
+from ...topology.partitions import Edge
 
 Seen = Mapping[str, Any]
 """What arrived over a link, as the agents sum it up (`agent/burst.py`), with delays by one clock, and `error_ns` that these may be off by."""

@@ -16,7 +16,7 @@ from ...catalog.kind import NO_PACKETS, Sort
 from ...catalog.random_forms import on_links
 from ...faults.fault import Observation, Resolved
 from ...specs.links import Shaped as ShapedSpec
-from ...topology.topology import Edge
+from ...topology.partitions import Edge
 from ..base import Ground, Probe
 from . import bursts
 from .bursts import Seen

@@ -17,7 +17,7 @@ from ...agent_client.agents import Json, ask, require
 from ...catalog.kind import LEAVES_RUNNING, MAY_DAMAGE, NO_PACKETS, Sort, Stream
 from ...faults.fault import CLIENTS, Intent, Observation, Resolved, Situation
 from ...specs.links import Shaped as ShapedSpec
-from ...topology.topology import Edge
+from ...topology.partitions import Edge
 from ..base import Ground, Probe
 from . import bursts, link_quality
 from .link_kind import LinkKind

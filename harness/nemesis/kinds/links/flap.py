@@ -13,8 +13,8 @@ from ...catalog.kind import NO_PACKETS, Sort
 from ...catalog.random_forms import PERIODS, on_links
 from ...faults.fault import Observation, Resolved
 from ...specs.links import Repeated
-from ...topology.link_shapes import AMOUNTS
-from ...topology.topology import Edge
+from ...topology.link_effects import AMOUNTS
+from ...topology.partitions import Edge
 from ..base import Ground, Probe
 from . import bursts, link_quality
 from .link_kind import LinkKind

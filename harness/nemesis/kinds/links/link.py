@@ -20,8 +20,8 @@ from ...catalog.timing import Timing
 from ...faults.fault import Observation, Resolved
 from ...specs.links import MILLISECOND_NS, SECOND_NS
 from ...specs.links import Shaped as ShapedSpec
-from ...topology.link_shapes import AMOUNTS, Shape, shape_of
-from ...topology.topology import Edge
+from ...topology.link_effects import AMOUNTS, Shape, shape_of
+from ...topology.partitions import Edge
 from ..base import Ground, Probe
 from . import bursts, link_quality, link_ways
 from .bursts import Seen

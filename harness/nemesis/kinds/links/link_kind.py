@@ -7,7 +7,7 @@ from typing import ClassVar
 from ...agent_client.agents import Json
 from ...catalog.kind import FaultKind, Stream
 from ...faults.fault import Intent, Situation
-from ...topology.topology import cut_edges
+from ...topology.partitions import cut_edges
 
 
 class LinkKind(FaultKind):

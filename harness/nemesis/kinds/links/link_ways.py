@@ -14,8 +14,8 @@ from ...agent_client.agents import Json, ask, require
 from ...agent_client.desired_state import Want
 from ...cluster.cluster import Cluster
 from ...faults.force import Force
-from ...topology.link_shapes import AMOUNTS, Shape
-from ...topology.topology import Edge
+from ...topology.link_effects import AMOUNTS, Shape
+from ...topology.partitions import Edge
 
 PART = "links"
 COPIES = "duplicate_ppm"

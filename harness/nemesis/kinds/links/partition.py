@@ -16,7 +16,7 @@ from ...catalog.random_forms import LINKS, SPLITS, TARGETS
 from ...faults.fault import Observation, Resolved
 from ...faults.force import Force
 from ...specs.links import Shaped
-from ...topology.topology import Edge
+from ...topology.partitions import Edge
 from ..base import Ground, Package
 from .link_kind import LinkKind
 

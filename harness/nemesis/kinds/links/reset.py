@@ -16,7 +16,7 @@ from ...catalog.kind import NO_PACKETS, NO_PROCESS, Sort, Stream
 from ...catalog.random_forms import PERIODS, on_links
 from ...faults.fault import CLIENTS, Intent, Observation, Resolved, Situation
 from ...specs.links import Repeated
-from ...topology.topology import Edge
+from ...topology.partitions import Edge
 from ..base import Ground, Package, Probe
 from . import link_ways
 from .link_kind import LinkKind

@@ -12,8 +12,8 @@ from ...agent_client.agents import Json, ask
 from ...agent_client.desired_state import Want
 from ...agent_client.one_question import ask_part
 from ...faults.fault import Resolved
-from ...topology.link_shapes import AMOUNTS, shape_of
-from ...topology.topology import Edge
+from ...topology.link_effects import AMOUNTS, shape_of
+from ...topology.partitions import Edge
 from ..base import Ground, Package
 from . import link_ways
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..catalog import catalog
 from ..faults.fault import Resolved
-from .topology import Edge
+from .partitions import Edge
 
 Shape = dict[str, Any]
 

@@ -1,6 +1,6 @@
 """Writes files with untrusted names strictly below a folder: no name and no link leads out of it.
 
-with below.create(run_dir, "logs/n1/node.log") as file:
+with inside_folder.create(run_dir, "logs/n1/node.log") as file:
     file.write(content)
 """
 
