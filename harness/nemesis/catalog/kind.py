@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, ClassVar
 
-from ..faults.fault import Intent, Situation
+from ..faults.fault import Intent, Observation, Resolved, Situation
 from ..faults.force import Force
 from .knobs import Knobs
 from .timing import Timing
@@ -72,6 +72,22 @@ class Sort:
 
     def item(self, knobs: Knobs) -> Item:
         return {self.fault: self.draw(knobs)}
+
+
+class NotSimulated:
+    """A `Family` of the simulator that has nothing to do, and says so: it is never verified, since it changes nothing."""
+
+    def __init__(self, ground: Any, why: str) -> None:
+        self._ground, self._why = ground, why
+
+    def inject(self, fault: Resolved, then: Any) -> None:
+        self._ground.soon(then, Observation(False, {"nodes": [], "no_op": self._why}))
+
+    def heal(self, fault: Resolved, then: Any) -> None:
+        self._ground.soon(then, Observation(True, {"nodes": []}))
+
+    def forget(self) -> None:
+        pass
 
 
 class FaultKind(ABC):
@@ -167,6 +183,6 @@ class FaultKind(ABC):
     def on_hosts(self) -> Any:
         """Return its `Package`: wishes, begin, end and probe on real hosts."""
 
-    @abstractmethod
     def simulated(self, ground: Any) -> Any:
-        """Return its `Family` over the simulator's `Ground`. One without an effect there observes that, and is not verified."""
+        """Return its `Family` over the simulator's `Ground`. By default it has no effect there, and is not verified."""
+        return NotSimulated(ground, f"the simulator has no fault {self.key!r}")

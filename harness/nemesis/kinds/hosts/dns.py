@@ -17,7 +17,7 @@ from ....hosts.base import Host
 from ...agent_client.agents import Json, ask, require
 from ...agent_client.desired_state import Want
 from ...agent_client.one_question import ask_part
-from ...catalog.kind import FREEZE, FaultKind, Sort, Stream
+from ...catalog.kind import FREEZE, FaultKind, NotSimulated, Sort, Stream
 from ...catalog.timing import Aimed
 from ...faults.fault import Intent, Observation, Resolved, Situation
 from ...faults.targets import resolve_target
@@ -100,23 +100,6 @@ def _is_misled(before: Mapping[str, list[str]], now: Mapping[str, list[str]], wa
     return as_asked and any(found != before.get(name) for name, found in now.items())
 
 
-class Simulated:
-    """A `Family` of the simulator that has nothing to do: it is never verified, since it changed nothing."""
-
-    def __init__(self, ground: Any) -> None:
-        self._ground = ground
-
-    def inject(self, fault: Resolved, then: Any) -> None:
-        why = "nodes of the simulator know each other by address: no name is resolved"
-        self._ground.soon(then, Observation(False, {"nodes": [], "no_op": why}))
-
-    def heal(self, fault: Resolved, then: Any) -> None:
-        self._ground.soon(then, Observation(True, {"nodes": []}))
-
-    def forget(self) -> None:
-        pass
-
-
 class Dns(FaultKind):
     name, spec = "dns", DnsSpec
     hidden_by = frozenset({"power", FREEZE, "dns"})
@@ -137,8 +120,8 @@ class Dns(FaultKind):
     def on_hosts(self) -> OnHosts:
         return OnHosts()
 
-    def simulated(self, ground: Any) -> Simulated:
-        return Simulated(ground)
+    def simulated(self, ground: Any) -> NotSimulated:
+        return NotSimulated(ground, "nodes of the simulator know each other by address: no name is resolved")
 
 
 KIND = Dns()

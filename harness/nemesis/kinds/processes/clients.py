@@ -15,7 +15,7 @@ from pydantic import Field
 
 from ....errors import FaultError
 from ...agent_client.agents import Json
-from ...catalog.kind import LEAVES_RUNNING, FaultKind, Stream
+from ...catalog.kind import LEAVES_RUNNING, FaultKind, NotSimulated, Stream
 from ...catalog.timing import Timing
 from ...cluster.client_control import ClientControl, SeenClient
 from ...faults.fault import Intent, Observation, Resolved, Situation
@@ -138,22 +138,6 @@ def _told(seen: SeenClient) -> Json:
     return {**told, **({"operation": seen.operation} if seen.operation else {})}
 
 
-class Simulated:
-    """A `Family` of the simulator that has nothing to do, and says so: clients there are no processes."""
-
-    def __init__(self, ground: Any) -> None:
-        self._ground = ground
-
-    def inject(self, fault: Resolved, then: Any) -> None:
-        self._ground.soon(then, Observation(False, {"no_op": "clients of the simulator are no processes"}))
-
-    def heal(self, fault: Resolved, then: Any) -> None:
-        self._ground.soon(then, Observation(True, {}))
-
-    def forget(self) -> None:
-        pass
-
-
 class Clients(FaultKind):
     name, spec = "client", ClientSpec
 
@@ -166,8 +150,8 @@ class Clients(FaultKind):
     def on_hosts(self) -> OnHosts:
         return OnHosts()
 
-    def simulated(self, ground: Any) -> Simulated:
-        return Simulated(ground)
+    def simulated(self, ground: Any) -> NotSimulated:
+        return NotSimulated(ground, "clients of the simulator are no processes")
 
 
 KIND = Clients()

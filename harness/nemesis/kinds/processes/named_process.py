@@ -14,7 +14,7 @@ from pydantic import Field
 from ....errors import FaultError
 from ...agent_client.agents import Json
 from ...agent_client.desired_state import Want, of_nodes
-from ...catalog.kind import FREEZE, FaultKind, Stream
+from ...catalog.kind import FREEZE, FaultKind, NotSimulated, Stream
 from ...catalog.timing import Aimed
 from ...cluster.control import HasNamed
 from ...faults.fault import Intent, Observation, Resolved, Situation
@@ -72,22 +72,6 @@ class OnHosts(Package):
         return {node: found["running"] for node, found in seen.items() if is_running(found)}
 
 
-class Simulated:
-    """A `Family` of the simulator that has nothing to do, and says so: a node there is one process."""
-
-    def __init__(self, ground: Any) -> None:
-        self._ground = ground
-
-    def inject(self, fault: Resolved, then: Any) -> None:
-        self._ground.soon(then, Observation(False, {"nodes": [], "no_op": "a node of the simulator is one process"}))
-
-    def heal(self, fault: Resolved, then: Any) -> None:
-        self._ground.soon(then, Observation(True, {"nodes": []}))
-
-    def forget(self) -> None:
-        pass
-
-
 class Named(FaultKind):
     name, spec = "process", ProcessSpec
     hidden_by = frozenset({"kill", "pause", "power", FREEZE, "process"})
@@ -102,8 +86,8 @@ class Named(FaultKind):
     def on_hosts(self) -> OnHosts:
         return OnHosts()
 
-    def simulated(self, ground: Any) -> Simulated:
-        return Simulated(ground)
+    def simulated(self, ground: Any) -> NotSimulated:
+        return NotSimulated(ground, "a node of the simulator is one process")
 
 
 KIND = Named()
