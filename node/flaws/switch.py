@@ -97,6 +97,9 @@ class Flaws:
     changes_of_voters_overlap: bool = False
     weights_jump: bool = False
     voters_adopted_at_commit: bool = False
+    lease_from_answer: bool = False
+    ledger_not_in_snapshot: bool = False
+    late_answer_of_an_earlier_life: bool = False
     probe_never_repeated: bool = False
     snapshot_chunk_never_repeated: bool = False
     answered_by_index_alone: bool = False

@@ -35,4 +35,13 @@ CLIENTS_FLAWS = (
         campaign=True,
         searched=True,
     ),
+    Flaw(
+        "late-answer-of-an-earlier-life",
+        "An answer to an earlier life of a node counts for this one",
+        "Requests to the leader are numbered from one again in each life of a node, and an answer is not compared with the life that asked, so a late one ends another request.",
+        "why etcd's request ids begin with the member and the time of its start (pkg/idutil)",
+        "linearizable",
+        ("kill", "link"),
+        campaign=True,
+    ),
 )

@@ -236,4 +236,13 @@ CLUSTER_FLAWS = (
         campaign=True,
         searched=True,
     ),
+    Flaw(
+        "ledger-not-in-snapshot",
+        "A snapshot leaves out the ledger of effects",
+        "A snapshot holds the tasks and not the effects that were recorded for them, so a node that restores it shows only later ones.",
+        "SwarmKit pull request 238 (part of the state was not in the snapshot)",
+        "tasks",
+        ("kill",),
+        campaign=True,
+    ),
 )

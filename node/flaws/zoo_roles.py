@@ -36,6 +36,15 @@ ROLES_FLAWS = (
         searched=True,
     ),
     Flaw(
+        "lease-from-answer",
+        "A lease begins when the answers arrive",
+        "The leader's lease and its contact with a quorum are dated from the arrival of the answers and not from the sending of the round, so answers that waited prolong a lease that is over.",
+        "hashicorp/raft issue 108; d-engine pull request 401; Raft thesis, 6.4.1",
+        "linearizable",
+        ("pause", "link"),
+        campaign=True,
+    ),
+    Flaw(
         "probe-never-repeated",
         "A lost probe is never sent again",
         "A leader that probes a follower waits for the answer without end; when the message or the answer is lost, the follower receives no more entries from this leader.",

@@ -98,10 +98,11 @@ class Tasks:
 
     def dump(self) -> Any:
         sealed = len(self._sealed) * SEALED_ROWS
+        ledger = [*self._sealed, canonical(self._ledger[sealed:])]
         return {
             "open": {id_: record for id_, record in self.view.items() if id_ not in self._finished},
             "finished": list(self._finished.values()),
-            "ledger": [*self._sealed, canonical(self._ledger[sealed:])],
+            "ledger": [canonical([])] if self._flaws.ledger_not_in_snapshot else ledger,
             "ledger_forgotten": self._ledger_forgotten,
             "forgotten": self._forgotten,
         }

@@ -144,7 +144,9 @@ class Router:
 
     def on_forward_reply(self, now_ns: int, message: ForwardReply) -> None:
         pending = self._table.by_token.get(message.id)
-        if pending is None or message.incarnation != self._incarnation or pending.origin is not None:
+        if pending is None or pending.origin is not None:
+            return
+        if message.incarnation != self._incarnation and not self._flaws.late_answer_of_an_earlier_life:
             return
         if pending.stage is Stage.AWAITING:
             return  # Answered before, by an attempt that was sent twice.

@@ -82,5 +82,5 @@ def confirm(s: RaftState, now_ns: int) -> None:
         # Never shortened. A lease taken while the wall clock ran ahead therefore outlives the clock's return (read only by the flaw
         # wall-clock-lease).
         s.lease_wall_ns = max(s.lease_wall_ns or 0, wall_ns)
-        contact.note(s, sent_ns, now_ns)
+        contact.note(s, now_ns if s.flaws.lease_from_answer else sent_ns, now_ns)
     read_index.release(s, confirmed, acked)
