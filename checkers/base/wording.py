@@ -16,7 +16,11 @@ def describe(op: Operation) -> str:
     place = f" at {op.node}" if op.node else ""
     end = "to ?" if op.complete_index is None else f"to {op.complete_index}"
     until = "?" if op.complete_ns is None or op.type is Type.INFO else seconds(op.complete_ns)
-    outcome = {Type.OK: "", Type.INFO: ", outcome unknown", Type.FAIL: f", failed: {op.error}"}[op.type]
+    outcome = {
+        Type.OK: "",
+        Type.INFO: ", outcome unknown",
+        Type.FAIL: f", failed: {op.error}" if op.error else ", failed",
+    }[op.type]
     return f"{what} by process {op.process}{place} (index {op.invoke_index} {end}, {seconds(op.invoke_ns)} to {until}{outcome})"
 
 

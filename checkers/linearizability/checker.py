@@ -192,7 +192,9 @@ class _Judge:
     def _one(self, number: int, meter: Meter) -> KeyVerdict:
         kind, rows, key = self._kinds[number], self._objects.rows_of(number), canonical(self._objects.names[number][1])
         if kind.structure is not None:
-            return _of_structure(View(self._objects.columns, rows), kind.structure, key, meter, self._asked)
+            return _of_structure(
+                View(self._objects.columns, rows, self._operation), kind.structure, key, meter, self._asked
+            )
         ops = [self._operation(row) for row in rows.tolist()]
         return _search(kind.family, ops, key, meter)
 

@@ -63,7 +63,7 @@ class StructureChecker:
 
     def _mine(self, record: RunRecord) -> Iterator[tuple[tuple[str | None, Hashable], View]]:
         asked = structure_named(record.options.get("model"))
-        for name, view in objects(record.history.columns):
+        for name, view in objects(record.history):
             if not view.ok.any() or not view.names() <= self.structure.names:
                 continue
             if asked is self.structure or self._is_mine(view):

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from tribulation.histories.model.columns import ABSENT, Columns, Int64
+from tribulation.histories import History
+from tribulation.histories.model.columns import ABSENT, Int64
 
 from ...base.budget import Meter
 from ...base.options import choice, whole
@@ -202,8 +203,9 @@ def _has_tokens(view: View) -> bool:
     )
 
 
-def objects(columns: Columns) -> Iterator[tuple[tuple[str | None, Hashable], View]]:
+def objects(history: History) -> Iterator[tuple[tuple[str | None, Hashable], View]]:
     """Return the objects of a history: operations by workload and key, those of level `linearizable` or of none."""
+    columns = history.columns
     levels = [code for code, name in enumerate(columns.level_names) if name in (None, LEVEL)]
     rows = np.flatnonzero(np.isin(columns.level, levels))
     if not len(rows):
@@ -218,7 +220,7 @@ def objects(columns: Columns) -> Iterator[tuple[tuple[str | None, Hashable], Vie
     for part in parts:
         key = int(columns.key[part[0]])
         name = columns.workload_names[columns.workload[part[0]]], None if key == ABSENT else columns.keys[key]
-        yield name, View(columns, part)
+        yield name, View(columns, part, history.operation)
 
 
 def judge(view: View, structure: Structure, key: Hashable, meter: Meter, options: Options | None = None) -> Judged:

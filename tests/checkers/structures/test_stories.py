@@ -335,3 +335,14 @@ def test_a_checker_of_one_kind_leaves_the_others_alone():
     assert not checker("queue").applies(RunRecord(history=history))
     assert checker("stack").applies(RunRecord(history=history))
     assert run("queue", history).verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize("name", ["linearizable", "set", "set-full"])
+def test_every_checker_names_the_reason_for_which_an_operation_failed(name: str) -> None:
+    """One called it `refused` where another said `leader-changed`."""
+    history = told(
+        ("p0 add", 1), ("p0 fail:leader-changed", 1), ("p1 add", 2), ("p1 ok", 2), "p1 read", ("p1 ok", [1, 2])
+    )  # fmt: skip
+    result = checker(name).check(RunRecord(history), Budget())
+    assert result.verdict is Verdict.INVALID
+    assert all("failed: leader-changed" in anomaly.explanation for anomaly in result.anomalies)

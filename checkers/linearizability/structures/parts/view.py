@@ -6,7 +6,7 @@ operation with an unknown end ends at `OPEN`. Operations become objects (`operat
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -34,11 +34,12 @@ class _Answered:
 
 
 class View:
-    """See the module. `rows` are indices into the columns, growing."""
+    """See the module. `rows` are indices into the columns, growing. `whole` returns the operation of a row as recorded, for what columns do not hold."""
 
-    def __init__(self, columns: Columns, rows: Int64) -> None:
+    def __init__(self, columns: Columns, rows: Int64, whole: Callable[[int], Operation] | None = None) -> None:
         self.columns = columns
         self.rows = rows
+        self._whole = whole
         self._type = columns.type[rows]
         self.start: Int64 = columns.invoke[rows]
         self.ok: Mask = self._type == OK
@@ -99,7 +100,7 @@ class View:
         return found
 
     def operation(self, place: int) -> Operation:
-        """Return the operation there. Fields that columns do not hold (its node, its error) are left out."""
+        """Return the operation there. Its node is left out."""
         columns, row = self.columns, int(self.rows[place])
         kind = _TYPES[int(self._type[place])]
         end_ns = int(columns.complete_ns[row])
@@ -114,8 +115,14 @@ class View:
             argument=self._cell(columns.argument[row], columns.argument_list[row]),
             result=self._cell(columns.result[row], columns.result_list[row]),
             key=None if columns.key[row] == ABSENT else columns.keys[columns.key[row]],
-            error="empty" if kind is Type.FAIL and columns.mismatch[row] else "refused" if kind is Type.FAIL else None,
+            error=self._error(row) if kind is Type.FAIL else None,
         )
+
+    def _error(self, row: int) -> str | None:
+        """Return why the operation failed, as recorded: other checkers name the same reason."""
+        if self.columns.mismatch[row]:
+            return "empty"
+        return None if self._whole is None else self._whole(row).error
 
     def _cell(self, value_id: int, list_row: int) -> Any:
         if list_row != ABSENT:
@@ -145,4 +152,4 @@ class View:
     def only(self, places: Iterable[int]) -> View:
         """Return the same object with some of its operations."""
         chosen = np.array(sorted(set(places)), np.int64)
-        return View(self.columns, self.rows[chosen])
+        return View(self.columns, self.rows[chosen], self._whole)
