@@ -24,8 +24,8 @@ from .served import Following, followings, healthy
 from .simulated_truth import Truth, known_truth
 from .through_each import SETTLE
 
-SILENT = frozenset({"timed-out", "timeout", "no-quorum", "busy", "leader-changed"})
-"""Errors of an operation that the system did not serve. Every other error is an answer to what it requested."""
+SILENT = frozenset({"timed-out", "timeout", "no-quorum", "leader-changed"})
+"""Errors of an operation that the system did not serve. Every other error is an answer to what it requested; so is `busy`, of a queue that is full by right."""
 
 LEAST_THROUGH_NODE = 10
 LEAST_AFTER_HEAL = 3

@@ -62,9 +62,10 @@ def test_a_kind_of_operation_that_one_node_never_serves():
         (*tried("n2", "fail", 20, 9), *OTHERS),
         (*TEN, *OTHERS, *tried("n2", "ok", 50, 1)),
         (*tried("n2", "fail", 20, 10, error="not-found"), *OTHERS),
+        (*tried("n2", "fail", 20, 10, error="busy"), *OTHERS),
         (*tried("n2", "fail", 2, 10), *OTHERS),
     ],
-    ids=["nine", "served once", "answered", "a fault was near"],
+    ids=["nine", "served once", "answered", "busy", "a fault was near"],
 )
 def test_where_it_proves_nothing(events):
     assert judge(*events).verdict is Verdict.VALID
