@@ -109,6 +109,18 @@ def json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")(command)
 
 
+def trust_option(command: F) -> F:
+    """No argument of the command: plugins in a run's folder ask `plugins.trust`."""
+    told = "Run the plugins in the run's folder, which are code that came with it."
+
+    def take(_context: click.Context, _parameter: click.Parameter, is_trusted: bool) -> None:
+        from ..plugins.trust import trust
+
+        trust(is_trusted)
+
+    return click.option("--trust-plugins", is_flag=True, expose_value=False, callback=take, help=told)(command)
+
+
 def take_over_option(command: F) -> F:
     """As `take_over`."""
     told = "Break the claim of another on these hosts, if it was not renewed for two minutes."

@@ -9,6 +9,7 @@ from tribulation.histories import HistoryError
 
 from ..errors import CampaignError
 from ..evidence.documents import required_document
+from ..plugins.trust import HINT, trusted
 from ..run.outcome.run_folder import load_record
 from ..run.plan.plan import Plan
 
@@ -18,7 +19,11 @@ def read_plan(run_dir: Path) -> Plan:
     path = run_dir / "plan.json"
     if not path.exists():
         raise CampaignError(f"{run_dir} holds no plan.json", hint="name the folder of a run: runs/latest")
-    return Plan.from_json(required_document(path, hint="the file was changed"), str(path))
+    document = required_document(path, hint="the file was changed")
+    options = document.get("options")
+    if isinstance(options, dict) and options.get("plugins") and not trusted():
+        raise CampaignError(f"{path} names plugins, which are code that came with the run", hint=HINT)
+    return Plan.from_json(document, str(path))
 
 
 def read_record(run_dir: Path) -> RunRecord:

@@ -76,23 +76,30 @@ def recorded_runs(
     folder: Path, campaign: str | None = None, verdict: str | None = None, last: int | None = None
 ) -> list[dict[str, Any]]:
     """The runs in `folder`, oldest first: of this campaign, with this verdict, and of those the `last` ones."""
-    from ...evidence.documents import required_document
+    from ...evidence.documents import DocumentError, read_document
 
     found = []
     for path in sorted(folder.glob("*/2*/verdict.json"), key=lambda path: (path.parent.name, path.parent.parent.name)):
         if campaign is not None and path.parent.parent.name != campaign:
             continue
-        told = required_document(path, f"tri check {path.parent} writes it again")
+        try:
+            told = read_document(path)
+        except (OSError, DocumentError) as error:
+            told = {"damaged": str(error)}
         if verdict is None or told.get("verdict") == verdict:
             found.append(_run_row(path.parent, told))
     return found if last is None else found[-last:]
 
 
 def _run_row(run: Path, told: Mapping[str, Any]) -> dict[str, Any]:
-    faults = told.get("faults", [])
+    found = told.get("faults")
+    faults = [fault for fault in found if isinstance(fault, dict)] if isinstance(found, list) else []
+    damaged = {"damaged": told["damaged"]} if told.keys() == {"damaged"} else {}
+    about = f"{told.get('verdict')} · seed {told.get('seed')}"
     return {
         "name": str(run),
-        "about": f"{told.get('verdict')} · seed {told.get('seed')}",
+        "about": f"damaged: verdict.json: {told['damaged']}; `tri check` judges it again" if damaged else about,
+        **damaged,
         "campaign": told.get("campaign"),
         "seed": told.get("seed"),
         "verdict": told.get("verdict"),

@@ -9,7 +9,7 @@ import click
 from ..choices import Later, Named, history_formats, levels, models, unknown
 from ..choices import checkers as checker_names
 from ..ci.reporting import ci_options, reporting
-from ..options import DurationType, json_option, renamed_option
+from ..options import DurationType, json_option, renamed_option, trust_option
 
 
 @click.command("check")
@@ -62,6 +62,7 @@ from ..options import DurationType, json_option, renamed_option
     help="Budget of each checker in MB.",
 )
 @ci_options
+@trust_option
 @json_option
 def command(
     target: Path,
@@ -106,13 +107,16 @@ def _require_known(target: Path, checkers: tuple[str, ...]) -> None:
     from tribulation.checkers.registry import CHECKERS
 
     from ...errors import CampaignError
-    from ...plugins.copying import load_kept
+    from ...plugins.copying import FOLDER, load_kept
+    from ...plugins.trust import HINT, trusted
     from ...run.outcome.run_folder import read_facts
 
-    if any(name not in CHECKERS for name in checkers) and (target / "plan.json").is_file():
+    if trusted() and any(name not in CHECKERS for name in checkers) and (target / "plan.json").is_file():
         load_kept(target, read_facts(target).plugins)
     for name in checkers:
         if name not in CHECKERS:
+            if not trusted() and (target / FOLDER).is_dir():
+                raise CampaignError(f"--checker: no checker {name!r} without the plugins of this run", hint=HINT)
             raise unknown("checker", name, CHECKERS, "--checker")
     if not target.exists():
         raise CampaignError(

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ..console import Progress, out
-from ..options import jobs_option, json_option, time_option
+from ..options import jobs_option, json_option, time_option, trust_option
 from .replay import tell
 
 
@@ -25,6 +25,7 @@ from .replay import tell
 )
 @time_option("Begin no new point of the curve after so long.", default="300s")
 @jobs_option
+@trust_option
 @json_option
 def command(run: Path, as_json: bool, **asked: Any) -> int:
     """Explain the failure of RUN, the folder of a simulated run.

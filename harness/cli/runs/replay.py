@@ -12,7 +12,7 @@ import click
 from ..choices import Named
 from ..choices import flaws as flaw_names
 from ..console import Progress, marked, out
-from ..options import jobs_option, json_option, renamed_option, runs_option, time_option
+from ..options import jobs_option, json_option, renamed_option, runs_option, time_option, trust_option
 
 EXIT_EQUAL, EXIT_DIFFERS, EXIT_UNKNOWN = 0, 1, 3
 _COLOURS = {
@@ -58,6 +58,7 @@ _COLOURS = {
 @renamed_option("--keep", "--save")
 @click.option("--save", "keep", is_flag=True, help="Write the replay of a simulated run as a run folder of its own.")
 @runs_option("Where kept replays go, and the first run that tier c finds.")
+@trust_option
 @json_option
 def command(target: Path, tier: str | None, keep: bool, runs: Path, as_json: bool, **searching: Any) -> int:
     """Replay TARGET, a run's folder or a history file.

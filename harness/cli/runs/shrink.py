@@ -13,7 +13,7 @@ from rich.table import Table
 from ...user_files.renamed import written
 from ..choices import Named, history_formats, models
 from ..console import Progress, out, say
-from ..options import DurationType, json_option, renamed_option, runs_option, time_option
+from ..options import DurationType, json_option, renamed_option, runs_option, time_option, trust_option
 
 if TYPE_CHECKING:
     from ...failures.allowance import Allowance
@@ -59,6 +59,7 @@ DEFAULT_S = 60.0
 @click.option(
     "--output", type=click.Path(dir_okay=False, path_type=Path), help="A history: where the smaller one goes."
 )
+@trust_option
 @json_option
 def command(target: Path, as_json: bool, **options: Any) -> int:
     """Make what fails in TARGET small, a run's folder or a history file.

@@ -179,6 +179,10 @@ class FaultKind(ABC):
             return [(source, sink) for source, sink in what["edges"] if (source, sink) not in seen]
         return [node for node in what.get("nodes", ()) if node not in observed.get("nodes", ())]
 
+    def unheard(self, what: Mapping[str, Any], observed: Mapping[str, Any]) -> list[Any]:
+        """Return the targets of which nothing was learnt when it was to be over; none where it was seen to last."""
+        return []
+
     @abstractmethod
     def on_hosts(self) -> Any:
         """Return its `Package`: wishes, begin, end and probe on real hosts."""

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from tribulation.checkers.faults.masked import AFTERMATH_NS
+
 from ...errors import FaultError, TribulationError, text_of
 from ...hosts.base import Host, Provider
 from ...hosts.ssh.claims import owner_here
@@ -30,7 +32,7 @@ from ..faults.triggers import latency
 from ..kinds.processes.outages import bring_back
 from ..kinds.processes.processes import is_running, states
 from ..registry import Ground, Package, package_of, unheld
-from ..topology.masking import Covering, unseen
+from ..topology.masking import Covering, unheard, unseen
 from ..topology.partitions import Edge
 from ..topology.resolve import held_off, in_force, vertices
 from .background import Background
@@ -224,8 +226,18 @@ class HostInjector:
 
     def _see_healed(self, fault: Resolved, told: Json) -> Observation:
         observation = self._look(fault, on=False, more=told)
+        hidden_by = () if observation.verified else self._hiding_its_end(fault, observation)
+        if hidden_by:
+            # It is looked at again when everything is back.
+            self._ending[fault.intent.id] = fault
+            observation = Observation(False, {**observation.observed, "hidden_by": sorted(hidden_by)})
         self._ledger.observed("healed", fault, self._clock(), observation)
         return observation
+
+    def _hiding_its_end(self, fault: Resolved, observation: Observation) -> tuple[str, ...]:
+        """The faults because of which a node could not be asked whether this one is over: those that are on, or ended so shortly ago that it still starts."""
+        since_ns = self._clock() - AFTERMATH_NS
+        return self._covering.hidden(fault, unheard(fault, observation), since_ns, ending=True)
 
     def heal_all(self) -> Observation:
         """May be tried again after it failed: what it had begun to end is ended then."""

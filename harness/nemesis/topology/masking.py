@@ -109,3 +109,9 @@ def unseen(fault: Resolved, observation: Observation) -> list[str | Edge]:
     """Return the targets that showed nothing, as its package reports those that did."""
     kind = catalog.kind_of(fault.intent.kind)
     return [] if kind is None else kind.unseen(fault.what, observation.observed)
+
+
+def unheard(fault: Resolved, observation: Observation) -> list[str | Edge]:
+    """Return the targets of which nothing was learnt when the fault was to be over."""
+    kind = catalog.kind_of(fault.intent.kind)
+    return [] if kind is None else kind.unheard(fault.what, observation.observed)

@@ -13,7 +13,7 @@ from tribulation.histories import NEMESIS, Event, History
 
 from ...evidence.nemesis_events import told
 
-WHOLE = frozenset({"run", "plan", "harness", "history", "ledger"})
+WHOLE = frozenset({"run", "plan", "harness", "history", "ledger", "plugin"})
 """Parts without which nothing can be concluded about the whole run. Each checker says itself whether it needs traces."""
 
 _SEEN_AT_THE_END = frozenset({"cut", "kill", "pause", "power"})

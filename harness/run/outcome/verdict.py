@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tribulation.checkers import Budget, CheckResult, OptionError, RunRecord, Verdict, check, merge
+from tribulation.checkers import CHECKERS, Budget, CheckResult, Gap, OptionError, RunRecord, Verdict, check, merge
 from tribulation.checkers.model_names import infer
 from tribulation.checkers.run_all import unjudged_of
 from tribulation.histories import HistoryError
@@ -22,6 +22,7 @@ from ...evidence.writing import as_text, write_json
 from ...garbage import rare_collections
 from ...nemesis.faults.power_models import NOTHING, STRICT, STRICTER, UNTOUCHED, model_seen
 from ...plugins.copying import load_kept
+from ...plugins.trust import HINT, trusted
 from ...trouble import Trouble
 from ...user_files.renamed import SCHEMA, SCHEMA_VERSION
 from .doubts import doubts_of, last_ok_ms, silent_after_heal
@@ -100,9 +101,12 @@ def judge(
     """
     asked = asked or Asked()
     if target.is_dir():
-        facts = facts or read_facts(target)
-        load_kept(target, facts.plugins)
-        record = load_record(target, facts)
+        is_own, facts = facts is not None, facts or read_facts(target)
+        if is_own or trusted():
+            load_kept(target, facts.plugins)
+            record = load_record(target, facts)
+        else:
+            record = _without_plugins(load_record(target, facts), facts.plugins)
     elif facts is not None:
         raise HostError(
             f"the run's folder {target} vanished during the run", hint="what removed it? the run must be repeated"
@@ -112,8 +116,9 @@ def judge(
         facts = RunFacts(target.stem, 0, _command(target, format, asked), nodes=(), voters={}, expect="")
         asked = replace(asked, model=asked.model or infer(record.history.columns))
     chosen = checkers or ("auto" if asked.model else _checks(record, facts))
+    chosen, absent = _known(chosen, target)
     try:
-        results = check(record, chosen, budget or Budget(), **asdict(asked))
+        results = {**check(record, chosen, budget or Budget(), **asdict(asked)), **absent}
     except HistoryError as error:
         raise CampaignError(error.message, hint=error.hint or "is the model the right one?") from error
     except OptionError as error:
@@ -127,6 +132,20 @@ def _checks(record: RunRecord, facts: RunFacts) -> Sequence[str]:
     if facts.checkers == "auto" or not record.is_run or FINAL_READS in facts.checkers:
         return facts.checkers
     return [*facts.checkers, FINAL_READS]
+
+
+def _without_plugins(record: RunRecord, plugins: Sequence[str]) -> RunRecord:
+    """The record, in which each plugin that was not run is a gap: nothing that its checkers would have found is known."""
+    gaps = [Gap("plugin", name, f"is code that came with the run, and was not run; hint: {HINT}") for name in plugins]
+    return replace(record, gaps=[*record.gaps, *gaps]) if gaps else record
+
+
+def _known(chosen: str | Sequence[str], target: Path) -> tuple[str | Sequence[str], dict[str, CheckResult]]:
+    """The checkers that there are, and unknown results for those that plugins would have brought."""
+    names = [] if isinstance(chosen, str) or not target.is_dir() else chosen
+    reason = f"a checker of a plugin, which was not run; hint: {HINT}"
+    absent = {name: CheckResult(name, Verdict.UNKNOWN, reason=reason) for name in names if name not in CHECKERS}
+    return ([name for name in names if name not in absent] if absent else chosen), absent
 
 
 def _command(history: Path, format: str | None, asked: Asked) -> str:

@@ -60,6 +60,19 @@ def test_runs_are_filtered(runs: Path) -> None:
     assert [row["verdict"] for row in recorded_runs(runs, campaign="one", last=1)] == ["invalid"]
 
 
+@pytest.mark.parametrize("content", ['{"verdict": ', "[]", '{"a": 1, "a": 2}', '{"faults": 7, "ops": []}', None])
+def test_a_damaged_verdict_hides_no_other_run(runs: Path, capsys: Any, content: str | None) -> None:
+    damaged = sorted((runs / "one").glob("2*/verdict.json"))[0]
+    damaged.unlink()
+    damaged.mkdir() if content is None else damaged.write_text(content)
+    rows = recorded_runs(runs)
+    assert [row["verdict"] for row in rows] == [None, "invalid", "unknown"]
+    code, told, _ = _tri(capsys, "list", "runs", "--runs", str(runs))
+    assert code == 0 and len(told.splitlines()) == 3
+    if content != '{"faults": 7, "ops": []}':
+        assert "damaged: verdict.json: " in told and "tri check" in told
+
+
 def test_runs_are_one_document(runs: Path, capsys: Any) -> None:
     code, told, _ = _tri(capsys, "list", "runs", "--runs", str(runs), "--verdict", "invalid", "--json")
     (row,) = json.loads(told)

@@ -14,6 +14,7 @@ from tribulation.harness.hosts.base import Host
 from tribulation.harness.hosts.local import LocalProvider
 from tribulation.harness.nemesis.agent_client.heal import heal
 from tribulation.harness.nemesis.cluster.clock_library import installed
+from tribulation.harness.nemesis.faults.ledger import read_ledger
 from tribulation.harness.nemesis.inject.injector import HostInjector
 from tribulation.harness.nemesis.schedule.abilities import try_abilities
 
@@ -117,6 +118,21 @@ def test_it_is_undone_by_hand(lab: LocalProvider, injector: HostInjector) -> Non
 def test_at_the_final_heal_the_clock_is_looked_at_too(lab: LocalProvider, injector: HostInjector) -> None:
     assert injector.inject(fault("clock", offsets_ns={"n1": SECOND})).verified
     assert injector.heal_all().verified and in_force(lab.hosts[0]) == bytes(8)
+
+
+def test_a_host_that_is_off_at_the_heal_is_looked_at_again_when_it_is_back(
+    lab: LocalProvider, injector: HostInjector, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    clocks = fault("clock", offsets_ns={"n1": SECOND, "n2": SECOND})
+    power = fault("power", nodes=["n1"])
+    assert injector.inject(clocks).verified and injector.inject(power).verified
+    healed = injector.heal(clocks)
+    assert not healed.verified and healed.observed["hidden_by"] == [power.intent.id], "of n1 nothing is known yet"
+    ledger = tmp_path_factory.getbasetemp() / "ledger0" / "ledger.jsonl"
+    assert {one.id: one.undone for one in read_ledger(ledger)}[clocks.intent.id] is False
+    assert injector.heal_all().verified
+    assert {one.id: one.undone for one in read_ledger(ledger)}[clocks.intent.id] is True
+    assert in_force(lab.hosts[0]) == in_force(lab.hosts[1]) == bytes(8)
 
 
 SET_CLOCK = """

@@ -43,6 +43,19 @@ def test_a_heal_that_was_not_seen_to_take_is_told(tmp_path: Path) -> None:
     assert [fault.undone for fault in read_ledger(path)] == [False]
 
 
+def test_a_heal_that_was_seen_later_is_over_then(tmp_path: Path) -> None:
+    """A host was off when its clock was healed, and was looked at when it was back."""
+    path = tmp_path / "ledger.jsonl"
+    with Ledger(path) as ledger:
+        ledger.intended(cut("a"), 5)
+        ledger.step("injected", cut("a"), 6)
+        ledger.step("healing", cut("a"), 15)
+        ledger.observed("healed", cut("a"), 16, Observation(False, {"hidden_by": ["power"]}))
+        ledger.observed("healed", cut("a"), 30, Observation(True, {"edges": []}))
+    (fault,) = read_ledger(path)
+    assert (fault.undone, fault.heal_ns, fault.healed_ns) == (True, 15, 30)
+
+
 def test_a_fault_that_lapsed_is_not_verified(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
     with Ledger(path) as ledger:

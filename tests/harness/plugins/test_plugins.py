@@ -72,7 +72,7 @@ def test_a_run_keeps_its_plugin_and_every_command_finds_it_there(folder: Path) -
     moved = folder.parent / "elsewhere"
     shutil.copytree(run.resolve(), moved)
     shutil.rmtree(folder)
-    found = tri("check", str(moved), "--checker", "own-writes", "--json", cwd=moved.parent)
+    found = tri("check", str(moved), "--trust-plugins", "--checker", "own-writes", "--json", cwd=moved.parent)
     assert found.returncode == 0, found.stderr
     assert json.loads(found.stdout)["checkers"]["own-writes"]["verdict"] == "valid"
     assert Plan.from_json(json.loads((moved / "plan.json").read_text()), str(moved / "plan.json")).workloads["latest"]
@@ -82,6 +82,26 @@ def test_a_run_keeps_its_plugin_and_every_command_finds_it_there(folder: Path) -
     reads[len(reads) // 2]["value"] -= 1
     wrong = check(lines, ["own-writes"])["own-writes"]
     assert [anomaly.kind for anomaly in wrong.anomalies] == ["own-write-missing"]
+
+
+def test_code_that_came_with_a_run_is_not_run_unless_the_user_says_so(folder: Path) -> None:
+    assert tri("run", "latest.yaml", "--seed", "3", "--runs", "runs", cwd=folder).returncode == 0
+    run = folder / "runs/latest"
+    mark = folder / "was-run"
+    plugin = run / "plugins/0/latest.py"
+    plugin.write_text(f"{plugin.read_text()}\nopen({str(mark)!r}, 'w').close()\n")
+    checked = tri("check", str(run), "--json", cwd=folder)
+    document = json.loads(checked.stdout)
+    assert (checked.returncode, document["verdict"]) == (3, "unknown"), checked.stderr
+    assert any("plugins/0/latest.py" in doubt and "--trust-plugins" in doubt for doubt in document["doubts"])
+    assert "own-writes" not in document["checkers"] or document["checkers"]["own-writes"]["verdict"] == "unknown"
+    for words in (["check", "--checker", "own-writes"], ["replay"], ["shrink"], ["explain"], ["report"], ["show"]):
+        refused = tri(words[0], str(run), *words[1:], cwd=folder)
+        if words[0] not in ("report", "show"):
+            assert refused.returncode == 2 and "--trust-plugins" in refused.stderr, (words, refused.stderr)
+        assert not mark.exists(), words
+    trusted = tri("check", str(run), "--trust-plugins", "--json", cwd=folder)
+    assert mark.exists() and "own-writes" in json.loads(trusted.stdout)["checkers"], trusted.stderr
 
 
 def test_options_of_a_plugin_are_refused_as_ours_are(folder: Path) -> None:

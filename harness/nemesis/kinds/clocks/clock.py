@@ -143,7 +143,9 @@ class OnHosts(Package):
         if on:
             ground.notes[_note(fault)] = {"verified": verified}
             return Observation(verified, seen)
-        return Observation(verified and not ground.notes.pop(_note(fault), {}).get("missed"), seen)
+        missed = ground.notes.pop(_note(fault), {}).get("missed")
+        # Of a host that is off nothing is learnt.
+        return Observation(verified and not missed and answers.keys() == own.keys(), seen)
 
 
 def _note(fault: Resolved) -> str:
@@ -297,6 +299,12 @@ class Clock(FaultKind):
     def unseen(self, what: Mapping[str, Any], observed: Mapping[str, Any]) -> list[Any]:
         """Return nodes whose processes the clock does not reach."""
         return [node for node, is_affected in (observed.get("affected") or {}).items() if not is_affected]
+
+    def unheard(self, what: Mapping[str, Any], observed: Mapping[str, Any]) -> list[Any]:
+        """Return nodes whose clocks could not be read, if the others are right as far as it is known."""
+        if "unaffected" in observed or "left" in observed:
+            return []
+        return [node for node in settings_of(what) if node not in observed.get("offsets_ns", {})]
 
     def on_hosts(self) -> OnHosts:
         return OnHosts()
