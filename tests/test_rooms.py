@@ -116,7 +116,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "harness.systems",
         "harness.user_files",
     },
-    "harness.failures": {"checkers", "checkers.base", "harness", "harness.evidence", "harness.run"},
+    "harness.failures": {"checkers", "checkers.base", "harness", "harness.evidence", "harness.plugins", "harness.run"},
     "harness.hosts": {"harness", "harness.agent", "harness.user_files"},
     "harness.nemesis": {"checkers.base", "harness", "harness.hosts", "harness.systems", "harness.user_files"},
     "harness.plugins": {"checkers", "harness", "harness.user_files", "harness.workloads"},

@@ -13,8 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from tribulation.checkers.faults.masked import AFTERMATH_NS
-
 from ...errors import FaultError, TribulationError, text_of
 from ...hosts.base import Host, Provider
 from ...hosts.ssh.claims import owner_here
@@ -42,6 +40,8 @@ from .leases import Leases
 PROBE_PORT = 10001
 LEASE_S = 10.0
 BASELINE_S = 15.0
+STARTING_NS = 5_000_000_000
+"""Latest time after a heal at which a host may still start."""
 _WHOLE_TELLS = ("cut", "kill", "pause")
 
 
@@ -236,7 +236,7 @@ class HostInjector:
 
     def _hiding_its_end(self, fault: Resolved, observation: Observation) -> tuple[str, ...]:
         """The faults because of which a node could not be asked whether this one is over: those that are on, or ended so shortly ago that it still starts."""
-        since_ns = self._clock() - AFTERMATH_NS
+        since_ns = self._clock() - STARTING_NS
         return self._covering.hidden(fault, unheard(fault, observation), since_ns, ending=True)
 
     def heal_all(self) -> Observation:
