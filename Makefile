@@ -67,7 +67,7 @@ format: setup
 # Measure what the documentation claims; BENCH=--full checks a million operations of each kind, and up to ten million.
 bench: setup
 	$(PYTHON_IN_VENV) -P benchmarks/simulator.py
-	$(PYTHON_IN_VENV) benchmarks/checkers.py $(BENCH)
+	$(PYTHON_IN_VENV) benchmarks/judging/checkers.py $(BENCH)
 
 # Measure what must not get worse into baseline.json (verdicts, digests, rates, counts); BEFORE=old.json compares with an earlier one.
 baseline: setup
@@ -76,7 +76,7 @@ baseline: setup
 
 # An hour of every fault on local hosts, every process watched; LOAD=2m for a trial.
 soak: setup
-	$(PYTHON_IN_VENV) -P benchmarks/soak.py $(if $(LOAD),--load $(LOAD))
+	$(PYTHON_IN_VENV) -P benchmarks/soak/soak.py $(if $(LOAD),--load $(LOAD))
 
 # Three emulated machines with kernels of their own: booted, harmed, compared, taken down; as root. ALL=--campaign runs campaigns/machines.yaml on them.
 machines: setup

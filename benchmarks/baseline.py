@@ -36,7 +36,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-# As a script its own folder comes first on the path, and `benchmarks/checkers.py` would pass for our `checkers`.
+# As a script its own folder comes first on the path, where a file may have the name of a library.
 sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).resolve().parent]
 
 # ruff: noqa: E402

@@ -19,7 +19,7 @@ from typing import TypeVar
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.soak_leftovers import left_over, snapshot
+from benchmarks.soak.leftovers import left_over, snapshot
 from tribulation.harness.hosts.qemu import QemuProvider
 from tribulation.harness.hosts.ssh.remote import RemoteHost
 

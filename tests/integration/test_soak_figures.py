@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.soak import growths, spans_s
-from benchmarks.soak_growth import growth
-from benchmarks.soak_leftovers import left_over
-from benchmarks.soak_processes import Members, watched
+from benchmarks.soak.growth import growth
+from benchmarks.soak.leftovers import left_over
+from benchmarks.soak.processes import Members, watched
+from benchmarks.soak.soak import growths, spans_s
 
 HOUR = list(range(3600))
 

@@ -1,6 +1,6 @@
 """The harness is killed with SIGKILL in the middle of each network and clock fault: how long until an inventory's hosts are whole again?
 
-    python -P benchmarks/heals_after_kill.py INVENTORY [--only cut clock] [--json]
+    python -P benchmarks/hostile/heals_after_kill.py INVENTORY [--only cut clock] [--json]
 
 For each fault a campaign of that fault alone is run with `tri run` until the ledger says that it was seen in force; then the process is killed, and the
 hosts are looked at with other eyes than the agent's: their firewall tables, queueing disciplines and clocks, and what they say is in force. Exit code 1
@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 # ruff: noqa: E402

@@ -1,6 +1,6 @@
 """What a request costs the leader's process, and all three: processor time of real nodes under clients on this machine, and requests a second beside it.
 
-    python -P benchmarks/leader_cpu.py [--clients 64] [--seconds 5] [--what write|read] [--preload 0] [--json]
+    python -P benchmarks/cluster/leader_cpu.py [--clients 64] [--seconds 5] [--what write|read] [--preload 0] [--json]
 
 Each client has one request under way, over a connection of its own to the leader; values have 128 characters. Processor time is what counts on a machine that others use.
 `--preload` keys are written first.
@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 sys.path[:] = [str(ROOT), *(entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).parent)]
 
 # ruff: noqa: E402

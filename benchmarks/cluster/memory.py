@@ -1,9 +1,9 @@
 """Agent memory on this machine: real node processes on loopback addresses, timed by their own traces.
 
-    python -P benchmarks/memory.py sync  [--episodes 1000 10000]     how many episodes a second cross from one node to another
-    python -P benchmarks/memory.py delta [--episodes 10000]          what 10 new episodes cost on the wire, beside a snapshot
-    python -P benchmarks/memory.py cap   [--bits 64000]              how well a bandwidth cap is kept
-    python -P benchmarks/memory.py learn [--episodes 2000]           changes a second, at each level
+    python -P benchmarks/cluster/memory.py sync  [--episodes 1000 10000]     how many episodes a second cross from one node to another
+    python -P benchmarks/cluster/memory.py delta [--episodes 10000]          what 10 new episodes cost on the wire, beside a snapshot
+    python -P benchmarks/cluster/memory.py cap   [--bits 64000]              how well a bandwidth cap is kept
+    python -P benchmarks/cluster/memory.py learn [--episodes 2000]           changes a second, at each level
 
 `--json` prints one document a line.
 """
@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-sys.path[:] = [str(HERE.parent), *(entry for entry in sys.path if Path(entry or ".").resolve() != HERE)]
+ROOT = HERE.parents[1]
+sys.path[:] = [str(ROOT), *(entry for entry in sys.path if Path(entry or ".").resolve() != HERE)]
 
 # ruff: noqa: E402
-from benchmarks.members import Node, cluster, wait_for
+from benchmarks.cluster.members import Node, cluster, wait_for
 
 LEARNERS = 8
 

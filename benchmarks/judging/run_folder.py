@@ -1,7 +1,7 @@
 """What checking a run's folder costs: `tri check FOLDER` as a process of its own, on runs that are written here and not played.
 
-    python benchmarks/run_folder.py                                10 000 and 100 000 operations, with traces and without
-    python benchmarks/run_folder.py --operations 1000000 --batch 4
+    python benchmarks/judging/run_folder.py                                10 000 and 100 000 operations, with traces and without
+    python benchmarks/judging/run_folder.py --operations 1000000 --batch 4
 
 The run: three nodes, no fault, clients that read and write registers, half of each; each node traces as the reference node does (about six lines an
 operation when `--batch`, the writes in one entry of the log's lines, is 1; at most 4). The first line, a folder of few operations, is start-up: it is subtracted
@@ -22,9 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 # Files next to this one have the names of packages, which they must not hide.
-sys.path[:] = [str(ROOT), *(place for place in sys.path if Path(place or ".").resolve() != ROOT / "benchmarks")]
+sys.path[:] = [
+    str(ROOT),
+    *(place for place in sys.path if Path(place or ".").resolve() != Path(__file__).resolve().parent),
+]
 
 # ruff: noqa: E402
 from tribulation.harness.run.outcome.run_folder import RunFacts

@@ -1,8 +1,8 @@
 """Attacks on a cluster that must go on: kills, damaged files, hostile connections; as root.
 
-    python -P benchmarks/hostile.py kills [--count 200]            kill -9 under load: no acknowledged write is lost
-    python -P benchmarks/hostile.py damages [--count 100]          so many damages to every file of one node of three
-    python -P benchmarks/hostile.py connections [--count 2000]     of five kinds, beside a campaign on local hosts that stays valid
+    python -P benchmarks/hostile/hostile.py kills [--count 200]            kill -9 under load: no acknowledged write is lost
+    python -P benchmarks/hostile/hostile.py damages [--count 100]          so many damages to every file of one node of three
+    python -P benchmarks/hostile/hostile.py connections [--count 2000]     of five kinds, beside a campaign on local hosts that stays valid
 
 Each prints one JSON document, and ends with 1 when something did not hold.
 
@@ -27,11 +27,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 # ruff: noqa: E402
-from benchmarks.soak_processes import Process, watched
+from benchmarks.soak.processes import Process, watched
 from tests.node.fuzz.processes import NODES, Processes
 from tests.node.runtime.one_node import wait_for
 from tribulation.node.config.cluster import MembershipConfig
@@ -111,7 +111,16 @@ def connections(place: Path, count: int, seed: int) -> Json:
 def _attacker(node: Process, count: int, seed: int) -> subprocess.Popen[str]:
     address = _address(node.pid)
     arguments = [address, "10000", str(MembershipConfig().udp_port), str(count), str(seed)]
-    inside = ["nsenter", "-t", str(node.pid), "-n", "--", sys.executable, "-P", str(ROOT / "benchmarks/attacker.py")]
+    inside = [
+        "nsenter",
+        "-t",
+        str(node.pid),
+        "-n",
+        "--",
+        sys.executable,
+        "-P",
+        str(ROOT / "benchmarks/hostile/attacker.py"),
+    ]
     return subprocess.Popen([*inside, *arguments], stdout=subprocess.PIPE, text=True)
 
 

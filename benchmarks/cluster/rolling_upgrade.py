@@ -1,6 +1,6 @@
 """A rolling upgrade from an earlier version of the node to this one, on three local hosts under load; as root.
 
-    python -P benchmarks/rolling_upgrade.py --old REV [--load 10] [--tls] [--json]
+    python -P benchmarks/cluster/rolling_upgrade.py --old REV [--load 10] [--tls] [--json]
 
 REV is a commit of this repository (a clone without history has none: `git fetch --unshallow`). The old nodes are deployed with all parts, clients write and read registers at every node, and
 `tribulation.harness.deploy.upgrade` replaces one node after the other, so that old and new ones are one cluster for a while; then every node is killed with -9 once and started again. Right is: every acknowledged
@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 # ruff: noqa: E402

@@ -1,6 +1,6 @@
 """Hostile connections to one node, of five kinds, one after the other from several threads; `hostile.py` runs it in a host's network.
 
-    python -P benchmarks/attacker.py HOST PORT UDP_PORT COUNT SEED
+    python -P benchmarks/hostile/attacker.py HOST PORT UDP_PORT COUNT SEED
 
     garbage    random bytes, other protocols
     slow       a hello, and then a byte now and then
@@ -25,7 +25,7 @@ from pathlib import Path
 from random import Random
 from zlib import crc32
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tribulation.node.core.interface.datagrams import MAGIC as DATAGRAM
 from tribulation.node.core.interface.datagrams import VERSION as DATAGRAM_VERSION

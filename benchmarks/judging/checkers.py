@@ -1,8 +1,8 @@
 """How fast histories are checked: `tri check` as a whole process, start-up and reading included, on generated histories.
 
-    python benchmarks/checkers.py                          the table, smaller sizes
-    python benchmarks/checkers.py --full                   a million operations each, and growth from 10^4 to 10^7
-    python benchmarks/checkers.py --only register --json
+    python benchmarks/judging/checkers.py                          the table, smaller sizes
+    python benchmarks/judging/checkers.py --full                   a million operations each, and growth from 10^4 to 10^7
+    python benchmarks/judging/checkers.py --only register --json
 
 Each line: the history, its size, seconds of the process (wall and processor), its largest memory, how much the time grew against the line before
 of the same history, and the verdict, which must be the one that the generator planted.
@@ -21,9 +21,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 # Files beside this one have the names of packages, which they must not hide.
-sys.path[:] = [str(ROOT), *(place for place in sys.path if Path(place or ".").resolve() != ROOT / "benchmarks")]
+sys.path[:] = [
+    str(ROOT),
+    *(place for place in sys.path if Path(place or ".").resolve() != Path(__file__).resolve().parent),
+]
 
 from benchmarks.generators import Settings, generate, plant  # noqa: E402
 from tribulation.histories.files.writing import write_columns  # noqa: E402

@@ -1,6 +1,6 @@
 """What a write costs the leader's core, and its longest step, by the number of keys that it holds.
 
-    python -P benchmarks/core_state.py [--keys 1000 100000 1000000] [--writes 40000] [--clients 8] [--json]
+    python -P benchmarks/cluster/core_state.py [--keys 1000 100000 1000000] [--writes 40000] [--clients 8] [--json]
 
 One core leads three nodes; the other two are stand-ins that acknowledge at once, and so does the disk. Each turn brings one write of each client, to
 keys drawn at random, with values of 128 characters. There are no sockets, so this is the core's part of what a node's process spends.
@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 sys.path[:] = [str(ROOT), *(entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).parent)]
 
 # ruff: noqa: E402

@@ -1,6 +1,6 @@
 """Signals at random moments of local runs: does each end with its exit code, and leave nothing?
 
-    python -P benchmarks/signals.py [--count 30] [--seed 1] [--json]
+    python -P benchmarks/hostile/signals.py [--count 30] [--seed 1] [--json]
 
 Each round starts `tri run` of a short campaign on three local hosts and sends it SIGINT, SIGTERM or SIGHUP after a random part of the time that a
 whole run takes. Right are 130 (interrupted, everything undone), the run's own 0 where the signal came too late, and the signal's own death where it
@@ -22,11 +22,11 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 # ruff: noqa: E402
-from benchmarks.soak_leftovers import Snapshot, left_over, snapshot
+from benchmarks.soak.leftovers import Snapshot, left_over, snapshot
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 ENDS_WITHIN_S = 120.0

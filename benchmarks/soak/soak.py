@@ -1,7 +1,7 @@
 """Runs a long campaign, watches every process of it meanwhile, and says what grew and what was left behind.
 
-    python -P benchmarks/soak.py [--load 2m] [--campaign campaigns/soak.yaml] [--runs runs] [--set KEY=VALUE …] [--json]
-    python -P benchmarks/soak.py --again runs/soak/latest        the report once more, from what was written down
+    python -P benchmarks/soak/soak.py [--load 2m] [--campaign campaigns/soak.yaml] [--runs runs] [--set KEY=VALUE …] [--json]
+    python -P benchmarks/soak/soak.py --again runs/soak/latest        the report once more, from what was written down
 
 Each second it notes the resident memory, the descriptors and the threads of the harness, its lab's supervisor, and of every process on every host (nodes, agents, watchdogs,
 fault disks, packet queues): `soak.csv` in the run's folder. Afterwards it compares the machine with what it was before, and times each
@@ -23,17 +23,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-# As a script its own folder comes first on the path, and `benchmarks/checkers.py` would pass for our `checkers`.
+ROOT = Path(__file__).resolve().parents[2]
+# As a script its own folder comes first on the path, where a file may have the name of a library.
 sys.path[:] = [
     str(ROOT),
     *(entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).resolve().parent),
 ]
 
 # ruff: noqa: E402
-from benchmarks.soak_growth import growth
-from benchmarks.soak_leftovers import Snapshot, left_over, snapshot
-from benchmarks.soak_processes import Members, Process, watched
+from benchmarks.soak.growth import growth
+from benchmarks.soak.leftovers import Snapshot, left_over, snapshot
+from benchmarks.soak.processes import Members, Process, watched
 from tribulation.checkers import check, checker
 from tribulation.checkers.base.result import Budget, RunRecord
 from tribulation.checkers.registry import CHECKERS

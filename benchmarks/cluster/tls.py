@@ -1,7 +1,7 @@
 """What certificates cost: requests of three real node processes on loopback, with and without TLS.
 
-    python -P benchmarks/tls.py [--seconds 5] [--clients 8] [--rounds 3]
-    python -P benchmarks/tls.py --bare                                       processor time of a frame and of a handshake, without a node
+    python -P benchmarks/cluster/tls.py [--seconds 5] [--clients 8] [--rounds 3]
+    python -P benchmarks/cluster/tls.py --bare                                       processor time of a frame and of a handshake, without a node
 
 Rounds of both kinds alternate, so that both meet the same machine. Writes are committed by two of three nodes; reads are stale ones, of which the connection is nearly all the cost. A
 connection is opened, greeted and closed. Of each: operations a second, latencies (p50, p99), and the asked node's processor time for one, which a busy machine does not change.
@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 sys.path[:] = [
     str(ROOT),
     *(entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).resolve().parent),

@@ -1,6 +1,6 @@
 """How long clients are without a leader after `kill -9` of the leader: three real nodes on this machine, timing `fast`.
 
-    python -P benchmarks/failover.py [--kills 20] [--json]
+    python -P benchmarks/cluster/failover.py [--kills 20] [--json]
 
 A client writes to a node that does not lead, one write after the other; the leader's process is killed; what counts is the time from the kill to the first
 acknowledged write that began after it. The killed node is started again, and has caught up before the next kill. Wall time on a machine that others may use: read
@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 sys.path[:] = [
     str(ROOT),
     *(entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).resolve().parent),

@@ -1,8 +1,8 @@
 """Members, agents and detectors on this machine: real node processes on loopback addresses, timed by their own traces.
 
-    python -P benchmarks/members.py up [--nodes 32] [--agents 512] [--voters 5]      how long until all are ACTIVE and every agent runs
-    python -P benchmarks/members.py detect [--nodes 8 16 32] [--kills 4] [--busy 8]  detection times, false positives, datagrams a node and second
-    python -P benchmarks/members.py migrate [--mb 10]                                how long a migration of so much state stops its agent
+    python -P benchmarks/cluster/members.py up [--nodes 32] [--agents 512] [--voters 5]      how long until all are ACTIVE and every agent runs
+    python -P benchmarks/cluster/members.py detect [--nodes 8 16 32] [--kills 4] [--busy 8]  detection times, false positives, datagrams a node and second
+    python -P benchmarks/cluster/members.py migrate [--mb 10]                                how long a migration of so much state stops its agent
 
 Times are on the machine's monotonic clock, which all its processes share. `--json` prints one document.
 """
@@ -25,7 +25,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 sys.path[:] = [
     str(ROOT),
     *(entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).resolve().parent),
