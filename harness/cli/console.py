@@ -95,14 +95,15 @@ class Talk:
 class Progress:
     """The state of long work, shown as it changes: phase, elapsed, operations, active faults.
 
-    On a terminal one line is redrawn; elsewhere a plain line is printed at each change of phase and every few seconds. `quiet`: neither.
+    On a terminal it is redrawn; elsewhere a plain line is printed at each change of phase and every few seconds. `quiet`: neither. Lines of the
+    detail after its first one are for a terminal only.
     """
 
     def __init__(self, quiet: bool = False) -> None:
         self._started = time.monotonic()
         self._phase, self._detail = "", ""
-        # Asked for anew at each refresh, so that time is seen to pass where nothing is told for a while.
-        live = Live(console=err, refresh_per_second=8, transient=True, get_renderable=lambda: Text(self._line()))
+        # Asked for again at each refresh, so that time is seen to pass where nothing is reported for a while.
+        live = Live(console=err, refresh_per_second=8, transient=True, get_renderable=self._shown)
         self._live = live if err.is_terminal and not quiet else None
         self._quiet = quiet
         self._last_plain = 0.0
@@ -120,7 +121,13 @@ class Progress:
             self._live.stop()
 
     def _line(self) -> str:
-        return f"{time.monotonic() - self._started:6.1f}s  {self._phase:<10} {self._detail}"
+        return f"{time.monotonic() - self._started:6.1f}s  {self._phase:<10} {self._detail.partition(chr(10))[0]}"
+
+    def _shown(self) -> Text:
+        """The line and what follows it, each cut at the terminal's width: a wrapped line would be redrawn in the wrong place."""
+        shown = Text("\n").join(Text(line) for line in [self._line(), *self._detail.split("\n")[1:]])
+        shown.no_wrap, shown.overflow = True, "ellipsis"
+        return shown
 
     def show(self, phase: str, detail: str = "") -> None:
         self._phase, self._detail = phase, detail

@@ -75,7 +75,7 @@ def drive(run: Run, hosts: Sequence[Host]) -> None:
         def stop_asked() -> bool:
             return run.interrupts.asked() or recorder.failure is not None or ledger.failure is not None
 
-        tick = progress(journal, nemesis, run.settings.tell)
+        tick = progress(journal, nemesis, run.plan.timing.load_ns, run.settings.tell)
         driver = ThreadDriver(run.plan, run.system.make_client, dial, nemesis, journal, clock, tick, stop_asked)
         if clients is not None:
             driver.client_of = clients.client_of
@@ -151,11 +151,12 @@ def _final_states(
         time.sleep(SETTLE_STEP_S)
 
 
-def progress(journal: Journal, nemesis: Nemesis, tell: Callable[[str, str], None]) -> Callable[[int, Phase], None]:
+def progress(
+    journal: Journal, nemesis: Nemesis, load_ns: int, tell: Callable[[str, str], None]
+) -> Callable[[int, Phase], None]:
     """Make the function that the driver calls a few times a second."""
 
     def tick(now_ns: int, phase: Phase) -> None:
-        active = ", ".join(sorted(nemesis.active)) or "no fault"
-        tell(phase.value, f"{journal.summary()} · {active}")
+        tell(phase.value, journal.pulse.text(now_ns, load_ns, list(nemesis.active)))
 
     return tick

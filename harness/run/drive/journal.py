@@ -1,11 +1,10 @@
 """What both drivers record of a run: the runner's invocations, their completions, and the actions of the nemesis.
 
-One journal, one order. It counts its lines, for progress and for the result.
+One journal, one order. It counts operations, for progress and for the result.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,23 +13,22 @@ from tribulation.histories import NEMESIS, EventSink
 
 from ...systems.base import Outcome
 from .causes import Causes
+from .pulse import Pulse
 from .runner import Invocation
 
 
 class Journal:
-    """Wraps the recorder. `counts` are operations by ok, fail and info; `causes` explain those that are fail or info. `effects`: see `Plan.effects`."""
+    """Wraps the recorder. `pulse` counts operations for a live view; `causes` explain those that are fail or info. `effects`: see `Plan.effects`."""
 
     def __init__(self, recorder: EventSink, effects: Mapping[tuple[str, str], str] | None = None) -> None:
         self._recorder = recorder
         self._effects = {of: {EFFECT: effect} for of, effect in (effects or {}).items()}
-        self.counts: Counter[str] = Counter()
+        self.pulse = Pulse()
         self.causes = Causes()
-
-    def summary(self) -> str:
-        return " · ".join(f"{name} {self.counts[name]}" for name in ("ok", "fail", "info"))
 
     def invoked(self, now_ns: int, invocation: Invocation) -> None:
         op = invocation.op
+        self.pulse.invoked(now_ns, invocation.process)
         self._recorder.record(
             now_ns,
             invocation.process,
@@ -48,7 +46,7 @@ class Journal:
         """`traceback` is that of a client's error."""
         op = invocation.op
         value = op.value if outcome.value is None and op.f != "read" else outcome.value
-        self.counts[outcome.type] += 1
+        self.pulse.completed(now_ns, invocation.process, invocation.slot.node, outcome.type, outcome.extra)
         self.causes.add(outcome, traceback)
         self._recorder.record(
             now_ns,

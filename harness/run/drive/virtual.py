@@ -289,4 +289,5 @@ class VirtualDriver:
     def _progress(self, phase: Phase) -> None:
         if self._now_ns() >= self._next_progress_ns:
             self._next_progress_ns = self._now_ns() + PROGRESS_EVERY_NS
-            self._tell(phase.value, f"{self._now_ns() / 1e9:.1f} s simulated · {self._journal.summary()}")
+            text = self._journal.pulse.text(self._now_ns(), self._plan.timing.load_ns, self._active)
+            self._tell(phase.value, text)

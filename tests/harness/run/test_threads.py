@@ -100,9 +100,9 @@ def test_a_real_server_gives_a_history_of_ok_operations_with_final_reads(server,
     )
     assert runner.phase is Phase.DONE
     assert injector.asked == ["inject f1", "heal f1", "heal-all"]
-    assert journal.counts["ok"] > 50 and journal.counts["info"] == 0
+    assert journal.pulse.counts["ok"] > 50 and journal.pulse.counts["info"] == 0
     operations = history.operations()
-    assert len(operations) == sum(journal.counts.values())
+    assert len(operations) == sum(journal.pulse.counts.values())
     final = [op for op in operations if op.invoke_ns >= runner.marks["quiet_end"]]
     assert {op.f for op in final} == {"read"} and len(final) >= 2
     assert next(event.f for event in history.events if event.process == NEMESIS) == "inject"
@@ -133,7 +133,7 @@ def test_a_hung_client_becomes_info_and_its_slot_goes_on(tmp_path):
     assert time.monotonic() - started < 20
     hung = [op for op in history.operations() if op.error == "client-hung"]
     assert len(hung) == 1 and hung[0].type is Type.INFO
-    assert journal.counts["ok"] > 0
+    assert journal.pulse.counts["ok"] > 0
     assert {op.process for op in history.operations()} == {0, 1}, "the process that hung is retired"
 
 
@@ -144,7 +144,7 @@ class RaisingClient(HangingClient):
 
 def test_a_client_that_raises_is_in_doubt_and_says_why(tmp_path):
     _, journal, history = drive(make_plan(200), RaisingClient, None, tmp_path / "h.jsonl")
-    assert journal.counts["ok"] == 0 and journal.counts["info"] > 0
+    assert journal.pulse.counts["ok"] == 0 and journal.pulse.counts["info"] > 0
     assert all("a bug in a user's client" in op.extra["message"] for op in history.operations())
 
 
@@ -154,7 +154,7 @@ def refuse(node: str, timeout_s: float) -> socket.socket:
 
 def test_no_connection_is_a_definite_fail(tmp_path):
     _, journal, history = drive(make_plan(200), lambda: RegisterClient("n1"), refuse, tmp_path / "h.jsonl")
-    assert set(journal.counts) == {"fail"}
+    assert set(journal.pulse.counts) == {"fail"}
     assert {op.error for op in history.operations()} == {"no-connection"}
 
 
@@ -202,7 +202,9 @@ def test_errors_of_a_client_are_counted_by_cause_and_do_not_end_a_run_that_works
     SomeErrors.count = 0
     runner, journal, _ = drive(make_plan(600), SomeErrors, None, tmp_path / "h.jsonl")
     assert runner.phase is Phase.DONE and "quiet_end" in runner.marks
-    assert [(one["error"], one["count"]) for one in journal.causes.top()] == [("client-error", journal.counts["info"])]
+    assert [(one["error"], one["count"]) for one in journal.causes.top()] == [
+        ("client-error", journal.pulse.counts["info"])
+    ]
 
 
 class BrokenInjector(NoFaults):
