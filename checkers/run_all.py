@@ -15,6 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tribulation.histories import History, HistoryError
 from tribulation.histories.model.columns import OK
 
@@ -137,11 +139,20 @@ def _due(record: RunRecord) -> frozenset[str]:
     if not record.is_run:
         return frozenset()
     try:
-        workloads = {op.workload for op in record.history.operations() if op.level in (None, LEVEL)}
+        workloads = _promised(record.history)
     except HistoryError:
         return frozenset()
     declared = {name for workload in workloads for name in record.judged_by.get(workload or "", ())}
     return frozenset(declared | {name for workload, name in OF_WORKLOAD.items() if workload in workloads})
+
+
+def _promised(history: History) -> set[str | None]:
+    """The workloads of operations at the level whose promises are checked by name."""
+    if history.loaded:
+        return {op.workload for op in history.operations() if op.level in (None, LEVEL)}
+    columns = history.columns
+    promised = np.array([name in (None, LEVEL) for name in columns.level_names], np.bool_)[columns.level]
+    return {columns.workload_names[number] for number in set(columns.workload[promised].tolist())}
 
 
 def _of_its_workloads(name: str, record: RunRecord) -> RunRecord:

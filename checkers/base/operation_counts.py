@@ -7,32 +7,47 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tribulation.histories import Operation, Type
+from tribulation.histories.model.columns import FAIL, INFO, NO_NUMBER, OK, Int32, UInt8
+
+from .logged import Logged
 
 _ENDLESS_NS = np.iinfo(np.int64).max
+OUTCOMES = {OK: "ok", FAIL: "fail", INFO: "info"}
 
 Times = npt.NDArray[np.int64]
+Ids = UInt8 | Int32
 
 Counts = dict[str, dict[str, int]]
 """f, or another distinction of operations → how many ended ok, fail and info."""
 
 
 class Crowd:
-    """Built in O(n log n); each query takes O(log n) for each kind of operation."""
+    """Built in O(n log n); each query takes O(log n) for each kind of operation. `kinds` index `names`."""
 
-    def __init__(self, ops: Sequence[Operation], by: Callable[[Operation], str] = lambda op: op.f) -> None:
-        groups: dict[tuple[str, str], tuple[list[int], list[int]]] = {}
-        for op in ops:
-            begins, ends = groups.setdefault((by(op), op.type.value), ([], []))
-            begins.append(op.invoke_ns)
-            # One of unknown outcome was open until its client gave up, or without end.
-            ends.append(_ENDLESS_NS if op.complete_ns is None else op.complete_ns)
-        self._groups = {key: (_sorted(begins), _sorted(ends)) for key, (begins, ends) in groups.items()}
+    def __init__(self, ops: Logged, kinds: Ids, names: Sequence[str]) -> None:
+        # One of unknown outcome was open until its client gave up, or without end.
+        ends = np.where(ops.complete_ns == NO_NUMBER, _ENDLESS_NS, ops.complete_ns)
+        codes = kinds.astype(np.int64) * len(OUTCOMES) + ops.type
+        _, first = np.unique(codes, return_index=True)
+        self._groups = {}
+        for at in np.sort(first):
+            mine = codes == codes[at]
+            group = names[kinds[at]], OUTCOMES[ops.type[at]]
+            self._groups[group] = np.sort(ops.invoke_ns[mine]), np.sort(ends[mine])
         # Answers arrive in any order, so the first ok one is not that of the first invocation.
-        self._first_ok_ns = min(
-            (op.complete_ns for op in ops if op.type is Type.OK and op.complete_ns is not None), default=None
-        )
-        self._last_ok_ns = max((op.invoke_ns for op in ops if op.type is Type.OK), default=None)
+        answered = ends[ops.ok & (ops.complete_ns != NO_NUMBER)]
+        asked = ops.invoke_ns[ops.ok]
+        self._first_ok_ns = int(answered.min()) if len(answered) else None
+        self._last_ok_ns = int(asked.max()) if len(asked) else None
+
+    @classmethod
+    def by_f(cls, ops: Logged) -> Crowd:
+        return cls(ops, ops.f, ops.f_names)
+
+    @classmethod
+    def by_node(cls, ops: Logged) -> Crowd:
+        """The name of no node is empty."""
+        return cls(ops, ops.node, [*ops.names, ""])
 
     def counts(self) -> Counts:
         return self.open_in(-_ENDLESS_NS, _ENDLESS_NS)
@@ -62,7 +77,3 @@ class Crowd:
         if self._first_ok_ns is None or self._last_ok_ns is None:
             return False
         return self._first_ok_ns <= start_ns and self._last_ok_ns >= end_ns
-
-
-def _sorted(times_ns: list[int]) -> Times:
-    return np.sort(np.asarray(times_ns, np.int64))

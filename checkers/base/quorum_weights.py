@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 Weights = tuple[tuple[str, int], ...]
@@ -10,7 +11,13 @@ Weights = tuple[tuple[str, int], ...]
 
 
 def weights_of(voters: Mapping[str, Any]) -> Weights:
-    return tuple(sorted((name, int(weight)) for name, weight in voters.items() if weight))
+    return _weights_of(tuple(voters.items()))
+
+
+@lru_cache(1024)
+def _weights_of(voters: tuple[tuple[str, Any], ...]) -> Weights:
+    """A run has few configurations and counts by them again and again."""
+    return tuple(sorted((name, int(weight)) for name, weight in voters if weight))
 
 
 def weight(weights: Weights, members: Collection[str]) -> int:

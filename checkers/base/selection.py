@@ -61,6 +61,12 @@ def names(record: RunRecord) -> frozenset[str]:
     return frozenset(record.history.columns.f_names)
 
 
+def may_have(record: RunRecord, *wanted: str) -> bool:
+    """Return whether there may be operations of these names. A history that was read as columns answers without an object of each operation."""
+    history = record.history
+    return history.loaded or not set(wanted).isdisjoint(history.columns.f_names)
+
+
 def of(columns: Columns, *wanted: str, rows: Int64 | slice = slice(None)) -> Bool:
     """Return which of `rows` (of all) are operations of these names."""
     codes = [code for code, name in enumerate(columns.f_names) if name in wanted]

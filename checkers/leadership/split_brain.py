@@ -9,15 +9,18 @@ SB1 and SB2 need traces; SB3 sees more with them; SB4 needs only replies that ca
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tribulation.histories import Operation, Type
+import numpy as np
+
+from tribulation.histories import Operation
+from tribulation.histories.model.columns import ABSENT, NO_NUMBER, OPEN
 
 from ..base import acknowledged
 from ..base.budget import OutOfBudget
 from ..base.findings import Findings
+from ..base.logged import Logged, logged
 from ..base.result import Anomaly, Budget, CheckResult, RunRecord, Verdict
 from ..faults.connectivity import epochs
 from ..raft.acknowledged_writes import AckCount, judge_acknowledged
@@ -35,12 +38,10 @@ class SplitBrainChecker:
     name = "split-brain"
 
     def applies(self, record: RunRecord) -> bool:
-        return any(record.traces.values()) or any(
-            acknowledged.log_index(op) is not None for op in record.history.operations()
-        )
+        return any(record.traces.values()) or bool(logged(record).indexed.any())
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
-        operations = record.history.operations()
+        operations = logged(record)
         findings = Findings()
         reads = _judge_reads(operations, findings)
         facts: Survey | None = None
@@ -79,36 +80,20 @@ class _ReadCount:
     stale_marked: int
 
 
-def _judge_reads(operations: Sequence[Operation], findings: Findings) -> _ReadCount:
+def _judge_reads(view: Logged, findings: Findings) -> _ReadCount:
     """Check by position in the history: the highest index acknowledged before a read was invoked must be in the state it saw. O(n log n)."""
-    done = sorted(
-        (
-            op
-            for op in operations
-            if op.complete_index is not None and acknowledged.ran(op) and not acknowledged.is_stale(op)
-        ),
-        key=lambda op: op.complete_index or 0,
-    )
-    asked = [
-        op
-        for op in operations
-        if op.type is Type.OK and not acknowledged.is_write(op) and acknowledged.log_index(op) is not None
-    ]
-    highest: Operation | None = None
-    at = 0
-    indexed = stale_marked = 0
-    for op in sorted(asked, key=lambda op: op.invoke_index):
-        while at < len(done) and (done[at].complete_index or 0) < op.invoke_index:
-            if acknowledged.log_index(done[at]) is not None and (highest is None or _index(done[at]) > _index(highest)):
-                highest = done[at]
-            at += 1
-        if acknowledged.is_stale(op):
-            stale_marked += 1
-            continue
-        indexed += 1
-        if highest is not None and _index(op) < _index(highest):
-            _report_stale(op, highest, findings)
-    return _ReadCount(indexed, stale_marked)
+    asked = np.flatnonzero(view.ok & ~view.write & view.indexed)
+    strong = asked[~view.stale[asked]]
+    done = np.flatnonzero((view.complete != OPEN) & view.ran & ~view.stale & view.indexed)
+    done = done[np.argsort(view.complete[done], kind="stable")]
+    before = np.searchsorted(view.complete[done], view.invoke[strong])
+    if len(done):
+        highest = np.maximum.accumulate(view.index[done])
+        known = highest[np.maximum(before - 1, 0)]
+        for place in np.flatnonzero((before > 0) & (view.index[strong] < known)):
+            first = done[np.searchsorted(highest, known[place])]
+            _report_stale(view.operation(strong[place]), view.operation(first), findings)
+    return _ReadCount(len(strong), len(asked) - len(strong))
 
 
 def _report_stale(op: Operation, before: Operation, findings: Findings) -> None:
@@ -131,7 +116,7 @@ def _index(op: Operation) -> int:
 
 def _stats(
     record: RunRecord,
-    operations: Sequence[Operation],
+    operations: Logged,
     facts: Survey | None,
     findings: Findings,
     writes: AckCount,
@@ -166,22 +151,27 @@ def _stats(
     }
 
 
-def _acknowledged_apart(record: RunRecord, operations: Sequence[Operation]) -> list[dict[str, Any]]:
+def _acknowledged_apart(record: RunRecord, view: Logged) -> list[dict[str, Any]]:
     """Return intervals in which nodes of two separated components both acknowledged writes: where to look, not a proof."""
     history = epochs(record.faults, record.reachability)
+    if not any(epoch.cut for epoch in history.epochs):
+        return []
     parts: dict[int, list[frozenset[str]]] = {}
-    sides: dict[int, dict[frozenset[str], Operation]] = {}
-    for op in acknowledged.acknowledged_writes(operations):
-        node = acknowledged.served_by(op)
-        epoch = history.within(op.invoke_ns, op.complete_ns) if op.complete_ns is not None else None
-        if epoch is None or node is None or not epoch.cut:
+    sides: dict[int, dict[frozenset[str], int]] = {}
+    rows = np.flatnonzero(view.acknowledged & (view.complete_ns != NO_NUMBER) & (view.server != ABSENT))
+    for row, begun_ns, ended_ns in zip(
+        rows.tolist(), view.invoke_ns[rows].tolist(), view.complete_ns[rows].tolist(), strict=True
+    ):
+        epoch = history.within(begun_ns, ended_ns)
+        if epoch is None or not epoch.cut:
             continue
+        node = view.names[view.server[row]]
         if epoch.start_ns not in parts:
             parts[epoch.start_ns] = epoch.components(record.nodes)
         part = next((part for part in parts[epoch.start_ns] if node in part), frozenset({node}))
-        sides.setdefault(epoch.start_ns, {}).setdefault(part, op)
+        sides.setdefault(epoch.start_ns, {}).setdefault(part, int(view.invoke[row]))
     return [
-        {"from_ms": round(start_ns / 1e6, 3), "ops": [op.invoke_index for op in found.values()]}
+        {"from_ms": round(start_ns / 1e6, 3), "ops": list(found.values())}
         for start_ns, found in sorted(sides.items())
         if len(found) > 1
     ][:_SHOWN_OVERLAPS]

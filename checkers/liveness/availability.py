@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tribulation.histories import Operation, Type
+from tribulation.histories import History, Operation, Type
 
+from ..base.logged import logged
 from ..base.operation_counts import Crowd
 from ..base.options import bound, settings_of
 from ..base.result import Anomaly, Budget, CheckResult, Fault, RunRecord, Verdict
@@ -34,12 +35,20 @@ NOWHERE = "unknown"
 """The side of operations that name no node."""
 
 
+def _is_settled(history: History) -> bool:
+    """Return whether the run had operations through each node in turn."""
+    if history.loaded:
+        return any(op.workload == SETTLE for op in history.operations())
+    columns = history.columns
+    return any(columns.workload_names[number] == SETTLE for number in set(columns.workload.tolist()))
+
+
 class AvailabilityChecker:
     name = "availability"
     options = (bound("max_recovery_s", None, "from a heal to the first ok operation", shared=True),)
 
     def applies(self, record: RunRecord) -> bool:
-        return bool(record.faults) or any(op.workload == SETTLE for op in record.history.operations())
+        return bool(record.faults) or _is_settled(record.history)
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         result = self._after_heals(record) if record.faults else CheckResult(self.name, Verdict.VALID)
@@ -63,7 +72,7 @@ class AvailabilityChecker:
         spans = windows(record)
         limit_s = settings_of(record, self)["max_recovery_s"]
         disturbances = _disturbances(record)
-        crowd, after = Crowd(ops, lambda op: op.node or ""), _After(ops)
+        crowd, after = Crowd.by_node(logged(record)), _After(ops)
         told = [_tell(span, disturbances, crowd, after, record) for span in spans]
         stats: dict[str, Any] = {"faults": told, "ok": sum(op.type is Type.OK for op in ops)}
         recoveries = [item["recovery_ms"] for item in told if item["recovery_ms"] is not None]

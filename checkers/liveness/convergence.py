@@ -10,9 +10,13 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-from tribulation.histories import Operation, Type, canonical
+import numpy as np
 
-from ..base.acknowledged import acknowledged_writes
+from tribulation.histories import History, canonical
+from tribulation.histories.model.columns import INFO, NO_NUMBER
+from tribulation.histories.model.rows import result
+
+from ..base.logged import logged
 from ..base.result import Anomaly, Budget, CheckResult, RunRecord, Verdict
 from ..base.wording import describe, indices, on_key, show
 from ..traces.state_digests import scheme_of
@@ -51,7 +55,7 @@ class ConvergenceChecker:
             shown = ", ".join(scheme or "none" for scheme in schemes)
             reason = f"the nodes are of different releases: digests of the schemes {shown} cannot be compared"
             return CheckResult(self.name, Verdict.UNKNOWN, (), stats, reason)
-        if not read_keys and not any(acknowledged_writes(record.history.operations())):
+        if not read_keys and not logged(record).acknowledged.any():
             reason = "no write was acknowledged and no key read at the end: equal states say nothing"
             return CheckResult(self.name, Verdict.UNKNOWN, (), stats, reason)
         return CheckResult(self.name, Verdict.VALID, (), stats)
@@ -116,32 +120,36 @@ def _final_reads(record: RunRecord) -> tuple[int, list[Anomaly]]:
     quiet_ns = record.phases.get("quiet_end")
     if quiet_ns is None:
         return 0, []
-    reads: dict[tuple[str | None, Hashable], list[Operation]] = {}
-    unsettled: set[tuple[str | None, Hashable]] = set()
-    for op in record.history.operations():
-        name = (op.workload, canonical(op.key))
-        if op.f in ("read", "get"):
-            if op.type is Type.OK and op.invoke_ns >= quiet_ns:
-                reads.setdefault(name, []).append(op)
-        elif op.type is Type.INFO or (op.complete_ns or 0) >= quiet_ns:
-            # It may take effect between two of the reads, which then legitimately differ.
-            unsettled.add(name)
+    view = logged(record)
+    looks = view.of("read", "get")
+    last = np.flatnonzero(looks & view.ok & (view.invoke_ns >= quiet_ns))
+    # A change may take effect between two of the reads, which then legitimately differ.
+    ended_ns = np.where(view.complete_ns == NO_NUMBER, 0, view.complete_ns)
+    open_ = np.flatnonzero(~looks & ((view.type == INFO) | (ended_ns >= quiet_ns)))
+    unsettled = set(zip(view.workload[open_].tolist(), view.key[open_].tolist(), strict=True))
+    reads: dict[tuple[int, int], list[int]] = {}
+    for row, workload, key in zip(last.tolist(), view.workload[last].tolist(), view.key[last].tolist(), strict=True):
+        reads.setdefault((workload, key), []).append(row)
     anomalies = []
-    for name, found in reads.items():
-        values = {_comparable(op): op for op in reversed(found)}
+    for name, rows in reads.items():
+        values = {_comparable(_result(record.history, row)): row for row in reversed(rows)}
         if len(values) > 1 and name not in unsettled:
-            one, other = list(values.values())[:2]
-            text = f"{on_key(name[1])}final reads differ: {describe(one)}; {describe(other)}."
+            one, other = (view.operation(row) for row in list(values.values())[:2])
+            text = f"{on_key(canonical(one.key))}final reads differ: {describe(one)}; {describe(other)}."
             anomalies.append(Anomaly("final-reads-differ", indices([one, other]), text, {"key": one.key}))
     return len(reads), anomalies
 
 
-def _comparable(op: Operation) -> Hashable:
+def _result(history: History, row: int) -> Any:
+    return history.operation(row).result if history.loaded else result(history.columns, row)
+
+
+def _comparable(value: Any) -> Hashable:
     """Lists are compared as bags: a set's elements have no order."""
-    if isinstance(op.result, (list, tuple)):
-        return tuple(sorted((canonical(item) for item in op.result), key=repr))
-    value: Hashable = canonical(op.result)
-    return value
+    if isinstance(value, (list, tuple)):
+        return tuple(sorted((canonical(item) for item in value), key=repr))
+    form: Hashable = canonical(value)
+    return form
 
 
 def time_to_converge_ms(record: RunRecord) -> float | None:

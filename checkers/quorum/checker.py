@@ -10,14 +10,12 @@ while another one has).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from tribulation.histories import Operation, Type
-
-from ..base import acknowledged
 from ..base.budget import OutOfBudget
 from ..base.findings import Findings
+from ..base.logged import Logged, logged
 from ..base.options import bound, flag, settings_of
 from ..base.result import Budget, CheckResult, RunRecord, Verdict
 from ..faults.connectivity import epochs
@@ -43,7 +41,7 @@ class QuorumChecker:
     )
 
     def applies(self, record: RunRecord) -> bool:
-        if not any(acknowledged.is_write(op) for op in _of_the_log(record)):
+        if not _of_the_log(record).write.any():
             return False
         return bool(record.voters) or any(record.traces.values())
 
@@ -75,26 +73,20 @@ class QuorumChecker:
         stats["notes"] = list(history.notes)
         if findings.kept:
             return CheckResult(self.name, Verdict.INVALID, tuple(findings.kept), stats)
-        reason = trouble or _doubt(record, facts, stats)
+        reason = trouble or _doubt(record, operations, facts, stats)
         return CheckResult(self.name, Verdict.UNKNOWN if reason else Verdict.VALID, (), stats, reason)
 
 
-def _of_the_log(record: RunRecord) -> Sequence[Operation]:
+def _of_the_log(record: RunRecord) -> Logged:
     """Return those that required a quorum of the log."""
-    operations = record.history.operations()
-    return (
-        [op for op in operations if not acknowledged.without_log(op)]
-        if any(map(acknowledged.without_log, operations))
-        else operations
-    )
+    view = logged(record)
+    return view.only(~view.without_log)
 
 
-def _doubt(record: RunRecord, facts: Survey | None, stats: Mapping[str, Any]) -> str | None:
-    operations = _of_the_log(record)
-    if not any(acknowledged.is_write(op) for op in operations):
+def _doubt(record: RunRecord, view: Logged, facts: Survey | None, stats: Mapping[str, Any]) -> str | None:
+    if not view.write.any():
         return "the history has no writes"
-    succeeded = any(op.type is Type.OK for op in operations)
-    if not succeeded and not stats["Q2"]["writes_begun_inside"]:
+    if not view.ok.any() and not stats["Q2"]["writes_begun_inside"]:
         return "no operation succeeded, and none was tried while no quorum could exist"
     if facts is None:
         return None if record.voters else "traces and the voters' weights are unknown"

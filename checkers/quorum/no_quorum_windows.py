@@ -8,14 +8,18 @@ the votes of one peer before and of another after. Then it is judged by all node
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from tribulation.histories import Operation, Type
+from tribulation.histories.model.columns import NO_NUMBER
 
 from ..base import acknowledged
 from ..base.findings import Findings
+from ..base.logged import Logged
 from ..base.quorum_weights import Weights, names, show, total, weight
 from ..base.result import RunRecord
 from ..faults.connectivity import Epoch, Epochs
@@ -75,20 +79,16 @@ def _without(epoch: Epoch, timeline: VoterTimeline) -> Window | None:
 
 def judge_windows(
     record: RunRecord,
-    operations: Sequence[Operation],
+    operations: Logged,
     windows: Sequence[Window],
     history: Epochs,
     timeline: VoterTimeline,
     findings: Findings,
     settings: Mapping[str, Any],
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    starts = [window.start_ns for window in windows]
     writes = refused = unknown = reads = late = 0
-    for op in operations:
-        at = bisect_right(starts, op.invoke_ns) - 1
-        if at < 0 or op.invoke_ns >= windows[at].end_ns:
-            continue
-        window = windows[at]
+    for row, at in _begun_in(windows, operations):
+        op, window = operations.operation(row), windows[at]
         inside = op.complete_ns is not None and op.complete_ns <= window.end_ns
         if acknowledged.is_write(op):
             writes += 1
@@ -106,6 +106,17 @@ def judge_windows(
     q2 = {"windows": len(windows), "without_quorum_ms": total_ms, "writes_begun_inside": writes, "shown": shown}
     q4 = {"refused": int(refused), "unknown": int(unknown), "late": late, "linearizable_reads_inside": reads}
     return q2, q4
+
+
+def _begun_in(windows: Sequence[Window], operations: Logged) -> Iterator[tuple[int, int]]:
+    """Yield rows of operations that began in a window, and the place of that window."""
+    if not windows:
+        return
+    starts = np.array([window.start_ns for window in windows], np.int64)
+    ends = np.array([window.end_ns for window in windows], np.int64)
+    at = np.searchsorted(starts, operations.invoke_ns, "right") - 1
+    rows = np.flatnonzero((at >= 0) & (operations.invoke_ns < ends[at]))
+    yield from zip(rows.tolist(), at[rows].tolist(), strict=True)
 
 
 def _proof(record: RunRecord, op: Operation, window: Window, history: Epochs, timeline: VoterTimeline) -> Window | None:
@@ -172,17 +183,16 @@ def _judge_deadline(
     return True
 
 
-def judge_unmarked(operations: Sequence[Operation], windows: Sequence[Window], findings: Findings) -> dict[str, int]:
+def judge_unmarked(operations: Logged, windows: Sequence[Window], findings: Findings) -> dict[str, int]:
     """Without a quorum, a read that requested the local state must be marked as such."""
     starts = [window.start_ns for window in windows]
-    counts = {"marked": 0, "unmarked": 0}
-    for op in operations:
-        if op.type is not Type.OK or acknowledged.is_write(op) or op.level not in ("stale", "eventual"):
-            continue
-        marked = op.extra.get("stale") is True
-        counts["marked" if marked else "unmarked"] += 1
-        at = bisect_right(starts, op.invoke_ns) - 1
-        if not marked and at >= 0 and op.complete_ns is not None and op.complete_ns <= windows[at].end_ns:
+    local = operations.ok & ~operations.write & operations.local
+    unmarked = np.flatnonzero(local & ~operations.marked)
+    ended = unmarked[operations.complete_ns[unmarked] != NO_NUMBER] if windows else ()
+    for row in ended:
+        at = bisect_right(starts, int(operations.invoke_ns[row])) - 1
+        if at >= 0 and operations.complete_ns[row] <= windows[at].end_ns:
+            op = operations.operation(row)
             findings.add(
                 "Q4-unmarked-stale-read",
                 f"{acknowledged.describe(op)} asked {acknowledged.served_by(op)} for its local state and was answered without the mark `stale`, although "
@@ -190,4 +200,4 @@ def judge_unmarked(operations: Sequence[Operation], windows: Sequence[Window], f
                 ops=(op.invoke_index,),
                 details={"faults": list(windows[at].faults)},
             )
-    return counts
+    return {"marked": int(np.count_nonzero(local)) - len(unmarked), "unmarked": len(unmarked)}

@@ -9,10 +9,14 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from tribulation.histories import Operation, Type
+import numpy as np
+
+from tribulation.histories import Operation
+from tribulation.histories.model.columns import ABSENT, NO_NUMBER
 
 from ..base import acknowledged
 from ..base.findings import Findings
+from ..base.logged import Logged
 from ..base.quorum_weights import Weights, names, show, total, weight
 from ..base.result import RunRecord
 from ..faults.connectivity import Epoch, Epochs
@@ -22,7 +26,7 @@ from .no_quorum_windows import Window
 
 def judge_sides(
     record: RunRecord,
-    operations: Sequence[Operation],
+    operations: Logged,
     history: Epochs,
     timeline: VoterTimeline,
     windows: Sequence[Window],
@@ -30,16 +34,20 @@ def judge_sides(
     findings: Findings,
 ) -> dict[str, int]:
     """Judge the sides; `windows` are judged already. `reads_need_quorum`: no lease replaces a read's confirmation. Returns how much was examined."""
+    counts = {"writes_under_faults": 0, "reads_under_faults": 0}
+    if not any(epoch.faults for epoch in history.epochs):
+        return counts
     without = [window.start_ns for window in windows]
     sides = _Sides(record, timeline)
-    counts = {"writes_under_faults": 0, "reads_under_faults": 0}
-    for op in operations:
-        node = acknowledged.served_by(op)
-        write = acknowledged.is_write(op)
-        judged = write or (reads_need_quorum and not acknowledged.is_stale(op))
-        if op.type is not Type.OK or op.complete_ns is None or node is None or not judged:
-            continue
-        epoch = history.within(op.invoke_ns, op.complete_ns)
+    judged = operations.write | ~operations.stale if reads_need_quorum else operations.write
+    known = (operations.complete_ns != NO_NUMBER) & (operations.server != ABSENT)
+    rows = np.flatnonzero(operations.ok & judged & known)
+    columns = (operations.invoke_ns, operations.complete_ns, operations.server, operations.write)
+    for row, begun_ns, ended_ns, server, write in zip(
+        rows.tolist(), *(column[rows].tolist() for column in columns), strict=True
+    ):
+        node = operations.names[server]
+        epoch = history.within(begun_ns, ended_ns)
         if epoch is None or not epoch.faults or node in epoch.down:
             continue
         at = bisect_right(without, epoch.start_ns) - 1
@@ -48,7 +56,7 @@ def judge_sides(
         counts["writes_under_faults" if write else "reads_under_faults"] += 1
         short = sides.short_of_quorum(epoch, node)
         if short is not None:
-            _report(op, node, epoch, *short, findings)
+            _report(operations.operation(row), node, epoch, *short, findings)
     return counts
 
 

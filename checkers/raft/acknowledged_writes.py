@@ -7,15 +7,22 @@ acknowledged by a node that held another one than was applied; a later leader wh
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from tribulation.histories import Operation
+from tribulation.histories.model.columns import ABSENT, NO_NUMBER
 
 from ..base import acknowledged
 from ..base.findings import Findings
+from ..base.logged import Logged
 from ..traces.traces import excerpt
 from .facts import Ack, Reign, Survey
+
+Rows = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,47 +34,48 @@ class AckCount:
     compared: int
 
 
-def judge_acknowledged(operations: Sequence[Operation], facts: Survey | None, findings: Findings) -> AckCount:
-    writes = acknowledged.acknowledged_writes(operations)
-    indexed = [op for op in writes if acknowledged.log_index(op) is not None]
-    _judge_one_index(indexed, findings)
+def judge_acknowledged(view: Logged, facts: Survey | None, findings: Findings) -> AckCount:
+    writes = int(np.count_nonzero(view.acknowledged))
+    indexed = np.flatnonzero(view.acknowledged & view.indexed)
+    _judge_one_index(view, indexed, findings)
     if facts is None:
-        return AckCount(len(writes), len(indexed), len(indexed))
-    compared = _judge_replaced(indexed, facts, findings)
-    by_command = {acknowledged.command(op): op for op in indexed if acknowledged.command(op) is not None}
+        return AckCount(writes, len(indexed), len(indexed))
+    compared = _judge_replaced(view, indexed, facts, findings)
+    by_command = _ByCommand(view, indexed)
     _judge_held(facts, by_command, findings)
     _judge_leaders(facts, by_command, findings)
-    return AckCount(len(writes), len(indexed), compared)
+    return AckCount(writes, len(indexed), compared)
 
 
-def _judge_one_index(indexed: Sequence[Operation], findings: Findings) -> None:
-    first: dict[int, Operation] = {}
-    for op in indexed:
+def _judge_one_index(view: Logged, indexed: Rows, findings: Findings) -> None:
+    _, first, which = np.unique(view.index[indexed], return_index=True, return_inverse=True)
+    mine, theirs = view.command[indexed], view.command[indexed[first[which]]]
+    for place in np.flatnonzero((mine != theirs) & (mine != ABSENT) & (theirs != ABSENT)):
+        known, op = view.operation(indexed[first[which[place]]]), view.operation(indexed[place])
         index = acknowledged.log_index(op)
-        assert index is not None
-        known = first.setdefault(index, op)
-        mine, theirs = acknowledged.command(op), acknowledged.command(known)
-        if mine is None or theirs is None or mine == theirs:
-            continue
         findings.add(
             "SB3-two-writes-one-index",
             f"{acknowledged.describe(known)} and {acknowledged.describe(op)} were both acknowledged at log index {index}, by {acknowledged.served_by(known)} in term "
             f"{acknowledged.term(known)} and by {acknowledged.served_by(op)} in term {acknowledged.term(op)}: two logs took writes.",
             ops=(known.invoke_index, op.invoke_index),
-            details={"index": index, "commands": [list(theirs), list(mine)]},
+            details={
+                "index": index,
+                "commands": [list(view.commands[theirs[place]]), list(view.commands[mine[place]])],
+            },
         )
 
 
-def _judge_replaced(indexed: Sequence[Operation], facts: Survey, findings: Findings) -> int:
+def _judge_replaced(view: Logged, indexed: Rows, facts: Survey, findings: Findings) -> int:
     compared = 0
-    for op in indexed:
-        index, term = acknowledged.log_index(op), acknowledged.term(op)
-        assert index is not None
-        applied = facts.applied.get(index)
-        if applied is None or term is None:
+    rows = indexed[view.term[indexed] != NO_NUMBER]
+    applied_at = facts.applied.get
+    for row, index, term in zip(rows.tolist(), view.index[rows].tolist(), view.term[rows].tolist(), strict=True):
+        applied = applied_at(index)
+        if applied is None:
             continue
         compared += 1
         if applied[1] > term:
+            op = view.operation(row)
             findings.add(
                 "SB3-lost-acknowledged-write",
                 f"{acknowledged.describe(op)} was acknowledged by {acknowledged.served_by(op)} at log index {index} in term {term}, but that index holds an "
@@ -78,13 +86,28 @@ def _judge_replaced(indexed: Sequence[Operation], facts: Survey, findings: Findi
     return compared
 
 
-def _judge_held(facts: Survey, by_command: dict[tuple[object, object] | None, Operation], findings: Findings) -> None:
+class _ByCommand:
+    """The operation of a command that a node acknowledged, for witnesses."""
+
+    def __init__(self, view: Logged, indexed: Rows) -> None:
+        self._view, self._indexed = view, indexed
+        self._rows: dict[tuple[Any, Any], int] | None = None
+
+    def of(self, ack: Ack) -> Operation | None:
+        if self._rows is None:
+            found = zip(self._view.command[self._indexed].tolist(), self._indexed.tolist(), strict=True)
+            self._rows = {self._view.commands[command]: row for command, row in found if command != ABSENT}
+        row = self._rows.get((ack.line.get("session"), ack.line.get("command")))
+        return None if row is None else self._view.operation(row)
+
+
+def _judge_held(facts: Survey, by_command: _ByCommand, findings: Findings) -> None:
     for ack in facts.acks:
         index = ack.line["index"]
         applied = facts.applied.get(index)
         if applied is None or ack.entry_term is None or applied[1] == ack.entry_term:
             continue
-        op = _operation(ack, by_command)
+        op = by_command.of(ack)
         findings.add(
             "SB3-lost-acknowledged-write",
             f"{ack.line['node']} acknowledged {acknowledged.describe(op) if op else 'a write'} at log index {index}, where it held an entry of term "
@@ -94,9 +117,7 @@ def _judge_held(facts: Survey, by_command: dict[tuple[object, object] | None, Op
         )
 
 
-def _judge_leaders(
-    facts: Survey, by_command: dict[tuple[object, object] | None, Operation], findings: Findings
-) -> None:
+def _judge_leaders(facts: Survey, by_command: _ByCommand, findings: Findings) -> None:
     """Judge leaders: what a leader acknowledged was committed in its term at the latest, so the leaders of all later terms must hold it."""
     best: dict[int, Ack] = {}
     for ack in facts.acks:
@@ -115,10 +136,8 @@ def _judge_leaders(
             _report_short_leader(highest[earlier], reign, by_command, findings)
 
 
-def _report_short_leader(
-    ack: Ack, reign: Reign, by_command: dict[tuple[object, object] | None, Operation], findings: Findings
-) -> None:
-    op = _operation(ack, by_command)
+def _report_short_leader(ack: Ack, reign: Reign, by_command: _ByCommand, findings: Findings) -> None:
+    op = by_command.of(ack)
     findings.add(
         "SB3-lost-acknowledged-write",
         f"{ack.line['node']}, leading term {ack.leader_term}, acknowledged {acknowledged.describe(op) if op else 'a write'} at log index "
@@ -126,7 +145,3 @@ def _report_short_leader(
         ops=(op.invoke_index,) if op else (),
         details={"index": ack.line["index"], "trace": [excerpt(ack.line), excerpt(reign.line)]},
     )
-
-
-def _operation(ack: Ack, by_command: dict[tuple[object, object] | None, Operation]) -> Operation | None:
-    return by_command.get((ack.line.get("session"), ack.line.get("command")))

@@ -8,12 +8,20 @@ the node went on tracing. The lost end of a killed incarnation hides nothing for
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from ..traces.traces import NEVER_NS, Interval
+
+Int64 = npt.NDArray[np.int64]
+Bool = npt.NDArray[np.bool_]
 
 
 class Durable(Enum):
@@ -28,6 +36,22 @@ class Moment(NamedTuple):
     node: str
     ordinal: int
     at: Interval
+
+
+class Moments(NamedTuple):
+    """Many moments, as arrays. `nodes` index `names`."""
+
+    nodes: Int64
+    ordinals: Int64
+    high_ns: Int64
+    names: Mapping[str, int]
+
+    @classmethod
+    def of(cls, moments: Sequence[Moment]) -> Moments:
+        names: dict[str, int] = {}
+        nodes = np.array([names.setdefault(moment.node, len(names)) for moment in moments], np.int64)
+        ordinals = np.array([moment.ordinal for moment in moments], np.int64)
+        return cls(nodes, ordinals, np.array([moment.at.high_ns for moment in moments], np.int64), names)
 
 
 def outside(high_ns: int) -> Moment:
@@ -48,13 +72,16 @@ class Boot:
     """A fault had removed synced data from its disk, so what is missing is not the node's fault."""
 
 
+def _integers() -> array[int]:
+    return array("q")
+
+
 @dataclass(slots=True)
 class _Run:
     term: int
-    indices: list[int] = field(default_factory=list)
-    low_ns: list[int] = field(default_factory=list)
-    high_ns: list[int] = field(default_factory=list)
-    ordinals: list[int] = field(default_factory=list)
+    indices: array[int] = field(default_factory=_integers)
+    low_ns: array[int] = field(default_factory=_integers)
+    ordinals: array[int] = field(default_factory=_integers)
 
 
 class _Evidence:
@@ -67,7 +94,7 @@ class _Evidence:
         self._highest_terms: list[int] = []
         """The highest term up to each run, so that the runs that cannot matter are skipped by bisection."""
 
-    def add(self, index: int, term: int, low_ns: int, high_ns: int, ordinal: int) -> None:
+    def add(self, index: int, term: int, low_ns: int, ordinal: int) -> None:
         run = self._runs[-1] if self._runs else None
         if run is None or run.term != term or index < run.indices[-1]:
             run = _Run(term)
@@ -76,17 +103,31 @@ class _Evidence:
         if not run.indices or index > run.indices[-1]:
             run.indices.append(index)
             run.low_ns.append(low_ns)
-            run.high_ns.append(high_ns)
             run.ordinals.append(ordinal)
 
-    def first(self, index: int, term: int) -> tuple[int, int, int] | None:
-        """(low, high, ordinal) of the first log as long as `index` and of `term` or a later one."""
+    def first(self, index: int, term: int) -> tuple[int, int] | None:
+        """(low, ordinal) of the first log as long as `index` and of `term` or a later one."""
         for position in range(bisect_left(self._highest_terms, term), len(self._runs)):
             run = self._runs[position]
             if run.term >= term and run.indices[-1] >= index:
                 at = bisect_left(run.indices, index)
-                return run.low_ns[at], run.high_ns[at], run.ordinals[at]
+                return run.low_ns[at], run.ordinals[at]
         return None
+
+    def first_of_each(self, index: Int64, term: Int64, otherwise: tuple[int, int]) -> tuple[Int64, Int64, Bool]:
+        """What `first` gives for each of many entries, or `otherwise`, and whether there is one."""
+        low_ns, ordinal = (np.full(len(index), value, np.int64) for value in otherwise)
+        rest = np.arange(len(index))
+        for run in self._runs:
+            held = (term[rest] <= run.term) & (index[rest] <= run.indices[-1])
+            mine, rest = rest[held], rest[~held]
+            at = np.searchsorted(np.asarray(run.indices), index[mine])
+            low_ns[mine], ordinal[mine] = np.asarray(run.low_ns)[at], np.asarray(run.ordinals)[at]
+            if not len(rest):
+                break
+        found = np.ones(len(index), np.bool_)
+        found[rest] = False
+        return low_ns, ordinal, found
 
 
 class DurableHistory:
@@ -112,26 +153,38 @@ class DurableHistory:
     def booted(self, incarnation: int, index: int, term: int, torn: bool, moment: Moment, forgot: bool = False) -> None:
         """Record a `start` line: its disk held this since some time after the line before. Call before `saw`."""
         self.boots.append(Boot(incarnation, index, term, torn, moment, forgot))
-        low_ns, high_ns, ordinal = self._last_low_ns, moment.at.high_ns, self._last_ordinal
-        self._written.add(index, term, low_ns, high_ns, ordinal)
-        self._durable.add(index, term, low_ns, high_ns, ordinal)
+        self._written.add(index, term, self._last_low_ns, self._last_ordinal)
+        self._durable.add(index, term, self._last_low_ns, self._last_ordinal)
 
-    def written(self, index: int, term: int, moment: Moment) -> None:
-        self._written.add(index, term, moment.at.low_ns, moment.at.high_ns, moment.ordinal)
+    def written(self, index: int, term: int, low_ns: int, ordinal: int) -> None:
+        self._written.add(index, term, low_ns, ordinal)
 
-    def durable(self, index: int, term: int, moment: Moment) -> None:
-        self._durable.add(index, term, moment.at.low_ns, moment.at.high_ns, moment.ordinal)
+    def durable(self, index: int, term: int, low_ns: int, ordinal: int) -> None:
+        self._durable.add(index, term, low_ns, ordinal)
 
     def before(self, index: int, term: int, moment: Moment) -> Durable:
         """Return whether entry `index` of `term` was on this node's disk before `moment`."""
         written = self._written.first(index, term)
-        low_ns, ordinal = (self._last_low_ns, self._last_ordinal) if written is None else (written[0], written[2])
+        low_ns, ordinal = (self._last_low_ns, self._last_ordinal) if written is None else written
         if self._surely_after(low_ns, ordinal, moment):
             return Durable.MAYBE if self._may_hide(moment) else Durable.NO
         durable = self._durable.first(index, term)
-        if durable is None or self._surely_after(durable[0], durable[2], moment):
+        if durable is None or self._surely_after(*durable, moment):
             return Durable.MAYBE
         return Durable.YES
+
+    def before_each(self, index: Int64, term: Int64, moments: Moments) -> tuple[Bool, Bool]:
+        """What `before` gives for each of many entries: which were not on its disk (`NO`), and which were (`YES`)."""
+        here = moments.nodes == moments.names.get(self.node, -1)
+        low_ns, ordinal, _ = self._written.first_of_each(index, term, (self._last_low_ns, self._last_ordinal))
+        unwritten = np.where(here, ordinal > moments.ordinals, low_ns > moments.high_ns)
+        lost_ns = [boot.moment.at.low_ns for boot in self.boots if boot.torn or boot.forgot]
+        hidden = np.full(len(index), self.incomplete)
+        if lost_ns:
+            hidden |= moments.high_ns >= min(lost_ns)
+        low_ns, ordinal, found = self._durable.first_of_each(index, term, (0, 0))
+        late = ~found | np.where(here, ordinal > moments.ordinals, low_ns > moments.high_ns)
+        return unwritten & ~hidden, ~unwritten & ~late
 
     def _surely_after(self, low_ns: int, ordinal: int, moment: Moment) -> bool:
         return ordinal > moment.ordinal if moment.node == self.node else low_ns > moment.at.high_ns

@@ -76,7 +76,8 @@ class _Walk:
         self.incarnation = incarnation
         self.history = history
         self.first_ordinal = ordinal
-        self.moment = Moment(incarnation.node, ordinal, facts.traces.place(incarnation.lines[0]))
+        self.ordinal = ordinal
+        self.at = facts.traces.place(incarnation.lines[0])
         self.log = NodeLog()
         self.adopted = Adopted()
         self.unwritten: dict[int, tuple[Change, int | None]] = {}
@@ -88,9 +89,14 @@ class _Walk:
         self.truncated_as_leader: Line | None = None
         self.losses: Sequence[tuple[int, int]] = ()
 
+    @property
+    def moment(self) -> Moment:
+        """The place of the line that is being read."""
+        return Moment(self.incarnation.node, self.ordinal, self.at)
+
     def run(self, meter: Meter) -> None:
         gaps = set(self.incarnation.gaps)
-        node, first, charge = self.incarnation.node, self.first_ordinal, meter.charge
+        first, charge = self.first_ordinal, meter.charge
         moments = self.facts.traces.moments(self.incarnation)
         for position, (line, at) in enumerate(zip(self.incarnation.lines, moments, strict=True)):
             event = line["event"]
@@ -98,7 +104,7 @@ class _Walk:
             charge(BYTES_PER_LINE + BYTES_PER_ENTRY * entries, position)
             if event == "start" and position:
                 self.history.saw(self.moment)
-            self.moment = Moment(node, first + position, at)
+            self.ordinal, self.at = first + position, at
             if position in gaps:
                 self._lose_track()
             handler = _HANDLERS.get(event)
@@ -114,7 +120,7 @@ class _Walk:
                 self._skipped(jump)
         if self.reign is not None:
             until = FOREVER_NS if following is None else self.facts.traces.place(following.lines[0]).high_ns
-            self.reign.ends = Interval(self.moment.at.low_ns, until)
+            self.reign.ends = Interval(self.at.low_ns, until)
 
     def _lose_track(self) -> None:
         self.log.forget()
@@ -126,13 +132,13 @@ class _Walk:
 
     def _step_down(self) -> None:
         if self.reign is not None:
-            self.reign.ends = self.moment.at
+            self.reign.ends = self.at
         self.reign, self.committed = None, None
 
     # -- elections and terms
 
     def start(self, line: Line) -> None:
-        at = self.moment.at
+        at = self.at
         forgot = any(at.high_ns >= from_ns and at.low_ns <= to_ns for from_ns, to_ns in self.losses)
         self.ballots.start(line, forgot)
         self.adopted.start(line)
@@ -154,7 +160,7 @@ class _Walk:
         self.ballots.leader(line)
         self._step_down()
         last_index = line["last_index"]
-        begins = self.moment.at
+        begins = self.at
         in_force = self.adopted.in_force
         self.reign = Reign(
             line, last_index, self.log.term(last_index), in_force, begins, Interval(begins.low_ns, FOREVER_NS)
@@ -183,10 +189,10 @@ class _Walk:
             add(index, term, crc, previous_term)
             log.append(index, term)
             if term != previous_term and previous_index == index - 1 and previous_term is not None:
-                self.history.written(previous_index, previous_term, self.moment)
+                self.history.written(previous_index, previous_term, self.at.low_ns, self.ordinal)
             previous_index, previous_term = index, term
         if previous_term is not None:
-            self.history.written(previous_index, previous_term, self.moment)
+            self.history.written(previous_index, previous_term, self.at.low_ns, self.ordinal)
         if self.truncated_as_leader is not None and line["entries"] and line["entries"][-1][1] == reign_term:
             self._prove_truncation(line)
 
@@ -205,8 +211,8 @@ class _Walk:
             self.log.reset(index, term)
             self.adopted.forget()
         self.installed.add(index)
-        self.history.written(index, term, self.moment)
-        self.history.durable(index, term, self.moment)
+        self.history.written(index, term, self.at.low_ns, self.ordinal)
+        self.history.durable(index, term, self.at.low_ns, self.ordinal)
         self._digest(line)
 
     def durable(self, line: Line) -> None:
@@ -214,7 +220,7 @@ class _Walk:
         for jump in self.jumps:
             jump.settled = jump.settled or line["index"] > jump.index
         if line["term"] is not None:
-            self.history.durable(line["index"], line["term"], self.moment)
+            self.history.durable(line["index"], line["term"], self.at.low_ns, self.ordinal)
 
     def config(self, line: Line) -> None:
         """Activate a configuration at once. Its entry's own line comes after it, if this node wrote it; one that a snapshot brought has none."""

@@ -36,6 +36,9 @@ class VoterTimeline:
     def __init__(self, configs: Sequence[_Config], unknown_from_ns: int) -> None:
         self._configs = sorted(configs, key=lambda config: (config.index, config.since_ns))
         self._unknown_from_ns = unknown_from_ns
+        self._indices = [config.index for config in self._configs]
+        self._since_ns = sorted(config.since_ns for config in self._configs)
+        self._for_entries: dict[tuple[int, int], list[Weights] | None] = {}
 
     @property
     def all(self) -> list[Weights]:
@@ -54,6 +57,13 @@ class VoterTimeline:
         """
         if until_ns >= self._unknown_from_ns or not self._configs:
             return None
+        # Only these two places count, and there are few.
+        places = bisect_right(self._indices, index), bisect_right(self._since_ns, until_ns)
+        if places not in self._for_entries:
+            self._for_entries[places] = self._look_for_entry(index, until_ns)
+        return self._for_entries[places]
+
+    def _look_for_entry(self, index: int, until_ns: int) -> list[Weights] | None:
         before = sorted({config.index for config in self._configs if config.index <= index and config.committed})
         floor = before[-2] if len(before) > 1 else 0
         possible = [

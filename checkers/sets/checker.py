@@ -19,7 +19,7 @@ from tribulation.histories import Operation, Type, canonical
 
 from ..base.budget import Meter, OutOfBudget
 from ..base.result import Anomaly, Budget, CheckResult, RunRecord, Verdict
-from ..base.selection import Bool
+from ..base.selection import Bool, may_have
 from ..base.wording import describe, indices, on_key, show
 from .order import WholeSet, disorder, whole_set
 from .witness import anomaly_of_disorder
@@ -35,6 +35,8 @@ class SetChecker:
 
     def applies(self, record: RunRecord) -> bool:
         """Elements were added, and its reads are not numbers: those would be a counter's. Other keys may hold anything."""
+        if not may_have(record, "add"):
+            return False
         ops = [op for mine in _sets(record).values() for op in mine]
         added = {canonical(op.key) for op in ops if op.f == "add"}
         counted = any(op.f == "read" and isinstance(op.result, int) and canonical(op.key) in added for op in ops)

@@ -11,13 +11,22 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tribulation.histories import Operation, Type, canonical, same
+import numpy as np
+
+from tribulation.histories import History, Operation, Type, canonical, same
+from tribulation.histories.model.columns import ABSENT, NONE_ID, OK
 from tribulation.histories.model.operation import REMOVALS
 
-from ..base.acknowledged import READS, effect_of, ran
+from ..base.acknowledged import READS, effect_of
+from ..base.logged import logged
+from ..base.operation_counts import OUTCOMES
+from ..base.result import RunRecord
+from ..base.selection import of
 
 WRITES = ("write", "put", "cas", "add", "append")
 VALUE_READS = ("read", "get")
+SINGLE = frozenset({*VALUE_READS, "write", "put", "cas"})
+"""Operations on single values: what they read and wrote are ids of columns."""
 WHOLES = frozenset({"recall", "scan", "effects", "pool", *REMOVALS})
 """Reads and removals whose answer shows something where it is not empty."""
 
@@ -37,19 +46,24 @@ class Workload:
     saw: int = 0
 
 
-def workloads_of(ops: Sequence[Operation]) -> dict[str | None, Workload]:
+def workloads_of(record: RunRecord) -> dict[str | None, Workload]:
     """By name, in order of first use."""
+    ops = logged(record)
     found: dict[str | None, Workload] = {}
-    for op in ops:
-        mine = found.setdefault(op.workload, Workload())
-        mine.tried.setdefault(op.f, {"ok": 0, "fail": 0, "info": 0})[op.type.value] += 1
-        mine.effects[op.f] = effect_of(op)
+    kinds = ops.workload.astype(np.int64) * len(ops.f_names) + ops.f
+    _, first = np.unique(kinds, return_index=True)
+    for at in np.sort(first):
+        mine = np.flatnonzero(kinds == kinds[at])
+        workload, f = found.setdefault(ops.workloads[ops.workload[at]], Workload()), ops.f_names[ops.f[at]]
+        counts = np.bincount(ops.type[mine], minlength=len(OUTCOMES)).tolist()
+        workload.tried[f] = {name: counts[code] for code, name in OUTCOMES.items()}
+        workload.effects[f] = ops.name(ops.effect[mine[-1]])
         # A cas that saw another value took place as a read of it.
-        if ran(op):
-            mine.took_place.add(op.f)
-    for op, saw in _looks(ops):
-        found[op.workload].reads += 1
-        found[op.workload].saw += saw
+        if ops.ran[mine].any():
+            workload.took_place.add(f)
+    for name, saw in _looks_at_values(record.history) or _looks(ops.operations()):
+        found[name].reads += 1
+        found[name].saw += saw
     return found
 
 
@@ -77,8 +91,34 @@ def looks_only(f: str, declared: str | None = None) -> bool:
     return declared == "reads" if declared is not None else f in READS or f in WHOLES
 
 
-def _looks(ops: Sequence[Operation]) -> Iterable[tuple[Operation, bool]]:
-    """Yield each ok read, and whether it showed a change. For sums that are read only once this cannot be known."""
+def _looks_at_values(history: History) -> Iterable[tuple[str | None, bool]] | None:
+    """As `_looks`, of a history that was read as columns and whose operations read and write single values; None for any other."""
+    columns = None if history.loaded else history.columns
+    if columns is None or columns.replies is None or not SINGLE.issuperset(columns.f_names):
+        return None
+    asked, cas = columns.argument.astype(np.int64), of(columns, "cas") & (columns.argument_list != ABSENT)
+    offsets, rows = columns.lists.offsets, columns.argument_list[cas]
+    reads = of(columns, *VALUE_READS)
+    lists = (columns.argument_list != ABSENT) & ~cas | (columns.result_list != ABSENT) & reads
+    declared = columns.replies.effect != ABSENT
+    if lists.any() or declared.any() or (offsets[rows + 1] - offsets[rows] != 2).any():
+        return None
+    if any(isinstance(value, Mapping) for value in columns.values):
+        return None
+    asked[cas] = columns.lists.items[offsets[rows] + 1]
+    several = len(columns.values)
+    written = columns.key.astype(np.int64) * several + asked
+    seen = np.flatnonzero(reads & (columns.type == OK))
+    # A reply without a value reads as None, which may have been written.
+    result = np.maximum(columns.result[seen], NONE_ID)
+    texts = np.array([isinstance(value, str) and bool(value) for value in columns.values], np.bool_)
+    saw = np.isin(columns.key[seen].astype(np.int64) * several + result, written[~reads]) | texts[result]
+    names = [columns.workload_names[number] for number in columns.workload[seen].tolist()]
+    return list(zip(names, saw.tolist(), strict=True))
+
+
+def _looks(ops: Sequence[Operation]) -> Iterable[tuple[str | None, bool]]:
+    """Yield the workload of each ok read, and whether it showed a change. For sums that are read only once this cannot be known."""
     written: set[tuple[Any, Hashable]] = set()
     for op in ops:
         if op.f in WRITES:
@@ -94,14 +134,14 @@ def _looks(ops: Sequence[Operation]) -> Iterable[tuple[Operation, bool]]:
             if isinstance(op.result, Mapping) or (isinstance(op.result, int) and name in counters):
                 sums.setdefault(name, []).append(op)
             else:
-                yield op, _saw(op, written)
+                yield op.workload, _saw(op, written)
         elif op.f == "txn":
-            yield op, any(part[0] in READS and part[2] is not None for part in op.result or ())
+            yield op.workload, any(part[0] in READS and part[2] is not None for part in op.result or ())
         elif op.f in WHOLES or effect_of(op) == "reads":
-            yield op, bool(op.result) or isinstance(op.result, (int, float))
+            yield op.workload, bool(op.result) or isinstance(op.result, (int, float))
     for reads in sums.values():
         first = reads[0].result
-        yield from ((read, not same(read.result, first)) for read in reads if len(reads) > 1)
+        yield from ((read.workload, not same(read.result, first)) for read in reads if len(reads) > 1)
 
 
 def _saw(op: Operation, written: set[tuple[Any, Hashable]]) -> bool:

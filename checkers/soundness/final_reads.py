@@ -9,13 +9,16 @@ The form of a workload's final reads follows from what its clients tried then: p
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tribulation.histories import Operation, Type, canonical
-from tribulation.histories.model.operation import FOUND_NOTHING
+import numpy as np
+import numpy.typing as npt
 
+from tribulation.histories.model.columns import ABSENT, NO_NUMBER
+
+from ..base.logged import Logged, logged
 from ..base.result import Budget, CheckResult, RunRecord, Verdict
 from ..base.wording import seconds, show
 from ..faults.windows import run_end_ns
@@ -30,15 +33,15 @@ class FinalReadsChecker:
         return record.is_run
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
-        ops = record.history.operations()
+        ops = logged(record)
         last_ok_ns = _last_ok_ns(ops)
         stats: dict[str, Any] = {
             "last_ok_ms": None if not last_ok_ns else round(max(last_ok_ns.values()) / 1e6, 3),
             "last_ok_ms_by_node": {node: _ms(last_ok_ns.get(node)) for node in _nodes(record, last_ok_ns)},
         }
         quiet_ns = record.phases.get("quiet_end")
-        if quiet_ns is None or not ops:
-            reason = "no operation was recorded" if not ops else "the run ended before its final reads"
+        if quiet_ns is None or not len(ops):
+            reason = "no operation was recorded" if not len(ops) else "the run ended before its final reads"
             return CheckResult(self.name, Verdict.UNKNOWN, (), stats, reason)
         finals = _finals(ops, quiet_ns)
         stats["objects"] = sum(len(final.touched) for final in finals.values())
@@ -46,7 +49,7 @@ class FinalReadsChecker:
         doubts = [doubt for name, final in finals.items() for doubt in final.doubts(name)]
         if not doubts:
             return CheckResult(self.name, Verdict.VALID, (), stats)
-        if not any(op.type is Type.OK and op.invoke_ns >= quiet_ns for op in ops):
+        if not (ops.ok & (ops.invoke_ns >= quiet_ns)).any():
             doubts.insert(0, _never_back(last_ok_ns, run_end_ns(record)))
         return CheckResult(self.name, Verdict.UNKNOWN, (), stats, "; ".join(doubts))
 
@@ -85,31 +88,36 @@ class _Final:
         return [f"{shown}{more}{of} {verb} not read after the heal"]
 
 
-def _finals(ops: Iterable[Operation], quiet_ns: int) -> Mapping[str | None, _Final]:
-    found: dict[str | None, _Final] = {}
-    for op in ops:
-        final = found.setdefault(op.workload, _Final())
-        key: Hashable = canonical(op.key)
-        if op.invoke_ns < quiet_ns:
-            if op.key is not None:
-                final.touched[key] = None
-            continue
-        final.tried[op.f, key] = None
-        # A removal that found nothing saw that nothing is left.
-        if op.type is Type.OK or (op.type is Type.FAIL and op.error in FOUND_NOTHING):
-            final.answered.add((op.f, key))
+def _finals(ops: Logged, quiet_ns: int) -> Mapping[str | None, _Final]:
+    found = {ops.workloads[ops.workload[at]]: _Final() for at in _first_of_each(ops.workload)}
+    keys: list[Hashable] = [*ops.keys, None]
+    before = np.flatnonzero((ops.invoke_ns < quiet_ns) & (ops.key != ABSENT))
+    names = ops.workload[before].astype(np.int64) * len(keys) + ops.key[before]
+    for row in before[_first_of_each(names)].tolist():
+        found[ops.workloads[ops.workload[row]]].touched[keys[ops.key[row]]] = None
+    # A removal that found nothing saw that nothing is left.
+    answered = ops.ok | ops.empty
+    for row in np.flatnonzero(ops.invoke_ns >= quiet_ns).tolist():
+        final, tried = found[ops.workloads[ops.workload[row]]], (ops.f_names[ops.f[row]], keys[ops.key[row]])
+        final.tried[tried] = None
+        if answered[row]:
+            final.answered.add(tried)
     for final in found.values():
         final.settle()
     return found
 
 
-def _last_ok_ns(ops: Iterable[Operation]) -> dict[str | None, int]:
+def _first_of_each(ids: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
+    """The places of first use, in order."""
+    return np.sort(np.unique(ids, return_index=True)[1])
+
+
+def _last_ok_ns(ops: Logged) -> dict[str | None, int]:
     """Node (None where operations name none) → when its last ok operation ended."""
-    found: dict[str | None, int] = {}
-    for op in ops:
-        if op.type is Type.OK and op.complete_ns is not None:
-            found[op.node] = max(found.get(op.node, 0), op.complete_ns)
-    return found
+    rows = np.flatnonzero(ops.ok & (ops.complete_ns != NO_NUMBER))
+    last_ns = np.zeros(len(ops.names) + 1, np.int64)
+    np.maximum.at(last_ns, ops.node[rows], ops.complete_ns[rows])
+    return {ops.name(number): int(last_ns[number]) for number in np.unique(ops.node[rows])}
 
 
 def _nodes(record: RunRecord, last_ok_ns: Mapping[str | None, int]) -> Sequence[str]:

@@ -7,12 +7,14 @@ is listed separately (`masked`). So is one of several of a kind that came when n
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tribulation.histories import Operation, canonical
+import numpy as np
 
+from tribulation.histories.model.columns import NO_NUMBER
+
+from ..base.logged import Logged, logged
 from ..base.operation_counts import Crowd
 from ..base.result import Budget, CheckResult, Fault, RunRecord, Verdict
 from ..faults.kinds import STAYS
@@ -28,14 +30,14 @@ class VacuityChecker:
         return True
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
-        ops = record.history.operations()
+        ops = logged(record)
         spans = windows(record)
         hidden = masked(record.faults)
-        crowd = Crowd(ops)
+        crowd = Crowd.by_f(ops)
         rates = _rates(crowd.counts())
         during = {span.fault.id: _rates(crowd.open_in(span.start_ns, span.end_ns)) for span in spans}
         idle = [span for span in spans if not during[span.fault.id]]
-        exercised = workloads_of(ops)
+        exercised = workloads_of(record)
         overlap, contended, keys = _concurrency(ops)
         stats: dict[str, Any] = {
             "operations": len(ops),
@@ -50,7 +52,7 @@ class VacuityChecker:
             "most_open_at_once": overlap,
         }
         doubts = [
-            *(doubts_of(exercised, record.is_run) if ops else ["no operation was recorded"]),
+            *(doubts_of(exercised, record.is_run) if len(ops) else ["no operation was recorded"]),
             *_doubts_of_faults(record, hidden),
             *_doubts_of_kinds(spans, idle, crowd),
         ]
@@ -64,26 +66,23 @@ def _rates(counts: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, Any]]
     return {f: {**found, "ok_rate": round(found["ok"] / sum(found.values()), 4)} for f, found in sorted(counts.items())}
 
 
-def _concurrency(ops: Sequence[Operation]) -> tuple[int, int, int]:
+def _concurrency(ops: Logged) -> tuple[int, int, int]:
     """The most operations open at once, keys on which two ever were, and keys. Unknown operations count until their client gave up."""
-    points: list[tuple[int, int, Hashable]] = []
-    for op in ops:
-        key: Hashable = (op.workload, canonical(op.key))
-        points.append((op.invoke_ns, 1, key))
-        if op.complete_ns is not None:
-            points.append((op.complete_ns, -1, key))
+    ended = ops.complete_ns != NO_NUMBER
+    key = ops.workload.astype(np.int64) * (len(ops.keys) + 1) + ops.key + 1
+    keys = np.concatenate([key, key[ended]])
+    times = np.concatenate([ops.invoke_ns, ops.complete_ns[ended]])
+    change = np.repeat([1, -1], [len(ops), int(np.count_nonzero(ended))])
     # At equal times the end comes first: intervals that only touch do not overlap.
-    points.sort(key=lambda point: (point[0], point[1]))
-    now = most = 0
-    open_: Counter[Hashable] = Counter()
-    contended: set[Hashable] = set()
-    for _, change, key in points:
-        now += change
-        open_[key] += change
-        most = max(most, now)
-        if open_[key] > 1:
-            contended.add(key)
-    return most, len(contended), len(open_)
+    order = np.lexsort((change, times))
+    most = np.cumsum(change[order]).max(initial=0)
+    order = order[np.argsort(keys[order], kind="stable")]
+    grouped, open_ = keys[order], np.cumsum(change[order])
+    first = np.flatnonzero(np.diff(grouped, prepend=-1))
+    # What was counted before a key's first point belongs to other keys.
+    others = np.repeat(open_[first] - change[order[first]], np.diff(first, append=len(grouped)))
+    contended = np.unique(grouped[open_ - others > 1])
+    return int(most), len(contended), len(first)
 
 
 def _doubts_of_faults(record: RunRecord, hidden: Mapping[str, Sequence[str]]) -> list[str]:

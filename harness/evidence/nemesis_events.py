@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NotRequired, TypedDict
 
-from tribulation.histories import NEMESIS, Event, History
+from tribulation.histories import Event, History
 
 from .documents import DocumentError, typed
 
@@ -40,15 +40,15 @@ _SHAPES: dict[str, tuple[Any, Sequence[str]]] = {
 
 def told(history: History, *names: str) -> Iterator[Event]:
     """The nemesis's events of these names, in order, without those whose value is of another shape."""
-    for event in history.events:
-        if event.process == NEMESIS and event.f in names and _problem(event) is None:
+    for event in history.nemesis:
+        if event.f in names and _problem(event) is None:
             yield event
 
 
 def untold(history: History) -> str | None:
     """What is wrong with the first event that `told` leaves out."""
-    for event in history.events:
-        wrong = _problem(event) if event.process == NEMESIS and event.f in _SHAPES else None
+    for event in history.nemesis:
+        wrong = _problem(event) if event.f in _SHAPES else None
         if wrong is not None:
             return f"event {event.index} ({event.f}) is not what the nemesis writes: {wrong}"
     return None

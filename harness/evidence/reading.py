@@ -79,7 +79,7 @@ def _read_history(evidence: Evidence, path: Path, expected: Expected, refuse: bo
             evidence.gaps.append(Gap("history", HISTORY_FILE, "is missing", tail=True))
         return
     try:
-        evidence.history = read_history(path)
+        evidence.history = read_history(path, of_run=True)
     except HistoryError as error:
         if refuse or not (expected.state or evidence.lacks("history")):
             raise

@@ -26,6 +26,7 @@ from ..model.interning import Interner
 from ..model.operation import FOUND_NOTHING, MISMATCH, NEMESIS, REMOVALS, Event, Type
 from ..model.ragged import ListRows, Malformed, TxnRows, cells
 from .matching import EventColumns, Kind, match
+from .replies import FIELDS, Irregular, Lists, ReplyTables, of_events
 
 _CHUNK_EVENTS = 65_536
 _TXN = "txn"
@@ -42,6 +43,7 @@ class Chunk:
     value: list[Any]
     key: list[Any]
     seen: Callable[[int], tuple[Any, Any]]
+    replies: Lists | None = None
 
     def without(self, process: Any) -> Chunk:
         """The chunk without the events of `process`."""
@@ -58,6 +60,7 @@ class Chunk:
             of(self.value),
             of(self.key),
             lambda place: self.seen(kept[place]),
+            None if self.replies is None else {name: of(column) for name, column in self.replies.items()},
         )
 
 
@@ -74,6 +77,8 @@ class ColumnsBuilder:
         self._lists = ListRows(self._values)
         self._txns = TxnRows(self._keys, self._values, self._lists)
         self._parts: list[EventColumns] = []
+        self._replies: list[dict[str, npt.NDArray[Any]]] | None = []
+        self._reply_tables = ReplyTables()
 
     def add(self, chunk: Chunk) -> None:
         """Takes the next events. Their `index` must grow."""
@@ -90,13 +95,18 @@ class ColumnsBuilder:
                 return
             index, time_ns = _integers(chunk.index, "index"), _integers(chunk.time_ns, "time")
         self._parts.append(self._columns(index, time_ns, chunk))
+        if self._replies is not None:
+            try:
+                self._replies.append(self._reply_tables.arrays(chunk.replies))
+            except Irregular:
+                self._replies = None
 
     def finish(self) -> Columns:
         """The columns. Raises `HistoryError` where an event cannot follow the ones before it."""
         events = EventColumns.joined(self._parts)
         self._parts = []
         kinds, processes = self._kinds.table(), self._processes.table()
-        for name in (*processes, *(name for kind in kinds for name in kind[1:])):
+        for name in (*processes, *self._reply_tables.names, *(name for kind in kinds for name in kind[1:])):
             refuse(name_problem("a name", name), f"{self.source}: " if self.source else "")
         return match(
             events,
@@ -107,6 +117,7 @@ class ColumnsBuilder:
             values=self._values.table(),
             lists=self._lists.finish(),
             txns=self._txns.finish(),
+            replies=None if self._replies is None else (_joined(self._replies), self._reply_tables),
         )
 
     def _columns(self, index: Int64, time_ns: Int64, chunk: Chunk) -> EventColumns:
@@ -193,6 +204,10 @@ class ColumnsBuilder:
         self._last_index = int(index[-1])
 
 
+def _joined(parts: Sequence[dict[str, npt.NDArray[Any]]]) -> dict[str, npt.NDArray[Any]]:
+    return {name: np.concatenate([part[name] for part in parts]) for name in FIELDS} if parts else {}
+
+
 def columns_of_events(events: Iterable[Event], source: str | None = None) -> Columns:
     """Return the columns of events that exist as objects."""
     builder = ColumnsBuilder(source)
@@ -202,7 +217,7 @@ def columns_of_events(events: Iterable[Event], source: str | None = None) -> Col
     return builder.finish()
 
 
-def chunk_of_events(events: Sequence[Event]) -> Chunk:
+def chunk_of_events(events: Sequence[Event], of_run: bool = False) -> Chunk:
     return Chunk(
         index=[event.index for event in events],
         time_ns=[event.time_ns for event in events],
@@ -211,6 +226,7 @@ def chunk_of_events(events: Sequence[Event]) -> Chunk:
         value=[event.value for event in events],
         key=[event.key for event in events],
         seen=lambda place: (events[place].error, events[place].extra.get("observed")),
+        replies=of_events(events) if of_run else None,
     )
 
 

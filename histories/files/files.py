@@ -24,12 +24,14 @@ LARGE_BYTES = 1 << 22
 """Larger files are read as columns first."""
 
 
-def read_history(path: str | Path) -> History:
-    """The history in `path`. Raises `HistoryError` with file:line and the text where a line is malformed."""
+def read_history(path: str | Path, *, of_run: bool = False) -> History:
+    """The history in `path`; `of_run`: with what a judgement of a whole run needs. Raises `HistoryError` with file:line and the text where a line is
+    malformed.
+    """
     path = Path(path)
     with opened(path) as file:
         large = os.fstat(file.fileno()).st_size >= LARGE_BYTES
-    return _read_large(path) if large else parse_history(read_bytes(path), str(path))
+    return _read_large(path, of_run) if large else parse_history(read_bytes(path), str(path))
 
 
 def parse_history(content: bytes, source: str) -> History:
@@ -75,9 +77,9 @@ def _add_plain(events: list[Event], part: bytes) -> bool:
     return True
 
 
-def _read_large(path: Path) -> History:
+def _read_large(path: Path, of_run: bool) -> History:
     written_ns = path.stat().st_mtime_ns
-    reading = read_columns(path)
+    reading = read_columns(path, of_run)
 
     def load() -> Iterable[Event]:
         if path.stat().st_mtime_ns != written_ns:
@@ -85,14 +87,17 @@ def _read_large(path: Path) -> History:
         with opened(path) as file:
             return parse_history(file.read(), str(path)).events
 
-    return History.of_columns(
+    history = History.of_columns(
         reading.columns,
         load,
         events=reading.events,
         last_ns=reading.last_ns,
         torn=reading.torn,
         source=str(path),
+        nemesis=reading.nemesis,
     )
+    history.full = of_run
+    return history
 
 
 def write_history(path: str | Path, events: Iterable[Event]) -> None:

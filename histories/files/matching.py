@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ..model.answers import unanswered
-from ..model.columns import ABSENT, FAIL, INFO, OK, OPEN, Columns, Int32, Int64, Lists, Txns, UInt8
+from ..model.columns import ABSENT, FAIL, INFO, OK, OPEN, Columns, Int32, Int64, Lists, Replies, Txns, UInt8
 from ..model.errors import HistoryError
 from ..model.history import pair, unlike_value
 from ..model.interning import Interner
 from ..model.operation import Event, Type
 from ..model.rows import both_events
+from .replies import ReplyTables
 
 Kind = tuple[str, str, str | None, str | None]
 """Type, f, workload and level of an event."""
@@ -91,6 +92,7 @@ def match(
     values: Sequence[Any],
     lists: Lists,
     txns: Txns | None,
+    replies: tuple[dict[str, npt.NDArray[Any]], ReplyTables] | None = None,
 ) -> Columns:
     """Rows in order of invocation. Raises `HistoryError` where an event cannot follow the ones before it."""
     names = _Names(kinds)
@@ -138,9 +140,24 @@ def match(
         values=values,
         lists=lists,
         txns=txns,
+        replies=None if replies is None or not len(invoked) else _replies(*replies, invoked, done, known),
     )
     _refuse_unanswered(columns, source)
     return columns
+
+
+def _replies(
+    of_events: dict[str, npt.NDArray[Any]],
+    tables: ReplyTables,
+    invoked: npt.NDArray[np.intp],
+    done: npt.NDArray[np.intp],
+    known: npt.NDArray[np.bool_],
+) -> Replies:
+    """`done` is the place of an invocation where its completion is not known."""
+    ended = {name: values[done] for name, values in of_events.items()}
+    ended["error"] *= known
+    ended["node"][~known] = ABSENT
+    return tables.finish({name: values[invoked] for name, values in of_events.items()}, ended)
 
 
 def _refuse_unanswered(columns: Columns, source: str | None) -> None:

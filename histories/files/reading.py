@@ -6,7 +6,7 @@ faulty line, or accepts what the decoder was too strict about.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from gc import disable, enable, isenabled
@@ -18,10 +18,11 @@ import msgspec
 from ..model.bounds import LINE_BYTES, may_exceed
 from ..model.columns import Columns
 from ..model.errors import HistoryError
-from ..model.operation import Event
+from ..model.operation import NEMESIS, Event
 from .building import Chunk, ColumnsBuilder, chunk_of_events
 from .codec import event_may_repeat, event_of_text, one_a_line
 from .opening import opened, unreadable
+from .replies import Lists
 
 CHUNK_BYTES = 262144
 _SHOWN = 200
@@ -43,7 +44,21 @@ class _Line(msgspec.Struct, gc=False):
     observed: object = None
 
 
-_decode_lines = msgspec.json.Decoder(_Line).decode_lines
+class _LineOfRun(_Line, gc=False):
+    """With the fields of `replies`."""
+
+    node: object = None
+    log_index: object = msgspec.UNSET
+    term: object = msgspec.UNSET
+    served_by: object = msgspec.UNSET
+    session: object = msgspec.UNSET
+    seq: object = msgspec.UNSET
+    stale: object = msgspec.UNSET
+    effect: object = msgspec.UNSET
+    ts: object = msgspec.UNSET
+
+
+_DECODERS = {of_run: msgspec.json.Decoder(_LineOfRun if of_run else _Line).decode_lines for of_run in (False, True)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,34 +69,40 @@ class Reading:
     events: int
     last_ns: int
     torn: str | None
+    nemesis: Sequence[Event] = ()
 
 
-def read_columns(path: str | Path) -> Reading:
-    """Raises `HistoryError` with the place of what is malformed or inconsistent."""
+def read_columns(path: str | Path, of_run: bool = False) -> Reading:
+    """`of_run`: with `Columns.replies`. Raises `HistoryError` with the place of what is malformed or inconsistent."""
     path = Path(path)
     try:
         with opened(path) as file:
-            return columns_of_lines(file, str(path))
+            return columns_of_lines(file, str(path), of_run)
     except OSError as error:
         raise unreadable(path, error) from error
 
 
-def columns_of_lines(file: IO[bytes], source: str) -> Reading:
+def columns_of_lines(file: IO[bytes], source: str, of_run: bool = False) -> Reading:
     builder = ColumnsBuilder(source)
     torn: str | None = None
+    nemesis: list[Event] = []
     line_number = 1
     with _no_cycles():
         for lines, whole in _parts(file, source):
             if whole:
-                builder.add(_chunk(lines, line_number, builder.events, source))
+                chunk, apart = _chunk(lines, line_number, builder.events, source, of_run)
+                builder.add(chunk)
+                nemesis += apart
                 line_number += lines.count(b"\n")
             elif lines.strip():
                 # A complete last line that lost only its newline is still a whole event.
                 try:
-                    builder.add(chunk_of_events([event_of_text(lines, builder.events)]))
+                    events = [event_of_text(lines, builder.events)]
+                    builder.add(chunk_of_events(events, of_run))
+                    nemesis += _of_nemesis(events)
                 except (ValueError, HistoryError):
                     torn = lines.decode("utf-8", "replace")
-        return Reading(builder.finish(), builder.events, builder.last_ns, torn)
+        return Reading(builder.finish(), builder.events, builder.last_ns, torn, nemesis)
 
 
 def event_of_line(line: bytes, number: int, index: int, source: str) -> Event:
@@ -117,31 +138,60 @@ def _parts(file: IO[bytes], source: str) -> Iterator[tuple[bytes, bool]]:
     yield b"".join(rest), False
 
 
-def _chunk(lines: bytes, line_number: int, index: int, source: str) -> Chunk:
-    found = _typed(lines)
+def _chunk(lines: bytes, line_number: int, index: int, source: str, of_run: bool) -> tuple[Chunk, list[Event]]:
+    """The events of whole lines, and among them those of the nemesis, as objects."""
+    found = _typed(lines, of_run)
     if found is None:
-        return chunk_of_events(_one_by_one(lines, line_number, index, source))
+        events = _one_by_one(lines, line_number, index, source)
+        return chunk_of_events(events, of_run), _of_nemesis(events)
     positions: list[Any] = [line.index for line in found]
     if found and msgspec.UNSET in positions:
         positions = [index + place if own is msgspec.UNSET else own for place, own in enumerate(positions)]
-    return Chunk(
+    process = [line.process for line in found]
+    nemesis: list[Event] = []
+    if NEMESIS in process:
+        each = lines.split(b"\n")
+        at = [place for place, name in enumerate(process) if name == NEMESIS]
+        nemesis = [event_of_line(each[place], line_number + place, index + place, source) for place in at]
+    chunk = Chunk(
         index=positions,
         time_ns=[line.time for line in found],
-        process=[line.process for line in found],
+        process=process,
         kind=[(line.type, line.f, line.workload, line.level) for line in found],
         value=[line.value for line in found],
         key=[line.key for line in found],
         seen=lambda place: (found[place].error, found[place].observed),
+        replies=_replies(found) if of_run else None,
     )
+    return chunk, nemesis
 
 
-def _typed(lines: bytes) -> list[_Line] | None:
+def _of_nemesis(events: Iterable[Event]) -> list[Event]:
+    return [event for event in events if event.process == NEMESIS]
+
+
+def _replies(lines: Sequence[Any]) -> Lists:
+    return {
+        "node": [line.node for line in lines],
+        "error": [line.error for line in lines],
+        "log_index": [line.log_index for line in lines],
+        "term": [line.term for line in lines],
+        "served_by": [line.served_by for line in lines],
+        "session": [line.session for line in lines],
+        "seq": [line.seq for line in lines],
+        "stale": [line.stale for line in lines],
+        "effect": [line.effect for line in lines],
+        "ts": [line.ts for line in lines],
+    }
+
+
+def _typed(lines: bytes, of_run: bool) -> Sequence[_Line] | None:
     """None where a line may be none of an ordinary event."""
     each = lines.split(b"\n")
     try:
         if any(map(may_exceed, each)) or any(map(event_may_repeat, each)):
             return None
-        found = _decode_lines(lines)
+        found = _DECODERS[of_run](lines)
     except (ValueError, RecursionError):
         return None
     return found if one_a_line(lines, len(found)) else None

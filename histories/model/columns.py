@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -62,6 +62,40 @@ class Txns:
     list: Int32
 
 
+NO_NUMBER = np.iinfo(np.int64).min
+
+
+@dataclass(frozen=True, slots=True)
+class Replies:
+    """What events said of the system's log and of themselves, one entry for each operation; a completion's word counts before its invocation's.
+
+    `asked` (the invocation's node), `answered` (the completion's), `served_by` and `effect` index `names`, `session` indexes `sessions`; `ABSENT` where
+    there is none, and of numbers `NO_NUMBER`. `served_by` is the node where the reply names none. `error` is what a failure says that it saw. `timed`: some
+    event has a `ts` that is not a text.
+    """
+
+    SAW_OTHER: ClassVar[int] = 1
+    FOUND_NOTHING: ClassVar[int] = 2
+
+    asked: Int32
+    answered: Int32
+    served_by: Int32
+    session: Int32
+    effect: Int32
+    log_index: Int64
+    term: Int64
+    seq: Int64
+    error: UInt8
+    stale: npt.NDArray[np.bool_]
+    timed: bool
+    names: Sequence[str]
+    sessions: Sequence[int | str]
+
+    @property
+    def node(self) -> Int32:
+        return np.where(self.answered != ABSENT, self.answered, self.asked)
+
+
 @dataclass(frozen=True, slots=True)
 class Columns:
     """See the module. Every array has one entry per operation, except the tables at the end.
@@ -100,6 +134,8 @@ class Columns:
     values: Sequence[Any] = (None,)
     lists: Lists = field(default_factory=lambda: Lists(np.zeros(1, np.int64), np.zeros(0, np.int32)))
     txns: Txns | None = None
+    replies: Replies | None = None
+    """None where they were not read, or a value is of a type that no system writes."""
 
     def __len__(self) -> int:
         return len(self.process)

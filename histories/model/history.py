@@ -28,14 +28,28 @@ class History:
     A history may be known as columns first (`of_columns`): its events and operations are then made on demand.
     """
 
-    __slots__ = ("_columns", "_events", "_last_ns", "_length", "_load", "_operations", "source", "torn")
+    __slots__ = (
+        "_columns",
+        "_events",
+        "_last_ns",
+        "_length",
+        "_load",
+        "_nemesis",
+        "_operations",
+        "full",
+        "source",
+        "torn",
+    )
 
     def __init__(self, events: Iterable[Event], torn: str | None = None, source: str | None = None) -> None:
         self._events: tuple[Event, ...] | None = tuple(events)
         self._load: Callable[[], Iterable[Event]] | None = None
+        self._nemesis: tuple[Event, ...] | None = None
         self._length = len(self._events)
         self._last_ns: int | None = None
         self.torn = torn
+        self.full = False
+        """`operation` gives all fields, as witnesses of a run show them, also of a large history: then all its events are made."""
         self.source = source
         self._operations: tuple[Operation, ...] | None = None
         self._columns: Columns | None = None
@@ -50,9 +64,13 @@ class History:
         last_ns: int,
         torn: str | None = None,
         source: str | None = None,
+        nemesis: Iterable[Event] | None = None,
     ) -> History:
-        """A history whose columns are known. `load` gives its events; `events` counts them, `last_ns` is the time of the latest."""
+        """A history whose columns are known. `load` gives its events; `events` counts them, `last_ns` is the time of the latest, `nemesis` are those of
+        the nemesis, where they are known.
+        """
         history = cls((), torn, source)
+        history._nemesis = None if nemesis is None else tuple(nemesis)
         history._events, history._load = None, load
         history._length, history._last_ns, history._columns = events, last_ns, columns
         return history
@@ -63,6 +81,13 @@ class History:
             assert self._load is not None
             self._events = tuple(self._load())
         return self._events
+
+    @property
+    def nemesis(self) -> tuple[Event, ...]:
+        """The events of the nemesis. No other event of a large file is made for them."""
+        if self._nemesis is None:
+            self._nemesis = tuple(event for event in self.events if event.process == NEMESIS)
+        return self._nemesis
 
     @property
     def loaded(self) -> bool:
@@ -105,8 +130,8 @@ class History:
         ]
 
     def operation(self, row: int) -> Operation:
-        """Return the operation in a row of the columns, which is its place in order of invocation. No other operation of a large history is made."""
-        if self._operations is None and self._events is None:
+        """Return the operation in a row of the columns, which is its place in order of invocation. No other operation of a large history is made, unless it is `full`."""
+        if self._operations is None and self._events is None and not self.full:
             from .rows import operation
 
             return operation(self.columns, row)

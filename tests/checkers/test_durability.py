@@ -24,9 +24,9 @@ def booted(index: int = 0, term: int = 0, torn: bool = False, low_ns: int = 0) -
 def written(history: DurableHistory, *entries: tuple[int, int, int], durable: bool = False) -> DurableHistory:
     """(index, term, ns) each; a line each from ordinal 1 on."""
     for ordinal, (index, term, ns) in enumerate(entries, start=1):
-        history.written(index, term, at(ordinal, ns))
+        history.written(index, term, ns, ordinal)
         if durable:
-            history.durable(index, term, at(ordinal, ns))
+            history.durable(index, term, ns, ordinal)
         history.saw(at(ordinal, ns))
     return history
 

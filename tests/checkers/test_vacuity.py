@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tribulation.checkers import CheckResult, Fault, RunRecord, Verdict, checker
+from tribulation.checkers.base.logged import of_operations
 from tribulation.checkers.base.operation_counts import Crowd
 from tribulation.checkers.base.result import Budget
 from tribulation.checkers.faults.masked import AFTERMATH_NS, masked
@@ -168,4 +169,4 @@ def test_who_was_open_in_a_stretch(rows, start_ns, length_ns):
         if op.invoke_ns <= end_ns and (op.complete_ns is None or op.complete_ns >= start_ns):
             found = expected.setdefault(op.f, {"ok": 0, "fail": 0, "info": 0})
             found[op.type.value] += 1
-    assert Crowd(ops).open_in(start_ns, end_ns) == expected
+    assert Crowd.by_f(of_operations(ops)).open_in(start_ns, end_ns) == expected

@@ -15,7 +15,7 @@ from tribulation.histories import Operation, Type, canonical
 from ...base.conclusion import all_of, conclude, sentence
 from ...base.findings import Findings
 from ...base.result import Budget, CheckResult, RunRecord
-from ...base.selection import by_object
+from ...base.selection import by_object, may_have
 from ...base.wording import describe, indices, ms_between, show
 from ...traces.traces import Line, excerpt, read_traces
 from ..overtaking import overtaken
@@ -42,6 +42,8 @@ class FencingTokensChecker:
 
 
 def _tokens(record: RunRecord) -> Iterator[Operation]:
+    if not may_have(record, ACCESS, *ACQUIRES):
+        return
     for op in record.history.operations():
         if op.f == ACCESS or (op.f in ACQUIRES and op.type is Type.OK and _is_token(op.result)):
             yield op

@@ -10,12 +10,13 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 from tribulation.histories import Operation, Type, canonical
+from tribulation.histories.model.columns import ABSENT, OK
 
 from ...base.budget import Meter, OutOfBudget
 from ...base.conclusion import all_of, conclude, sentence
 from ...base.findings import Findings
 from ...base.result import Budget, CheckResult, RunRecord
-from ...base.selection import by_object, names
+from ...base.selection import by_object, names, of
 from ...base.wording import describe, indices, ms_between, on_key, show
 
 
@@ -25,11 +26,9 @@ class CausalReverseChecker:
     def applies(self, record: RunRecord) -> bool:
         if names(record) != {"write", "read"}:
             return False
-        ops = record.history.operations()
-        results = [op.result for op in ops if op.f == "read" and op.type is Type.OK]
-        return any(_is_list(result) for result in results) and not any(
-            _is_list(op.argument) for op in ops if op.f == "write"
-        )
+        columns = record.history.columns
+        lists = columns.result_list[of(columns, "read") & (columns.type == OK)] != ABSENT
+        return bool(lists.any()) and not (columns.argument_list[of(columns, "write")] != ABSENT).any()
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         findings = Findings()

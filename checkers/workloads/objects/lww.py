@@ -29,9 +29,10 @@ class LwwChecker:
     name = "lww"
 
     def applies(self, record: RunRecord) -> bool:
-        return "write" in names(record) and any(
-            op.f in CHANGES and stamp_of(op) is not None for op in record.history.operations()
-        )
+        replies = None if record.history.loaded else record.history.columns.replies
+        if "write" not in names(record) or (replies is not None and not replies.timed):
+            return False
+        return any(op.f in CHANGES and stamp_of(op) is not None for op in record.history.operations())
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         findings = Findings()

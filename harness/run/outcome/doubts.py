@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from tribulation.checkers import Fault, Gap, RunRecord
 from tribulation.checkers.faults.kinds import ONCE
 from tribulation.checkers.faults.masked import masked
-from tribulation.histories import NEMESIS, Event, History
+from tribulation.histories import NEMESIS, Event, History, Type
+from tribulation.histories.model.columns import ABSENT, OK
 
 from ...evidence.nemesis_events import told
 
@@ -96,10 +99,7 @@ def _is_of_all(event: Event) -> bool:
 
 def last_ok_ms(history: History) -> dict[str, float]:
     """Node → when the last operation through it ended ok, in ms."""
-    last: dict[str, int] = {}
-    for event in history.events:
-        if event.node is not None and event.process != NEMESIS and event.type.value == "ok":
-            last[event.node] = event.time_ns
+    last = {node: time_ns for node, time_ns, is_ok in _through_nodes(history) if is_ok}
     return {node: round(ns / 1e6, 1) for node, ns in sorted(last.items())}
 
 
@@ -109,7 +109,27 @@ def silent_after_heal(record: RunRecord) -> list[str]:
     if healed_ns is None:
         return []
     tried: dict[str, bool] = {}
-    for event in record.history.events:
-        if event.node is not None and event.process != NEMESIS and event.time_ns >= healed_ns:
-            tried[event.node] = tried.get(event.node, False) or event.type.value == "ok"
+    for node, time_ns, is_ok in _through_nodes(record.history):
+        if time_ns >= healed_ns:
+            tried[node] = tried.get(node, False) or is_ok
     return sorted(node for node, ok in tried.items() if not ok)
+
+
+def _through_nodes(history: History) -> Iterable[tuple[str, int, bool]]:
+    """The node, the time and whether it is an ok completion of each client event that names a node, in order."""
+    replies = None if history.loaded else history.columns.replies
+    if replies is None:
+        return [
+            (event.node, event.time_ns, event.type is Type.OK)
+            for event in history.events
+            if event.node is not None and event.process != NEMESIS
+        ]
+    columns = history.columns
+    nodes = np.concatenate([replies.asked, replies.answered])
+    rows = np.flatnonzero(nodes != ABSENT)
+    # Where a completion of unknown outcome stood is not known, and does not count.
+    rows = rows[np.argsort(np.concatenate([columns.invoke, columns.complete])[rows], kind="stable")]
+    is_ok = np.concatenate([np.zeros(len(columns), np.bool_), columns.type == OK])[rows]
+    times_ns = np.concatenate([columns.invoke_ns, columns.complete_ns])[rows]
+    names = [replies.names[number] for number in nodes[rows].tolist()]
+    return zip(names, times_ns.tolist(), is_ok.tolist(), strict=True)

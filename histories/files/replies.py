@@ -1,0 +1,139 @@
+"""Fields of events about the system's log, as arrays: what `columns.Replies` is made from.
+
+A value of another type than a system writes there makes the whole history one without `Replies`: its operations are then looked at as objects.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import count
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import UNSET, UnsetType
+
+from ..model.columns import NO_NUMBER, Int32, Int64, Replies
+from ..model.operation import FOUND_NOTHING, MISMATCH, Event
+
+EXTRA = ("log_index", "term", "served_by", "session", "seq", "stale", "effect", "ts")
+"""Fields of a line that an event has in `extra`."""
+FIELDS = ("node", "error", *EXTRA)
+
+Lists = dict[str, list[Any]]
+"""Field → its values in consecutive events; `UNSET` where an event lacks it."""
+
+_MISSING, _EMPTY = -1, -2
+"""Ids: the event lacks the field; its value is null."""
+_MISSING_NUMBER = NO_NUMBER + 1
+_LIMIT = 1 << 62
+_ERRORS: dict[Any, int] = {None: 0, MISMATCH: Replies.SAW_OTHER, **dict.fromkeys(FOUND_NOTHING, Replies.FOUND_NOTHING)}
+_STALE = {UNSET: 0, None: 1, False: 1, True: 2}
+_ABSENT = {type(None), UnsetType}
+_NO_TIME = _ABSENT | {str}
+
+
+class Irregular(ValueError):
+    """A value of a type that no system writes there."""
+
+
+def of_events(events: Sequence[Event]) -> Lists:
+    found = {name: [event.extra.get(name, UNSET) for event in events] for name in EXTRA}
+    return {"node": [event.node for event in events], "error": [event.error for event in events], **found}
+
+
+class ReplyTables:
+    """Makes the arrays of one history, part by part. Names and sessions get ids."""
+
+    def __init__(self) -> None:
+        self._names, self._sessions = _table(), _table()
+
+    @property
+    def names(self) -> list[str]:
+        return _values(self._names)
+
+    def arrays(self, lists: Lists | None) -> dict[str, npt.NDArray[Any]]:
+        """One array for each field. Raises `Irregular`, also where no fields were read."""
+        if lists is None:
+            raise Irregular("the fields were not read")
+        nodes = lists["node"]
+        if int in set(map(type, nodes)):
+            nodes = [str(node) if type(node) is int else node for node in nodes]
+        _refuse_others(lists["error"], {str})
+        _refuse_others(lists["stale"], {bool})
+        _refuse_others(lists["seq"], {int})
+        size = len(nodes)
+        return {
+            "node": _ids(nodes, {str}, self._names),
+            "error": np.fromiter((_ERRORS.get(error, 0) for error in lists["error"]), np.uint8, size),
+            "log_index": _numbers(lists["log_index"]),
+            "term": _numbers(lists["term"]),
+            "served_by": _ids(lists["served_by"], {str}, self._names),
+            "session": _ids(lists["session"], {str, int}, self._sessions),
+            "seq": _numbers(lists["seq"]),
+            "stale": np.fromiter(map(_STALE.__getitem__, lists["stale"]), np.uint8, size),
+            "effect": _ids(lists["effect"], {str}, self._names),
+            "ts": np.fromiter((type(value) not in _NO_TIME for value in lists["ts"]), np.uint8, size),
+        }
+
+    def finish(self, invoked: dict[str, npt.NDArray[Any]], ended: dict[str, npt.NDArray[Any]]) -> Replies:
+        """The fields of operations. What a completion has counts, else what the invocation has; errors are those of completions."""
+        found = {name: np.where(_lacks(ended[name]), invoked[name], ended[name]) for name in EXTRA}
+        node = np.where(ended["node"] >= 0, ended["node"], invoked["node"])
+        served_by = np.maximum(np.where(_lacks(found["served_by"]), node, found["served_by"]), -1)
+        names = {"asked": invoked["node"], "answered": ended["node"], **found}
+        numbers = {name: found[name] for name in ("log_index", "term", "seq")}
+        return Replies(
+            **{name: np.maximum(names[name], -1) for name in ("asked", "answered", "session", "effect")},
+            served_by=served_by,
+            **{name: np.where(values == _MISSING_NUMBER, NO_NUMBER, values) for name, values in numbers.items()},
+            error=ended["error"],
+            stale=found["stale"] == _STALE[True],
+            timed=bool(invoked["ts"].any() or ended["ts"].any()),
+            names=self.names,
+            sessions=_values(self._sessions),
+        )
+
+
+def _table() -> defaultdict[Any, int]:
+    table: defaultdict[Any, int] = defaultdict(count().__next__)
+    table[UNSET], table[None] = _MISSING, _EMPTY
+    return table
+
+
+def _values(table: dict[Any, int]) -> list[Any]:
+    return [value for value, number in table.items() if number >= 0]
+
+
+def _refuse_others(values: Sequence[Any], kinds: set[type]) -> set[type]:
+    found = set(map(type, values))
+    if not found <= kinds | _ABSENT:
+        raise Irregular(f"a value is of a type of {sorted(kind.__name__ for kind in found)}")
+    return found
+
+
+def _ids(values: Sequence[Any], kinds: set[type], table: dict[Any, int]) -> Int32:
+    _refuse_others(values, kinds)
+    return np.fromiter(map(table.__getitem__, values), np.int32, len(values))
+
+
+def _numbers(values: Sequence[Any]) -> Int64:
+    kinds = _refuse_others(values, {int})
+    if kinds == {UnsetType}:
+        return np.full(len(values), _MISSING_NUMBER)
+    rows = [place for place, value in enumerate(values) if type(value) is int] if kinds & _ABSENT else slice(None)
+    found = np.array([_MISSING_NUMBER if value is UNSET else NO_NUMBER for value in values], np.int64)
+    try:
+        found[rows] = [value for value in values if type(value) is int]
+    except OverflowError:
+        raise Irregular("a number is beyond 64 bits") from None
+    if found[rows].max(initial=0) > _LIMIT or found[rows].min(initial=0) < -_LIMIT:
+        raise Irregular("a number is beyond 2^62")
+    return found
+
+
+def _lacks(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    missing = {np.dtype(np.int64): _MISSING_NUMBER, np.dtype(np.int32): _MISSING, np.dtype(np.uint8): 0}
+    found: npt.NDArray[np.bool_] = values == missing[values.dtype]
+    return found
