@@ -51,6 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "harness": set(),
     "harness.adapters": {
         "harness",
+        "harness.campaign",
         "harness.hosts",
         "harness.nemesis",
         "harness.run",

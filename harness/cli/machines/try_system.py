@@ -28,16 +28,20 @@ CLOSED_PORT = 1
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(file: Path, hosts: str, nodes: int, options: tuple[str, ...], as_json: bool) -> int:
-    """Exercise the adapter in FILE: install, start, each operation once, a port on which nothing listens, pause, kill, stop, uninstall.
+    """Exercise the adapter in FILE: install, start, each operation once, a port on which nothing listens, pause, kill, stop, uninstall; then a power loss, if it
+    declares `data`.
 
     Exit code: 0 nothing is wrong with it, 1 something is, 2 it cannot be loaded, 4 hosts could not be had.
     """
     from dataclasses import replace
 
+    from ...adapters.power_loss import applies, power_loss
     from ...hosts.selection.chosen import chosen, provider_of
+    from ...run.plan.build import System
     from ...run.plan.own_system import load_system
 
-    service, make_client = load_system(file.absolute(), dict(_option(given) for given in options))
+    given = dict(_option(option) for option in options)
+    service, make_client = load_system(file.absolute(), given)
     choice = chosen(hosts)
     provider = provider_of(choice if choice.inventory else replace(choice, nodes=nodes), name=f"try-{os.getpid()}")
     say(f"{nodes} {hosts} hosts" if choice.inventory is None else f"hosts of {hosts}")
@@ -45,6 +49,10 @@ def command(file: Path, hosts: str, nodes: int, options: tuple[str, ...], as_jso
         steps = _exercised(provider, service, make_client, as_json)
     finally:
         provider.down()
+    system, known = System(service, make_client), {step.name.split(":")[0] for step in steps if not step.wrong}
+    if applies(system, provider) and not any(step.wrong for step in steps):
+        steps.append(power_loss(file, given, system, provider, nodes, sorted(known)))
+        _show(steps[-1], as_json)
     wrong = [step for step in steps if step.wrong]
     if as_json:
         document = [
@@ -76,15 +84,16 @@ def _exercised(provider: Provider, service: Any, make_client: Any, quiet: bool) 
     steps = []
     for step in trial.steps():
         steps.append(step)
-        if not quiet:
-            out.print(
-                f"{'WRONG' if step.wrong else 'ok   '} {step.name}: {step.wrong or step.told}",
-                markup=False,
-                highlight=False,
-            )
-            if step.hint:
-                out.print(f"      hint: {step.hint}", markup=False, highlight=False)
+        _show(step, quiet)
     return steps
+
+
+def _show(step: Step, quiet: bool) -> None:
+    if not quiet:
+        word = "WRONG" if step.wrong else "ok   "
+        out.print(f"{word} {step.name}: {step.wrong or step.told}", markup=False, highlight=False)
+        if step.hint:
+            out.print(f"      hint: {step.hint}", markup=False, highlight=False)
 
 
 def _option(given: str) -> tuple[str, Any]:

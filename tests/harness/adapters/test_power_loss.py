@@ -1,0 +1,61 @@
+"""What the step says of the run that it makes. Runs with real disks are in tests/databases."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tribulation.checkers import Anomaly, CheckResult, Verdict
+from tribulation.harness.adapters.power_loss import applies, power_loss, seen
+from tribulation.harness.adapters.steps import Wrong
+from tribulation.testing import Daemon
+
+
+def judged(**document: Any) -> Any:
+    results = document.pop("results", {"linearizable": CheckResult("linearizable", Verdict.VALID)})
+    return SimpleNamespace(results=results, document={"errors": [], "doubts": [], "faults": [], **document})
+
+
+def test_what_was_lost_unsynced_is_counted() -> None:
+    faults = [{"observed": {"lost_bytes": {"n1": 5, "n2": 7}}}, {"observed": {}}]
+    assert seen(judged(faults=faults)) == "all is there; 12 bytes that were not synced were lost"
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        (
+            {"errors": ["n1: redis ended while it started"], "doubts": ["x"]},
+            "and then: n1: redis ended while it started",
+        ),
+        ({"doubts": ["fault power-1 was not seen undone"]}, "and then: fault power-1 was not seen undone"),
+        (
+            {"results": {"final-reads": CheckResult("final-reads", Verdict.UNKNOWN, reason="n1 did not come back")}},
+            "and then: n1 did not come back",
+        ),
+        (
+            {"results": {"set": CheckResult("set", Verdict.INVALID, [Anomaly("lost", [1], "1 is missing", {})])}},
+            "set finds lost: 1 is missing",
+        ),
+    ],
+)
+def test_what_keeps_the_run_from_being_valid_is_said(document: dict[str, Any], said: str) -> None:
+    with pytest.raises(Wrong, match=said) as wrong:
+        seen(judged(**document))
+    assert wrong.value.hint
+
+
+def test_it_is_for_systems_with_data_whose_client_has_a_workload(tmp_path: Any) -> None:
+    class Without(Daemon):
+        port, data = 1, None
+
+    class With(Daemon):
+        port = 1
+
+    powered = SimpleNamespace(**dict.fromkeys(("power_off", "boot", "freeze", "thaw", "renew_outages"), print))
+    system: Any = SimpleNamespace(service=With(), make_client=None)
+    assert applies(system, powered) and not applies(system, SimpleNamespace())
+    assert not applies(SimpleNamespace(service=Without()), powered)  # type: ignore[arg-type]
+    assert "not tried" in power_loss(tmp_path, {}, system, powered, 1, ["queue"]).told
