@@ -97,6 +97,8 @@ class Flaws:
     changes_of_voters_overlap: bool = False
     weights_jump: bool = False
     voters_adopted_at_commit: bool = False
+    prevote_counts_as_vote: bool = False
+    memory_answered_before_fsync: bool = False
     lease_from_answer: bool = False
     ledger_not_in_snapshot: bool = False
     late_answer_of_an_earlier_life: bool = False

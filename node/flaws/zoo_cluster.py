@@ -245,4 +245,13 @@ CLUSTER_FLAWS = (
         ("kill",),
         campaign=True,
     ),
+    Flaw(
+        "memory-answered-before-fsync",
+        "A change of a memory is answered before it is on disk",
+        "A node answers a client as soon as a change is in its memory, so a power loss takes what was acknowledged.",
+        "Cassandra's commit log in periodic mode, which acknowledges up to ten seconds before it syncs",
+        "memory",
+        ("power",),
+        campaign=True,
+    ),
 )

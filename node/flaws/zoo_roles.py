@@ -26,6 +26,15 @@ ROLES_FLAWS = (
         searched=True,
     ),
     Flaw(
+        "prevote-counts-as-vote",
+        "Pre-votes count as votes",
+        "A candidate keeps the pre-votes that it has collected and counts them as votes of its term; their senders promised nothing, and vote for another.",
+        "canonical/raft issue 196 and pull request 248",
+        "raft-safety",
+        ("kill", "cut"),
+        campaign=True,
+    ),
+    Flaw(
         "handover-never-given-up",
         "A transfer of the leadership that fails is never given up",
         "A leader that handed over accepts no proposals until another leads; it has no deadline, so one whose target was gone serves nothing any more.",

@@ -350,7 +350,7 @@ class MemoryMachine(Member):
     def _answer(self, client: str, id_: Any, more: Mapping[str, Any]) -> None:
         """Answer once everything that the answer may show is durable."""
         body = {"id": id_, "status": "ok", **more, "node": self._me}
-        self._out.reply(client, body, self._keeper.gate)
+        self._out.reply(client, body, None if self._flaws.memory_answered_before_fsync else self._keeper.gate)
 
     def _fail(self, client: str, id_: Any, error: str, message: str) -> None:
         self._out.reply(client, {"id": id_, "status": "fail", "error": error, "message": message, "node": self._me})

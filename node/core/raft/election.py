@@ -96,7 +96,7 @@ def stand(s: RaftState, now_ns: int, transfer: bool) -> None:
         # The timer was armed for the next pre-vote. The vote gets a full election timeout.
         early_election.over(s)
         arm_election(s, now_ns)
-    s.role, s.leader, s.votes = CANDIDATE, None, {}
+    s.role, s.leader, s.votes = CANDIDATE, None, _kept(s)
     s.term, s.vote = s.term + 1, s.me
     if not s.flaws.vote_not_durable:
         s.persist_hard()
@@ -136,6 +136,12 @@ def _count(s: RaftState, now_ns: int) -> None:
         won = is_quorum(voters, s.votes)
     if won and s.me in s.votes:
         leadership.become_leader(s, now_ns)
+
+
+def _kept(s: RaftState) -> dict[str, int]:
+    """Return the votes that a new candidate has already: none, or with a flaw the pre-votes of others."""
+    kept = s.votes if s.flaws.prevote_counts_as_vote and s.role is PRE_CANDIDATE else {}
+    return {name: 1 for name in kept if name != s.me}
 
 
 def _others(s: RaftState) -> list[str]:

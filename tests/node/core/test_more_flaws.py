@@ -9,7 +9,7 @@ import pytest
 from tribulation.node.core.application.kv import KeyValue, Mismatch
 from tribulation.node.core.interface.effects import FsyncDir
 from tribulation.node.core.interface.entry import make_entry
-from tribulation.node.core.interface.messages import AppendReply
+from tribulation.node.core.interface.messages import AppendReply, PreVoteReply
 from tribulation.node.core.memory.records.conflicts import Conflicts, conflicts_of
 from tribulation.node.flaws.switch import Flaws
 
@@ -37,6 +37,14 @@ def test_nodes_without_a_vote_do_not_commit(flaw: str | None) -> None:
     for learner in ("n4", "n5"):
         n1.receive(learner, AppendReply(term, True, 0, 1, False))
     assert n1.status()["commit"] == (1 if flaw else 0)
+
+
+@pytest.mark.parametrize("flaw", [None, "prevote-counts-as-vote"])
+def test_a_pre_vote_elects_no_leader(flaw: str | None) -> None:
+    n1 = flawed(flaw)
+    n1.pass_time(650)
+    n1.receive("n2", PreVoteReply(0, 1, True))
+    assert n1.status()["role"] == ("leader" if flaw else "candidate")
 
 
 @pytest.mark.parametrize("flaw", [None, "segment-name-not-durable"])
