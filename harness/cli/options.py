@@ -72,10 +72,14 @@ def time_option(told: str = "Stop after so long.", default: str | None = None) -
     return click.option("--time", "time_s", type=DurationType(), default=default, show_default=True, help=told)
 
 
+MOST_JOBS = 512
+"""More processes than any machine has processors for; each takes memory at once."""
+
+
 def jobs_option(command: F) -> F:
     """As `jobs`: a number of processes."""
     told = "Processes.  [default: one a processor]"
-    return click.option("--jobs", type=click.IntRange(min=1), default=processors, help=told)(command)
+    return click.option("--jobs", type=click.IntRange(min=1, max=MOST_JOBS), default=processors, help=told)(command)
 
 
 def processors() -> int:

@@ -97,7 +97,7 @@ def _pack_one(tar: tarfile.TarFile, run_dir: Path, name: str) -> bool:
 
 def unpack(file: Path, runs: Path, *, most_files: int = MOST_FILES, most_bytes: int = MOST_BYTES) -> Path:
     """Raises `CampaignError` for an archive that is damaged, too large, or not one of a run."""
-    with open_regular(file) as raw, gzip.GzipFile(fileobj=raw, mode="rb") as unpacked, _refusing(file):
+    with _readable(file) as raw, gzip.GzipFile(fileobj=raw, mode="rb") as unpacked, _refusing(file):
         content = _Bounded(unpacked, most_bytes)
         tar = tarfile.open(fileobj=cast(IO[bytes], content), mode="r:")  # noqa: SIM115
         campaign, name = _head(tar)
@@ -114,6 +114,14 @@ def unpack(file: Path, runs: Path, *, most_files: int = MOST_FILES, most_bytes: 
         except BaseException:
             shutil.rmtree(stage, ignore_errors=True)
             raise
+
+
+def _readable(file: Path) -> IO[bytes]:
+    try:
+        return open_regular(file)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise CampaignError(f"{file}: cannot be read: {why}", hint="name a file that `tri export` wrote") from error
 
 
 def _campaign_of(run_dir: Path) -> str:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 EXIT_NOTHING, EXIT_FOUND, EXIT_UNKNOWN, EXIT_INTERRUPTED = 0, 1, 3, 130
 SEEDS = 200
+MOST_SEEDS = 1_000_000_000
 TOLD = 3
 """Kinds of failure in the line of progress, at most."""
 SHOWN = 20
@@ -42,9 +43,13 @@ SHOWN = 20
 @click.command("search")
 @click.argument("campaign", required=False, type=CampaignType())
 @click.option(
-    "--seeds", type=click.IntRange(min=1), help=f"How many.  [default: {SEEDS}, or as many as --cpu-time allows]"
+    "--seeds",
+    type=click.IntRange(min=1, max=MOST_SEEDS),
+    help=f"How many.  [default: {SEEDS}, or as many as --cpu-time allows]",
 )
-@click.option("--first", type=click.IntRange(min=0), default=1, show_default=True, help="The first seed.")
+@click.option(
+    "--first", type=click.IntRange(min=0, max=MOST_SEEDS), default=1, show_default=True, help="The first seed."
+)
 @renamed_option("--time", "--cpu-time", has_value=True)
 @click.option(
     "--cpu-time",

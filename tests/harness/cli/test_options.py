@@ -50,6 +50,19 @@ def test_an_option_means_the_same_in_every_command(word: str) -> None:
     assert options and len({(option.name, option.type.name, option.multiple) for option in options}) == 1
 
 
+@pytest.mark.parametrize(
+    ("option", "number"),
+    [
+        *(("--jobs", number) for number in ("0", "-1", "513", "99999999999", "1e3", "")),
+        ("--seeds", "9" * 30),
+        ("--first", "9" * 30),
+    ],
+)
+def test_numbers_of_a_search_have_bounds(option: str, number: str) -> None:
+    done = CliRunner().invoke(cli, ["search", "quickstart", option, number])
+    assert isinstance(done.exception, (SystemExit, click.UsageError)) and option in f"{done.output}{done.exception}"
+
+
 def test_no_command_has_another_word_for_hosts() -> None:
     for command in _commands(cli, click.Context(cli)):
         for option in command.params:

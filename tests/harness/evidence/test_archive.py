@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -169,6 +170,15 @@ def test_what_is_cut_or_no_archive_is_refused(run: Path, tmp_path: Path, keep: i
     (tmp_path / "c.tar.gz").write_bytes(b"text" * 100)
     with pytest.raises(CampaignError, match="not an archive of a run"):
         unpack(tmp_path / "c.tar.gz", tmp_path / "runs")
+
+
+@pytest.mark.parametrize("place", ["/dev/zero", "/dev/null", "fifo", "folder", "nothing"])
+def test_what_is_no_file_is_refused(tmp_path: Path, place: str) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(CampaignError, match="cannot be read"):
+        unpack(tmp_path / place, tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
 
 
 def test_an_archive_says_nothing_of_the_user_that_made_it(run: Path, tmp_path: Path) -> None:
