@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby, pairwise, repeat
+from itertools import pairwise, repeat
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -164,30 +164,37 @@ def trace_gaps(traces: Mapping[str, Sequence[Line]]) -> list[Gap]:
     """Return what is missing from traces by their own numbering, at most one gap for each boot of a node. Reads lines of any form."""
     found = []
     for node, lines in sorted(traces.items()):
-        boots: dict[str, list[Line]] = {}
-        for number, part in groupby(lines, _incarnation_of):
-            boots.setdefault(number, []).extend(part)
-        for number, written in boots.items():
+        for number, written in _boots(lines).items():
             why = _missing(written)
             if why is not None:
                 found.append(Gap("trace", node, f"{why} (incarnation {number})"))
     return found
 
 
-def _incarnation_of(line: Line) -> str:
-    return str(line.get("incarnation"))
+def _boots(lines: Sequence[Line]) -> dict[str, Sequence[Line]]:
+    """The lines by incarnation. Those of a boot follow each other, as a node writes them; in a trace of any form they may not."""
+    numbers = [line.get("incarnation") for line in lines]
+    starts = [0] + [
+        at for at, (one, other) in enumerate(pairwise(numbers), 1) if one is not other and str(one) != str(other)
+    ]
+    boots: dict[str, Sequence[Line]] = {}
+    for first, end in pairwise([*starts, len(lines)] if lines else ()):
+        number = str(numbers[first])
+        boots[number] = [*boots[number], *lines[first:end]] if number in boots else lines[first:end]
+    return boots
 
 
 def _missing(lines: Sequence[Line]) -> str | None:
     """Return what one boot of a node lacks, except its end, which a killed node loses."""
     jumps = _gaps(lines)
-    dropped = sum(_count(line) for line in lines if line.get("event") == DROPPED)
+    events = [line.get("event") for line in lines]
+    dropped = sum(_count(line) for line in lines if line.get("event") == DROPPED) if DROPPED in events else 0
     if dropped:
         return f"it dropped {dropped} lines of its trace"
     if jumps:
         more = f" and at {len(jumps) - 1} more places" if len(jumps) > 1 else ""
         return f"lines are missing from its trace before seq {lines[jumps[0]].get('seq')}{more}"
-    return "its trace reached the bound on its size" if lines[-1].get("event") == BOUNDED else None
+    return "its trace reached the bound on its size" if events[-1] == BOUNDED else None
 
 
 def _count(line: Line) -> int:

@@ -26,7 +26,10 @@ _NAMED = frozenset({"index", "time", "process", "type", "f", "value", "key", "wo
 _OPTIONAL = ("key", "workload", "level", "node", "error")
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _NAMES = ("process", "f", "workload", "level", "node")
-_READ = re.compile(rb'"(index|time|process|type|f|value|key|workload|level|node|error|observed)":')
+_OF_EVENT = b"index|time|process|type|f|value|key|workload|level|node|error|observed"
+_OF_REPLY = b"log_index|term|served_by|session|seq|stale|effect|ts"
+_READ = re.compile(b'"(' + _OF_EVENT + b"|" + _OF_REPLY + b')":')
+"""Fields that columns hold."""
 _HOLDERS = frozenset({dict, list})
 _SPACED_COLONS = (b" :", b"\t:", b"\r:")
 _SPACED = re.compile(rb'"\s+:')

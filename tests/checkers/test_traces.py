@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tribulation.checkers.traces.traces import ANYTIME, TraceError, excerpt, read_traces, trace_gaps
+from tribulation.checkers.traces.traces import ANYTIME, TraceError, _boots, excerpt, read_traces, trace_gaps
 
 from .trace_book import MS, Book
 
@@ -142,3 +145,12 @@ def test_every_boot_with_a_gap_is_named_once_and_whole_ones_not_at_all() -> None
 @pytest.mark.parametrize("line", [{}, {"seq": "x"}, {"seq": None, "incarnation": []}, {"event": "dropped", "seq": 0}])
 def test_gaps_of_lines_of_any_form_are_found(line) -> None:
     assert trace_gaps({"n1": [line]})
+
+
+@given(st.lists(st.sampled_from([1, 2, 300, "1", True, None, 1.0]), max_size=8))
+def test_boots_are_found_as_one_groups_lines_by_their_incarnation(numbers: list[Any]) -> None:
+    lines = [{"incarnation": number, "seq": place} for place, number in enumerate(numbers)]
+    expected: dict[str, list[Any]] = {}
+    for line in lines:
+        expected.setdefault(str(line["incarnation"]), []).append(line)
+    assert {number: list(found) for number, found in _boots(lines).items()} == expected

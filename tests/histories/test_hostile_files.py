@@ -204,6 +204,7 @@ REPEATED = [
     ('"type":"invoke"', '"type" :"info","type":"invoke"'),
     ('"value":1', '"value":2,"value":1'),
     ('"process":0', '"process":1, "process"\t: 0'),
+    ('"value":1', '"value":1,"log_index":7,"log_index":8'),
 ]
 
 
