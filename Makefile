@@ -7,6 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 TRI := .venv/bin/tri
 PYTHON_IN_VENV := .venv/bin/python
+WORKERS ?= 2
 SEEDS ?= 1000
 DECODERS_S ?= 120
 FAST_TESTS := tests/test_boundaries.py tests/test_rooms.py tests/test_docs.py tests/test_words.py tests/histories tests/checkers/workloads tests/checkers/transactions --ignore tests/histories/fuzz
@@ -28,13 +29,13 @@ demo: setup
 check: lint
 	$(PYTHON_IN_VENV) -m pytest -n 2 --dist loadfile $(FAST_TESTS)
 
-# Every part is tested, local hosts included; some fifteen minutes on two cores.
+# Every part is tested, local hosts included; some fifteen minutes on two cores. WORKERS=3 runs three tests at once.
 test: setup
-	$(PYTHON_IN_VENV) -m pytest -n 2 --dist loadfile -m "not full" --durations 40
+	$(PYTHON_IN_VENV) -m pytest -n $(WORKERS) --dist loadfile -m "not full" --durations 40
 
 # As `test`, with the long tests and all cases of those that `test` runs a sample of; some twenty minutes.
 test-full: setup
-	$(PYTHON_IN_VENV) -m pytest -n 2 --dist loadfile
+	$(PYTHON_IN_VENV) -m pytest -n $(WORKERS) --dist loadfile
 
 # Install the databases of systems/ (etcd, Redis, PostgreSQL of Debian's packages; as root) and their drivers.
 systems: setup

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.full import full
 from tests.integration.running import with_default_signals
 from tribulation.histories import parse, write_history
 
@@ -95,7 +96,7 @@ def _tri(words: list[str], directory: Path, **broken: int) -> subprocess.Complet
     )
 
 
-@pytest.fixture(params=VERDICTS)
+@pytest.fixture(params=["valid", *full("invalid", "unknown")])
 def judged(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[list[str], int]:
     write_history(tmp_path / "history.jsonl", parse(HISTORIES[request.param]).events)
     return ["check", "history.jsonl"], VERDICTS[request.param]

@@ -78,7 +78,10 @@ def campaign(tmp_path: Path, stale: str, how: str) -> Path:
     return tmp_path / "campaign.yaml"
 
 
-@pytest.mark.parametrize(("stale", "exit_code", "verdict"), [("true", 1, "invalid"), ("false", 4, "unknown")])
+@pytest.mark.parametrize(
+    ("stale", "exit_code", "verdict"),
+    [("true", 1, "invalid"), pytest.param("false", 4, "unknown", marks=pytest.mark.full)],
+)
 def test_a_system_that_cannot_be_collected_or_removed_is_judged(tri, tmp_path: Path, stale, exit_code, verdict) -> None:
     ended = tri("run", str(campaign(tmp_path, stale, "clinging")), "--json")
     assert ended.exit_code == exit_code, ended.stderr
@@ -92,7 +95,10 @@ def test_a_system_that_cannot_be_collected_or_removed_is_judged(tri, tmp_path: P
     assert (again.exit_code, again.document["verdict"]) == (exit_code, verdict)
 
 
-@pytest.mark.parametrize(("stale", "exit_code", "verdict"), [("true", 1, "invalid"), ("false", 4, "unknown")])
+@pytest.mark.parametrize(
+    ("stale", "exit_code", "verdict"),
+    [pytest.param("true", 1, "invalid", marks=pytest.mark.full), ("false", 4, "unknown")],
+)
 def test_a_host_that_vanishes_after_the_load_hides_no_anomaly(tri, tmp_path: Path, stale, exit_code, verdict) -> None:
     ended = tri("run", str(campaign(tmp_path, stale, "vanishing")), "--json")
     assert ended.exit_code == exit_code, ended.stderr
