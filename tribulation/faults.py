@@ -9,7 +9,7 @@ from .harness.nemesis.catalog.timing import Aimed, Timing
 from .harness.nemesis.faults.fault import Intent, Observation, Resolved, Situation
 from .harness.nemesis.faults.targets import resolve_target
 from .harness.nemesis.kinds.base import Ground, Package
-from .harness.user_files.quantities import Duration, PositiveDuration
+from .harness.user_files.measured import Duration, PositiveDuration
 
 __all__ = [
     "LEAVES_RUNNING",

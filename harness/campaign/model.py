@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from ..nemesis.specs.specs import FaultSpec
 from ..nemesis.topology.liveness import LivenessSpec
 from ..user_files.bounded_model import BoundedModel
-from ..user_files.quantities import Duration, PositiveDuration
+from ..user_files.measured import Duration, PositiveDuration
 from ..wan import Regions
 from ..workloads import WORKLOADS, Workload, WorkloadSpec
 from .node_sections import AgentsSection, CapacitySection, MembershipSection, MemorySection

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 
 from ..user_files.bounded_model import BoundedModel
-from ..user_files.quantities import PositiveDuration, Rate, format_ns
+from ..user_files.measured import PositiveDuration, Rate
+from ..user_files.quantities import format_ns
 from ..wan import SEPARATOR, Regions, Way
 
 MOST_REGIONS = 8

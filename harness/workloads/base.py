@@ -15,7 +15,8 @@ from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field, PlainSeri
 from ..errors import shown
 from ..systems.base import Op
 from ..user_files.bounded_model import BoundedModel
-from ..user_files.quantities import PositiveDuration, format_ns
+from ..user_files.measured import PositiveDuration
+from ..user_files.quantities import format_ns
 from ..user_files.yaml_loader import suggest
 from .generators import Generator, each, limit, per_key, stagger, until_ok
 from .surge import surge

@@ -12,7 +12,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from ..systems.base import Op
-from ..user_files.quantities import PositiveDuration
+from ..user_files.measured import PositiveDuration
 from .base import CHANGES, READS, Rate, Workload, WorkloadSpec, final_reads
 from .generators import WAIT, Context, Emit, Generator, Rivals
 from .register import draw_level, unique_value

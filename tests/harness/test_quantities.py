@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from tribulation.harness.user_files.quantities import Duration, PositiveDuration, SignedDuration, format_ns, parse_ns
+from tribulation.harness.user_files.measured import Duration, PositiveDuration, SignedDuration
+from tribulation.harness.user_files.quantities import format_ns, parse_ns
 
 
 @pytest.mark.parametrize(

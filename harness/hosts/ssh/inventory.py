@@ -19,7 +19,7 @@ from pydantic import AfterValidator, Field, field_validator
 
 from ...errors import CampaignError
 from ...user_files.bounded_model import BoundedModel
-from ...user_files.quantities import PositiveDuration
+from ...user_files.measured import PositiveDuration
 from ...user_files.yaml_loader import Problem, load_yaml, validate
 from .places import Jump, at_peers, normal, place
 

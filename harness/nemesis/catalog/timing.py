@@ -8,7 +8,8 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AliasChoices, ConfigDict, Field, field_validator, model_validator
 
 from ...user_files.bounded_model import BoundedModel
-from ...user_files.quantities import Duration, PositiveDuration, format_ns
+from ...user_files.measured import Duration, PositiveDuration
+from ...user_files.quantities import format_ns
 from ..faults.targets import Target, target_names, validate_target
 from ..faults.triggers import EVENTS, RESERVED
 

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from ...user_files.quantities import PositiveDuration, format_ns
+from ...user_files.measured import PositiveDuration
+from ...user_files.quantities import format_ns
 from ..catalog.timing import Timing
 from ..faults.targets import Target, target_names, validate_target
 

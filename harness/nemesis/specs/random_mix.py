@@ -14,7 +14,7 @@ from typing import ClassVar, Literal
 from pydantic import AliasChoices, ConfigDict, Field, field_validator
 
 from ...user_files.bounded_model import BoundedModel
-from ...user_files.quantities import PositiveDuration
+from ...user_files.measured import PositiveDuration
 from .draws import SORTS, names_of
 
 SECOND_NS = 1_000_000_000

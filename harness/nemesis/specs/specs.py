@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias, Union
 from pydantic import AliasChoices, ConfigDict, Discriminator, Field, Tag, create_model
 
 from ...user_files.bounded_model import BoundedModel
-from ...user_files.quantities import PositiveDuration
+from ...user_files.measured import PositiveDuration
 from ..catalog import catalog
 from ..catalog.timing import Timing
 from .random_mix import AllSpec, MixSpec, SwarmSpec

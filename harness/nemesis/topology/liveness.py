@@ -16,7 +16,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, ConfigDict, Field, model_validator
 
 from ...user_files.bounded_model import BoundedModel
-from ...user_files.quantities import PositiveDuration, format_ns
+from ...user_files.measured import PositiveDuration
+from ...user_files.quantities import format_ns
 from ..faults.fault import Intent, Situation
 from ..faults.targets import majority
 from .partitions import majorities_ring, missing

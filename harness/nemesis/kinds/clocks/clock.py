@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from ....user_files.quantities import PositiveDuration, PositiveShift, SignedDuration, format_ns
+from ....user_files.measured import PositiveDuration, PositiveShift, SignedDuration
+from ....user_files.quantities import format_ns
 from ...agent_client.agents import Json, ask, require
 from ...agent_client.desired_state import Want
 from ...catalog.kind import FREEZE, NO_PROCESS, FaultKind, Fields, Sort, Stream

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 from pydantic import Field, model_validator
 
 from ....errors import FaultError
-from ....user_files.quantities import PositiveDuration
+from ....user_files.measured import PositiveDuration
 from ...agent_client.agents import Json, ask, require
 from ...agent_client.desired_state import Want, of_nodes
 from ...catalog.kind import FREEZE, NO_PACKETS, NO_PROCESS, Sort

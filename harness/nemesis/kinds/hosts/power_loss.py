@@ -15,7 +15,7 @@ from pydantic import Field
 
 from ....errors import FaultError
 from ....hosts.base import BOOT_HOOKS, Host
-from ....user_files.quantities import PositiveDuration
+from ....user_files.measured import PositiveDuration
 from ...agent_client.agents import Json
 from ...catalog.kind import FREEZE, NO_PACKETS, NO_PROCESS, Sort
 from ...catalog.random_forms import on_nodes

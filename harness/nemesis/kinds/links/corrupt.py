@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from ....user_files.quantities import Chance
+from ....user_files.measured import Chance
 from ...agent_client.agents import Json, ask, require
 from ...catalog.kind import LEAVES_RUNNING, MAY_DAMAGE, NO_PACKETS, Sort, Stream
 from ...faults.fault import CLIENTS, Intent, Observation, Resolved, Situation

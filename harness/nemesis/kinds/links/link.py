@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 from pydantic import Field, model_validator
 
 from ....hosts.base import Host
-from ....user_files.quantities import Chance, PositiveDuration, Rate, format_ns
+from ....user_files.measured import Chance, PositiveDuration, Rate
+from ....user_files.quantities import format_ns
 from ...agent_client.agents import Json, ask, require
 from ...catalog.kind import NO_PACKETS, Fields, Sort
 from ...catalog.knobs import Knobs

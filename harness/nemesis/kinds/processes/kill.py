@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from ....errors import TribulationError
-from ....user_files.quantities import PositiveDuration
+from ....user_files.measured import PositiveDuration
 from ...agent_client.agents import Json
 from ...agent_client.desired_state import Want, of_nodes
 from ...catalog.kind import FREEZE, NO_PROCESS, Sort
