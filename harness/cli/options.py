@@ -32,7 +32,7 @@ class DurationType(click.ParamType):  # type: ignore[type-arg]
         if not 0 < seconds <= LONGEST_NS / 1e9:
             longest = format_ns(LONGEST_NS)
             self.fail(
-                f"{value!r} is no length of time that can pass: a positive one is wanted, such as 60s, up to {longest}",
+                f"{value!r} is not a valid duration: give a positive one, such as 60s, up to {longest}",
                 param,
                 ctx,
             )

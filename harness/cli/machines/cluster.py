@@ -43,7 +43,7 @@ def _demonstrate(where: Lab) -> None:
     from ...cluster.table import table_of
     from ...cluster.watch import Watch
 
-    say("deploying nodes, each of which is told of itself alone")
+    say("deploying nodes, each of which knows of itself alone")
     with (
         Deployed(DEMO, where.hosts, where.provider) as cluster,
         Watch(CLUSTER, cluster.dial, cluster.names, tls=cluster.service.client_tls) as watch,

@@ -1,4 +1,4 @@
-"""`tri cluster-bench`: the 24 scenarios of the cluster against real node processes, what was measured beside what is promised."""
+"""`tri cluster-bench`: the 24 scenarios of the cluster against real node processes, what was measured and what is promised."""
 
 from __future__ import annotations
 

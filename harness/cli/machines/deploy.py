@@ -110,7 +110,7 @@ def down(inventory: Path, dry_run: bool, take_over: bool, as_json: bool) -> int:
 def _cluster(
     inventory: Path, timing: str | None = None, firewall: bool = False, only_looks: bool = False
 ) -> Iterator[tuple[Deployment, Dial]]:
-    """`timing` None: as the hosts have it already. Who `only_looks` leaves no certificate authority behind that was not there."""
+    """`timing` None: as the hosts have it already. With `only_looks`, no new certificate authority is left behind."""
     from ...deploy.cluster import Deployment
     from ...hosts.ssh.provider import SshProvider
     from ...systems.reference.authority import kept_directory
@@ -121,7 +121,7 @@ def _cluster(
     for_now = only_looks and not authority.exists()
     firewall = firewall or provider.inventory.firewall
     try:
-        # Those that cannot be logged in to as well: each says why, beside the others' results.
+        # Those that cannot be logged in to as well: each says why, together with the others' results.
         cluster = Deployment(ReferenceService(_options(inventory, timing)), provider.each(), firewall, tell=say)
         if timing is None:
             cluster.service = ReferenceService(_options(inventory, cluster.deployed_timing()))

@@ -60,7 +60,7 @@ def command(campaign: Path | None, hosts: str, as_json: bool) -> int:
 
 
 def _try_all(choice: Chosen, examine: Examine) -> list[ProbeResult]:
-    """Machines that a provider makes are looked at by their inventory, and asked for what that provider can do besides."""
+    """Machines that a provider makes are looked at by their inventory, and asked for what that provider can do in addition."""
     from ...hosts.selection.probe import run_doctor
 
     if choice.provider in ("local", "ssh"):

@@ -25,7 +25,7 @@ LEASE_S = 600.0
 MACHINES = 3
 """Emulated, or Vagrant's, unless it is said how many."""
 STAYS_S = 12 * 3600.0
-"""Who uses emulated machines through their inventory renews no lease of the lab."""
+"""Commands that use emulated machines through their inventory renew no lease of the lab."""
 
 
 def _of_provider(command: F) -> F:
@@ -182,7 +182,7 @@ LEFT = {"in use": "a process works with it", "up": "it was brought up under this
 
 
 def _goes(lab: Lab) -> bool:
-    """Whether it goes down without being named: nobody misses it."""
+    """Whether it goes down without being named: no one needs it any more."""
     return lab.standing in ("stale", "unused") or (lab.standing == "up" and lab.name == DEFAULT_LAB)
 
 

@@ -42,7 +42,7 @@ PORT = 10_000
 @click.option("--once", is_flag=True, help="Print the table once; so it is where there is no terminal.")
 @json_option
 def command(host: str | None, hosts: str | None, lab: str, name: str | None, once: bool, as_json: bool) -> int:
-    """The nodes of a running cluster, as the node H tells, until Ctrl-C: state, role, agents, load, round trips.
+    """The nodes of a running cluster, as the node H reports them, until Ctrl-C: state, role, agents, load, round trips.
 
     It deploys nothing: `tri demo cluster` does. Exit code: 0 shown, 2 usage, 4 H does not answer.
     """
@@ -89,7 +89,7 @@ def _inventory_of(hosts: str | None, lab: str) -> str | None:
     if hosts == "qemu":
         return str(QemuProvider.find(lab).inventory)
     if not Path(hosts).is_file() and _is_lab(hosts):
-        raise CampaignError(f"--hosts {hosts}: a lab is no kind of hosts", hint=f"--hosts local --name {hosts}")
+        raise CampaignError(f"--hosts {hosts}: this is the name of a lab", hint=f"--hosts local --name {hosts}")
     return str(chosen(hosts).inventory)
 
 

@@ -1,4 +1,4 @@
-"""`tri explain RUN`: why a simulated run fails, told by runs beside it that do not."""
+"""`tri explain RUN`: why a simulated run fails, shown by similar runs that pass."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .replay import tell
 @click.command("explain")
 @click.argument("run", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--failure", metavar="CHECKER/KIND", help="The failure to explain; the first one when left out.")
-@click.option("--tries", type=click.IntRange(min=0), default=200, show_default=True, help="Plans beside it, at most.")
+@click.option("--tries", type=click.IntRange(min=0), default=200, show_default=True, help="Similar plans, at most.")
 @click.option(
     "--salts", type=click.IntRange(min=1), default=20, show_default=True, help="Runs for each point of the curve."
 )
@@ -32,7 +32,7 @@ def command(run: Path, as_json: bool, **asked: Any) -> int:
 
     Prints the nearest plan that passes, where the two runs part, which operations answered differently, and since when the failure was likely.
 
-    Exit code: 0 explained, 2 usage, 3 no plan beside it passes.
+    Exit code: 0 explained, 2 usage, 3 no similar plan passes.
     """
     from ...errors import CampaignError
     from ...replay.explain.describe_explanation import tell_explained

@@ -110,7 +110,7 @@ def _run_campaign(
 
 
 def _run_plan(campaign: Path | None, path: Path, changed: str | bool, runs: Path, talk: Talk) -> Judgement:
-    """A plan says everything, so nothing else can be said beside it."""
+    """A plan says everything, so no other option goes with it."""
     from ...campaign.load import load_recorded
     from ...campaign.simulable import require_simulable
     from ...errors import CampaignError

@@ -170,7 +170,7 @@ def _run(wanted: Search, options: Mapping[str, Any], findings: Findings, progres
             for _ in search(workers, wanted, findings):
                 progress.show("search", _progress(findings, wanted, workers.size, time.monotonic() - began_s))
     except KeyboardInterrupt:
-        say("interrupted: what was found so far is kept and told")
+        say("interrupted: what was found so far is kept and printed")
         return True
     return False
 

@@ -92,7 +92,9 @@ class Timing(BoundedModel):
 
     def _fits_its_event(self) -> Timing:
         if self.every is not None or self.stagger:
-            raise ValueError("`on` goes with neither `every` nor `stagger`: the event says when, and `times` how often")
+            raise ValueError(
+                "`on` cannot be combined with `every` or `stagger`: the event says when, and `times` how often"
+            )
         if self.for_ns is None and (self.times or 1) > 1:
             raise ValueError(f"`times: {self.times}` needs `for`: a fault that never ends cannot start again")
         return self

@@ -156,11 +156,11 @@ class Cluster:
             for name, process in self.processes.items()
             if name not in self.off and name in seen
         }
-        require(ask(self.nodes, requests), "telling the agents the processes")
+        require(ask(self.nodes, requests), "sending the processes to the agents")
 
     def _config(self, name: str) -> Json:
         host = self.hosts.get(name) or self._client_host
-        assert host is not None, "only vertices with a host are told about one"
+        assert host is not None, "only vertices with a host receive its processes"
         library = self._libraries.get(name)
         disk = fault_disk.config(self.service, host) if name in self.hosts else {}
         named = self.service.controls(host) if name in self.hosts and isinstance(self.service, HasNamed) else {}

@@ -85,7 +85,7 @@ class Background:
         if dead and not self._died:
             self._died = True
             self._trouble.error(
-                "nobody renews leases any more: the thread that does has ended, and faults heal by themselves"
+                "no thread renews leases any more: the one that did has ended, and faults heal by themselves"
             )
 
     def _run(self) -> None:

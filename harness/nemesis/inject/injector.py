@@ -116,7 +116,7 @@ class HostInjector:
             port = next(iter(self._cluster.nodes.values())).port
             raise FaultError(
                 f"probes are not heard over {len(links)} links before any fault, the first from {links[0][0]} to {links[0][1]}",
-                f"open UDP port {port} between the hosts; with dozens of hosts on one machine, its neighbour table may be full (dmesg tells)",
+                f"open UDP port {port} between the hosts; with dozens of hosts on one machine, its neighbour table may be full (see dmesg)",
             )
 
     def stop(self) -> None:

@@ -62,7 +62,7 @@ class LivenessSpec(BoundedModel):
     model_config = ConfigDict(populate_by_name=True)
 
     core: Literal["majority"] | Annotated[list[str], Field(min_length=1)] = Field(
-        default="majority", description="who is whole: drawn voters, just enough for a quorum, or these nodes"
+        default="majority", description="the healthy nodes: drawn voters, just enough for a quorum, or these nodes"
     )
     rest: Rest = Field(default="isolated", description="how the others stay broken")
     within: PositiveDuration = Field(default=10_000_000_000, description="by when the core must have answered")

@@ -59,7 +59,7 @@ class _LinkFaults(ABC):
 
     @abstractmethod
     def _end(self, fault: Resolved, edges: list[Edge]) -> dict[str, Any]:
-        """Undo it on these edges; return what is observed besides the links that stay closed."""
+        """Undo it on these edges; return what is observed in addition to the links that stay closed."""
 
 
 class Cuts(_LinkFaults):

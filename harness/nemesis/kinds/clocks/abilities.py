@@ -50,11 +50,11 @@ def _sets_its_own(host: Host) -> str:
         held = next((whole(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapEff:")), 0)
     if not held >> CAP_SYS_TIME & 1:
         raise FaultError(
-            f"on {host.name} nobody may set the clock: CAP_SYS_TIME is missing",
+            f"on {host.name} no process may set the clock: CAP_SYS_TIME is missing",
             f"{_LIBRARY}; or log in as root, or with sudo",
         )
     tried = host.run([*host.sudo, host.python, "-I", "-c", _SET], check=False)
     if tried.exit_code != 0:
-        said = (tried.stderr.strip().splitlines() or ["no reason was told"])[-1]
+        said = (tried.stderr.strip().splitlines() or ["no reason was printed"])[-1]
         raise FaultError(f"on {host.name} the clock cannot be set: {said}", _LIBRARY)
     return "the machine's own clock"

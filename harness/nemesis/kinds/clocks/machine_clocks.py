@@ -39,7 +39,7 @@ def _best(ground: Ground, node: str) -> ClockSample:
     asked = [question(ground.cluster.nodes, node, patient=True) for _ in range(QUESTIONS)]
     samples = [sample for sample in asked if sample is not None]
     if not samples:
-        raise FaultError(f"agent of {node}: does not tell its clocks", "is the host up?")
+        raise FaultError(f"agent of {node}: does not report its clocks", "is the host up?")
     return min(samples, key=lambda sample: sample.error_ns)
 
 

@@ -45,7 +45,7 @@ class OnHosts(Package):
         nodes: list[str] = fault.what["nodes"]
         if damageable(nodes, ground)[0] != nodes:
             raise FaultError(
-                f"wipe {fault.intent.id}: with {nodes} wiped beside what is damaged or was wiped before, no quorum of "
+                f"wipe {fault.intent.id}: with {nodes} wiped in addition to what is damaged or was wiped before, no quorum of "
                 f"{dict(ground.cluster.voters)} would remember",
                 "wipe fewer nodes in one run",
             )

@@ -132,7 +132,7 @@ class OnHosts(Shaped):
             **({"refused_by_checksum": sum(refused.values())} if fault.what.get("corrupt_ppm") else {}),
             **({"rate_bps": spans} if spans else {}),
         }
-        # A fault that cannot be verified is neither counted as injected nor as left over: the final heal verifies all links.
+        # A fault that cannot be verified counts as not injected and not left over: the final heal verifies all links.
         return Observation(len(good) == len(edges) and (bool(edges) or not on), told)
 
     def _rates(

@@ -33,7 +33,7 @@ def depart(ground: Ground, nodes: Sequence[str], check: Check, timeout_s: float 
     try:
         while (known := known_weights(ground)) is None:
             if time.monotonic() > deadline_s:
-                raise FaultError(f"{', '.join(nodes)}: nobody led who could let them go", "is there a quorum?")
+                raise FaultError(f"{', '.join(nodes)}: no node led that could let them go", "is there a quorum?")
             time.sleep(LOOK_S)
         check(known)
         for node in nodes:

@@ -61,7 +61,7 @@ class MembershipSpec(Aimed):
 
     later: ClassVar[frozenset[str]] = frozenset({"optional"})
     optional: bool | None = Field(
-        default=None, description="true: where the others cannot do without them it is left out, which is no error"
+        default=None, description="true: where the others cannot do without them it is skipped without an error"
     )
 
     def parameters(self) -> dict[str, Any]:
@@ -118,7 +118,7 @@ class OnHosts(Package):
             known = _await_weights(ground)
             voting = [node for node in fault.what["nodes"] if known is None or known.get(node, 0)]
             if voting:
-                why = "nobody can say whether it votes" if known is None else "it votes again"
+                why = "no leader says whether it votes" if known is None else "it votes again"
                 raise FaultError(f"{', '.join(voting)} keeps its disk: {why}", "is something else changing the voters?")
         return {}
 

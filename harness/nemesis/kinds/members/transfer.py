@@ -40,7 +40,7 @@ class TransferSpec(Timing):
 
     kind: ClassVar[str] = "transfer"
 
-    to: Heir = Field(default=Heir.ANY, description="a drawn voter, or who led before")
+    to: Heir = Field(default=Heir.ANY, description="a drawn voter, or the previous leader")
 
     def variant(self) -> str:
         return self.to.value

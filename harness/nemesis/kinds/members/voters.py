@@ -35,7 +35,7 @@ class VotersSpec(Timing):
     moves_voters: ClassVar[bool] = True
 
     set: dict[str, Annotated[int, Field(ge=0, le=9)]] = Field(min_length=1, description="node → weight")
-    optional: bool | None = Field(default=None, description="true: that it is not made in time is no error")
+    optional: bool | None = Field(default=None, description="true: it may fail to be made in time without an error")
 
     @model_validator(mode="after")
     def _once(self) -> VotersSpec:
@@ -99,7 +99,7 @@ def _move_alone(ground: Ground, voters: Mapping[str, int], check: Check, deadlin
                 if left_s <= ATTEMPT_S:
                     raise FaultError(error.message, error.hint) from None
         elif left_s <= 0:
-            raise FaultError(f"voters {dict(voters)}: nobody led who could change them", "is there a quorum?")
+            raise FaultError(f"voters {dict(voters)}: no node led that could change them", "is there a quorum?")
         time.sleep(LOOK_S)
 
 

@@ -25,7 +25,7 @@ def powered(ground: Ground) -> Powered:
     if not isinstance(provider, Powered):
         name = getattr(provider, "name", type(provider).__name__)
         hint = "local hosts can; what runs inside a host could not undo it there"
-        raise FaultError(f"provider {name!r} cannot switch its hosts off, nor freeze them", hint)
+        raise FaultError(f"provider {name!r} cannot switch its hosts off or freeze them", hint)
     return provider
 
 
