@@ -1,4 +1,4 @@
-"""Runs for the quorum checker: who is cut off when, and what is asked then."""
+"""Runs for the quorum checker: which nodes are cut off when, and what is requested then."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stories of Raft for its safety checker, told line by line."""
+"""Runs of Raft for its safety checker, written line by line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Raft safety, state machines and configurations: one literal story for each violation, and beside it the near miss."""
+"""Raft safety, state machines and configurations: one literal story for each violation, with the near miss."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_two_entries_applied_at_one_index() -> None:
 
 
 def test_what_was_committed_is_not_what_was_applied() -> None:
-    """n1 commits its entry 1 of term 1; n3, which nobody told, applies one of term 2 there."""
+    """n1 commits its entry 1 of term 1; n3, which received nothing of it, applies one of term 2 there."""
     book = Book().boot_all()
     book.win("n1", 1, ["n1", "n2"])
     for node in ("n1", "n2"):

@@ -1,4 +1,4 @@
-"""Raft safety, elections: one literal story for each violation, and beside it the near miss that is allowed."""
+"""Raft safety, elections: one literal story for each violation, with the near miss that is allowed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Raft safety, logs and commits: one literal story for each violation, and beside it the near miss that is allowed."""
+"""Raft safety, logs and commits: one literal story for each violation, with the near miss that is allowed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_one_entry_after_two_histories() -> None:
 
 
 def test_an_uncommitted_suffix_is_replaced() -> None:
-    """n1's entries 3 and 4 reached nobody; n2 leads term 2 and replaces them."""
+    """n1's entries 3 and 4 reached no node; n2 leads term 2 and replaces them."""
     book = calm()
     book.append("n1", (3, 1), (4, 1))
     book.win("n2", 2, ["n2", "n3"], last_index=2)
@@ -88,7 +88,7 @@ def test_a_commit_of_an_older_term_by_counting() -> None:
 
 @pytest.mark.parametrize(("term", "expected"), [(None, []), (3, ["commit-of-old-term"]), (1, [])])
 def test_a_commit_without_its_election_is_of_the_term_that_it_names(term: int | None, expected: list[str]) -> None:
-    """The line of n1's election was lost with an earlier one, so nobody knows which term it leads."""
+    """The line of n1's election was lost with an earlier one, so it is not known which term it leads."""
     book = calm()
     book.boot("n1", term=3, last=(2, 1), voted_for="n1", again=True)
     book.append("n1", (3, 1))

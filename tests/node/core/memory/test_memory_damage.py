@@ -112,7 +112,7 @@ def test_the_log_makes_good_what_snapshots_and_deltas_lost() -> None:
 
 @pytest.mark.parametrize("rest", [{"memory-log-00000004.trml": b""}, {}])
 def test_a_log_that_ends_before_what_a_delta_covers_is_doubted(rest: dict[str, bytes]) -> None:
-    """What the delta covers is here, but who knows what came after it."""
+    """What the delta covers is here, but not what came after it."""
     files, ledger = left()
     found = recover({**{name: data for name, data in files.items() if name != "memory-log-00000004.trml"}, **rest})
     assert found.damaged == ["the log ends at frame 11, and frame 12 was in it"]
@@ -202,7 +202,7 @@ def _perhaps_damaged(random: Random, data: bytes) -> bytes:
 
 
 def test_a_removal_that_was_read_counts_even_when_the_log_before_it_is_lost() -> None:
-    """The record is in the backup, its removal behind a gap: it must not come back, for no peer would tell of its removal again."""
+    """The record is in the backup, its removal behind a gap: it must not come back, for no peer would report its removal again."""
     files, ledger = left()
     bad = {name: data[:-1] + b"?" for name, data in files.items() if name == SNAPSHOT or name.endswith(".trmd")}
     name = "memory-log-00000003.trml"
