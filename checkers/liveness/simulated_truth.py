@@ -47,8 +47,8 @@ class Truth:
     """`damaged_ns`: node → run time from which on its disk was, or may have been, damaged, full or failing. `forgot_ns`: from when on some node may have
     lost what it had synced; None: none did. `heartbeat_ns` and `election_ns` are the longest heartbeat and election timeout of any node, `settle_ns`
     what a network needs to carry everything again after a fault. `fair`: it is fast enough for stable leaders. `calm`: from the heal on only faults
-    lost or delayed anything; `lossless`: all the time. `detection_ns` is the longest time in which a failure detector notices the end or the return of
-    a member while all others answer it, `worst_detection_ns` the same whatever happens to the others; 0 without detectors.
+    lost or delayed anything; `lossless`: all the time. In `probing_ns` a failure detector that does not doubt itself probes every
+    member. `detection_ns` is the longest time in which it notices the end or the return of a member while all others answer it, `worst_detection_ns` the same whatever happens to the others; 0 without detectors.
     `datagrams_lossless`: only faults lose or reorder datagrams.
     """
 
@@ -59,6 +59,7 @@ class Truth:
     settle_ns: int = 0
     snapshot_threshold: int = 0
     slowed: Sequence[str] = ()
+    probing_ns: int = 0
     detection_ns: int = 0
     worst_detection_ns: int = 0
     datagrams_lossless: bool = False

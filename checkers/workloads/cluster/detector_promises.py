@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from ...base.result import Fault, RunRecord
+from ...faults.kinds import stopped
 from ...liveness.simulated_truth import Truth, known_truth
 from ...traces.traces import Traces
 from ..liveness_bounds import Outage
@@ -29,16 +30,21 @@ class Promises:
 
     def detection_ns(self, observer: str, outage: Outage) -> int | None:
         """Return the longest time from the outage to the observer's lasting suspicion; None: nothing is promised."""
-        for allowed_ns, harmless in (
-            (self.truth.detection_ns, frozenset[str]()),
-            (self.truth.worst_detection_ns, _DELAY_NOTHING),
+        calm_ns = min(self.truth.detection_ns, (1 + self._together(outage)) * self.truth.probing_ns)
+        for allowed_ns, before_ns, harmless in (
+            (calm_ns or self.truth.detection_ns, self.truth.detection_ns, frozenset[str]()),
+            (self.truth.worst_detection_ns, self.truth.worst_detection_ns, _DELAY_NOTHING),
         ):
             stretch = (outage.start_ns, outage.start_ns + allowed_ns)
-            near = self._near(outage.begin_ns - allowed_ns, stretch[1])
+            near = self._near(outage.begin_ns - before_ns, stretch[1])
             others = [fault for fault in near if fault.id != outage.fault]
             if all(fault.kind in harmless for fault in others):
                 return allowed_ns if self._may_judge(observer, outage.node, stretch) else None
         return None
+
+    def _together(self, outage: Outage) -> int:
+        """Return how many nodes the fault ended: an observer doubts itself once more for each that does not answer."""
+        return max((len(stopped(fault)) for fault in self.record.faults if fault.id == outage.fault), default=1)
 
     def lasting_since_ns(self, observer: str, target: str, suspects_ns: int, end_ns: int) -> int | None:
         """Return from when on a suspicion that lasted to the end was wrong and should have been taken back long before the end; None: that is not certain."""

@@ -20,18 +20,21 @@ def detection_bounds(configs: Sequence[MembershipConfig | None]) -> dict[str, in
     """Fields of the simulated truth: 0 if some node has no detector."""
     found = [_bounds(config, len(configs)) for config in configs if config is not None]
     complete = len(found) == len(configs) > 0
-    return {
-        "detection_ns": max(calm_ns for calm_ns, _ in found) if complete else 0,
-        "worst_detection_ns": max(worst_ns for _, worst_ns in found) if complete else 0,
-    }
+    names = ("probing_ns", "detection_ns", "worst_detection_ns")
+    return {name: max(times) if complete else 0 for name, times in zip(names, zip(*found, strict=True), strict=False)}
 
 
-def _bounds(config: MembershipConfig, members: int) -> tuple[int, int]:
-    """While probes of all other members are answered, and whatever happens to them."""
+def _bounds(config: MembershipConfig, members: int) -> tuple[int, int, int]:
+    """At a score of 0; at any score while probes of all other members are answered; and whatever happens to them."""
     if config.detector != "swim":
         bound_ns = config.silence_ns + 2 * config.heartbeat_ns
-        return bound_ns, bound_ns
+        return bound_ns, bound_ns, bound_ns
     probes = 2 * (members - 1)
     calm = sum(max(1, HEALTH_LIMIT + 1 - answered) for answered in range(probes))
     worst = (HEALTH_LIMIT + 1) * probes
-    return (calm + SLACK_PERIODS) * config.swim_period_ns, (worst + SLACK_PERIODS) * config.swim_period_ns
+    period_ns = config.swim_period_ns
+    return (
+        (probes + SLACK_PERIODS) * period_ns,
+        (calm + SLACK_PERIODS) * period_ns,
+        (worst + SLACK_PERIODS) * period_ns,
+    )

@@ -284,3 +284,11 @@ def test_a_suspicion_that_outlasts_the_heal():
     only(lines.judge("failure-detector", **promised()), "lasting-mistake", ())
     valid(lines.judge("failure-detector", **promised(end_ms=6900)))
     valid(trust(lines, "n1", "n2", 6000).judge("failure-detector", **promised()))
+
+
+def test_detectors_that_had_no_reason_to_doubt_themselves_notice_a_crash_sooner():
+    """Twice 0.6 s: the crash itself is one reason. Another fault shortly before leaves the longer time."""
+    late = noticed(crashed(), 2300)
+    only(late.judge("failure-detector", **promised(probing_ns=600 * MS)), "slow-detection", ())
+    valid(noticed(crashed(), 2100).judge("failure-detector", **promised(probing_ns=600 * MS)))
+    valid(late.fault("kill", "n3", 100, 200).judge("failure-detector", **promised(probing_ns=600 * MS)))
