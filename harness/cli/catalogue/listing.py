@@ -79,11 +79,14 @@ def recorded_runs(
     from ...evidence.documents import DocumentError, read_document
 
     found = []
-    for path in sorted(folder.glob("*/2*/verdict.json"), key=lambda path: (path.parent.name, path.parent.parent.name)):
+    runs = {path.parent for name in ("verdict.json", "run.json") for path in folder.glob(f"*/2*/{name}")}
+    for path in (run / "verdict.json" for run in sorted(runs, key=lambda run: (run.name, run.parent.name))):
         if campaign is not None and path.parent.parent.name != campaign:
             continue
         try:
             told = read_document(path)
+        except FileNotFoundError:
+            told = {"damaged": "there is none: the run goes on, or was broken off"}
         except (OSError, DocumentError) as error:
             told = {"damaged": str(error)}
         if verdict is None or told.get("verdict") == verdict:
@@ -98,7 +101,7 @@ def _run_row(run: Path, told: Mapping[str, Any]) -> dict[str, Any]:
     about = f"{told.get('verdict')} · seed {told.get('seed')}"
     return {
         "name": str(run),
-        "about": f"damaged: verdict.json: {told['damaged']}; `tri check` judges it again" if damaged else about,
+        "about": f"no verdict: verdict.json: {told['damaged']}; `tri check` judges it" if damaged else about,
         **damaged,
         "campaign": told.get("campaign"),
         "seed": told.get("seed"),

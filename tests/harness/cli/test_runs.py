@@ -70,7 +70,15 @@ def test_a_damaged_verdict_hides_no_other_run(runs: Path, capsys: Any, content: 
     code, told, _ = _tri(capsys, "list", "runs", "--runs", str(runs))
     assert code == 0 and len(told.splitlines()) == 3
     if content != '{"faults": 7, "ops": []}':
-        assert "damaged: verdict.json: " in told and "tri check" in told
+        assert "no verdict: verdict.json: " in told and "tri check" in told
+
+
+def test_a_run_that_was_killed_is_listed(runs: Path, capsys: Any) -> None:
+    run = sorted((runs / "one").glob("2*"))[0]
+    (run / "verdict.json").unlink()
+    (run / "run.json").write_text("{}")
+    assert [row["verdict"] for row in recorded_runs(runs)] == [None, "invalid", "unknown"]
+    assert "there is none: the run goes on, or was broken off" in _tri(capsys, "list", "runs", "--runs", str(runs))[1]
 
 
 def test_runs_are_one_document(runs: Path, capsys: Any) -> None:
