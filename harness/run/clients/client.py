@@ -21,10 +21,10 @@ class RaisedInClient(Exception):
 
 
 class ProcessClient:
-    """`start(node)` makes the process; raises `OSError` while a fault keeps it down."""
+    """`start(node, timeout_s)` returns a process; raises `OSError` while a fault keeps it down."""
 
     def __init__(
-        self, start: Callable[[str], ClientProcess], told: Callable[[ClientProcess, str | None], None]
+        self, start: Callable[[str, float], ClientProcess], told: Callable[[ClientProcess, str | None], None]
     ) -> None:
         self._start, self._tell = start, told
         self._process: ClientProcess | None = None
@@ -32,7 +32,7 @@ class ProcessClient:
         self.connected: bool | None = None
 
     def open(self, node: str, dial: Dial, timeout_s: float) -> None:
-        self._process = process = self._start(node)
+        self._process = process = self._start(node, timeout_s)
         process.reach = lambda to, port, within_s: _reached(dial, to, port, within_s)
         addresses = dict(dial.addresses) if isinstance(dial, PortDial) else {}
         answer = self._asked({"do": "open", "node": node, "addresses": addresses, "timeout_s": timeout_s}, timeout_s)

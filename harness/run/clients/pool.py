@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import queue
 import signal
 import socket
 import subprocess
@@ -22,32 +23,40 @@ from .client import ProcessClient
 from .messages import pass_sockets, take_sockets
 from .process import ClientProcess
 
+RELEASE_S = 5.0
 START_S = 60.0
 """Time for the adapter to be loaded in the first process, and for a process to be made of it."""
 
 
 @dataclass(slots=True)
 class _Known:
-    """`current`: it serves its slot, or is about to."""
+    """`current`: it serves its slot. One that does not is a spare, or was dropped."""
 
     process: ClientProcess
     slot: int
     node: str
     operation: str | None = None
-    current: bool = True
+    current: bool = False
 
 
 class ClientProcesses:
-    """`ClientControl` of one run. Everything ends with `close`, and when the run itself is killed."""
+    """`ClientControl` of one run. Everything ends with `close`, and when the run itself is killed.
+
+    Each slot has a spare process from the start, made anew when it is taken: on a busy host it takes longer than an operation may.
+    """
 
     def __init__(self, file: Path, options: Mapping[str, Any], slots: Sequence[Slot]) -> None:
         self._slots = {slot.slot: slot for slot in slots}
         self._known: dict[int, _Known] = {}
         self._spare: dict[int, int] = {}
-        """By slot, a process that was started at the heal of a kill and has not opened its client yet."""
+        """By slot, a process that serves no client yet."""
         self._held: dict[int, int] = {}
         """By slot, the killed process because of which none may start."""
-        self._lock, self._forking = threading.Lock(), threading.Lock()
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
+        self._wanted: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        """Slots that need a spare."""
+        self._why_none = ""
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.settimeout(START_S)
         given = json.dumps({"file": str(file), "options": dict(options)})
@@ -57,16 +66,25 @@ class ClientProcesses:
             )
         try:
             self._answer("the adapter was not loaded in the clients' process")
+            threading.Thread(target=self._make_spares, name="client-spares", daemon=True).start()
+            for slot in self._slots:
+                self._wanted.put(slot)
+            with self._changed:
+                self._changed.wait_for(lambda: self._spare.keys() == self._slots.keys() or self._why_none, START_S)
+            if self._why_none:
+                raise DeployError(self._why_none, hint="is the host overloaded, or its number of processes limited?")
         except BaseException:
             self.close()
             raise
 
     def client_of(self, slot: int) -> Callable[[], Client]:
         """The factory of one slot's clients."""
-        return lambda: ProcessClient(lambda node: self._start(slot, node), self._tell)
+        return lambda: ProcessClient(lambda node, timeout_s: self._start(slot, node, timeout_s), self._tell)
 
     def close(self) -> None:
+        self._wanted.put(None)
         with self._lock:
+            self._why_none = "the run is over"
             known = list(self._known.values())
             self._known.clear()
         for one in known:
@@ -102,14 +120,14 @@ class ClientProcesses:
         self._signal(processes, signal.SIGKILL)
 
     def release(self, processes: Sequence[int]) -> None:
-        with self._lock:
-            slots = [slot for slot, pid in self._held.items() if pid in processes]
+        with self._changed:
+            slots = {slot for slot, pid in self._held.items() if pid in processes}
+            self._changed.wait_for(lambda: slots <= self._spare.keys() or self._why_none, RELEASE_S)
             for slot in slots:
                 del self._held[slot]
-        for slot in slots:
-            made = self._forked(slot, self._slots[slot].node)
-            with self._lock:
-                self._spare[slot] = made
+                if (spare := self._spare.get(slot)) is not None:
+                    # It serves the slot from now on, also before its first operation.
+                    self._serves(spare)
 
     def _signal(self, processes: Sequence[int], number: signal.Signals) -> None:
         with self._lock:
@@ -125,19 +143,39 @@ class ClientProcesses:
             if (known := self._known.get(process.pid)) is not None:
                 known.operation = operation
 
-    def _start(self, slot: int, node: str) -> ClientProcess:
-        with self._lock:
+    def _start(self, slot: int, node: str, timeout_s: float) -> ClientProcess:
+        with self._changed:
             if slot in self._held:
                 raise ConnectionRefusedError("a fault keeps this client's process down")
-            spare = self._spare.pop(slot, None)
-        pid = self._forked(slot, node) if spare is None else spare
-        with self._lock:
-            return self._known[pid].process
+            self._changed.wait_for(lambda: slot in self._spare or self._why_none, timeout_s)
+            if (pid := self._spare.pop(slot, None)) is None:
+                raise ConnectionError(self._why_none or f"no process was made for this client within {timeout_s:.3g} s")
+            self._serves(pid)
+            self._known[pid].node = node
+            process = self._known[pid].process
+        self._wanted.put(slot)
+        return process
 
-    def _forked(self, slot: int, node: str) -> int:
+    def _serves(self, pid: int) -> None:
+        slot = self._known[pid].slot
+        for other in self._known.values():
+            other.current = other.current and other.slot != slot
+        self._known[pid].current = True
+
+    def _make_spares(self) -> None:
+        while (slot := self._wanted.get()) is not None:
+            try:
+                self._make_spare(slot)
+            except Exception as error:
+                with self._changed:
+                    self._why_none = self._why_none or f"no process can be made for a client: {error}"
+                    self._changed.notify_all()
+                return
+
+    def _make_spare(self, slot: int) -> None:
         stream, its_stream = socket.socketpair()
         dials, its_dials = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with its_stream, its_dials, self._forking:
+        with its_stream, its_dials:
             try:
                 pass_sockets(self._control, {"do": "fork"}, [its_stream.fileno(), its_dials.fileno()])
                 answer, descriptors = self._answer("no process was made for a client")
@@ -147,18 +185,22 @@ class ClientProcesses:
                 raise
         process = ClientProcess(answer["pid"], descriptors[0], stream, dials)
         self._forget_ended()
-        with self._lock:
-            for other in self._known.values():
-                other.current = other.current and other.slot != slot
-            self._known[process.pid] = _Known(process, slot, node)
-        return process.pid
+        with self._changed:
+            self._known[process.pid] = _Known(process, slot, self._slots[slot].node)
+            self._spare[slot] = process.pid
+            self._changed.notify_all()
+            over = bool(self._why_none)
+        if over:
+            process.forget()
 
     def _forget_ended(self) -> None:
         """Free what is held of processes that ended and no longer serve."""
         with self._lock:
             held = set(self._held.values())
             over = [
-                pid for pid, one in self._known.items() if not one.current and pid not in held and one.process.wait(0)
+                pid
+                for pid, one in self._known.items()
+                if not one.current and pid not in held and self._spare.get(one.slot) != pid and one.process.wait(0)
             ]
             found = [self._known.pop(pid) for pid in over]
         for one in found:
