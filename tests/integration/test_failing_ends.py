@@ -148,7 +148,7 @@ def in_small_space(tmp_path: Path, kilobytes: int) -> list[str]:
     return prefix
 
 
-@pytest.mark.parametrize("kilobytes", [4, 60, 300, 900])
+@pytest.mark.parametrize("kilobytes", [4, 60, 300, 500])
 def test_a_full_disk_is_an_error_of_the_environment_and_what_was_seen_is_judged(tmp_path: Path, kilobytes: int) -> None:
     """The folder itself, the history, a trace, or the report does not fit."""
     ended = simulated(tmp_path, str(tmp_path / "runs"), in_small_space(tmp_path, kilobytes))

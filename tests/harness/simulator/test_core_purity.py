@@ -57,6 +57,7 @@ DRIVERS = [
     HARNESS / "systems/base.py",
 ]
 SIMULATOR_IMPORTS = CORE_IMPORTS | {
+    "abc",
     "contextlib",
     "math",
     "msgspec",
@@ -103,6 +104,10 @@ def test_neither_has_the_simulator_nor_what_drives_it(path: Path):
     )
     # For one word each: how long a command may be, and the name of a snapshot that is being written.
     allowed |= {"tribulation.node.core.clients.request", "tribulation.node.core.storage.snapshot_file"}
+    # What a configuration promises is judged by the node's own bounds: three constants of pure modules.
+    if path.parent.name == "coverage":
+        allowed |= {"tribulation.node.config.cluster", "tribulation.node.core.detector.lifeguard"}
+        allowed |= {"tribulation.node.core.memory.memory"}
     # And for the states of a member.
     allowed |= {"tribulation.node.core.records.lifecycle"}
     # Tasks do in the simulator what they do on hosts; how long they take is the simulator's affair.
