@@ -1,6 +1,6 @@
 """Rows of columns turned back into operations and events, one at a time: for witnesses, for writers, for checkers that need objects.
 
-What columns do not keep (node, error text, further fields) is missing.
+What columns do not keep (error text, further fields, and nodes but in the columns of a run) is missing.
 """
 
 from __future__ import annotations
@@ -35,8 +35,18 @@ def operation(columns: Columns, row: int) -> Operation:
         key=None if key == ABSENT else columns.keys[key],
         workload=columns.workload_names[columns.workload[row]],
         level=columns.level_names[columns.level[row]],
+        node=_node(columns, row),
         error=_error(columns, row),
     )
+
+
+def _node(columns: Columns, row: int) -> str | None:
+    """The node of its completion, else of its invocation, where columns keep them."""
+    replies = columns.replies
+    if replies is None:
+        return None
+    known = next((number for number in (replies.answered[row], replies.asked[row]) if number != ABSENT), None)
+    return None if known is None else replies.names[known]
 
 
 def _error(columns: Columns, row: int) -> str | None:
