@@ -9,7 +9,7 @@ keys drawn at random, with values of 128 characters. There are no sockets, so th
 |---|---|
 | `us_per_write` | processor time of all steps, divided by the writes |
 | `longest_ms` | the longest step, in processor time, pauses of the garbage collector included (with the policy of `node/runtime/process/collector.py`) |
-| `by_kind_ms` | the longest step by what it did besides writes: `snapshot` (a part of one was made or stored), `digest` (one was traced), `plain` |
+| `by_kind_ms` | the longest step by what it did apart from writes: `snapshot` (a part of one was made or stored), `digest` (one was traced), `plain` |
 | `rss_mb` | memory of the process at its peak |
 """
 

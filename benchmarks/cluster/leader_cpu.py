@@ -1,4 +1,4 @@
-"""What a request costs the leader's process, and all three: processor time of real nodes under clients on this machine, and requests a second beside it.
+"""What a request costs the leader's process, and all three: processor time of real nodes under clients on this machine, and requests per second.
 
     python -P benchmarks/cluster/leader_cpu.py [--clients 64] [--seconds 5] [--what write|read] [--preload 0] [--json]
 

@@ -93,7 +93,7 @@ class Node:
 def cluster(
     count: int, voters: int, memory: Mapping[str, Any] | None = None, **membership: Any
 ) -> Iterator[list[Node]]:
-    """Nodes that are not started yet: the first ones vote, each is told of two seeds."""
+    """Nodes that are not started yet: the first ones vote, each gets the addresses of two seeds."""
     names = [f"n{i + 1}" for i in range(count)]
     seeds = [[f"127.0.7.{i}", UDP_PORT] for i in (1, 2)]
     config = {
@@ -179,7 +179,7 @@ def _busy(until_s: float) -> None:
 
 
 def bound_ms(count: int, period_ms: int) -> float:
-    """Fixed in advance: three periods until somebody probes a victim, and the longest suspicion, as if nobody else confirmed it."""
+    """Fixed in advance: three periods until a node probes a victim, and the longest suspicion, as if no other node confirmed it."""
     defaults = MembershipConfig()
     return period_ms * (3 + LONGEST * defaults.suspicion_periods * math.log10(count + 1))
 

@@ -1,7 +1,7 @@
 """Agent memory on this machine: real node processes on loopback addresses, timed by their own traces.
 
     python -P benchmarks/cluster/memory.py sync  [--episodes 1000 10000]     how many episodes a second cross from one node to another
-    python -P benchmarks/cluster/memory.py delta [--episodes 10000]          what 10 new episodes cost on the wire, beside a snapshot
+    python -P benchmarks/cluster/memory.py delta [--episodes 10000]          what 10 new episodes cost on the wire, and a snapshot
     python -P benchmarks/cluster/memory.py cap   [--bits 64000]              how well a bandwidth cap is kept
     python -P benchmarks/cluster/memory.py learn [--episodes 2000]           changes a second, at each level
 

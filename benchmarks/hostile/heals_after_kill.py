@@ -77,7 +77,7 @@ def main() -> int:
 def _kill_in(
     name: str, inventory: Path, hosts: Sequence[RemoteHost], whole: Mapping[str, dict[str, Any]], tell: bool
 ) -> dict[str, Any]:
-    # Nobody renews the claim of the run that was killed last, and nobody should have to wait until that shows.
+    # The claim of the run that was killed last is not renewed, and no one should have to wait until that shows.
     on_all(hosts, lambda host: host.run(["rm", "-f", f"{host.directory}/claim.json"])).require("freeing the hosts")
     with tempfile.TemporaryDirectory(prefix="tribulation-kill-") as folder:
         run = start(name, inventory.resolve(), Path(folder))
@@ -85,7 +85,7 @@ def _kill_in(
             seen = await_in_force(run, Path(folder))
             if seen is not None:
                 return _told(name, {"ok": True, "not_here": seen}, tell)
-            # The look must be able to fail: somebody is not whole while the fault is on.
+            # The look must be able to fail: some host is not whole while the fault is on.
             noticed = any(not is_whole(look(host), whole[host.name]) for host in hosts)
             run.send_signal(signal.SIGKILL)
             killed_s = time.monotonic()

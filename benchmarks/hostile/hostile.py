@@ -2,7 +2,7 @@
 
     python -P benchmarks/hostile/hostile.py kills [--count 200]            kill -9 under load: no acknowledged write is lost
     python -P benchmarks/hostile/hostile.py damages [--count 100]          so many damages to every file of one node of three
-    python -P benchmarks/hostile/hostile.py connections [--count 2000]     of five kinds, beside a campaign on local hosts that stays valid
+    python -P benchmarks/hostile/hostile.py connections [--count 2000]     of five kinds, during a campaign on local hosts that stays valid
 
 Each prints one JSON document, and ends with 1 when something did not hold.
 

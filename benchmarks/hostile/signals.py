@@ -46,7 +46,7 @@ faults:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """`phase` is the last one that the run had told of when the signal came; `wrong` what should be otherwise."""
+    """`phase` is the last one that the run had printed when the signal came; `wrong` what should be otherwise."""
 
     signal: str
     after_s: float

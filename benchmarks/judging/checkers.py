@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-# Files beside this one have the names of packages, which they must not hide.
+# Files in this folder have the names of packages, which they must not hide.
 sys.path[:] = [
     str(ROOT),
     *(place for place in sys.path if Path(place or ".").resolve() != Path(__file__).resolve().parent),

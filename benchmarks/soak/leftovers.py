@@ -1,6 +1,6 @@
 """What a run may leave behind on a machine, as names that can be compared: before it, and after it.
 
-Other runs may go on beside it; so processes, and the namespaces that they are in, are not compared but remembered (`soak_processes.Members`).
+Other runs may go on meanwhile; so processes, and the namespaces that they are in, are not compared but remembered (`soak_processes.Members`).
 """
 
 from __future__ import annotations

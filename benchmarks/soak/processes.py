@@ -1,7 +1,7 @@
 """The processes of a run while it goes on, read from /proc: the harness's own, and those of its lab, whatever host they are on.
 
 A lab's processes are the descendants of its supervisor, the one process that is started with the lab's directory, `run-<pid of the harness>`. What a process
-is for is told by its command line, and where it runs by the name of its host (its UTS namespace).
+is for is known from its command line, and where it runs by the name of its host (its UTS namespace).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ROLES = (
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """`born` (clock ticks since the machine's boot) tells it from another with the same pid."""
+    """`born` (clock ticks since the machine's boot) distinguishes it from another with the same pid."""
 
     pid: int
     parent: int
@@ -58,7 +58,7 @@ class Members:
                     self._namespaces.add(str(namespace))
 
     def left(self) -> dict[str, list[str]]:
-        """Processes by pid and name, those that nobody had seen but that are in the lab's namespaces included."""
+        """Processes by pid and name, and those not seen before that are in the lab's namespaces."""
         found = []
         for pid in _pids():
             stat = _stat(pid)

@@ -113,7 +113,7 @@ MEANINGS: dict[str, str] = {
     "out-of-order": "A later task or element took effect before an earlier one.",
     "crash-not-detected": "The failure detector did not notice a crash.",
     "slow-detection": "The failure detector noticed a crash too late.",
-    "views-differ": "Nodes disagree at the end about who is a member.",
+    "views-differ": "Nodes disagree at the end about the list of members.",
     "dead-member": "A dead node is still listed as a member.",
     "absent-member": "A live node is not listed as a member.",
     "idle-agent": "An agent does not run at the end.",

@@ -8,7 +8,7 @@ CLIENTS_FLAWS = (
     Flaw(
         "answered-by-index-alone",
         "A command is answered with what stands at its index",
-        "A command that waits at an index is answered when that index is applied, whoever's entry it is by then; after a change of leaders it is another command's.",
+        "A command that waits at an index is answered when that index is applied, whichever entry stands there by then; after a change of leaders it is another command's.",
         "re-appearing indices (Gjengset, Students' Guide to Raft, 2016)",
         "split-brain",
         ("cut",),

@@ -42,7 +42,7 @@ class _Known:
 class ClientProcesses:
     """`ClientControl` of one run. Everything ends with `close`, and when the run itself is killed.
 
-    Each slot has a spare process from the start, made anew when it is taken: on a busy host it takes longer than an operation may.
+    Each slot has a spare process from the start, replaced when it is taken: on a busy host it takes longer than an operation may.
     """
 
     def __init__(self, file: Path, options: Mapping[str, Any], slots: Sequence[Slot]) -> None:

@@ -82,7 +82,7 @@ def suspects_no_crash(patch: pytest.MonkeyPatch) -> None:
 
 
 def suspects_for_good(patch: pytest.MonkeyPatch) -> None:
-    """A suspicion is neither refuted nor followed by `failed`."""
+    """A suspicion is not refuted, and no `failed` follows it."""
     alive = Swim._alive
 
     def unless_suspected(swim: Swim, name: str, number: int) -> None:

@@ -1,4 +1,4 @@
-"""Flaws of replication, clients and memory do their harm in a few literal steps, and the correct code beside them does not."""
+"""Flaws of replication, clients and memory do their harm in a few literal steps, and the correct code does not."""
 
 from __future__ import annotations
 
