@@ -47,7 +47,7 @@ systems-test: systems
 
 # The report page in the system's Chromium: zoom, filters, keyboard, accessibility (axe-core).
 page: setup
-	$(PYTHON_IN_VENV) -m pip install -q playwright axe-playwright-python
+	$(PYTHON_IN_VENV) -m pip install -q --require-hashes -r tests/browser.lock
 	$(PYTHON_IN_VENV) -m pytest tests/harness/report/test_page_in_browser.py
 
 # Every cell of the table of phases and failures on local hosts, as root; some ten minutes.
@@ -106,6 +106,9 @@ lock: setup
 	$(PYTHON_IN_VENV) -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['systems'], sep='\n')" | \
 		.venv/bin/uv pip compile -q --universal --python-version 3.11 --fork-strategy fewest --constraint requirements.lock --upgrade --no-annotate --generate-hashes \
 		--custom-compile-command "make lock" --output-file systems/requirements.lock -
+	$(PYTHON_IN_VENV) -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['browser'], sep='\n')" | \
+		.venv/bin/uv pip compile -q --universal --python-version 3.11 --fork-strategy fewest --constraint requirements.lock --upgrade --no-annotate --generate-hashes \
+		--custom-compile-command "make lock" --output-file tests/browser.lock -
 
 # Write docs/internals/map.md and docs/reference/fields/ from the code.
 map: setup

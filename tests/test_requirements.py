@@ -8,8 +8,8 @@ from pathlib import Path
 import tomllib
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCKS = (ROOT / "requirements.lock", ROOT / "systems" / "requirements.lock")
-"""The second has the drivers of `systems/`, which `make systems` installs."""
+LOCKS = (ROOT / "requirements.lock", ROOT / "systems" / "requirements.lock", ROOT / "tests" / "browser.lock")
+"""The second has the drivers of `systems/`, which `make systems` installs, the third what `make page` needs."""
 
 
 def _requirements() -> dict[str, str]:

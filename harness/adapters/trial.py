@@ -358,8 +358,7 @@ class Trial:
         leader = bounded(lambda: leader_of(service, self.hosts, self.dial), self.call_s, "leader")
         if leader is not None and leader not in names:
             raise Wrong(
-                f"leader(hosts) answered {leader!r}, which is not a node of the cluster",
-                f"it answers one of {', '.join(names)}, or None",
+                f"leader(hosts) answered {leader!r}, not a node", f"it answers one of {', '.join(names)}, or None"
             )
         status = self._everywhere(lambda host: status_of(service, host, self.dial), "status")
         return f"leader {leader or 'unknown'}, status of {sum(one is not None for one in status.values())} hosts"

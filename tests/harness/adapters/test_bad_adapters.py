@@ -122,7 +122,7 @@ DEAR = {
     "doubt is called fail": ("    definite = ()", "    definite = (Exception,)", "pause", "it may still happen then: that is `info`"),
     "close() hangs": (CLIENT, method("close(self)", "import threading", "threading.Event().wait()") + CLIENT, "client", "close did not return within 6 s"),
     "close() raises": (CLIENT, method("close(self)", "super().close()", "raise ValueError('twice')") + CLIENT, "client", "close raised ValueError: twice"),
-    "a leader that is no node": (SERVICE, method("leader(self, hosts, dial)", "return 'primary'") + SERVICE, "leader and status", "answered 'primary', which is not a node of the cluster"),
+    "a leader that is no node": (SERVICE, method("leader(self, hosts, dial)", "return 'primary'") + SERVICE, "leader and status", "answered 'primary', not a node"),
     "a status that is a list": (SERVICE, method("status(self, host, dial)", "return [1]") + SERVICE, "leader and status", r"MyDatabase\.status\(n1\) answered \[1\]"),
     "data that is elsewhere": ("    data = None", '    data = "elsewhere"', "data", "no host has a file below its data directory"),
     "children are not waited for": (COMMAND, "        return [host.python, '-c', 'import subprocess, sys; keep = [subprocess.Popen([\"true\"]) for _ in range(20)]; sys.argv = sys.argv[1:]; exec(open(sys.argv[0]).read())', self.path(host, 'my_database_server.py'), str(self.port)]", "processes", r"\d+ processes below pid.n1. have ended and were not waited for"),

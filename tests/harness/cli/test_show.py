@@ -49,6 +49,8 @@ def test_an_example_is_accepted_by_a_campaign(kind: str, tmp_path: Path) -> None
         campaign[f"{kind}s"] = yaml.safe_load(entry(kind, name).example)
         if entry(kind, name).page == "reference/workloads.md":
             campaign["system"] = {"file": "own.py"}
+        if name == "client":
+            campaign |= {"system": {"file": "own.py"}, "clients": "processes"}
         path = tmp_path / f"{name}.yaml"
         path.write_text(yaml.safe_dump(campaign))
         try:

@@ -47,7 +47,8 @@ def test_a_node_is_named_by_its_address(text: str, address: tuple[str, int]) -> 
         (["nodes", "--once"], 2, "--host"),
         (["nodes"], 2, "missing --host"),
         (["nodes", "--hosts", "no-such-lab"], 2, "tri demo cluster"),
-        (["nodes", "--host", "n1", "--hosts", "no-such-lab"], 4, "no-such-lab"),
+        (["nodes", "--host", "n1", "--hosts", "no-such-lab"], 2, "no-such-lab"),
+        (["nodes", "--host", "n1", "--hosts", "local", "--name", "no-such-lab"], 4, "no-such-lab"),
     ],
 )
 def test_wrong_words_are_told_with_their_value(

@@ -161,12 +161,21 @@ class NoService:
 
 
 @contextlib.contextmanager
-def injecting(cluster: StandIns, ledger: Path, lease_s: float = 10.0) -> Iterator[tuple[HostInjector, Trouble]]:
+def injecting(
+    cluster: StandIns, ledger: Path, lease_s: float = 10.0, service: Any = None
+) -> Iterator[tuple[HostInjector, Trouble]]:
     """Started; stopped at the end with agents that answer properly again."""
     trouble = Trouble()
     with Ledger(ledger) as lines:
         made = HostInjector(
-            cluster.hosts, cluster, NoService(), lines, time.monotonic_ns, seed=0, lease_s=lease_s, trouble=trouble
+            cluster.hosts,
+            cluster,
+            service or NoService(),
+            lines,
+            time.monotonic_ns,
+            seed=0,
+            lease_s=lease_s,
+            trouble=trouble,
         )
         made.start()
         try:

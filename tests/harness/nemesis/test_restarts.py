@@ -13,7 +13,7 @@ from tribulation.harness.nemesis.cluster import cluster as cluster_module
 from tribulation.harness.nemesis.faults.fault import Intent, Resolved
 from tribulation.harness.nemesis.kinds.processes import processes
 
-from .stand_ins import NoService, StandIns, injecting
+from .stand_ins import NoService, StandIn, StandIns, injecting
 
 GONE = {"ok": True, "pid": None, "state": None, "started": None, "running": [], "stopped": []}
 
@@ -36,13 +36,19 @@ class Turning:
 
 
 def test_a_kill_that_failed_on_another_host_is_taken_back_by_the_service(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.delattr(NoService, "control")  # there is no supervisor
     started: list[str] = []
-    monkeypatch.setattr(NoService, "start", lambda self, host, environment: started.append(host.name))
+
+    class Unsupervised:
+        name, capabilities, port = NoService.name, NoService.capabilities, NoService.port
+        pid, leader, status = NoService.pid, NoService.leader, NoService.status
+
+        def start(self, host: StandIn, environment: object) -> None:
+            started.append(host.name)
+
     cluster = StandIns(2)
-    with injecting(cluster, tmp_path / "ledger.jsonl") as (injector, _):
+    with injecting(cluster, tmp_path / "ledger.jsonl", service=Unsupervised()) as (injector, _):
         cluster.lies["n2"] = {"set": '{"ok": false, "error": "OSError: no space left"}'}
         with pytest.raises(FaultError, match="changing what is in force failed on 1 of 2"):
             injector.inject(kill("n1", "n2"))
