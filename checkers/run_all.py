@@ -80,8 +80,8 @@ def check(
             if result is not None:
                 results[name] = result
                 given.append((name, mine))
-        if checkers == "auto" and results and (left := _unjudged(record, given)):
-            results[UNJUDGED] = doubt_of(left)
+        if checkers == "auto" and results and (doubt := _doubt(record, given, results.values())):
+            results[UNJUDGED] = doubt
     if known is not None and names and not results:
         # The model was requested, so its first checker reports why it cannot judge.
         return {names[0]: _run(names[0], record, budget, asked=True) or CheckResult(names[0], Verdict.UNKNOWN)}
@@ -93,15 +93,29 @@ def unjudged_of(record: RunRecord, results: Mapping[str, CheckResult]) -> Mappin
     if UNJUDGED in results:
         found: Mapping[str, int] = results[UNJUDGED].stats["operations"]
         return found
-    return _unjudged(record, [(name, record) for name in results])
+    try:
+        return _unjudged(record, [(name, record) for name in results])
+    except _NOT_COUNTED:
+        return {}
+
+
+_NOT_COUNTED = (HistoryError, ImportError, MemoryError)
 
 
 def _unjudged(record: RunRecord, given: Sequence[tuple[str, RunRecord]]) -> dict[str, int]:
+    return unjudged(record, ((checker(name), mine) for name, mine in given))
+
+
+def _doubt(
+    record: RunRecord, given: Sequence[tuple[str, RunRecord]], results: Iterable[CheckResult]
+) -> CheckResult | None:
     try:
-        return unjudged(record, ((checker(name), mine) for name, mine in given))
-    except (HistoryError, ImportError, MemoryError):
-        # A checker has reported it.
-        return {}
+        return doubt_of(left) if (left := _unjudged(record, given)) else None
+    except _NOT_COUNTED as error:
+        if any(result.verdict is not Verdict.VALID for result in results):
+            return None  # A checker has reported it.
+        reason = f"which operations no checker judged could not be counted: {type(error).__name__}"
+        return CheckResult(UNJUDGED, Verdict.UNKNOWN, (), {"operations": {}}, reason)
 
 
 def _model(name: str | None) -> str | None:

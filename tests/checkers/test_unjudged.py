@@ -6,7 +6,18 @@ from typing import Any, ClassVar
 
 import pytest
 
-from tribulation.checkers import CHECKERS, Budget, CheckResult, RunRecord, Verdict, check, checker, merge, registry
+from tribulation.checkers import (
+    CHECKERS,
+    Budget,
+    CheckResult,
+    RunRecord,
+    Verdict,
+    check,
+    checker,
+    merge,
+    registry,
+    run_all,
+)
 from tribulation.checkers.registry import add_checker
 from tribulation.checkers.run_all import unjudged_of
 from tribulation.checkers.soundness.unjudged import JUDGES, UNJUDGED
@@ -63,6 +74,16 @@ def test_what_no_checker_judged_keeps_a_verdict_from_being_valid(name):
     reason = results[UNJUDGED].reason
     assert reason and "hint: " in reason
     assert all(f"{count} {f}" in reason for f, count in left.items())
+
+
+def test_what_cannot_be_counted_is_a_doubt(monkeypatch):
+    def too_large(record, given):
+        raise MemoryError
+
+    assert merge(result.verdict for result in check(events(*REGISTER)).values()) is V
+    monkeypatch.setattr(run_all, "unjudged", too_large)
+    results = check(events(*REGISTER))
+    assert merge(result.verdict for result in results.values()) is U and "MemoryError" in results[UNJUDGED].reason
 
 
 EXCUSED = {

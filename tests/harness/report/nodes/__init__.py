@@ -1,0 +1,1 @@
+"""Tests of what the report reads of nodes: traces, logs and their states."""
