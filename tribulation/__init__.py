@@ -8,7 +8,9 @@ Everything is imported when it is used: a node on a host has this package too, a
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+
+TYPE_CHECKING = False
+"""For type checkers only: `typing` is most of what `import tribulation` would cost, while Ctrl-C is still a traceback."""
 
 if TYPE_CHECKING:
     from .checkers import Anomaly, Budget, CheckResult, RunRecord, Verdict, check, merge
@@ -37,7 +39,7 @@ _ASSERTIONS = {"Inconsistent", "Undecided", "assert_consistent", "assert_lineari
 _HISTORIES = {"History", "Operation", "read_history", "write_history"}
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     home = ".checkers.testing" if name in _ASSERTIONS else ".histories" if name in _HISTORIES else ".checkers"

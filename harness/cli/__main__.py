@@ -1,5 +1,20 @@
-"""`python -m tribulation.harness.cli` is `tri`, where it is not on the path."""
+"""`tri`, and `python -m tribulation.harness.cli` where it is not on the path: signals are taken before anything large is imported."""
 
-from .main import main
+from __future__ import annotations
 
-main()
+from .process.signals import answer_with, leave_when_signalled
+
+
+def main() -> None:
+    leave_when_signalled()
+    from .main import main
+
+    try:
+        main()
+    except SystemExit as end:
+        answer_with(end.code if isinstance(end.code, int) else 1)
+        raise
+
+
+if __name__ == "__main__":
+    main()

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from tribulation.histories.printable import printable
 
-from .streams import Escaping
+from .process.streams import Escaping
 
 PLAIN_EVERY_S = 5.0
 

@@ -20,8 +20,9 @@ from ..trouble import place_of_users
 from .choices import Group
 from .commands import ALIASES, COMMANDS, GROUPS
 from .completion import VARIABLE
+from .process.signals import INTERRUPTED, Ending, ending_signals
+from .process.streams import guarded_streams
 from .refusals import refusal
-from .streams import ending_signals, guarded_streams
 
 
 class LazyGroup(Group):
@@ -74,8 +75,9 @@ def main(arguments: list[str] | None = None) -> Any:
 
 def _exit_code(arguments: list[str] | None) -> int:
     """Every error ends as a message with a hint and one of the exit codes; a traceback needs TRI_DEBUG=1."""
+    ending = Ending()
     try:
-        with ending_signals(), rare_collections():
+        with ending_signals(ending), rare_collections():
             code = cli.main(args=arguments, prog_name="tri", standalone_mode=False)
             # The process ends: its memory goes as a whole, and the collector need not walk all of it once more before that.
             gc.freeze()
@@ -85,7 +87,7 @@ def _exit_code(arguments: list[str] | None) -> int:
     except click.ClickException as error:
         return _complain(str(refusal(error)), 2)
     except (KeyboardInterrupt, click.Abort):
-        return _complain("interrupted", 130)
+        return _complain("interrupted", INTERRUPTED)
     except SystemExit as error:
         # No command raises it. A user's file does, and its 0 must not pass for a valid verdict.
         told = f"{place_of_users(error) or 'a part of tri'} ended the command: SystemExit: {error}"
@@ -98,6 +100,9 @@ def _exit_code(arguments: list[str] | None) -> int:
 
         if isinstance(error, HistoryError):
             return _complain(str(error), 2)
+        if ending.began:
+            # Compiled modules that are being imported answer an interrupt by an error of their own.
+            return _complain(f"interrupted: {type(error).__name__}: {error}", INTERRUPTED)
         if place := place_of_users(error):
             told = f"{place}: {type(error).__name__}: {error}"
             return _complain(f"{told}\n\nhint: that file is the system's own; TRI_DEBUG=1 shows the traceback", 4)

@@ -14,7 +14,7 @@ from tests.integration.running import ROOT, with_default_signals
 
 END = """
 import os, signal, sys, time
-from tribulation.harness.cli.streams import ending_signals
+from tribulation.harness.cli.process.signals import ending_signals
 try:
     with ending_signals():
         # As imports do that make classes: Python remembers an interrupt that leaves such a text, and ends by SIGINT though it is caught.
@@ -44,3 +44,67 @@ def test_a_signal_is_an_interrupt_also_inside_of_generated_code(ended, number: s
 
 def test_a_signal_that_is_ignored_stays_so(ended) -> None:
     assert ended(signal.SIGHUP, lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) == 0
+
+
+INTERRUPTED = """
+import atexit, os, signal, sys
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+
+class Importing:
+    def find_spec(self, name, path, target=None):
+        if name == meets:
+            interrupt()
+
+meets = sys.argv.pop(1)
+sys.meta_path.insert(0, Importing())
+from tribulation.harness.cli.__main__ import main
+if meets == "compiled":
+    import click
+    def invoke(self, context):
+        try:
+            interrupt()
+        finally:
+            raise SystemError("an import returned NULL") from None
+    click.Command.invoke = invoke
+if meets == "end":
+    class Late:
+        def __del__(self):
+            interrupt()
+    atexit.register(interrupt)
+    click_late = Late()
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    "meets",
+    [
+        "tribulation.harness.cli.main",
+        "click",
+        "tribulation.harness.cli.process.streams",
+        "tribulation.harness.cli.catalogue.listing",
+        "compiled",
+    ],
+)
+def test_an_interrupt_while_a_command_is_imported_ends_it_as_any_other(tmp_path: Path, meets: str) -> None:
+    done = _list_faults(tmp_path, meets)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr.strip().startswith("error: interrupted")
+    assert "Traceback" not in done.stderr
+
+
+def test_an_interrupt_of_the_interpreter_s_end_changes_no_answer(tmp_path: Path) -> None:
+    done = _list_faults(tmp_path, "end")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "partition" in done.stdout
+
+
+def _list_faults(tmp_path: Path, meets: str) -> subprocess.CompletedProcess[str]:
+    (tmp_path / "interrupted.py").write_text(INTERRUPTED)
+    command = [sys.executable, "-P", str(tmp_path / "interrupted.py"), meets, "list", "faults"]
+    environment = {"PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    return subprocess.run(
+        command, env=environment, preexec_fn=with_default_signals, capture_output=True, text=True, timeout=60
+    )

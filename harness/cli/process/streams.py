@@ -15,12 +15,9 @@ import errno
 import io
 import os
 import select
-import signal
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from types import FrameType
 from typing import IO, Any, TextIO, cast
 
 from tribulation.histories.printable import printable
@@ -114,31 +111,6 @@ def guarded_streams() -> Iterator[Streams]:
     finally:
         _flush(sys.stdout)
         _flush(sys.stderr)
-
-
-@contextmanager
-def ending_signals() -> Iterator[None]:
-    """SIGTERM, and the SIGHUP of a terminal that is closed, end what is under way as Ctrl-C does: with everything undone. One that is ignored stays so."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    taken = [number for number, handler in before.items() if handler in (signal.SIG_DFL, signal.default_int_handler)]
-    for number in taken:
-        signal.signal(number, _end)
-    try:
-        yield
-    finally:
-        for number in taken:
-            signal.signal(number, before[number])
-
-
-class Ended(KeyboardInterrupt):
-    """Not a `KeyboardInterrupt` itself: where one leaves an `exec`, Python ends by SIGINT at last, though it was caught."""
-
-
-def _end(number: int, frame: FrameType | None) -> None:
-    raise Ended
 
 
 class Escaping(io.TextIOWrapper):

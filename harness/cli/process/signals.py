@@ -1,0 +1,86 @@
+"""Signals that end a command, from its first line to its last: Ctrl-C, SIGTERM, and the SIGHUP of a terminal that is closed.
+
+    leave_when_signalled()      # imports: nothing is under way, the process ends at once
+    with ending_signals():      # the command: `Ended` is raised, and everything is undone
+        code = work()
+    answer_with(code)           # the end: the exit code is that of what was done
+
+A signal that the parent had ignored stays ignored. Only the standard library's smallest modules are imported here: whatever is imported before
+`leave_when_signalled` is interrupted with a traceback.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+INTERRUPTED = 130
+_NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Ended(KeyboardInterrupt):
+    """Not a `KeyboardInterrupt` itself: where one leaves an `exec`, Python ends by SIGINT at last, though it was caught."""
+
+
+def leave_when_signalled() -> None:
+    """End the process by exit code 130, without a traceback, until something else takes the signals."""
+    _take(_leave)
+
+
+class Ending:
+    """Whether a signal has come: what it interrupts may end by another error."""
+
+    def __init__(self) -> None:
+        self.began = False
+
+    def end(self, number: int, frame: FrameType | None) -> None:
+        self.began = True
+        raise Ended
+
+
+@contextmanager
+def ending_signals(ending: Ending | None = None) -> Iterator[None]:
+    """Raise `Ended` for a signal, so that what is under way is undone."""
+    taken = _take((ending or Ending()).end)
+    try:
+        yield
+    finally:
+        for number, handler in taken.items():
+            signal.signal(number, handler)
+
+
+def answer_with(code: int) -> None:
+    """End the process by this exit code, also when a signal meets its end: nothing is left to be undone."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        os._exit(code)
+
+    # The interpreter's own end restores the default; it runs what was registered first last.
+    for number in _take(leave):
+        atexit.register(signal.signal, number, signal.SIG_IGN)
+
+
+def _take(handler: Callable[[int, FrameType | None], object]) -> dict[int, signal._HANDLER]:
+    """The handlers that this one replaces: none outside of the main thread, where none can be set."""
+    taken: dict[int, signal._HANDLER] = {}
+    with suppress(ValueError):
+        for number in _NUMBERS:
+            before = signal.getsignal(number)
+            if before in (signal.SIG_DFL, signal.default_int_handler, _leave):
+                signal.signal(number, handler)
+                taken[number] = before
+    return taken
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    with suppress(OSError):
+        os.write(2, b"error: interrupted\n")
+    os._exit(INTERRUPTED)
