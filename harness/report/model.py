@@ -5,7 +5,6 @@ Tables hold finished text, `charts` the numbers for the page's script.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,10 +22,10 @@ from .findings import Finding, findings
 from .load import RunFiles
 from .nodes.reading import Said
 from .nodes.states import spans
+from .pictures.outline import Entry, outline
 from .story import Surroundings
 from .witness import Operations
 
-_LONGEST_STAT = 160
 _LONGEST_REASON = 140
 """Characters in the headline; the table of checkers has all of it."""
 
@@ -49,14 +48,14 @@ class FaultRow:
 
 @dataclass(frozen=True, slots=True)
 class CheckerRow:
-    """`stats` are the figures that fit into a line; `folded` are the others unchanged."""
+    """`stats` are the figures that fit into a line; `folded` are the others."""
 
     name: str
     verdict: str
     anomalies: int
     reason: str
-    stats: Sequence[tuple[str, str]]
-    folded: Mapping[str, Any]
+    stats: Sequence[Entry]
+    folded: Sequence[Entry]
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,29 +259,15 @@ def _fault_row(fault: Fault) -> FaultRow:
 
 
 def _checker_row(name: str, result: Mapping[str, Any]) -> CheckerRow:
-    stats = result.get("stats") or {}
-    long = {key: value for key, value in stats.items() if len(_stat(value)) > _LONGEST_STAT}
+    stats = outline(result.get("stats") or {})
     return CheckerRow(
         name=name,
         verdict=str(result.get("verdict", "unknown")),
         anomalies=len(result.get("anomalies") or ()),
         reason=str(result.get("reason") or ""),
-        stats=[(str(key).replace("_", " "), _stat(value)) for key, value in stats.items() if key not in long],
-        folded=long,
+        stats=[entry for entry in stats if not entry.inner],
+        folded=[entry for entry in stats if entry.inner],
     )
-
-
-def _stat(value: Any) -> str:
-    """A figure as text. Figures nest one level in some checkers; deeper or odd values are shown as JSON."""
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, str | int | None):
-        return str(value)
-    if isinstance(value, Mapping) and not any(isinstance(inner, Mapping | list) for inner in value.values()):
-        return ", ".join(f"{key} {_stat(inner)}" for key, inner in value.items()).replace("_", " ") or "none"
-    if isinstance(value, list) and all(isinstance(inner, str) for inner in value):
-        return "; ".join(value) or "none"
-    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _load(operations: Sequence[Operation]) -> list[LoadRow]:

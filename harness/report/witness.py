@@ -16,6 +16,8 @@ from tribulation.histories import History, Operation, canonical
 from . import words
 from .nodes.lines import Line, of_trace
 from .nodes.traces import placed
+from .pictures.cycle import PARTS, Cycle, cycle_of
+from .pictures.outline import Entry, outline
 from .story import Moment, Surroundings, story, traced_lines
 
 _NEIGHBOURS = 2
@@ -65,7 +67,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """An anomaly with its explanation. `hidden_after` counts operations after the last row.
+    """An anomaly with its explanation. `hidden_after` counts operations after the last row. `details` are what the rest does not show.
 
     `from_s` and `until_s` are where the timeline shows it, both 0 where its time is unknown.
     """
@@ -75,7 +77,8 @@ class Witness:
     explanation: str
     rows: Sequence[Row]
     hidden_after: int
-    details: Mapping[str, Any]
+    cycle: Cycle | None
+    details: Sequence[Entry]
     missing: Sequence[int]
     story: Sequence[Moment]
     from_s: float
@@ -92,6 +95,8 @@ def witness(
     related = of.on_keys_of(proof)
     shown = _with_neighbours(related, set(proof))
     details = anomaly.get("details") or {}
+    cycle = cycle_of(details)
+    not_drawn = {name: value for name, value in details.items() if cycle is None or name not in PARTS}
     moments = story([of.all[at] for at in proof], _traced(details, clocks), around)
     own = [moment.at_ns for moment in moments if moment.in_proof]
     ends_ns = [of.all[at].complete_ns or of.all[at].invoke_ns for at in proof]
@@ -101,7 +106,8 @@ def witness(
         explanation=str(anomaly.get("explanation", "")),
         rows=_rows(of.all, related, shown, set(proof)),
         hidden_after=len(related) - 1 - related.index(shown[-1]) if shown else 0,
-        details=details,
+        cycle=cycle,
+        details=outline(not_drawn),
         missing=[index for index, at in places.items() if at is None],
         story=moments,
         from_s=min(own, default=0) / 1e9,

@@ -11,6 +11,7 @@ from tribulation.histories import Operation, Type
 from tribulation.histories.printable import in_a_line
 
 from ..user_files.renamed import FAULTS
+from .pictures.micro_operations import transaction
 
 _LONGEST = 72
 _MOST_ITEMS = 8
@@ -46,6 +47,8 @@ def value(item: Any) -> str:
 
 def operation(op: Operation) -> str:
     """`write k1 5`, `read k1 → 5`, `cas k1 [5, 6] → nil`: the request, and what an ok answer added."""
+    if op.f == "txn" and (inner := transaction(op.result if op.type is Type.OK else op.argument)):
+        return f"txn {shortened(inner, 2 * _LONGEST)}"
     words = [in_a_line(op.f)]
     if op.key is not None:
         words.append(value(op.key))

@@ -53,6 +53,21 @@ def _with_traces(folder: Path) -> Path:
     return folder
 
 
+def _with_a_cycle(folder: Path) -> Path:
+    verdict = json.loads((folder / "verdict.json").read_text())
+    anomaly = {
+        **_cycle_of("T1", "T2", "T3"),
+        "details": {**_cycle_of("T1", "T2", "T3")["details"], "more": {"a": [{"b": {"c": {}}}]}},
+    }
+    verdict["checkers"]["list-append"] = {
+        "verdict": "invalid",
+        "anomalies": [anomaly],
+        "stats": {"by": {"a": [{"b": 1}]}},
+    }
+    (folder / "verdict.json").write_text(json.dumps(verdict))
+    return folder
+
+
 def _open(browser: Any, folder: Path, width: int = 1240, scheme: str = "light") -> Any:
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     page.problems = []
@@ -135,11 +150,38 @@ def test_the_filter_leaves_what_was_asked_for(browser: Any, tmp_path: Path) -> N
     page.wait_for_function("passes.reduce((a, b) => a + b) === 3")
 
 
+def _cycle_of(*names: str) -> dict[str, Any]:
+    steps = [
+        {"from": one, "to": two, "kind": "rw", "key": "x", "why": f"{one} missed {two}"}
+        for one, two in zip(names, [*names[1:], names[0]], strict=True)
+    ]
+    transactions = [{"txn": name, "process": 1, "outcome": "ok", "ops": [["append", "x", 1]]} for name in names]
+    return {
+        "kind": "G2-item",
+        "ops": [0],
+        "explanation": "a cycle",
+        "details": {"steps": steps, "transactions": transactions},
+    }
+
+
+def test_a_cycle_is_drawn_and_said_in_words(browser: Any, tmp_path: Path) -> None:
+    found = [_cycle_of("T1", "T2"), _cycle_of("T1", "T2", "T3")]
+    page = _open(
+        browser, write_run(tmp_path / "run", 200, checkers={"list-append": {"verdict": "invalid", "anomalies": found}})
+    )
+    drawn = page.locator("svg.cycle").first
+    assert drawn.is_visible() and "T2 before T1 by rw on x" in drawn.get_attribute("aria-label")
+    assert page.locator("ol.steps").first.locator("li").all_inner_texts()[0].startswith("T1 comes before T2")
+    page.locator("details.witness summary").first.click()
+    assert page.locator("svg.cycle").nth(1).locator("rect").count() == 3
+    assert page.problems == []
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1240, 390])
 def test_axe_finds_no_violation_and_nothing_overflows(browser: Any, tmp_path: Path, scheme: str, width: int) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs the extra `browser`: make page")
-    page = _open(browser, _with_traces(write_run(tmp_path / "run")), width, scheme)
+    page = _open(browser, _with_traces(_with_a_cycle(write_run(tmp_path / "run"))), width, scheme)
     page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
     page.wait_for_timeout(200)
     # axe's script is ours to run here: the page's own policy forbids it.

@@ -8,7 +8,7 @@ import pytest
 
 from tribulation.checkers.base.result import Fault
 from tribulation.harness.report import words
-from tribulation.histories import parse
+from tribulation.histories import Event, History, Type, parse
 
 
 @pytest.mark.parametrize(
@@ -111,3 +111,15 @@ def test_means_are_told_once_where_hosts_agree() -> None:
 @pytest.mark.parametrize("edges", [{"a": None}, [[]], [["n1"]], 5, [[["n1"], "n2"]], {"a": 1}])
 def test_what_no_probe_writes_stands_there_as_it_is(edges: object) -> None:
     assert "edges" in words.effect("cut", {"edges": edges})
+
+
+def test_a_transaction_is_shown_in_words_and_by_what_it_read() -> None:
+    asked, answer = [["r", "x", None], ["append", "y", 5]], [["r", "x", [1, 2]], ["append", "y", 5]]
+    events = [
+        Event(0, 0, 1, Type.INVOKE, "txn", asked),
+        Event(1, 9, 1, Type.OK, "txn", answer),
+        Event(2, 9, 1, Type.INVOKE, "txn", [["r", "x", None], ["w", "y", 5]]),
+    ]
+    answered, unanswered = History(events).operations()
+    assert words.operation(answered) == "txn read x = [1 2]; append 5 to y"
+    assert words.operation(unanswered) == "txn read x; write 5 to y"
