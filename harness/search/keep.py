@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..evidence.writing import RunFolderError, write_json, writing
+from ..failures.trial import attempt
 from ..run.plan.plan import Plan
 from ..run.settings import Settings, open_run_folder
-from ..run.simulated import simulate, write_run
+from ..run.simulated import write_run
 from ..simulator.cluster.cluster import SimCluster
 from .engine import Findings, Search
-from .trial import Trial, crash_signature
+from .trial import Trial
 
 CRASH_FILE = "crash.txt"
 SEARCH_FILE = "search.json"
@@ -72,13 +73,12 @@ def _crashed_again(trial: Trial, plan: Plan, run_dir: Path) -> bool:
     """Write what is known of a run that does not reach its end. A plan that ended its process is not tried again."""
     lines = list(trial.told)
     seen: list[SimCluster] = []
-    again = trial.signatures[0].checker == "worker"
-    try:
-        if not again:
-            simulate(plan, watch=seen.append)
-    except Exception as error:
-        again = crash_signature(error) == trial.signatures[0]
-        lines += ["", *traceback.format_exception(error)]
+    (crash,) = trial.signatures
+    again = crash.checker == "worker"
+    if not again:
+        tried = attempt(plan, crash, watch=seen.append)
+        again = crash in tried.failures
+        lines += ["", *(traceback.format_exception(tried.error) if tried.error is not None else ())]
     with writing(run_dir):
         (run_dir / CRASH_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
         for cluster in seen:

@@ -18,12 +18,12 @@ from ..evidence.documents import required_document
 from ..evidence.writing import write_json
 from ..failures.folder import read_plan, read_record
 from ..failures.signature import Signature, signatures
+from ..failures.trial import attempt
 from ..run.outcome.run_folder import reached_its_end
-from ..run.outcome.verdict import Judgement, judge, judge_record
+from ..run.outcome.verdict import Judgement, judge
 from ..run.plan.plan import Plan
 from ..run.settings import Settings, open_run_folder
-from ..run.simulated import simulate, write_run
-from ..search.trial import crash_signature
+from ..run.simulated import write_run
 from ..user_files.renamed import VERDICT, current
 from .focus import Clue, clue_of
 from .sizes import Size
@@ -75,12 +75,10 @@ def read_source(folder: Path) -> Source:
     require_simulable(plan.options["system"], str(folder))
     if reached_its_end(folder):
         return read_recorded(folder)
-    try:
-        done = simulate(plan)
-    except Exception as error:
-        return Source(str(folder), plan, _campaign(folder), {}, RunRecord(History(())), crash_signature(error))
-    judgement = judge_record(done.record, done.facts, Budget(), str(folder))
-    return Source(str(folder), plan, _campaign(folder), judgement.results, done.record)
+    tried = attempt(plan, check_s=Budget().time_s)
+    record = RunRecord(History(())) if tried.done is None else tried.done.record
+    crash = None if tried.error is None else next(iter(tried.failures))
+    return Source(str(folder), plan, _campaign(folder), dict(tried.results), record, crash)
 
 
 def read_recorded(folder: Path) -> Source:

@@ -12,18 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from tribulation.checkers import Anomaly, Budget, CheckResult, RunRecord, check
+from tribulation.checkers import Anomaly, CheckResult, RunRecord
 from tribulation.histories import NEMESIS
 
 from ..failures.allowance import Allowance
-from ..failures.signature import Signature, fails_alike, signatures
+from ..failures.signature import Signature
+from ..failures.trial import attempt
 from ..run.plan.plan import Plan
-from ..run.simulated import simulate
-from ..search.trial import crash_signature
 from .focus import Clue, moments_of
-
-CHECK_TIME_S = 20.0
-"""Time limit of one check of one try: a smaller plan that takes longer to judge is no use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +32,6 @@ class Failure:
     digest: str
     hits: int = 1
     tries: int = 1
-
-
-CRASH = "crash"
-"""The shape of signatures of runs that end in an exception (`search.trial`)."""
 
 
 class Attempts(Protocol):
@@ -75,31 +67,18 @@ class Trials:
 
     def run(self, plan: Plan) -> Failure | None:
         """As `attempt`, but always run, outside the allowance. A plan that cannot be simulated to its end counts as another failure, unless a crash is wanted."""
-        try:
-            done = simulate(plan)
-        except Exception as error:
-            return self._crashed(plan, error)
-        if self.wanted.shape == CRASH:
+        tried = attempt(plan, self.wanted)
+        found = tried.alike(self.wanted)
+        if found is None:
             return None
-        result = check(done.record, [self.wanted.checker], Budget(time_s=CHECK_TIME_S, cpu=True))[self.wanted.checker]
-        found = signatures({self.wanted.checker: result}, done.record.history)
-        if not fails_alike(self.wanted, found):
-            return None
+        if tried.done is None:
+            return Failure(plan, found, Clue(tuple(plan.pinned or ()), (), None), digest="")
+        done, result = tried.done, tried.results[found.checker]
         seen = first_seen(self.wanted, result, done.record)
         rank, count = _invocations(done.record), len(done.issued)
         witness = tuple(rank[index] for index in seen.ops if rank.get(index, count) < count)
-        return Failure(
-            plan=plan,
-            signature=next(signature for signature in found if self.wanted.same_failure(signature)),
-            clue=Clue(tuple(done.issued), witness, seen.at_ns, moments_of(done.record)),
-            digest=done.digest,
-        )
-
-    def _crashed(self, plan: Plan, error: Exception) -> Failure | None:
-        found = crash_signature(error)
-        if not fails_alike(self.wanted, [found]):
-            return None
-        return Failure(plan, found, Clue(tuple(plan.pinned or ()), (), None), digest="")
+        clue = Clue(tuple(done.issued), witness, seen.at_ns, moments_of(done.record))
+        return Failure(plan, found, clue, done.digest)
 
 
 def plan_id(plan: Plan) -> str:

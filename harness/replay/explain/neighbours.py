@@ -10,18 +10,17 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
-from tribulation.checkers import Budget, Verdict, check
+from tribulation.checkers import Verdict
 
-from ...errors import TribulationError
-from ...failures.signature import Signature, fails_alike, signatures
+from ...failures.signature import Signature
+from ...failures.trial import attempt
 from ...nemesis.faults.fault import Intent
 from ...run.plan.plan import Plan
-from ...run.simulated import Simulated, simulate
+from ...run.simulated import Simulated
 from ...user_files.quantities import format_ns
 
 MILLISECOND = 1_000_000
 SHIFTS_NS = (MILLISECOND, 10 * MILLISECOND, 100 * MILLISECOND, 1000 * MILLISECOND)
-CHECK_TIME_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +92,13 @@ _FATES = {Verdict.VALID: Fate.PASSES, Verdict.INVALID: Fate.OTHERWISE, Verdict.U
 
 def fate(plan: Plan, wanted: Signature) -> tuple[Simulated | None, Fate]:
     """Carry it out and run the checker that objected."""
-    try:
-        done = simulate(plan)
-    except TribulationError:
+    tried = attempt(plan, wanted)
+    if tried.alike(wanted) is not None:
+        return tried.done, Fate.ALIKE
+    if tried.done is None:
         return None, Fate.UNKNOWN
-    results = check(done.record, [wanted.checker], Budget(time_s=CHECK_TIME_S))
-    if fails_alike(wanted, signatures(results, done.record.history)):
-        return done, Fate.ALIKE
-    return done, _FATES[results[wanted.checker].verdict]
+    result = tried.results.get(wanted.checker)
+    return tried.done, Fate.PASSES if result is None else _FATES[result.verdict]
 
 
 def nearest_passing(plan: Plan, wanted: Signature, until_ns: int | None, most: int) -> Neighbour:

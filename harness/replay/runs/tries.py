@@ -12,21 +12,19 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tribulation.checkers import Budget, check
 from tribulation.checkers.base.result import RunRecord
 
-from ...errors import TribulationError
 from ...failures.pool import LocalWorkers, in_order
-from ...failures.signature import Signature, fails_alike, signatures
+from ...failures.signature import Signature
+from ...failures.trial import attempt
 from ...run.drive.virtual import ELECTION_NS
 from ...run.plan.plan import Plan
-from ...run.simulated import cluster_of, simulate
+from ...run.simulated import cluster_of
 from ...simulator.faults.injector import SimInjector
 from ..compare.distance import Distance, Outcomes, distance, outcomes, slots_of
 from .pinning import PinnedPlan
 
 TIER = "tier C"
-CHECK_TIME_S = 20.0
 MARGIN_NS = 2_000_000_000
 """Load after the moment at which the failure was recorded: in other runs it may come a little later."""
 
@@ -139,17 +137,12 @@ def _run(tasks: Iterator[Task], jobs: int) -> Iterator[Try]:
 def try_seed(task: Task) -> Try:
     """Carry out one plan and compare. Never raises for an effect of the plan."""
     plan = Plan.from_json(task.plan)
-    try:
-        done = simulate(plan)
-    except TribulationError:
-        return Try(plan.seed, False, None)
-    results = check(done.record, [task.wanted.checker], Budget(time_s=CHECK_TIME_S))
-    alike = fails_alike(task.wanted, signatures(results, done.record.history))
-    return Try(
-        plan.seed,
-        alike,
-        distance(task.recorded, outcomes(done.record, slots_of(plan, done.record), plan.timing.load_ns)),
-    )
+    tried = attempt(plan, task.wanted)
+    alike = tried.alike(task.wanted) is not None
+    if tried.done is None:
+        return Try(plan.seed, alike, None)
+    record = tried.done.record
+    return Try(plan.seed, alike, distance(task.recorded, outcomes(record, slots_of(plan, record), plan.timing.load_ns)))
 
 
 def _nearest(done: list[Try]) -> Try | None:

@@ -79,7 +79,7 @@ def test_a_plan_that_took_its_worker_along_is_not_tried_here(settings: Settings,
         pytest.fail("it would take this process along")
 
     trial = lost_trial(Task(FLAWED, 3, swarm=False))
-    monkeypatch.setattr("tribulation.harness.search.keep.simulate", never)
+    monkeypatch.setattr("tribulation.harness.search.keep.attempt", never)
     kept = keep_trial(trial, WANTED, settings)
     assert kept.same and "the worker process died" in (kept.run_dir / "crash.txt").read_text()
 

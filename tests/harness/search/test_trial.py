@@ -9,11 +9,12 @@ from dataclasses import replace
 import pytest
 
 from tribulation.checkers import CheckResult, Verdict
+from tribulation.harness.failures import trial as trials
 from tribulation.harness.failures.signature import Signature
+from tribulation.harness.failures.trial import FAILED, broken_checkers
 from tribulation.harness.run.plan.plan import Plan
 from tribulation.harness.run.simulated import simulate
-from tribulation.harness.search import trial as trials
-from tribulation.harness.search.trial import FAILED, Task, Trial, broken_checkers, lost_trial, run_trial
+from tribulation.harness.search.trial import Task, Trial, lost_trial, run_trial
 
 from .campaigns import campaign
 

@@ -8,14 +8,14 @@ import pytest
 
 from tribulation.harness.campaign.load import load_campaign
 from tribulation.harness.errors import CampaignError
+from tribulation.harness.failures import trial as trials_module
 from tribulation.harness.failures.allowance import Allowance, SpentError
 from tribulation.harness.failures.signature import Signature
+from tribulation.harness.failures.trial import CRASH, crash_signature
 from tribulation.harness.run.plan.build import make_plan
 from tribulation.harness.run.plan.plan import Plan
 from tribulation.harness.run.simulated import Simulated, simulate, without_flaws
-from tribulation.harness.search.trial import crash_signature
 from tribulation.harness.shrink import edits
-from tribulation.harness.shrink import trial as trials_module
 from tribulation.harness.shrink.plan import shrink_by, shrink_plan, stability
 from tribulation.harness.shrink.trial import Failure, Trials
 
@@ -98,7 +98,7 @@ class Impatient(Trials):
 def test_a_run_that_does_not_end_is_cut_short_when_the_allowance_is_spent(
     plan: Plan, limit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def endless(tried: Plan) -> Simulated:
+    def endless(tried: Plan, **_: object) -> Simulated:
         while True:
             pass
 
@@ -151,6 +151,16 @@ def test_a_run_that_ends_in_an_exception_is_shrunk_to_what_raises_it(plan: Plan)
     assert shrunk is not None and shrunk.one_minimal
     assert [intent.kind for intent in shrunk.best.plan.intents] == ["nothing-known"]
     assert shrunk.best.plan.timing.load_ns < plan.timing.load_ns
+
+
+def test_a_run_at_which_a_checker_raises_is_tried_like_any_other(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    def raises(*_: object) -> None:
+        raise KeyError("no such row")
+
+    monkeypatch.setattr("tribulation.checkers.sets.checker.SetChecker.check", raises)
+    wanted = Signature("set", "KeyError in the checker", CRASH)
+    failure = Trials(wanted, Allowance()).run(without_flaws(plan))
+    assert failure is not None and failure.signature == wanted
 
 
 def _without_one(items: object) -> list[list[object]]:
