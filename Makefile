@@ -1,5 +1,5 @@
 # Every target works as the first command after a clone: each begins with `setup`.
-.PHONY: setup demo check test lint format bench baseline systems systems-test page testbed soak machines fuzz mutants mutants-node lock map docs help test-full
+.PHONY: setup demo check test lint format bench bench-peers baseline systems systems-test page testbed soak machines fuzz mutants mutants-node lock map docs help test-full
 .DEFAULT_GOAL := help
 
 # Where it is set, every process that a target starts compiles the project again, which takes it a second.
@@ -69,6 +69,10 @@ format: setup
 bench: setup
 	$(PYTHON_IN_VENV) -P benchmarks/simulator.py
 	$(PYTHON_IN_VENV) benchmarks/judging/checkers.py $(BENCH)
+
+# Measure the node against etcd (apt install etcd-server) and PySyncObj (fetched), in turn, into benchmarks/results/; ROUNDS=6.
+bench-peers: setup
+	.venv/bin/uv run -q --no-project --with pysyncobj==0.3.17 --python $(PYTHON_IN_VENV) python -m benchmarks.peers.peers --rounds $(or $(ROUNDS),6)
 
 # Measure what must not get worse into baseline.json (verdicts, digests, rates, counts); BEFORE=old.json compares with an earlier one.
 baseline: setup

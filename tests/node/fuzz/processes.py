@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,10 @@ NODES = ("n1", "n2", "n3")
 class Processes:
     """Started with all parts when this is made. `ended` names those that did not go on by themselves."""
 
-    def __init__(self, directory: Path, **config: Any) -> None:
+    def __init__(self, directory: Path, pythons: Sequence[str] = (), **config: Any) -> None:
         self._directory, self._config = directory, config
-        self.ports = {name: _free_port() for name in NODES}
-        pythons = [sys.executable, *reversed(other_pythons())]
+        self.ports = {name: free_port() for name in NODES}
+        pythons = pythons or [sys.executable, *reversed(other_pythons())]
         self._pythons = {name: pythons[number % len(pythons)] for number, name in enumerate(NODES)}
         self._running: dict[str, Any] = {}
         for name in NODES:
@@ -133,7 +134,7 @@ class Processes:
         return answer["index"], answer["digest"]
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Below those that the kernel gives to outgoing connections: one that is free now must be free at each restart."""
     with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
         highest = max(20_000, int(file.read().split()[0]))

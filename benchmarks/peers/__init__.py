@@ -1,0 +1,1 @@
+"""This node compared with etcd and PySyncObj: the same clients, values and durability, in turn."""
