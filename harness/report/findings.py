@@ -13,8 +13,9 @@ from tribulation.checkers.soundness.severity import rank
 from tribulation.checkers.traces.traces import Clocks
 
 from .kinds import meaning
+from .pictures.spacetime import window_ns
 from .story import Surroundings
-from .witness import Operations, Witness, witness
+from .witness import Operations, Witness, drawn_of, witness
 
 MOST_WITNESSES = 3
 """Shown of each kind."""
@@ -54,6 +55,18 @@ def moments(verdict: Mapping[str, Any], operations: Operations) -> dict[str, lis
                 if isinstance(node, str):
                     found.setdefault(node, []).extend([op.invoke_ns, op.complete_ns or op.invoke_ns])
     return {node: sorted(set(its))[:MOST_MOMENTS] for node, its in found.items()}
+
+
+def drawn_spans_ns(verdict: Mapping[str, Any], operations: Operations) -> list[tuple[int, int]]:
+    """The times of which a space-time diagram is drawn."""
+    found: dict[tuple[int, int], None] = {}
+    for _, _, anomalies in groups(verdict):
+        for anomaly in anomalies[:MOST_WITNESSES]:
+            places = sorted(
+                {at for index in anomaly.get("ops") or () if (at := operations.place(int(index))) is not None}
+            )
+            found |= {window_ns(op): None for op in drawn_of([operations.all[at] for at in places])}
+    return list(found)
 
 
 def groups(verdict: Mapping[str, Any]) -> list[tuple[str, str, list[Mapping[str, Any]]]]:

@@ -109,7 +109,9 @@ def build(run: RunFiles, operations: Operations | None = None, said: Said | None
     operations, said = operations or Operations(run.history), said or Said()
     end_ns = max(1, _end_ns(run))
     states = spans(said.lines, run.faults, end_ns)
-    found = findings(run.verdict, operations, Surroundings(run.faults, said.lines, states), said.clocks)
+    found = findings(
+        run.verdict, operations, Surroundings(run.faults, said.lines, states, said.messages, said.nodes), said.clocks
+    )
     proof = frozenset(row.index for one in found for witness in one.witnesses for row in witness.rows if row.in_witness)
     drawn, left_out = charts(run, said, states, operations.all, proof, end_ns)
     campaign = str(run.verdict.get("campaign") or run.folder.parent.name)

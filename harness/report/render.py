@@ -21,9 +21,10 @@ from tribulation.histories.files.replacing import replacing
 from tribulation.histories.printable import printable
 
 from ..evidence.writing import writing
-from .findings import moments
+from .findings import drawn_spans_ns, moments
 from .load import load_run
 from .model import Report, build
+from .nodes.messages import Log, keep_messages
 from .nodes.reading import read_nodes
 from .witness import Operations
 
@@ -31,14 +32,17 @@ SCRIPTS = ("data.js", "canvas.js", "timeline.js", "panels.js", "page.js")
 """Files of the page's script, in their order."""
 
 
-def write_report(run_folder: str | Path, history: History | None = None) -> Path:
+def write_report(run_folder: str | Path, history: History | None = None, messages: Log | None = None) -> Path:
     """Write `report.html` into the run's folder and return its path. Raises `CampaignError` when it is not the folder of a run, `RunFolderError` when it cannot be written.
 
-    `history` is the run's, if the caller already has it: reading it again takes half of the time.
+    `history` is the run's, if the caller already has it: reading it again takes half of the time. Of `messages`, those around witnesses are kept in the folder.
     """
     run = load_run(run_folder, history)
     path = Path(run_folder) / "report.html"
     operations = Operations(run.history)
+    if messages is not None:
+        with writing(path):
+            keep_messages(run.folder, messages, drawn_spans_ns(run.verdict, operations))
     text = render(build(run, operations, read_nodes(run.folder, moments(run.verdict, operations))))
     with writing(path), replacing(path) as file:
         file.write(text.encode("utf-8", "backslashreplace"))

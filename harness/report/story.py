@@ -14,6 +14,7 @@ from tribulation.histories import Operation
 
 from . import words
 from .nodes.lines import Line
+from .nodes.messages import Message
 from .nodes.states import Span, leaders
 
 MOST_ROWS = 16
@@ -47,6 +48,8 @@ class Surroundings:
     faults: Sequence[Fault] = ()
     lines: Sequence[Line] = ()
     spans: Sequence[Span] = ()
+    messages: Sequence[Message] = ()
+    nodes: Sequence[str] = ()
 
 
 def story(proof: Sequence[Operation], traced: Sequence[Line], around: Surroundings) -> list[Moment]:

@@ -18,10 +18,13 @@ from .nodes.lines import Line, of_trace
 from .nodes.traces import placed
 from .pictures.cycle import PARTS, Cycle, cycle_of
 from .pictures.outline import Entry, outline
+from .pictures.spacetime import Diagram, diagram
 from .story import Moment, Surroundings, story, traced_lines
 
 _NEIGHBOURS = 2
 _MOST_ROWS = 40
+MOST_DIAGRAMS = 3
+"""Of one witness."""
 
 
 class Operations:
@@ -78,6 +81,7 @@ class Witness:
     rows: Sequence[Row]
     hidden_after: int
     cycle: Cycle | None
+    diagrams: Sequence[Diagram]
     details: Sequence[Entry]
     missing: Sequence[int]
     story: Sequence[Moment]
@@ -107,12 +111,22 @@ def witness(
         rows=_rows(of.all, related, shown, set(proof)),
         hidden_after=len(related) - 1 - related.index(shown[-1]) if shown else 0,
         cycle=cycle,
+        diagrams=[one for op in drawn_of([of.all[at] for at in proof]) if (one := _diagram(op, around)) is not None],
         details=outline(not_drawn),
         missing=[index for index, at in places.items() if at is None],
         story=moments,
         from_s=min(own, default=0) / 1e9,
         until_s=max([*own, *ends_ns], default=0) / 1e9,
     )
+
+
+def drawn_of(proof: Sequence[Operation]) -> Sequence[Operation]:
+    """The operations of a witness that have a space-time diagram: the last ones, which often saw what is impossible."""
+    return proof[-MOST_DIAGRAMS:]
+
+
+def _diagram(op: Operation, around: Surroundings) -> Diagram | None:
+    return diagram(op, words.operation(op), around.nodes, around.messages, around.lines)
 
 
 def _traced(details: Mapping[str, Any], clocks: Clocks | None) -> list[Line]:

@@ -8,7 +8,7 @@ done.write(run_dir)              # the folder of a run on hosts, file by file
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from ..simulator.cluster.cluster import SimCluster
 from ..simulator.cluster.digest import MARK_EVERY
 from ..simulator.coverage.witness import Witness
 from ..simulator.faults.injector import SimInjector
+from ..simulator.network.message_log import MessageLog
 from ..simulator.options import SimOptions
 from ..simulator.purity_guard import fence
 from ..systems.reference.options import ReferenceOptions, node_config
@@ -74,6 +75,18 @@ class Simulated:
     cluster: SimCluster = field(repr=False)
     start_ns: int = 0
 
+    def messages_of(self, log: MessageLog) -> Callable[[Sequence[tuple[int, int]]], Iterator[Mapping[str, Any]]]:
+        """Messages under way in spans of the run's time, as lines of the run's folder."""
+        zero_ns = self.start_ns
+
+        def between(spans_ns: Sequence[tuple[int, int]]) -> Iterator[Mapping[str, Any]]:
+            for one in log.between([(from_ns + zero_ns, until_ns + zero_ns) for from_ns, until_ns in spans_ns]):
+                arrived_ns = None if one.arrived_ns is None else one.arrived_ns - zero_ns
+                times = {"sent_ns": one.sent_ns - zero_ns, "arrived_ns": arrived_ns}
+                yield {**times, "from": one.source, "to": one.target, "kind": one.kind, "about": one.about}
+
+        return between
+
     def write(self, run_dir: Path) -> None:
         """Write the files of a run on hosts, except `campaign.yaml` and `plan.json`, which are written before anything happens. Raises `RunFolderError`."""
         with writing(run_dir):
@@ -100,7 +113,10 @@ def write_run(campaign: Campaign, plan: Plan, settings: Settings, run_dir: Path)
     settings.tell_all("plan", plan.told())
     settings.tell_all("world", world_of(plan).told())
     settings.tell("simulate", f"{plan.timing.load_ns / 1e9:g} s of load under virtual time, seed {plan.seed}")
-    done = simulate(plan, settings.command, settings.tell)
+    logs: list[MessageLog] = []
+    done = simulate(
+        plan, settings.command, settings.tell, lambda cluster: logs.append(MessageLog(cluster.kernel, cluster.peers))
+    )
     unwritten: RunFolderError | None = None
     try:
         done.write(run_dir)
@@ -112,7 +128,7 @@ def write_run(campaign: Campaign, plan: Plan, settings: Settings, run_dir: Path)
     if unwritten is not None:
         return judgement.with_trouble("writing the run's folder", unwritten)
     settings.tell("report", "")
-    return judgement.kept(run_dir, lambda: write_report(run_dir, done.record.history))
+    return judgement.kept(run_dir, lambda: write_report(run_dir, done.record.history, done.messages_of(logs[0])))
 
 
 @rare_collections()

@@ -14,6 +14,7 @@ from tribulation.checkers.traces.traces import Clocks
 from ...evidence.documents import DocumentError, read_document, typed
 from .lines import Line
 from .logs import read_logs
+from .messages import Message, read_messages
 from .traces import read_traces
 
 _TimeNs = Annotated[int, Meta(ge=-(1 << 62), le=1 << 62)]
@@ -34,6 +35,7 @@ class Said:
     nodes: Sequence[str] = ()
     clocks: Clocks = field(default_factory=lambda: Clocks({}))
     notes: Sequence[str] = ()
+    messages: Sequence[Message] = ()
 
 
 def read_nodes(folder: Path, moments_ns: Mapping[str, Sequence[int]]) -> Said:
@@ -46,7 +48,8 @@ def read_nodes(folder: Path, moments_ns: Mapping[str, Sequence[int]]) -> Said:
     clocks = Clocks(run.get("clock_offsets_ns", {}), boots)
     lines = [*read_traces(folder / "trace", clocks, moments_ns, notes), *read_logs(folder / "logs", clocks, notes)]
     lines.sort(key=lambda line: (line.at_ns is None, line.at_ns or 0))
-    return Said(lines, run.get("nodes", []), clocks, notes)
+    messages = read_messages(folder, notes)
+    return Said(lines, run.get("nodes", []), clocks, notes, messages)
 
 
 def _run(path: Path, notes: list[str]) -> _RunShape:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from tribulation.node.core.interface.events import Connected, DialRefused, Disconnected, Event, Received
 from tribulation.node.core.interface.messages import Message
@@ -43,6 +44,14 @@ class View:
     watched: bool = False
     other: View = field(init=False, repr=False, compare=False)
     """The peer's view of its connection to this node."""
+
+
+class Observer(Protocol):
+    """Sees each message as it is sent and as it is handed to its receiver; it must change nothing."""
+
+    def sent(self, source: str, target: str, message: Message) -> None: ...
+
+    def arrived(self, source: str, target: str, message: Message) -> None: ...
 
 
 class Peers:
@@ -78,6 +87,7 @@ class Peers:
         self._disorderly = bool(
             options.loss_ppm or options.duplicate_ppm or options.reorder_ppm or (options.late_ppm and options.late_ns)
         )
+        self.observer: Observer | None = None
         self.delivered = 0
         self.lost = self.duplicated = self.reordered = self.late = 0
         self.refused = 0
@@ -136,6 +146,8 @@ class Peers:
         if link.cuts or view.back.cuts or network.off_since_ns:
             self._watch(view)
         message = self._carry(message)
+        if self.observer is not None:
+            self.observer.sent(node, peer, message)
         if self._disorderly or link.shaping is not None:
             options = self._options
             bits = mix(network.bits(link))
@@ -173,8 +185,7 @@ class Peers:
     def _frame_arrives(self, sender: View, connection: int, message: Message | None) -> None:
         # A process that ended holds no connection.
         if message is not None and sender.other.connection == connection:
-            self.delivered += 1
-            self._deliver(sender.peer, Received(sender.owner, message))
+            self._hand_over(sender, message)
         else:
             self.refused += 1
             self._network.datagram(sender.back, self._reset_arrives, sender.owner, sender.peer, connection)
@@ -192,8 +203,13 @@ class Peers:
     def _stray_arrives(self, sender: View, message: Message) -> None:
         """Deliver a message out of its connection's order, perhaps from an earlier connection, if any is up."""
         if sender.other.connection is not None:
-            self.delivered += 1
-            self._deliver(sender.peer, Received(sender.owner, message))
+            self._hand_over(sender, message)
+
+    def _hand_over(self, sender: View, message: Message) -> None:
+        self.delivered += 1
+        if self.observer is not None:
+            self.observer.arrived(sender.owner, sender.peer, message)
+        self._deliver(sender.peer, Received(sender.owner, message))
 
     def _reset_arrives(self, node: str, peer: str, connection: int) -> None:
         view = self._views[node, peer]

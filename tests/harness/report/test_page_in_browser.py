@@ -68,6 +68,23 @@ def _with_a_cycle(folder: Path) -> Path:
     return folder
 
 
+def _with_messages(folder: Path) -> Path:
+    """A heartbeat each millisecond, every third one lost."""
+    lines = [
+        {
+            "sent_ns": at * MS,
+            "arrived_ns": None if at % 3 == 0 else at * MS + MS // 2,
+            "from": "n1",
+            "to": "n2",
+            "kind": "heartbeat",
+            "about": "term 1",
+        }
+        for at in range(4500, 6500)
+    ]
+    (folder / "messages.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return folder
+
+
 def _open(browser: Any, folder: Path, width: int = 1240, scheme: str = "light") -> Any:
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     page.problems = []
@@ -181,7 +198,8 @@ def test_a_cycle_is_drawn_and_said_in_words(browser: Any, tmp_path: Path) -> Non
 @pytest.mark.parametrize("width", [1240, 390])
 def test_axe_finds_no_violation_and_nothing_overflows(browser: Any, tmp_path: Path, scheme: str, width: int) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs the extra `browser`: make page")
-    page = _open(browser, _with_traces(_with_a_cycle(write_run(tmp_path / "run"))), width, scheme)
+    page = _open(browser, _with_messages(_with_traces(_with_a_cycle(write_run(tmp_path / "run")))), width, scheme)
+    assert page.locator("svg.spacetime .lost").count() > 0
     page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
     page.wait_for_timeout(200)
     # axe's script is ours to run here: the page's own policy forbids it.
