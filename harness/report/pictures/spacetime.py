@@ -85,7 +85,7 @@ def window_ns(op: Operation) -> tuple[int, int]:
 def diagram(
     op: Operation, text: str, nodes: Sequence[str], messages: Sequence[Message], lines: Sequence[Line]
 ) -> Diagram | None:
-    """None where neither messages nor lines of traces are known around the operation."""
+    """None where no messages and no lines of traces are known around the operation."""
     from_ns, until_ns = window_ns(op)
     near = [one for one in messages if one.sent_ns <= until_ns and _end_ns(one, until_ns) >= from_ns]
     written = [line for line in lines if line.at_ns is not None and from_ns <= line.at_ns <= until_ns]
