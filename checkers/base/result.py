@@ -67,7 +67,8 @@ class Fault:
 
     `start_ns` .. `injected_ns` is the inject phase and `heal_ns` .. `healed_ns` the heal phase: between `injected_ns` and `heal_ns` the fault was
     certainly active. `intended` and `observed` are JSON values per kind; for `cut`: `{"edges": [[from, to], …]}`, directed. `seen_ns` is when its
-    verification ended, successful or not. `undone` is False when its heal was not verified: it may still be active.
+    verification ended, successful or not. `undone` is False when its heal was not verified: it may still be active. `drawn`: a search
+    drew it at random (see `faults.drawn`).
     """
 
     id: str
@@ -81,6 +82,7 @@ class Fault:
     healed_ns: int | None = None
     seen_ns: int | None = None
     undone: bool = True
+    drawn: bool = False
 
     @property
     def over_ns(self) -> int | None:

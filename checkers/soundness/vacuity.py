@@ -2,12 +2,13 @@
 
 It never finds an anomaly. It returns UNKNOWN when a valid verdict of the others would mean little: an operation that never once took place, no read
 that saw a write, a fault that did nothing, a kind of fault that never met an operation. A fault that was masked by another one, which was verified,
-is listed separately (`masked`). So is one of several of a kind that came when no operation was open. Its figures show how hard the run was.
+is listed separately (`masked`). So is one that a search drew (`without_effect`), and one of several of a kind that came when no operation was open. Its
+figures show how hard the run was.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from tribulation.histories.model.columns import NO_NUMBER
 from ..base.logged import Logged, logged
 from ..base.operation_counts import Crowd
 from ..base.result import Budget, CheckResult, Fault, RunRecord, Verdict
+from ..faults.drawn import without_effect
 from ..faults.kinds import STAYS
 from ..faults.masked import masked
 from ..faults.windows import Window, windows
@@ -33,6 +35,7 @@ class VacuityChecker:
         ops = logged(record)
         spans = windows(record)
         hidden = masked(record.faults)
+        nothing = without_effect(record.faults, hidden)
         crowd = Crowd.by_f(ops)
         rates = _rates(crowd.counts())
         during = {span.fault.id: _rates(crowd.open_in(span.start_ns, span.end_ns)) for span in spans}
@@ -44,6 +47,7 @@ class VacuityChecker:
             "by_f": rates,
             "during_faults": during,
             "masked": {fault: list(others) for fault, others in hidden.items()},
+            "without_effect": list(nothing),
             "met_no_operation": [span.fault.id for span in idle],
             "reads_ok": sum(mine.reads for mine in exercised.values()),
             "reads_that_saw_writes": sum(mine.saw for mine in exercised.values()),
@@ -53,7 +57,7 @@ class VacuityChecker:
         }
         doubts = [
             *(doubts_of(exercised, record.is_run) if len(ops) else ["no operation was recorded"]),
-            *_doubts_of_faults(record, hidden),
+            *_doubts_of_faults(record, {*hidden, *nothing}),
             *_doubts_of_kinds(spans, idle, crowd),
         ]
         if doubts:
@@ -85,12 +89,12 @@ def _concurrency(ops: Logged) -> tuple[int, int, int]:
     return int(most), len(contended), len(first)
 
 
-def _doubts_of_faults(record: RunRecord, hidden: Mapping[str, Sequence[str]]) -> list[str]:
+def _doubts_of_faults(record: RunRecord, excused: Collection[str]) -> list[str]:
     doubts = []
     for fault in record.faults:
         if fault.injected_ns is None:
             doubts.append(f"fault {fault.id} ({fault.kind}) was never injected")
-        elif not fault.verified and fault.id not in hidden:
+        elif not fault.verified and fault.id not in excused:
             # With few nodes, a shape may yield no link at all.
             empty = fault.kind == "cut" and fault.intended.get("edges") == []
             why = "has no link to cut: its shape needs more nodes" if empty else "was not observed to take effect"
@@ -111,8 +115,11 @@ def _doubts_of_kinds(spans: Sequence[Window], idle: Sequence[Window], crowd: Cro
     met |= {
         span.fault.kind for span in idle if span.fault.kind in STAYS and crowd.is_around(span.start_ns, span.end_ns)
     }
+    unmet = list(dict.fromkeys(span.fault.kind for span in idle if span.fault.kind not in met))
+    # Of kinds that a search drew, some may meet no operation, as some may do nothing.
+    noted = {kind for kind in unmet if all(span.fault.drawn for span in spans if span.fault.kind == kind)}
     doubts = []
-    for kind in dict.fromkeys(span.fault.kind for span in idle if span.fault.kind not in met):
+    for kind in unmet if len(noted) > len(met) else [kind for kind in unmet if kind not in noted]:
         names = [span.fault.id for span in spans if span.fault.kind == kind]
         which = f"fault {names[0]} ({kind})" if len(names) == 1 else f"any of {len(names)} faults of kind {kind}"
         doubts.append(f"no operation was under way during {which}")

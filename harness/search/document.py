@@ -10,6 +10,7 @@ from ..simulator.coverage.sometimes import STATES
 from ..user_files.quantities import format_ns
 from .engine import Findings, Group, Search
 from .keep import Kept
+from .trial import FAULT_OUTCOMES
 
 DOUBTS_TOLD = 5
 
@@ -34,6 +35,7 @@ def document(
         "unended": findings.unended,
         "states": len(findings.corpus.states),
         "sometimes": {name: findings.sometimes[name] for name in STATES},
+        "faults": _faults(findings),
         "operations": findings.operations,
         "core_events": findings.core_events,
         "simulated_s": round(findings.simulated_ns / 1e9, 1),
@@ -41,6 +43,12 @@ def document(
         "trials_per_minute": round(60 * findings.trials / wall_s, 1) if wall_s > 0 else None,
         "cpu_s": {"simulate": round(findings.simulate_s, 2), "check": round(findings.check_s, 2)},
     }
+
+
+def _faults(findings: Findings) -> dict[str, dict[str, int]]:
+    """By kind, how many faults took effect, were masked, did nothing and were refused."""
+    kinds = sorted({kind for kind, _ in findings.faults})
+    return {kind: {outcome: findings.faults[kind, outcome] for outcome in FAULT_OUTCOMES} for kind in kinds}
 
 
 def _failure(group: Group, kept: Mapping[int, Kept]) -> dict[str, Any]:

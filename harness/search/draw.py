@@ -5,7 +5,8 @@
 In a swarm, a seed draws what the campaign leaves open: simulation parameters, the node's knobs, how long and how hard the clients try, the faults, and whether a
 liveness phase follows.
 One seed in four keeps the campaign's own faults and length as written, so that the author's intention is always among the trials. In the
-others each of its faults is on or off like those of the swarm. The system, its flaws, voters and checkers are never drawn.
+others each of its faults is on or off like those of the swarm. The system, its flaws, voters and checkers are never drawn. Faults that the seed drew
+are marked (`Intent.drawn`): one of them that did nothing is no doubt.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from ..nemesis.catalog.timing import Timing
 from ..nemesis.kinds.disks.disk import DiskEffect, DiskSpec
 from ..nemesis.kinds.members.membership import MembershipSpec
 from ..nemesis.kinds.members.voters import VotersSpec
-from ..nemesis.schedule.mix import changes_voters, planned
+from ..nemesis.schedule.mix import changes_voters, composed_sorts, head_of, planned
 from ..nemesis.specs.specs import FaultSpec, RecoverySpec
 from ..nemesis.topology.liveness import WAYS, LivenessSpec
 from ..run.plan.build import make_plan
@@ -52,12 +53,20 @@ def searched_plan(campaign: Campaign, seed: int, swarm: bool = True, directory: 
     """The plan of `seed`. `directory` is the campaign file's. Raises `CampaignError` for a system that cannot be simulated."""
     require_simulable(campaign.system.model_dump(), f"campaign {campaign.name}")
     campaign = campaign.model_copy(update={"seed": seed})
-    return make_plan(campaign, directory) if not swarm else _swarmed(campaign, seed, directory)
+    if not swarm:
+        return make_plan(campaign, directory)
+    as_written = bool(campaign.faults) and Knobs(seed, "search").on("as-written", AS_WRITTEN_PPM)
+    plan = _swarmed(campaign, seed, directory, as_written)
+    composed = composed_sorts(campaign.faults)
+    drawn = [
+        intent if as_written and head_of(intent) not in composed else replace(intent, drawn=True)
+        for intent in plan.intents
+    ]
+    return replace(plan, intents=drawn)
 
 
-def _swarmed(campaign: Campaign, seed: int, directory: Path) -> Plan:
+def _swarmed(campaign: Campaign, seed: int, directory: Path, as_written: bool) -> Plan:
     knobs = Knobs(seed, "search")
-    as_written = bool(campaign.faults) and knobs.on("as-written", AS_WRITTEN_PPM)
     nodes = node_names(campaign, directory)
     if not as_written:
         section = section_of(campaign, seed)

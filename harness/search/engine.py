@@ -66,6 +66,8 @@ class Findings:
     """Number of trials by reason for doubt; numbers in reasons are left out."""
     sometimes: Counter[str] = field(default_factory=Counter)
     """Number of trials in which each interesting state was reached."""
+    faults: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Number of faults by kind and outcome (`trial.FAULT_OUTCOMES`)."""
     corpus: Corpus = field(default_factory=Corpus)
     core_events: int = 0
     operations: int = 0
@@ -88,6 +90,7 @@ class Findings:
         self.doubts.update({_NUMBER.sub("N", doubt) for doubt in trial.doubts} if trial.verdict == "unknown" else ())
         for name, count in trial.sometimes.items():
             self.sometimes[name] += count > 0
+        self.faults.update(trial.faults)
         self.core_events += trial.core_events
         self.operations += trial.operations
         self.simulated_ns += trial.simulated_ns

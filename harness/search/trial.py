@@ -8,17 +8,19 @@ A trial is what workers send back, so it holds no history, no traces and no clus
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tribulation.checkers import CheckResult, Verdict
+from tribulation.checkers import CheckResult, Fault, RunRecord, Verdict
 
 from ..campaign.model import Campaign
 from ..failures.bounded_run import LateError, at_most
 from ..failures.signature import Signature
 from ..failures.trial import CRASH, attempt
+from ..run.outcome.doubts import doubts_of
 from ..run.plan.plan import Plan
 from ..run.simulated import Simulated
 from ..simulator.cluster.cluster import SimCluster
@@ -32,6 +34,8 @@ TRIAL_S = 300.0
 
 UNIMPORTANT = frozenset({"vacuity", "availability"})
 """Checkers whose doubts say that one run showed little; a search has many, and shows what none of them reached."""
+
+TOOK_EFFECT, MASKED, WITHOUT_EFFECT, REFUSED = FAULT_OUTCOMES = ("took_effect", "masked", "without_effect", "refused")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,8 @@ class Task:
 class Trial:
     """What came of a task. `verdict` is `valid`, `invalid`, `unknown` or `crashed`; `told` explains each of `signatures`; `doubts` say why it is unknown.
 
-    `states` are abstract states reached (`states`), `sometimes` how often each interesting moment came; times named `_s` are CPU time.
+    `states` are abstract states reached (`states`), `sometimes` how often each interesting moment came; times named `_s` are CPU time. `faults` counts them
+    by kind and by outcome (`FAULT_OUTCOMES`).
     `digest` is empty when the run did not end.
     """
 
@@ -77,6 +82,7 @@ class Trial:
     check_s: float = 0.0
     states: frozenset[int] = frozenset()
     sometimes: Mapping[str, int] = field(default_factory=dict)
+    faults: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
     @property
     def failed(self) -> bool:
@@ -136,4 +142,19 @@ def _ended(done: Simulated, results: Mapping[str, CheckResult], failed: bool) ->
         "core_events": done.core_events,
         "operations": len(done.issued),
         "simulated_ns": done.cluster.now_ns,
+        "faults": _fault_outcomes(done.record),
     }
+
+
+def _fault_outcomes(record: RunRecord) -> dict[tuple[str, str], int]:
+    """By kind and outcome, how many there were. `refused`: it could not be carried out, or its observation never ended."""
+    masked = doubts_of(record).masked
+
+    def outcome(fault: Fault) -> str:
+        if fault.verified:
+            return TOOK_EFFECT
+        if fault.id in masked:
+            return MASKED
+        return REFUSED if fault.seen_ns is None else WITHOUT_EFFECT
+
+    return dict(Counter((fault.kind, outcome(fault)) for fault in record.faults))

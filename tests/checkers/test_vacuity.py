@@ -24,7 +24,7 @@ NODES = ("n1", "n2", "n3")
 def fault(name: str, kind: str, from_ms: int, to_ms: int, nodes: tuple[str, ...] = ("n1",), **more: Any) -> Fault:
     """Seen right away; verified unless it says what it hid behind."""
     hidden_by = more.pop("hidden_by", None)
-    observed = {} if hidden_by is None else {"hidden_by": hidden_by}
+    observed = more.pop("observed", {} if hidden_by is None else {"hidden_by": hidden_by})
     known: dict[str, Any] = {
         "verified": hidden_by is None,
         "injected_ns": from_ms * MS,
@@ -96,6 +96,31 @@ def test_one_fault_that_did_nothing_is_enough_however_many_were_seen():
     seen = [fault(f"k{number}", "kill", number, number + 1) for number in range(10, 21)]
     result = judge([*seen, fault("p", "pause", 20, 40, nodes=("n3",), verified=False)])
     assert (result.verdict, result.reason) == (Verdict.UNKNOWN, "fault p (pause) was not observed to take effect")
+
+
+DRAWN = {"drawn": True}
+NOTHING = [fault(f"t{number}", "pause", 20, 40, nodes=("n3",), verified=False, **DRAWN) for number in range(3)]
+SEEN = [fault(f"k{number}", "kill", number, number + 1, **DRAWN) for number in range(10, 13)]
+
+
+def test_a_fault_that_a_search_drew_and_that_did_nothing_is_noted():
+    result = judge([*SEEN, *NOTHING])
+    assert result.verdict is Verdict.VALID and result.stats["without_effect"] == ["t0", "t1", "t2"]
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        [*SEEN[:2], *NOTHING],
+        NOTHING[:1],
+        [*SEEN, fault("w", "pause", 20, 40, nodes=("n3",), verified=False)],
+        [*SEEN, fault("l", "pause", 20, 40, nodes=("n3",), verified=False, observed={"lapsed": True}, **DRAWN)],
+        [*SEEN, fault("n", "pause", 20, 40, nodes=("n3",), verified=False, **DRAWN | {"injected_ns": None})],
+    ],
+    ids=["fewer were seen", "none was seen", "a user wrote it", "it lapsed", "it never began"],
+)
+def test_other_faults_that_did_nothing_stay_doubts(faults):
+    assert judge(faults).verdict is Verdict.UNKNOWN
 
 
 def test_the_reason_that_a_probe_named_is_told():

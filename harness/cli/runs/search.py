@@ -251,6 +251,7 @@ def print_found(told: Mapping[str, Any]) -> None:
     out.print(f"\n{told['trials']} trials ({told['mutants']} mutants): {counts or 'none'}")
     for doubt, number in told["doubts"].items():
         out.print(marked("  [yellow]unknown[/] {}: {}", number, doubt))
+    out.print(f"faults  {_told_faults(told['faults'])}") if told["faults"] else None
     if told["unended"]:
         out.print(marked("  [yellow]no end[/] seeds {}", ", ".join(map(str, told["unended"]))))
     cpu = told["cpu_s"]
@@ -260,6 +261,12 @@ def print_found(told: Mapping[str, Any]) -> None:
         f"{told['wall_s']:g} s, {told['trials_per_minute']} trials a minute; {whole:.1f} s of CPU, {100 * cpu['check'] / whole:.0f} % of it checking"
     )
     out.print(f"repeat  {told['command']}")
+
+
+def _told_faults(faults: Mapping[str, Mapping[str, int]]) -> str:
+    """By kind, how many of all took effect; without those that a verified fault hid."""
+    shown = {kind: (by["took_effect"], sum(by.values()) - by["masked"]) for kind, by in faults.items()}
+    return "took effect: " + " · ".join(f"{kind} {seen} of {tried}" for kind, (seen, tried) in shown.items())
 
 
 def _print_failures(failures: list[dict[str, Any]]) -> None:

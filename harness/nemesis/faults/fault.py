@@ -26,6 +26,7 @@ class Intent:
     removing another intent leaves this one unchanged. Of those that share a `lane`, one is active at a time: it waits for the others.
 
     `on` is what it waits for instead of its time (`triggers`): `{"event", "delay_ns", "rest_ns", "windows": [[first, last start], …]}`.
+    `drawn`: a search drew it at random; no user asked for this very fault.
     """
 
     id: str
@@ -36,6 +37,7 @@ class Intent:
     key: str
     lane: str = ""
     on: Mapping[str, Any] | None = None
+    drawn: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,7 @@ class LedgerSink(ABC):
         """Record a fault before anything is done: its effect and its target."""
         intent = fault.intent
         rest = {"parameters": dict(intent.parameters), "key": intent.key, "at": intent.at_ns, "for": intent.for_ns}
+        rest |= {"drawn": True} if intent.drawn else {}
         self._write(time_ns, "intended", intent.id, kind=intent.kind, what=dict(fault.what), **rest)
 
     def step(self, phase: str, fault: Resolved, time_ns: int) -> None:
@@ -189,6 +190,7 @@ def _fault(fault_id: str, phases: Mapping[str, Mapping[str, Any]]) -> Fault:
         healed_ns=_time(phases, "healed"),
         seen_ns=_time(phases, "verified"),
         undone=healed is None or bool(healed["verified"]),
+        drawn=intended.get("drawn") is True,
     )
 
 

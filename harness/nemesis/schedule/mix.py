@@ -143,9 +143,19 @@ def possible_needs(specs: Iterable[FaultSpec]) -> frozenset[str]:
 
 def composed_needs(specs: Iterable[FaultSpec], intents: Iterable[Intent]) -> frozenset[str]:
     """The abilities that those of these intents use that were composed."""
-    sort_of: Mapping[str, str] = {f"{label}-{stream_of(name)}": name for label, _ in labelled(specs) for name in SORTS}
-    heads = {intent.key.rpartition(".")[0] for intent in intents}
+    sort_of = composed_sorts(specs)
+    heads = {head_of(intent) for intent in intents}
     return frozenset(need for head in heads if head in sort_of for need in needs(sort_of[head]))
+
+
+def composed_sorts(specs: Iterable[FaultSpec]) -> Mapping[str, str]:
+    """The sorts of intents that are composed, by `head_of` the intent; one that was written out has another."""
+    return {f"{label}-{stream_of(name)}": name for label, _ in labelled(specs) for name in SORTS}
+
+
+def head_of(intent: Intent) -> str:
+    """The key without the number of the start."""
+    return intent.key.rpartition(".")[0]
 
 
 def _lane(name: str, spec: MixSpec) -> str:

@@ -163,7 +163,7 @@ def intents_of(faults: Iterable[Fault], load_end_ns: int | None) -> list[Intent]
         held = _held_ns(fault, load_end_ns)
         for number, parameters in enumerate(parameters_of(fault)):
             name = fault.id if number == 0 else f"{fault.id}+{number}"
-            found.append(Intent(name, fault.kind, parameters, fault.injected_ns, held, name))
+            found.append(Intent(name, fault.kind, parameters, fault.injected_ns, held, name, drawn=fault.drawn))
     return found
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tribulation.checkers import Fault, Gap, RunRecord
+from tribulation.checkers.faults.drawn import without_effect
 from tribulation.checkers.faults.kinds import ONCE
 from tribulation.checkers.faults.masked import masked
 from tribulation.histories import NEMESIS, Event, History, Type
@@ -31,12 +32,14 @@ _PUT_BACK = frozenset({"old-files"})
 
 @dataclass(frozen=True, slots=True)
 class Doubts:
-    """`unverified` and `not_undone` are ids of faults; `masked` are those that could not show, with the faults that masked them."""
+    """`unverified` and `not_undone` are ids of faults; `masked` are those that could not show, with the faults that masked them; `without_effect` are
+    those that a search drew, and that did nothing."""
 
     unverified: Sequence[str]
     not_undone: Sequence[str]
     masked: dict[str, tuple[str, ...]]
     gaps: Sequence[Gap]
+    without_effect: Sequence[str] = ()
     none_took_place: int = 0
     """How many faults were skipped, when none took place; else 0."""
 
@@ -53,11 +56,13 @@ class Doubts:
 def doubts_of(record: RunRecord, skipped: int = 0) -> Doubts:
     """`skipped`: how many faults the campaign asked for that did not take place."""
     hidden = masked(record.faults)
+    nothing = without_effect(record.faults, hidden)
     return Doubts(
-        unverified=[fault.id for fault in record.faults if not fault.verified and fault.id not in hidden],
+        unverified=[fault.id for fault in record.faults if not fault.verified and fault.id not in {*hidden, *nothing}],
         not_undone=_not_undone(record) if record.is_run else (),
         masked=hidden,
         gaps=record.gaps,
+        without_effect=nothing,
         none_took_place=0 if record.faults else skipped,
     )
 

@@ -178,6 +178,7 @@ def _judged(record: RunRecord, facts: RunFacts, results: Mapping[str, CheckResul
         "client_errors": [dict(one) for one in facts.client_errors],
         "unverified": list(doubts.unverified),
         "masked": {fault: list(others) for fault, others in doubts.masked.items()},
+        "without_effect": list(doubts.without_effect),
         "not_undone": list(doubts.not_undone),
         "gaps": [asdict(gap) for gap in doubts.gaps],
         "doubts": doubts.sentences,

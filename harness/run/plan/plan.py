@@ -255,6 +255,7 @@ def _intent_json(intent: Intent) -> dict[str, Any]:
         "key": intent.key,
         **({"lane": intent.lane} if intent.lane else {}),
         **({"on": dict(intent.on)} if intent.on is not None else {}),
+        **({"drawn": True} if intent.drawn else {}),
     }
 
 

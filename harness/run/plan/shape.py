@@ -120,6 +120,7 @@ class _Intent(TypedDict):
     key: _Text
     lane: NotRequired[_Text]
     on: NotRequired[_On | None]
+    drawn: NotRequired[bool]
 
 
 class _Liveness(TypedDict):

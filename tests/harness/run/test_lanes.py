@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from tribulation.harness.nemesis.faults.fault import Intent
 from tribulation.harness.run.drive.actions import LANE_REST_NS, ActionDone, FaultAction, Faults, Verb
@@ -63,6 +64,8 @@ def test_a_plan_of_before_has_no_lanes_in_its_json() -> None:
     from tribulation.harness.run.plan.plan import _intent_json
 
     plain, laned = kill("a", 0, ""), kill("b", 0)
+    drawn = replace(plain, drawn=True)
+    assert "drawn" not in _intent_json(plain) and Intent(**json.loads(json.dumps(_intent_json(drawn)))) == drawn
     assert "lane" not in _intent_json(plain) and Intent(**json.loads(json.dumps(_intent_json(laned)))) == laned
 
 

@@ -45,6 +45,20 @@ def test_every_campaign_has_a_plan_for_every_seed_that_can_be_read_back_and_carr
         assert all(intent.at_ns < plan.timing.load_ns for intent in plan.intents)
 
 
+@pytest.mark.parametrize("name", ["quickstart", "swarm"])
+def test_faults_that_a_seed_drew_are_marked_and_those_that_a_user_wrote_are_not(name: str):
+    campaign = load_campaign(ROOT / f"campaigns/{name}.yaml", hosts="sim")
+    written = {intent.id for intent in make_plan(campaign.model_copy(update={"seed": 1}), Path()).intents}
+    kept = 0
+    for seed in range(20):
+        intents = searched_plan(campaign, seed).intents
+        as_written = name == "quickstart" and {intent.id for intent in intents} == written
+        kept += as_written
+        assert all(intent.drawn is not as_written for intent in intents)
+        assert not any(intent.drawn for intent in searched_plan(campaign, seed, swarm=False).intents)
+    assert kept > 0 or name == "swarm"
+
+
 def test_a_trial_is_short():
     for seed in range(60):
         plan = searched_plan(QUICKSTART, seed)

@@ -14,8 +14,9 @@ from tribulation.harness.failures.signature import Signature
 from tribulation.harness.search import corpus as corpora
 from tribulation.harness.search import engine
 from tribulation.harness.search.corpus import KEPT, Corpus
+from tribulation.harness.search.document import document
 from tribulation.harness.search.engine import MUTANT_EVERY, OUTSTANDING, Findings, Search, search
-from tribulation.harness.search.trial import Trial
+from tribulation.harness.search.trial import FAULT_OUTCOMES, Trial
 
 from .campaigns import campaign
 
@@ -61,6 +62,18 @@ def test_failures_are_grouped_by_kind_and_keep_the_first():
         ("stale-read", 2, 5, "seed 5: stale-read/read"),
         ("lost", 1, 5, "seed 5: lost/write"),
     ]
+
+
+def test_faults_are_counted_by_kind_and_outcome():
+    found = Findings()
+    for one in (
+        {("kill", "took_effect"): 2},
+        {("kill", "took_effect"): 1, ("kill", "masked"): 4, ("pause", "refused"): 1},
+    ):
+        found.add(replace(trial(1), faults=one))
+    none = dict.fromkeys(FAULT_OUTCOMES, 0)
+    told = document(found, {}, 1.0, False, "tri search")["faults"]
+    assert told == {"kill": {**none, "took_effect": 3, "masked": 4}, "pause": {**none, "refused": 1}}
 
 
 def test_doubts_and_trials_without_end_are_told():
