@@ -69,7 +69,8 @@ class Witness:
             "datagrams_lossless": not (options.datagram_loss_ppm or options.datagram_reorder_ppm),
             "fair": all(options.keeps_time(node.config.timing.election_min_ns) for node in nodes),
             "calm": calm,
-            "lossless": not (options.loss_ppm or options.reorder_ppm),
+            # A late message may have no other copy: then it is lost for a few elections.
+            "lossless": not (options.loss_ppm or options.reorder_ppm or options.late_ppm),
             "unanswered": [_in_run_time(one, start_ns) for one in self._unanswered],
             "administered": [_in_run_time(one, start_ns) for one in self._administered],
         }

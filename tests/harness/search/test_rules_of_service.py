@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tribulation.checkers import check
+from tribulation.harness.campaign.model import Campaign
+from tribulation.harness.run.plan.build import make_plan
+from tribulation.harness.run.simulated import simulate
 from tribulation.harness.search.trial import Task, Trial, run_trial
 from tribulation.node.core.agents.agents import Agents
 from tribulation.node.core.clients.clients import Clients
@@ -130,3 +136,26 @@ def test_a_mutant_that_serves_badly_is_found(mutate, monkeypatch):
 def test_the_correct_node_is_valid_there(name):
     found = trial(name)
     assert (found.verdict, found.told, found.doubts) == ("valid", (), ())
+
+
+def test_late_messages_are_no_promise_of_a_leader() -> None:
+    """Nothing is lost or reordered here, but answers come a few elections late: a follower rightly reports that it has no quorum."""
+    timing = {"heartbeat": "50ms", "election_min": "200ms", "election_max": "250ms"}
+    mix = {"read": 98, "write": 2}
+    plan = make_plan(
+        Campaign.model_validate(
+            {
+                "name": "late",
+                "hosts": {"provider": "sim", "nodes": 3},
+                "seed": 5,
+                "duration": "3s",
+                "operation_timeout": "1s",
+                "system": {"timing": timing},
+                "workloads": [{"register": {"keys": 4, "clients": 9, "rate": "150/s", "mix": mix}}],
+            }
+        ),
+        Path(),
+    )
+    done = simulate(replace(plan, world={**plan.world, "late_ppm": 700_000, "late_ns": 750_000_000}))
+    assert any(op.error == "no-quorum" for op in done.record.history.operations())
+    assert check(done.record, ["availability"])["availability"].anomalies == ()
