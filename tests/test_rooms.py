@@ -184,6 +184,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "harness.evidence",
         "harness.failures",
         "harness.nemesis",
+        "harness.report",
         "harness.run",
         "harness.simulator",
         "harness.user_files",

@@ -59,6 +59,11 @@ def render(report: Report) -> str:
     )
 
 
+def render_page(template: str, **values: Any) -> str:
+    """A page without a script from one of the templates."""
+    return _environment().get_template(template).render(**values)
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(

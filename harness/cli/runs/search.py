@@ -130,6 +130,7 @@ def _search(campaign: Path, options: Mapping[str, Any]) -> int:
         wall_s = time.monotonic() - began_s
         kept = keep_failures(findings, wanted, _settings(campaign, options, progress), options["keep"])
     told = document(findings, kept, wall_s, interrupted, repeat)
+    _write_page(told, wanted.campaign.name, options["runs"])
     if options["as_json"]:
         out.print_json(json.dumps(told, default=str))
     else:
@@ -140,6 +141,20 @@ def _search(campaign: Path, options: Mapping[str, Any]) -> int:
     if findings.groups:
         return EXIT_FOUND
     return EXIT_UNKNOWN if findings.unended or not findings.verdicts["valid"] else EXIT_NOTHING
+
+
+def _write_page(told: Mapping[str, Any], campaign: str, runs: Path) -> None:
+    """The failures as a page among the campaign's runs. A page that cannot be written takes nothing from what was found."""
+    from ...evidence.writing import RunFolderError
+    from ...search.page import write_page
+
+    if not any(one["run"] for one in told["failures"]):
+        return
+    name = time.strftime("search-%Y%m%dT%H%M%SZ.html", time.gmtime())
+    try:
+        say(f"page       {write_page(runs / campaign / name, f'Search of {campaign}', told)}")
+    except RunFolderError as error:
+        say(f"warning: {error}")
 
 
 def _wanted(campaign: Path, options: Mapping[str, Any]) -> Search:

@@ -58,6 +58,11 @@ def test_what_fails_is_told_kept_and_replays(
         path.name for path in folder.iterdir()
     }
     assert json.loads((folder / "search.json").read_text())["seed"] == first["first_seed"]
+    (page,) = folder.parent.glob("search-*.html")
+    text = page.read_text()
+    assert f'<a href="{folder.name}/report.html">' in text and f"tri shrink {folder}" in text
+    assert f"{first['checker']}/{first['kind']}" in text and f"{first['trials']} of {told['trials']} trials" in text
+    assert "<script" not in text and "default-src 'none'" in text
     assert tri("replay", folder) == 0
     assert "equal" in capsys.readouterr().out
     assert tri("check", folder) == 1
