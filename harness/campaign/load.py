@@ -26,6 +26,7 @@ from ..nemesis.faults.targets import drawn_nodes
 from ..nemesis.kinds.members.membership import Action, MembershipSpec
 from ..nemesis.schedule.mix import changes_voters, planned
 from ..plugins.loading import file_of_system, load_installed, load_plugin
+from ..plugins.trust import plugins_of, require_trust
 from ..user_files.opening import read_text
 from ..user_files.renamed import old_words
 from ..user_files.yaml_bounds import MOST_BYTES
@@ -44,9 +45,11 @@ def load_campaign(path: str | Path, overrides: Sequence[str] = (), hosts: str | 
 
 
 def load_recorded(path: Path) -> Campaign:
-    """The campaign of a run's folder, of this version or of an older one."""
+    """The campaign of a run's folder, of this version or of an older one. Its plugins are loaded only if the user trusts them."""
     text, _ = upgraded(read_text(path, MOST_BYTES), path)
-    return _loaded(*parse_yaml(text, path), path)
+    data, positions = parse_yaml(text, path)
+    require_trust(path, plugins_of(data) if isinstance(data, dict) else ())
+    return _loaded(data, positions, path)
 
 
 def _loaded(

@@ -114,8 +114,10 @@ def json_option(command: F) -> F:
 
 
 def trust_option(command: F) -> F:
-    """No argument of the command: plugins in a run's folder ask `plugins.trust`."""
-    told = "Run the plugins in the run's folder, which are code that came with it."
+    """No argument of the command: code that a run's folder names asks `plugins.trust`."""
+    told = (
+        "Run the code that the run's folder or plan names: plugins, and the system's file. It may have come with them."
+    )
 
     def take(_context: click.Context, _parameter: click.Parameter, is_trusted: bool) -> None:
         from ..plugins.trust import trust

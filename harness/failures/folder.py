@@ -9,7 +9,7 @@ from tribulation.histories import HistoryError
 
 from ..errors import CampaignError
 from ..evidence.documents import required_document
-from ..plugins.trust import HINT, trusted
+from ..plugins.trust import plugins_of, require_trust
 from ..run.outcome.run_folder import load_record
 from ..run.plan.plan import Plan
 
@@ -19,10 +19,14 @@ def read_plan(run_dir: Path) -> Plan:
     path = run_dir / "plan.json"
     if not path.exists():
         raise CampaignError(f"{run_dir} holds no plan.json", hint="name the folder of a run: runs/latest")
-    document = required_document(path, hint="the file was changed")
+    return read_plan_file(path, hint="the file was changed")
+
+
+def read_plan_file(path: Path, hint: str) -> Plan:
+    """The plan in a file, which may be someone else's: its plugins are loaded only if the user trusts them."""
+    document = required_document(path, hint=hint)
     options = document.get("options")
-    if isinstance(options, dict) and options.get("plugins") and not trusted():
-        raise CampaignError(f"{path} names plugins, which are code that came with the run", hint=HINT)
+    require_trust(path, plugins_of(options) if isinstance(options, dict) else ())
     return Plan.from_json(document, str(path))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CampaignError
+from .siblings import imported_siblings
 
 FOLDER = "plugins"
 ADAPTER = "adapter"
@@ -17,7 +18,7 @@ MOST_BYTES = 1 << 20
 
 
 def copy_plugins(paths: Sequence[str], run_dir: Path) -> dict[str, str]:
-    """Copy each plugin with the other Python files of its folder, into a folder of its own. Returns where each is, relative to the run's folder. Raises `OSError`."""
+    """Copy each plugin with the modules of its folder that it imports, into a folder of its own. Returns where each is, relative to the run's folder. Raises `OSError`."""
     kept = dict(zip(paths, kept_names(paths), strict=True))
     for path in map(Path, paths):
         _copy_with_siblings(path, (run_dir / kept[str(path)]).parent)
@@ -25,15 +26,14 @@ def copy_plugins(paths: Sequence[str], run_dir: Path) -> dict[str, str]:
 
 
 def copy_adapter(file: str | None, directory: Path, run_dir: Path) -> None:
-    """Copy the file of the campaign's system, if it has one, with the other Python files of its folder. Raises `OSError`."""
+    """Copy the file of the campaign's system, if it has one, with the modules of its folder that it imports. Raises `OSError`."""
     if file is not None:
         _copy_with_siblings(directory / file, run_dir / ADAPTER)
 
 
 def _copy_with_siblings(path: Path, folder: Path) -> None:
     folder.mkdir(parents=True)
-    siblings = sorted(other for other in path.parent.glob("*.py") if other != path and other.is_file())
-    small = [other for other in siblings if other.stat().st_size <= MOST_BYTES]
+    small = [other for other in imported_siblings(path) if other.stat().st_size <= MOST_BYTES]
     for file in (path, *small[:MOST_BESIDE]):
         shutil.copyfile(file, folder / file.name)
 

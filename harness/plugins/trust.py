@@ -1,6 +1,12 @@
-"""Whether code in a run's folder may run: plugins that came with evidence are someone else's code, until the user says otherwise (`--trust-plugins`)."""
+"""Whether code that a run's folder names may run: plugins and adapters that came with evidence are someone else's code, until the user says otherwise (`--trust-plugins`)."""
 
 from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import CampaignError, shown
 
 FLAG = "--trust-plugins"
 HINT = f"read that code first; {FLAG} runs it"
@@ -16,3 +22,21 @@ def trust(is_trusted: bool) -> None:
 
 def trusted() -> bool:
     return _trusted
+
+
+def require_trust(source: str | Path, code: Collection[object]) -> None:
+    """Raises `CampaignError` where `source`, a file of a run's folder, names code that the user did not allow."""
+    if code and not _trusted:
+        named = ", ".join(map(shown, code))
+        raise CampaignError(f"{source} names code, which may have come with the run: {named}", hint=HINT)
+
+
+def plugins_of(document: Mapping[str, Any]) -> Collection[object]:
+    """What a document from a file has under `plugins`, whatever it is."""
+    named = document.get("plugins") or ()
+    return named if isinstance(named, list) else (named,) if named else ()
+
+
+def with_flag(command: str, options: Mapping[str, Any]) -> str:
+    """A command that repeats a plan with these options."""
+    return f"{command} {FLAG}" if plugins_of(options) else command

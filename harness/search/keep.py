@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from ..evidence.writing import RunFolderError, write_json, writing
 from ..failures.trial import attempt
+from ..plugins.trust import with_flag
 from ..run.plan.plan import Plan
 from ..run.settings import Settings, open_run_folder
 from ..run.simulated import write_run
@@ -28,10 +30,12 @@ class Kept:
     run_dir: Path
     same: bool
     crashed: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def repeat(self) -> str:
-        return f"tri run --plan {self.run_dir}/plan.json" if self.crashed else f"tri replay {self.run_dir}"
+        command = f"tri run --plan {self.run_dir}/plan.json" if self.crashed else f"tri replay {self.run_dir}"
+        return with_flag(command, self.options)
 
 
 def keep_failures(findings: Findings, wanted: Search, settings: Settings, limit: int) -> Mapping[int, Kept]:
@@ -64,9 +68,9 @@ def keep_trial(trial: Trial, wanted: Search, settings: Settings) -> Kept:
     )
     quiet = replace(settings, command=f"tri replay {run_dir}", tell=lambda phase, detail: None)
     if trial.verdict == "crashed":
-        return Kept(run_dir, _crashed_again(trial, plan, run_dir), crashed=True)
+        return Kept(run_dir, _crashed_again(trial, plan, run_dir), crashed=True, options=plan.options)
     judgement = write_run(wanted.campaign, plan, quiet, run_dir)
-    return Kept(run_dir, judgement.record.options["digest"] == trial.digest)
+    return Kept(run_dir, judgement.record.options["digest"] == trial.digest, options=plan.options)
 
 
 def _crashed_again(trial: Trial, plan: Plan, run_dir: Path) -> bool:

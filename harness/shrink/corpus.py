@@ -22,6 +22,7 @@ from tribulation.node.core_source import fingerprint
 from ..errors import CampaignError
 from ..evidence.documents import required_document
 from ..failures.allowance import Allowance
+from ..failures.folder import read_plan_file
 from ..failures.signature import Signature
 from ..run.plan.plan import Plan
 from ..run.simulated import simulate
@@ -100,10 +101,9 @@ def read_entry(folder: Path) -> Entry:
     """Read an entry. Raises `CampaignError` when the folder is not one."""
     try:
         expected: Mapping[str, Any] = required_document(folder / EXPECTED_FILE, hint=_HINT)
-        plan = required_document(folder / PLAN_FILE, hint=_HINT)
         return Entry(
             name=folder.name,
-            plan=Plan.from_json(plan, str(folder / PLAN_FILE)),
+            plan=read_plan_file(folder / PLAN_FILE, hint=_HINT),
             history=read_history(folder / HISTORY_FILE),
             signature=Signature(**expected["signature"]),
             flaws=tuple(expected["flaws"]),

@@ -13,6 +13,7 @@ from pathlib import Path
 from ..errors import TribulationError
 from ..failures.allowance import Allowance
 from ..failures.signature import Signature, fails_alike, signatures
+from ..plugins.trust import require_trust
 from ..run.interrupts import Interrupted
 from ..run.outcome.verdict import Judgement
 from ..run.pipeline import run_on_hosts
@@ -85,7 +86,9 @@ class HostTrials:
 
 
 def runs_on_hosts(source: Source, settings: Settings) -> Run:
-    """A function that runs plans on the hosts of the source's campaign; each run leaves its folder."""
+    """A function that runs plans on the hosts of the source's campaign; each run leaves its folder. Raises `CampaignError` for an adapter without the user's trust."""
+    file = source.plan.options["system"].get("file")
+    require_trust(f"{source.place}/plan.json", [] if file is None else [file])
 
     def run(plan: Plan) -> Judgement:
         return run_on_hosts(campaign_of(plan, source.campaign, source.place), settings, plan)

@@ -23,6 +23,6 @@ def command(file: Path, runs: Path) -> None:
     run = unpack(file, runs)
     if (run / "plugins").is_dir():
         say(
-            "the run has plugins: `tri check`, `tri report` and `tri replay` run their code; import only from those you trust"
+            "the run has plugins, which are code: it runs only with --trust-plugins; without, `tri check` is at best unknown"
         )
     click.echo(str(run))

@@ -12,7 +12,7 @@ import click
 
 from ..ci.reporting import ci_options, reporting
 from ..console import Talk
-from ..options import CampaignType, json_option, runs_option, set_option, take_over_option
+from ..options import CampaignType, json_option, runs_option, set_option, take_over_option, trust_option
 
 if TYPE_CHECKING:
     from ...run.outcome.verdict import Judgement
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     "--attach", is_flag=True, help="Test the cluster that `tri deploy up` keeps on the inventory's hosts, as it is."
 )
 @take_over_option
+@trust_option
 @click.option("-q", "--quiet", is_flag=True, help="Print the result and errors, and nothing before.")
 @click.option("-v", "--verbose", is_flag=True, help="Print the whole plan as JSON as well, before it begins.")
 @ci_options
@@ -114,9 +115,9 @@ def _run_plan(campaign: Path | None, path: Path, changed: str | bool, runs: Path
     from ...campaign.load import load_recorded
     from ...campaign.simulable import require_simulable
     from ...errors import CampaignError
-    from ...evidence.documents import required_document
+    from ...failures.folder import read_plan_file
+    from ...plugins.trust import with_flag
     from ...run.outlook import outlook_of_plan
-    from ...run.plan.plan import Plan
     from ...run.settings import Settings, open_run_folder
     from ...run.simulated import write_run
     from ...shrink.folder import campaign_of
@@ -126,13 +127,13 @@ def _run_plan(campaign: Path | None, path: Path, changed: str | bool, runs: Path
             f"--plan {path} is carried out as it is, without a campaign, hosts, a seed or --set",
             hint="leave the others out, or change the file",
         )
-    plan = Plan.from_json(required_document(path, hint="name the plan.json of a run's folder"), str(path))
+    plan = read_plan_file(path, hint="name the plan.json of a run's folder")
     require_simulable(plan.options["system"], str(path))
     beside = path.parent / "campaign.yaml"
     known = load_recorded(beside) if beside.exists() else campaign_of(plan, None, str(path))
     talk.say(f"plan {path} · seed {plan.seed} · sim hosts")
     talk.say(str(outlook_of_plan(plan)))
-    repeat = shlex.join(["tri", "run", "--plan", str(path.resolve())])
+    repeat = with_flag(shlex.join(["tri", "run", "--plan", str(path.resolve())]), plan.options)
     with talk.progress() as progress:
         settings = Settings(repeat, path.parent, runs, progress.show, tell_all=talk.say_all)
         return write_run(known, plan, settings, open_run_folder(known, plan, settings))

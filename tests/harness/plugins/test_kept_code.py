@@ -23,6 +23,12 @@ def run(tmp_path: Path) -> Path:
     own.mkdir()
     for name in ("register_server.py", "controls.py"):
         (own / name).write_bytes((ROOT / "tests/systems" / name).read_bytes())
+    (own / "register_server.py").write_text(
+        (own / "register_server.py").read_text() + "\n\ndef late():\n    import later\n"
+    )
+    (own / "later.py").write_text("import even_later\nimport json\n")
+    for name in ("even_later", "json", "secrets_of_mine"):
+        (own / f"{name}.py").write_text("")
     (own / "note.txt").write_text("not code")
     (own / "register.yaml").write_bytes((ROOT / "tests/systems/register-server.yaml").read_bytes())
     campaign = load_campaign(own / "register.yaml")
@@ -30,9 +36,9 @@ def run(tmp_path: Path) -> Path:
     return open_run_folder(campaign, make_plan(campaign, own), settings)
 
 
-def test_the_adapter_is_kept_with_its_siblings_and_their_digests(run: Path) -> None:
+def test_the_adapter_is_kept_with_the_siblings_that_it_imports_and_their_digests(run: Path) -> None:
     kept = {path.relative_to(run).as_posix(): path for path in run.rglob("*.py")}
-    assert set(kept) == {"adapter/register_server.py", "adapter/controls.py"}
+    assert set(kept) == {f"adapter/{name}.py" for name in ("register_server", "later", "even_later")}
     code = read_facts(run).code
     assert code == {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in kept.items()}
 

@@ -104,6 +104,29 @@ def test_code_that_came_with_a_run_is_not_run_unless_the_user_says_so(folder: Pa
     assert mark.exists() and "own-writes" in json.loads(trusted.stdout)["checkers"], trusted.stderr
 
 
+@pytest.mark.parametrize("named_in", ["plan.json", "campaign.yaml"])
+def test_neither_the_plan_nor_the_campaign_of_a_folder_runs_code_that_it_names(folder: Path, named_in: str) -> None:
+    command = ["run", "quickstart", "--hosts", "sim", "--set", "duration=1s", "--set", "faults=[]", "--runs", "runs"]
+    assert tri(*command, cwd=folder).returncode in (0, 3)
+    run, mark = folder / "runs/latest", folder / "was-run"
+    (run / "adapter.py").write_text(f"open({str(mark)!r}, 'w').close()\nworkloads = {{}}\n")
+    if named_in == "plan.json":
+        plan = json.loads((run / named_in).read_text())
+        plan["options"]["plugins"] = ["adapter.py"]
+        (run / named_in).write_text(json.dumps(plan))
+    else:
+        (run / named_in).write_text((run / named_in).read_text() + "plugins: [adapter.py]\n")
+    for words in (["run", "--plan", f"{run}/plan.json"], ["replay", str(run), "--save"], ["shrink", str(run)]):
+        refused = tri(*words, "--runs", "runs", cwd=folder)
+        assert not mark.exists(), words
+        assert refused.returncode == 2 and "--trust-plugins" in refused.stderr, (words, refused.stderr)
+    for words in (["check"], ["report"], ["show"], ["explain"], ["replay", "--tier", "c", "--time", "1s"]):
+        tri(words[0], str(run), *words[1:], cwd=folder)
+        assert not mark.exists(), words
+    tri("run", "--plan", f"{run}/plan.json", "--trust-plugins", "--runs", "runs", cwd=folder)
+    assert mark.exists()
+
+
 def test_options_of_a_plugin_are_refused_as_ours_are(folder: Path) -> None:
     path = folder / "latest.yaml"
     path.write_text(CAMPAIGN.replace("rate: 80/s", "rate: 80/s, reeds: 5, reads: 100"))
