@@ -97,10 +97,11 @@ def _show(step: Step, quiet: bool) -> None:
 
 
 def _option(given: str) -> tuple[str, Any]:
-    """The value is read as YAML reads it."""
-    import yaml
+    """The value is read as campaigns are read: `no` is a text there, and no boolean."""
+    from ...errors import CampaignError, shown
+    from ...user_files.yaml_loader import parse_yaml
 
     name, found, value = given.partition("=")
-    if not found:
-        raise click.BadParameter(f"{given!r} is not KEY=VALUE", param_hint="--option")
-    return name, yaml.safe_load(value)
+    if not found or not name:
+        raise CampaignError(f"--option {shown(given)} is not KEY=VALUE", hint="for example --option version=1.2")
+    return name, parse_yaml(value, f"--option {name[:80]}")[0]

@@ -8,7 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from tribulation.harness.cli.machines import nodes
+from tribulation.harness.cli.machines import nodes, try_system
 from tribulation.harness.cli.main import cli
 from tribulation.harness.cli.options import DurationType
 from tribulation.harness.errors import CampaignError
@@ -82,3 +82,25 @@ def _commands(group: click.Group, context: click.Context) -> Iterator[click.Comm
             yield from _commands(command, context)
         elif command is not None:
             yield command
+
+
+@pytest.mark.parametrize(
+    ("given", "value"),
+    [
+        ("appendfsync=no", "no"),
+        ("on=on", "on"),
+        ("n=12", 12),
+        ("yes=true", True),
+        ("at=12:30", "12:30"),
+        ("v='1'", "1"),
+    ],
+)
+def test_options_of_a_trial_are_read_as_campaigns_are(given: str, value: object) -> None:
+    """`no` was read as YAML 1.1 reads it, as false: Redis was given `appendfsync false` and never started."""
+    assert try_system._option(given)[1] == value
+
+
+@pytest.mark.parametrize("given", ["appendfsync", "=no", "a=[1", "a=!!python/name:os.system"])
+def test_an_option_of_a_trial_that_cannot_be_read_is_refused_with_its_name(given: str) -> None:
+    with pytest.raises(CampaignError, match="--option"):
+        try_system._option(given)
