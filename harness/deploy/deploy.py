@@ -88,8 +88,10 @@ def deploy_down(service: Service, hosts: Sequence[Host]) -> list[HostResult]:
     """Stop and remove what was put there. Raises `DeployError` naming every host where that failed."""
 
     def down(host: Host) -> str:
-        fault_disk.remove(host, service, service.stop)
-        service.uninstall(host)
+        try:
+            fault_disk.remove(host, service, service.stop, keeps=False)
+        finally:
+            service.uninstall(host)
         return "removed"
 
     return on_every("removing", service.name, hosts, down)

@@ -3,6 +3,7 @@
     agent.pyz disk serve DIRECTORY STATE [MODEL]   leave a daemon behind that serves DIRECTORY; there already: nothing to do
     agent.pyz disk settle DIRECTORY STATE          sync everything
     agent.pyz disk leave DIRECTORY STATE           sync everything, unmount; not there: nothing to do
+    agent.pyz disk drop DIRECTORY STATE            unmount at once, without what is pending, whoever still uses it
 
 `STATE` is a directory next to it, for the socket, the log and the record of damage. `MODEL` says what a power loss takes: `strict` or `journaled`; it is
 kept there for a daemon that is started again without one.
@@ -14,6 +15,7 @@ import contextlib
 import errno
 import os
 import selectors
+import signal
 import sys
 import time
 import traceback
@@ -32,7 +34,10 @@ from .tree.tree import MODELS, Tree
 from .trouble import Trouble
 
 Json = dict[str, Any]
-LEAVE_S = 10.0
+LEAVE_S = 60.0
+"""Time to write what is pending, which on a busy host takes long."""
+AT_ONCE = 64
+"""Requests of the kernel between two looks at the control socket, which busy processes would starve."""
 DARK_S = 6.0
 """How long the disk answers nothing after a power loss was announced. Its requester is gone by then, and the disk goes on."""
 LONGEST_WAIT_S = 3600.0
@@ -92,8 +97,8 @@ class Daemon:
         return min(max(0.0, min(ends_s) - time.monotonic()), LONGEST_WAIT_S) if ends_s else None
 
     def _serve_some(self) -> bool:
-        """Everything that the kernel has to ask now. False when the mount is gone."""
-        while True:
+        """What the kernel has to ask now, some of it. False when the mount is gone."""
+        for _ in range(AT_ONCE):
             try:
                 data = os.read(self._connection, BUFFER)
             except OSError as error:
@@ -111,6 +116,7 @@ class Daemon:
                 self._answer_all([answer])
             if self._operations.next_due_ns() is not None:
                 return True
+        return True
 
     def _answer_all(self, answers: list[bytes]) -> None:
         for answer in answers:
@@ -274,6 +280,26 @@ def leave(directory: str, state: str) -> int:
     return 0
 
 
+def drop(directory: str, state: str) -> int:
+    """For data that are removed anyway. It needs no answer of the daemon; a process that still uses the disk gets errors from now on."""
+    for pid in _daemons(state):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    mount.unmount(directory)
+    return 0
+
+
+def _daemons(state: str) -> list[int]:
+    """The processes that serve the disk with that state."""
+    found = []
+    for pid in (int(name) for name in os.listdir("/proc") if name.isdigit()):
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
+            words = file.read().split(b"\0")
+            if b"serve" in words and os.fsencode(state) in words and pid != os.getpid():
+                found.append(pid)
+    return found
+
+
 def _answers(state: str) -> bool:
     try:
         control.ask(state, {"do": "status"})
@@ -285,7 +311,7 @@ def _answers(state: str) -> bool:
 def main(arguments: list[str]) -> int:
     verb, directory, state, *model = arguments
     try:
-        verbs: dict[str, Callable[..., int]] = {"serve": serve, "settle": settle, "leave": leave}
+        verbs: dict[str, Callable[..., int]] = {"serve": serve, "settle": settle, "leave": leave, "drop": drop}
         return verbs[verb](os.path.abspath(directory), os.path.abspath(state), *model)
     except (OSError, ValueError, control.DiskError) as error:
         print(error, file=sys.stderr)

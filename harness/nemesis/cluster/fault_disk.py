@@ -23,6 +23,8 @@ KINDS = frozenset({"disk", "wipe", "power"})
 """Faults that need it; without it, a host that loses its power loses nothing that was written."""
 FOLDER = "fault-disk"
 BOOT_HOOK = f"{BOOT_HOOKS}/10-disk"
+LEAVE_S = 150.0
+"""Longer than the disk itself takes at most (`fault_disk.daemon`)."""
 _PARTS = tuple(f"{PACKAGE}/{name}" for name in ("__init__.py", "state/", "fault_disk/"))
 _FRONT = f"import sys\nfrom {PACKAGE}.fault_disk.daemon import main\nsys.exit(main(sys.argv[1:]))\n"
 _HINT = "the kernel needs FUSE (modprobe fuse) and the login the right to mount: root, sudo, or a user namespace"
@@ -80,13 +82,17 @@ def settle(host: Host, service: OnDisk) -> None:
     _run(host, command, f"{host.name}: its fault disk does not sync")
 
 
-def remove(host: Host, service: Any, stop: Callable[[Host], None]) -> bool:
-    """Unmount it, after `stop` stopped its user, and remove its files; return whether there was one. Nothing is done where there is none."""
+def remove(host: Host, service: Any, stop: Callable[[Host], None], *, keeps: bool = True) -> bool:
+    """Unmount it, after `stop` stopped its user, and remove its files; return whether there was one. Nothing is done where there is none.
+
+    `keeps`: the data stay, so that what is pending is written first.
+    """
     state = state_directory(host)
     if not isinstance(service, OnDisk) or host.run(["test", "-d", state], check=False).exit_code != 0:
         return False
     stop(host)
-    _run(host, _command(host, "leave", service.data_directory(host), state), f"{host.name}: its fault disk stays")
+    leave = _command(host, "leave" if keeps else "drop", service.data_directory(host), state)
+    _run(host, leave, f"{host.name}: its fault disk stays", LEAVE_S)
     host.run([*host.sudo, "rm", "-rf", "--", state, f"{host.directory.rstrip('/')}/{BOOT_HOOK}"])
     return True
 
@@ -110,9 +116,9 @@ def _command(host: Host, verb: str, data: str, state: str) -> list[str]:
     return [*host.sudo, host.python, "-I", f"{state}/disk.pyz", verb, data, state]
 
 
-def _run(host: Host, command: list[str], what: str) -> None:
+def _run(host: Host, command: list[str], what: str, timeout_s: float = 30.0) -> None:
     try:
-        done = host.run(command, check=False, timeout_s=30)
+        done = host.run(command, check=False, timeout_s=timeout_s)
     except HostError as error:
         raise FaultError(f"{what}: {error.message}", _HINT) from None
     if done.exit_code != 0:

@@ -24,6 +24,7 @@ from ...hosts.printed import understood, whole
 from ..answers import pid_of
 from ..base import Dial
 from . import given, supervise
+from .marked import Marked
 
 STOP_S = 5.0
 """Time after which a process that was asked to end is killed."""
@@ -92,7 +93,7 @@ class Daemon:
         return {}
 
     def prepare(self, host: Host, cluster: Sequence[Host]) -> None:
-        """Prepare the host, once before the first start, as `initdb` does."""
+        """Prepare the host, once after the installation, as `initdb` does. Processes that it leaves behind end with the system."""
 
     def ready(self, host: Host) -> bool:
         """Whether it serves clients. By default: whether something listens on each port."""
@@ -140,14 +141,15 @@ class Daemon:
         host.run(["mkdir", "-p", self.path(host), *([self.data_directory(host)] if self.data is not None else [])])
         for name, content in given.contents(type(self).__name__, self.files(host, self.cluster)).items():
             host.put(content, self.path(host, name))
+        # Before there is a fault disk, on which writing many files takes minutes.
+        marker = shlex.quote(self.path(host, "prepared"))
+        if host.run(f"test -e {marker}", check=False).exit_code:
+            self.prepare(Marked(host, MARK, self.path(host)), self.cluster)
+            host.run(f"touch {marker}")
 
     def start(self, host: Host, environment: Mapping[str, str]) -> None:
         if not self.runs_on(host, self.cluster) or pid_of(self, host) is not None:
             return
-        marker = shlex.quote(self.path(host, "prepared"))
-        if host.run(f"test -e {marker}", check=False).exit_code:
-            self.prepare(host, self.cluster)
-            host.run(f"touch {marker}")
         commands = self._commands(host)
         if self._has_several:
             host.put(supervise.program(commands).encode(), self.path(host, "supervise.sh"))

@@ -83,7 +83,7 @@ LOADED = {
 
 # What is found by the trial: the text, what replaces it, the step, and what is said.
 CHEAP = {
-    "install raises": (SERVICE, method("prepare(self, host, cluster)", "raise ValueError('no license')") + SERVICE, "start", r"start\(n1\) raised ValueError: no license \(.*my_database\.py:\d+"),
+    "install raises": (SERVICE, method("prepare(self, host, cluster)", "raise ValueError('no license')") + SERVICE, "install", r"install\(n1.*\) raised ValueError: no license \(.*my_database\.py:\d+"),
     "files() answers None": ("        return {\"my_database_server.py\"", "        return None\n        return {\"my_database_server.py\"", "install", r"files\(host, cluster\) returned None, not a mapping"),
     "a file outside its folder": ('        return {"my_database_server.py"', '        return {"../other.conf": ""}\n        return {"my_database_server.py"', "install", r"names '\.\./other\.conf', which is not below its own folder"),
     "a file that is a number": ('        return {"my_database_server.py"', '        return {"a.conf": 5}\n        return {"my_database_server.py"', "install", "gives a.conf the content 5, which is not a text"),

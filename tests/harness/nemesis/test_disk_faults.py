@@ -192,6 +192,22 @@ def test_a_service_without_a_fault_disk_is_refused(
         writing.start(n3, {})
 
 
+def test_a_disk_that_is_dropped_leaves_nothing_although_processes_use_it(lab: LocalProvider, writing: Writing) -> None:
+    """A deployment that took too long left its preparation running, and with it the disk."""
+    n2 = lab.hosts[1]
+    data = writing.data_directory(n2)
+    n2.run(f"(cd {data} && exec 3>busy && while sleep 0.01; do echo more >&3; done) </dev/null >/dev/null 2>&1 &")
+    before = writing.numbers(n2, "synced")
+    assert before and fault_disk.remove(n2, writing, lambda host: None, keeps=False)
+    assert not any("tribulation" in line and "fuse" in line for line in mounts(n2))
+    left = n2.run(f"ls -a {n2.directory} {n2.directory}/boot.d; ps -eo args=").stdout
+    assert "fault-disk" not in left and "disk.pyz" not in left and "10-disk" not in left
+    writing.stop(n2)
+    fault_disk.mount(n2, writing)
+    writing.start(n2, {})
+    await_that("it writes again", lambda: len(writing.numbers(n2, "synced")) > len(before))
+
+
 def test_taken_away_it_leaves_the_data_and_nothing_else(lab: LocalProvider, writing: Writing) -> None:
     n2 = lab.hosts[1]
     numbers = writing.numbers(n2, "unsynced")

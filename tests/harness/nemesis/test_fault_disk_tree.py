@@ -180,6 +180,16 @@ def test_a_synced_file_without_a_synced_name_is_gone_and_its_name_makes_it_stay(
         assert seen(made) == {"kept": b"bytes", "lost": b"bytes"}, "neither the rename nor the removal was synced"
 
 
+def test_a_sync_of_what_is_unchanged_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL syncs its thousand files when it recovers: half a minute on a busy host."""
+    with tree() as (made, _, _):
+        file = make(made, "log", b"one")
+        made.sync(file)
+        monkeypatch.setattr(os, "fdatasync", lambda descriptor: pytest.fail("it was synced again"))
+        made.sync(file)
+        made.sync_all()
+
+
 def test_what_a_failed_sync_lost_is_seen_and_never_written() -> None:
     with tree() as (made, _, _):
         file = make(made, "log", b"one")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import socket
 import struct
+import subprocess
 import sys
 import threading
 import time
@@ -249,6 +251,23 @@ def test_what_is_missing_and_what_ends_at_once_is_said(tmp_path: Path) -> None:
     with pytest.raises(DeployError, match=r"ended while it started: (?s:.*)no such disk"):
         served.wait_ready(host, 20)
     served.uninstall(host)
+
+
+def test_what_a_preparation_leaves_running_ends_with_the_system(tmp_path: Path) -> None:
+    """A command that took too long goes on: an initdb kept its disk in use after its run had ended."""
+
+    class Slow(Served):
+        def prepare(self, host: Host, cluster: Sequence[Host]) -> None:
+            file = shlex.quote(self.path(host, "child"))
+            host.run(f"sleep 300 </dev/null >/dev/null 2>&1 & echo $! >{file}; wait", timeout_s=1)
+
+    host, slow = LoopbackHost("n1", "127.0.0.1", str(tmp_path / "it's here")), Slow()
+    with pytest.raises(subprocess.TimeoutExpired):
+        slow.install(host, [host])
+    child = int(Path(slow.path(host, "child")).read_text())
+    assert Path(f"/proc/{child}").exists()
+    slow.uninstall(host)
+    until(lambda: not Path(f"/proc/{child}").exists() or "Z (zombie)" in Path(f"/proc/{child}/status").read_text())
 
 
 def test_a_daemon_without_data_has_no_disk_to_harm() -> None:
