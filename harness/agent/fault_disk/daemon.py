@@ -3,7 +3,7 @@
     agent.pyz disk serve DIRECTORY STATE [MODEL]   leave a daemon behind that serves DIRECTORY; there already: nothing to do
     agent.pyz disk settle DIRECTORY STATE          sync everything
     agent.pyz disk leave DIRECTORY STATE           sync everything, unmount; not there: nothing to do
-    agent.pyz disk drop DIRECTORY STATE            unmount at once, without what is pending, whoever still uses it
+    agent.pyz disk drop DIRECTORY STATE            unmount at once, without what is pending, while processes may still use it
 
 `STATE` is a directory next to it, for the socket, the log and the record of damage. `MODEL` says what a power loss takes: `strict` or `journaled`; it is
 kept there for a daemon that is started again without one.
