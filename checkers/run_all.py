@@ -27,7 +27,7 @@ from .campaign_options import problems
 from .model_names import MODELS, checkers_of, infer, model_named, prepared
 from .registry import CHECKERS, OF_THE_RUN, OF_WORKLOAD, checker
 from .soundness.gating import gated, withheld
-from .soundness.unjudged import UNJUDGED, doubt_of, unjudged
+from .soundness.unjudged import UNJUDGED, doubt_of, is_silent, unjudged
 from .sources import Source, as_record
 from .traces.lines import with_understood_traces
 
@@ -110,7 +110,8 @@ def _doubt(
     record: RunRecord, given: Sequence[tuple[str, RunRecord]], results: Iterable[CheckResult]
 ) -> CheckResult | None:
     try:
-        return doubt_of(left) if (left := _unjudged(record, given)) else None
+        silent = [name for name, _ in given if is_silent(checker(name))]
+        return doubt_of(left, silent) if (left := _unjudged(record, given)) else None
     except _NOT_COUNTED as error:
         if any(result.verdict is not Verdict.VALID for result in results):
             return None  # A checker has reported it.

@@ -4,6 +4,7 @@ from tribulation.testing import Daemon, DriverClient, Op, Outcome
 """
 
 from .checkers.base.result import Anomaly, Budget, CheckResult, RunRecord, Verdict
+from .checkers.base.selection import judges
 from .harness.errors import DeployError
 from .harness.hosts.base import Host
 from .harness.systems.adapter.daemon import Daemon, listens
@@ -72,6 +73,7 @@ __all__ = [
     "each",
     "final_reads",
     "final_try",
+    "judges",
     "limit",
     "listed",
     "listens",

@@ -153,8 +153,9 @@ class Checker(Protocol):
     A checker may also have:
     - `in_auto(record) -> bool`: False leaves it out of `auto` where another one finds the same violations;
     - `reads: frozenset[str]`: the parts of a run (see `Gap`) that its answers rest on; {"history"} by default. `gating` uses it;
-    - `operations: frozenset[str]`: the names of the operations that it judges; without it, it is taken to judge all that it is given. `unjudged` uses it;
-    - `judged(record) -> array of bool`: which rows of the columns it judges, where names do not decide it;
+    - `operations`: the operations that it judges, a set of names or what `selection.judges` returns; without it, those of the workloads whose
+      declaration names it (`RunRecord.judged_by`). `unjudged` uses it;
+    - `judged(record) -> array of bool`: which rows of the columns it judges, where names do not decide it; `operations` then has the names alone;
     - `stands_without(anomaly, part) -> bool`: whether the anomaly is certain although evidence of that part is missing. See `gating` for its default.
     """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tribulation.histories import Operation, Type, canonical
-from tribulation.histories.model.columns import ABSENT, OPEN, Columns, Int64
+from tribulation.histories.model.columns import ABSENT, FAIL, OPEN, Columns, Int64
 
 from .result import RunRecord
 
@@ -74,6 +74,53 @@ def of(columns: Columns, *wanted: str, rows: Int64 | slice = slice(None)) -> Boo
 
 
 @dataclass(frozen=True, slots=True)
+class Judges:
+    """The operations that a checker judges: those of `names` in each object (workload and key) that has one of `having`; in every object where `having`
+    is empty. `in_workload`: in all objects of a workload that has one. `workloads`: in these alone. `whole`: without objects that have operations of other
+    names as well, which may have changed anything.
+    """
+
+    names: frozenset[str]
+    having: frozenset[str] = frozenset()
+    in_workload: bool = False
+    workloads: frozenset[str] | None = None
+    whole: bool = False
+
+    def rows(self, columns: Columns) -> Bool:
+        found = of(columns, *self.names)
+        if self.workloads is not None:
+            found &= np.array([name in self.workloads for name in columns.workload_names], np.bool_)[columns.workload]
+        if self.whole:
+            objects = object_of(columns)
+            found &= ~np.isin(objects, objects[~of(columns, *self.names) & (columns.type != FAIL)])
+        if self.having:
+            group = columns.workload if self.in_workload else object_of(columns)
+            found &= np.isin(group, group[of(columns, *self.having)])
+        return found
+
+
+def judges(
+    *names: str,
+    having: Iterable[str] = (),
+    in_workload: bool = False,
+    workloads: Iterable[str] | None = None,
+    whole: bool = False,
+) -> Judges:
+    """Declare what a checker judges; see `Judges`."""
+    only = None if workloads is None else frozenset(workloads)
+    return Judges(frozenset(names), frozenset(having), in_workload, only, whole)
+
+
+NOTHING = judges()
+"""For a checker that looks at the run, at faults or traces, not at what each operation answered."""
+
+
+def object_of(columns: Columns) -> Int64:
+    """One number for each object (workload and key), by row."""
+    return columns.workload.astype(np.int64) * (len(columns.keys) + 1) + columns.key + 1
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """Rows of one object, in order of invocation."""
 
@@ -87,7 +134,7 @@ def parts(columns: Columns, rows: Bool) -> Iterator[Part]:
     chosen = np.flatnonzero(rows)
     if not len(chosen):
         return
-    code = columns.workload[chosen].astype(np.int64) * (len(columns.keys) + 1) + columns.key[chosen] + 1
+    code = object_of(columns)[chosen]
     order = np.argsort(code, kind="stable")
     bounds = np.flatnonzero(np.diff(code[order])) + 1
     for group in np.split(chosen[order], bounds):

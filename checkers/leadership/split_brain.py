@@ -22,6 +22,7 @@ from ..base.budget import OutOfBudget
 from ..base.findings import Findings
 from ..base.logged import Logged, logged
 from ..base.result import Anomaly, Budget, CheckResult, RunRecord, Verdict
+from ..base.selection import NOTHING
 from ..faults.connectivity import epochs
 from ..raft.acknowledged_writes import AckCount, judge_acknowledged
 from ..raft.facts import Survey
@@ -36,6 +37,7 @@ class SplitBrainChecker:
     """Stats hold each definition separately: `SB1` … `SB4`, with counts, and for SB2 durations."""
 
     name = "split-brain"
+    operations = NOTHING
 
     def applies(self, record: RunRecord) -> bool:
         return any(record.traces.values()) or bool(logged(record).indexed.any())

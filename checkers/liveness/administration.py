@@ -12,6 +12,7 @@ from typing import Any
 
 from ..base.findings import Findings
 from ..base.result import Budget, CheckResult, RunRecord, Verdict
+from ..base.selection import NOTHING
 from ..base.wording import seconds
 from ..faults.kinds import changes_voters
 from ..traces.traces import Line, Traces, excerpt, read_traces
@@ -25,6 +26,7 @@ RIGHTLY_REFUSED = frozenset({"busy", "not-voter", "superseded", "bad-request"})
 
 class AdministrationChecker:
     name = "administration"
+    operations = NOTHING
 
     def applies(self, record: RunRecord) -> bool:
         return bool(record.truth.get("administered")) or any(map(changes_voters, record.faults))

@@ -19,6 +19,7 @@ from ..base.logged import logged
 from ..base.operation_counts import Crowd
 from ..base.options import bound, settings_of
 from ..base.result import Anomaly, Budget, CheckResult, Fault, RunRecord, Verdict
+from ..base.selection import NOTHING
 from ..base.wording import describe, seconds
 from ..faults.kinds import ONCE
 from ..faults.windows import Window, run_end_ns, sides, windows
@@ -45,6 +46,7 @@ def _is_settled(history: History) -> bool:
 
 class AvailabilityChecker:
     name = "availability"
+    operations = NOTHING
     options = (bound("max_recovery_s", None, "from a heal to the first ok operation", shared=True),)
 
     def applies(self, record: RunRecord) -> bool:

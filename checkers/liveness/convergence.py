@@ -18,12 +18,14 @@ from tribulation.histories.model.rows import result
 
 from ..base.logged import logged
 from ..base.result import Anomaly, Budget, CheckResult, RunRecord, Verdict
+from ..base.selection import NOTHING
 from ..base.wording import describe, indices, on_key, show
 from ..traces.state_digests import scheme_of
 
 
 class ConvergenceChecker:
     name = "convergence"
+    operations = NOTHING
 
     def applies(self, record: RunRecord) -> bool:
         return bool(record.final_states) and bool(record.nodes)

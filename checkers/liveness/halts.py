@@ -14,6 +14,7 @@ from typing import Any
 
 from ..base.findings import Findings
 from ..base.result import Budget, CheckResult, RunRecord, Verdict
+from ..base.selection import NOTHING
 from ..faults.kinds import LINKS, ONCE, leaves_running, targets
 from ..traces.traces import Line, Traces, excerpt, read_traces
 from .simulated_truth import Truth, known_truth
@@ -38,6 +39,7 @@ _KIND: Mapping[str, str] = {HALT: "halted-without-cause", FAILED: "command-faile
 
 class HaltsChecker:
     name = "halts"
+    operations = NOTHING
 
     def applies(self, record: RunRecord) -> bool:
         return any(record.traces.values())

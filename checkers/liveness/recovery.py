@@ -18,6 +18,7 @@ from tribulation.histories import Operation
 from ..base.acknowledged import is_stale, is_write, ran, term
 from ..base.options import bound, settings_of, whole
 from ..base.result import Anomaly, Budget, CheckResult, RunRecord, Verdict
+from ..base.selection import NOTHING
 from ..base.wording import describe, seconds
 from ..traces.traces import TraceError, Traces, read_traces
 from .election_excuses import Stretch, excuse, stopped_itself
@@ -44,6 +45,7 @@ class _Phase:
 
 class RecoveryChecker:
     name = "recovery"
+    operations = NOTHING
     options = (
         bound("within_ms", WITHIN_MS, "from when the core is whole to its first write and its first read"),
         whole("elections", ELECTIONS, "how far terms may grow after that", least=0),

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..base.findings import Findings
 from ..base.result import Budget, CheckResult, Fault, RunRecord, Verdict
+from ..base.selection import NOTHING
 from ..base.wording import seconds
 from ..faults.kinds import changes_voters
 from ..traces.traces import Traces, excerpt, read_traces
@@ -26,6 +27,7 @@ COMPACTIONS = 4
 
 class UpkeepChecker:
     name = "upkeep"
+    operations = NOTHING
 
     def applies(self, record: RunRecord) -> bool:
         return bool(record.truth) and any(record.traces.values())

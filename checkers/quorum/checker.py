@@ -18,6 +18,7 @@ from ..base.findings import Findings
 from ..base.logged import Logged, logged
 from ..base.options import bound, flag, settings_of
 from ..base.result import Budget, CheckResult, RunRecord, Verdict
+from ..base.selection import NOTHING
 from ..faults.connectivity import epochs
 from ..raft.facts import Survey
 from ..raft.shared_survey import survey_of
@@ -32,6 +33,7 @@ class QuorumChecker:
     """Stats hold each guarantee separately: `Q1` … `Q4`, how much was examined, and how much stayed undecided."""
 
     name = "quorum"
+    operations = NOTHING
     options = (
         bound(
             "deadline_ms", None, "by when a write must be answered, of operations that carry no deadline", shared=True

@@ -17,6 +17,7 @@ from ..base.budget import OutOfBudget
 from ..base.findings import Findings
 from ..base.quorum_weights import Weights, is_quorum, names, show, total, weight, weights_of
 from ..base.result import Anomaly, Budget, CheckResult, RunRecord, Verdict
+from ..base.selection import NOTHING
 from ..traces.traces import Line, TraceError, excerpt
 from .durability import Boot, Durable
 from .facts import Commit, Reign, Survey
@@ -43,6 +44,7 @@ class RaftSafetyChecker:
     """Needs traces. `INVALID` names the lines that contradict each other, and the operations acknowledged at that index."""
 
     name = "raft-safety"
+    operations = NOTHING
 
     def applies(self, record: RunRecord) -> bool:
         return any(record.traces.values())

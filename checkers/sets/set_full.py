@@ -19,7 +19,7 @@ from ..base.conclusion import conclude, quantiles_ms, sentence
 from ..base.findings import Findings
 from ..base.options import flag, settings_of
 from ..base.result import Budget, CheckResult, RunRecord
-from ..base.selection import LINEARIZABLE, Bool, Part, names, of, operation, parts, telling
+from ..base.selection import LINEARIZABLE, Bool, Part, judges, names, of, operation, parts, telling
 from ..base.wording import describe, indices, on_key, show
 
 NEVER = -1
@@ -28,6 +28,7 @@ _WORST = 8
 
 class SetFullChecker:
     name = "set-full"
+    operations = judges("add", "read", whole=True)
     options = (flag("linearizable", False, "an element that a later read lacks is a violation at any level"),)
 
     def applies(self, record: RunRecord) -> bool:
@@ -45,7 +46,7 @@ class SetFullChecker:
         if np.any(columns.argument[of(columns, "add")] == ABSENT):
             return conclude(self.name, Findings(), {}, "elements that are lists cannot be distinguished here")
         tale = Tale(record, columns, settings_of(record, self)["linearizable"])
-        for part in parts(columns, of(columns, "add", "read")):
+        for part in parts(columns, self.operations.rows(columns)):
             tale.judge(part)
         told = tale.counts["stable"] + tale.counts["stale"] + tale.counts["lost"]
         doubt = None if told else f"none of {tale.counts['attempted']} elements was seen, or missed, by a read"

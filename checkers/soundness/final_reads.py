@@ -20,6 +20,7 @@ from tribulation.histories.model.columns import ABSENT, NO_NUMBER
 
 from ..base.logged import Logged, logged
 from ..base.result import Budget, CheckResult, RunRecord, Verdict
+from ..base.selection import NOTHING
 from ..base.wording import seconds, show
 from ..faults.windows import run_end_ns
 
@@ -28,6 +29,7 @@ MOST_NAMED = 5
 
 class FinalReadsChecker:
     name = "final-reads"
+    operations = NOTHING
 
     def applies(self, record: RunRecord) -> bool:
         return record.is_run

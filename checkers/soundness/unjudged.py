@@ -7,8 +7,8 @@
 | ended ok, otherwise | unjudged |
 | failed or of unknown outcome, or of the process `nemesis` | no client relies on it |
 
-A checker declares what it judges: a built-in one in `JUDGES`, by the names of operations; one that decides by the whole object (`linearizable`) in a
-method `judged(record)`. A user's checker may have `operations`, a set of names; without it, it is taken to judge all that it is given.
+A checker declares what it judges (`operations`), or decides it by the values (`judged`); see `Checker`. One that declares nothing judges the operations
+of the workloads whose declaration names it, and no others.
 """
 
 from __future__ import annotations
@@ -20,49 +20,12 @@ import numpy as np
 from tribulation.histories.model.columns import OK, Int64
 
 from ..base.result import Checker, CheckResult, RunRecord, Verdict
-from ..base.selection import Bool, of
-from .gating import HISTORY, reads_of
+from ..base.selection import Bool, Judges, of
 
 UNJUDGED = "unjudged"
 """Name of the result; there is none when everything was judged."""
 
 WEAKER = frozenset({"sequential", "stale", "eventual", "quorum"})
-
-_TRANSACTIONS = ("list-append", "rw-register", "long-fork")
-_SESSIONS = ("causal", "read-atomic", "read-committed", "session-guarantees", "sequential-keys")
-_NOTHING = (
-    "quorum",
-    "split-brain",
-    "raft-safety",
-    "convergence",
-    "availability",
-    "recovery",
-    "crdt",
-    "failure-detector",
-)
-_NOTHING_EITHER = ("membership", "administration", "upkeep", "halts", "final-reads", "vacuity")
-
-JUDGES: Mapping[str, frozenset[str]] = {
-    "set-full": frozenset({"add", "read"}),
-    "total-queue": frozenset({"enqueue", "dequeue", "drain"}),
-    "counter-bounds": frozenset({"add", "increment", "inc", "decrement", "dec", "read"}),
-    "unique-ids": frozenset({"generate"}),
-    "bank": frozenset({"create", "transfer", "read"}),
-    "causal-reverse": frozenset({"write", "read"}),
-    "write-skew": frozenset({"txn", "insert"}),
-    "kafka": frozenset({"send", "poll", "txn", "assign", "subscribe", "crash"}),
-    "lww": frozenset({"write", "delete", "read", "get"}),
-    "tasks": frozenset({"spawn", "migrate", "submit", "effects"}),
-    "memory": frozenset({"learn", "forget", "recall", "memory-digest"}),
-    "agents": frozenset({"spawn", "deploy", "migrate", "stop"}),
-    "pool": frozenset({"spawn", "deploy", "stop", "pool"}),
-    "fencing-tokens": frozenset({"acquire", "elect", "access", "release", "resign"}),
-    **dict.fromkeys(_TRANSACTIONS, frozenset({"txn"})),
-    **dict.fromkeys(_SESSIONS, frozenset({"txn", "read", "get", "write", "put", "cas"})),
-    # They look at the run, at faults or traces, not at what each operation answered.
-    **dict.fromkeys((*_NOTHING, *_NOTHING_EITHER), frozenset[str]()),
-}
-"""Names of the operations that a checker judges, or needs to know of to judge the others."""
 
 
 def unjudged(record: RunRecord, given: Iterable[tuple[Checker, RunRecord]]) -> dict[str, int]:
@@ -71,11 +34,10 @@ def unjudged(record: RunRecord, given: Iterable[tuple[Checker, RunRecord]]) -> d
     names: set[str] = set()
     judged: list[Int64] = []
     for checker, mine in given:
-        rows = _judged(checker, mine)
-        theirs = mine.history.columns
-        judged.append(theirs.invoke[rows])
-        declared = _names(checker)
-        names |= declared if declared is not None else {theirs.f_names[code] for code in np.unique(theirs.f[rows])}
+        declared, theirs = declared_by(checker, mine), mine.history.columns
+        judged.append(theirs.invoke[_judged(checker, declared, mine)])
+        if declared.workloads is None:
+            names |= declared.names
     seen = np.isin(columns.invoke, np.concatenate(judged)) if judged else np.zeros(len(columns), np.bool_)
     weak = np.array([level in WEAKER for level in columns.level_names], np.bool_)[columns.level]
     left = (columns.type == OK) & ~seen & ~(weak & of(columns, *names))
@@ -83,11 +45,13 @@ def unjudged(record: RunRecord, given: Iterable[tuple[Checker, RunRecord]]) -> d
     return {name: count for name, count in zip(columns.f_names, counts, strict=True) if count}
 
 
-def doubt_of(counts: Mapping[str, int]) -> CheckResult:
-    """The result that keeps a verdict from being valid."""
+def doubt_of(counts: Mapping[str, int], silent: Iterable[str] = ()) -> CheckResult:
+    """The result that keeps a verdict from being valid. `silent`: checkers that gave a result and declare nothing."""
     total = sum(counts.values())
     are = "operation was" if total == 1 else "operations were"
     reason = f"{total} acknowledged {are} judged by no checker: {listed(counts)}; hint: `--model` names what they are, a checker of your own can judge them, and `--checker` narrows to what is judged"
+    if named := ", ".join(silent):
+        reason += f"; {named} may judge them but does not say so in `operations`, see docs/guides/plugins.md"
     return CheckResult(UNJUDGED, Verdict.UNKNOWN, (), {"operations": dict(counts)}, reason)
 
 
@@ -96,18 +60,20 @@ def listed(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
 
 
-def _judged(checker: Checker, record: RunRecord) -> Bool:
-    columns = record.history.columns
+def _judged(checker: Checker, declared: Judges, record: RunRecord) -> Bool:
     decides: Callable[[RunRecord], Bool] | None = getattr(checker, "judged", None)
-    if decides is not None:
-        return decides(record)
-    names = _names(checker)
-    if names is None:
-        return np.full(len(columns), HISTORY in reads_of(checker))
-    return of(columns, *names)
+    return declared.rows(record.history.columns) if decides is None else decides(record)
 
 
-def _names(checker: Checker) -> frozenset[str] | None:
-    """The declared names; None where nothing is declared."""
-    declared: frozenset[str] | None = getattr(checker, "operations", None)
-    return frozenset(declared) if declared is not None else JUDGES.get(checker.name)
+def is_silent(checker: Checker) -> bool:
+    """Return whether the checker declares nothing of what it judges."""
+    return not hasattr(checker, "operations") and not hasattr(checker, "judged")
+
+
+def declared_by(checker: Checker, record: RunRecord) -> Judges:
+    """Return what the checker declares; where it declares nothing, all operations of the workloads that name it."""
+    declared = getattr(checker, "operations", None)
+    if declared is not None:
+        return declared if isinstance(declared, Judges) else Judges(frozenset(declared))
+    mine = frozenset(workload for workload, names in record.judged_by.items() if checker.name in names)
+    return Judges(frozenset(record.history.columns.f_names), workloads=mine)

@@ -18,6 +18,7 @@ from tribulation.histories.model.columns import NO_NUMBER
 from ..base.logged import Logged, logged
 from ..base.operation_counts import Crowd
 from ..base.result import Budget, CheckResult, Fault, RunRecord, Verdict
+from ..base.selection import NOTHING
 from ..faults.drawn import without_effect
 from ..faults.kinds import STAYS
 from ..faults.masked import masked
@@ -27,6 +28,7 @@ from .exercised import doubts_of, workloads_of
 
 class VacuityChecker:
     name = "vacuity"
+    operations = NOTHING
 
     def applies(self, record: RunRecord) -> bool:
         return True

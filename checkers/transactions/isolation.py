@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from tribulation.histories.model.columns import ABSENT
+
 from ..base.result import Budget, CheckResult, RunRecord, Verdict
+from ..base.selection import Bool, judges, of
 from .graph.graph_check import Inputs, doubts
 from .list_anomalies import list_anomalies
 from .register_anomalies import register_anomalies
@@ -17,17 +20,43 @@ from .table.lists import list_reads, list_versions
 from .table.naming import Report
 from .table.registers import register_versions
 from .table.source import CONSISTENCY
-from .table.table import APPEND, OK, Table, kinds_written, registers, transactions
+from .table.table import (
+    APPEND,
+    OK,
+    READS,
+    REGISTERS,
+    TRANSACTIONS,
+    Table,
+    are_transactions,
+    kinds_written,
+    registers,
+    transactions,
+)
 from .table.versions import Versions
 from .weak.weak_levels import Level, level_anomalies, weak_anomalies
 
 
-class _IsolationChecker:
-    name: str
-    level: Level
+class SessionsChecker:
+    """What the checkers of this table have in common."""
+
+    operations = TRANSACTIONS | REGISTERS
 
     def applies(self, record: RunRecord) -> bool:
         return table_of(record) is not None
+
+    def judged(self, record: RunRecord) -> Bool:
+        """Which rows `table_of` takes: all transactions; else the operations of objects that have those of registers alone, without reads of lists."""
+        columns = record.history.columns
+        if kinds_written(columns):
+            return are_transactions(columns)
+        lists = of(columns, *READS) & (columns.result == ABSENT) & (columns.result_list != ABSENT)
+        mine: Bool = judges(*REGISTERS, whole=True).rows(columns) & ~lists
+        return mine
+
+
+class _IsolationChecker(SessionsChecker):
+    name: str
+    level: Level
 
     def in_auto(self, record: RunRecord) -> bool:
         """Only when its level was requested: the checker of the model finds more."""

@@ -8,22 +8,27 @@ harmless). Linear in what was read, except for sorting.
 from __future__ import annotations
 
 from ..base.result import Budget, CheckResult, RunRecord, Verdict
+from ..base.selection import Bool
 from .graph.graph_check import Inputs, judge
 from .list_anomalies import list_anomalies
 from .register_anomalies import lost_updates
 from .table.lists import list_reads, list_versions
 from .table.naming import Report
 from .table.source import UnknownLevel, level_of, weak_level_of
-from .table.table import APPEND, kinds_written, transactions
+from .table.table import APPEND, TRANSACTIONS, are_transactions, kinds_written, transactions
 from .table.versions import Versions
 from .weak.weak_levels import weak_anomalies
 
 
 class ListAppendChecker:
     name = "list-append"
+    operations = TRANSACTIONS
 
     def applies(self, record: RunRecord) -> bool:
         return kinds_written(record.history.columns) == {APPEND}
+
+    def judged(self, record: RunRecord) -> Bool:
+        return are_transactions(record.history.columns)
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         if kinds_written(record.history.columns) != {APPEND}:

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from ..base.budget import Meter
 from ..base.result import Budget, CheckResult, RunRecord, Verdict
+from ..base.selection import Bool
 from .exact import SEARCHED, order_is_whole, search_order
 from .graph.graph_check import Inputs, judge, needs
 from .register_anomalies import cyclic_versions, lost_updates, register_anomalies
@@ -18,7 +19,7 @@ from .table.lattice import implied_levels
 from .table.naming import Report
 from .table.registers import register_versions
 from .table.source import UnknownLevel, level_of, weak_level_of
-from .table.table import WRITE, kinds_written, transactions
+from .table.table import TRANSACTIONS, WRITE, are_transactions, kinds_written, transactions
 from .table.versions import Versions
 from .weak.inference import with_atomicity, with_causality
 from .weak.weak_levels import weak_anomalies
@@ -26,9 +27,13 @@ from .weak.weak_levels import weak_anomalies
 
 class RwRegisterChecker:
     name = "rw-register"
+    operations = TRANSACTIONS
 
     def applies(self, record: RunRecord) -> bool:
         return kinds_written(record.history.columns) == {WRITE}
+
+    def judged(self, record: RunRecord) -> Bool:
+        return are_transactions(record.history.columns)
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         if kinds_written(record.history.columns) != {WRITE}:

@@ -16,7 +16,7 @@ from ..base.result import Budget, CheckResult, RunRecord, Verdict
 from ..base.wording import show
 from .graph.graph_check import Inputs, doubts
 from .graph.version_graph import Constraints, circles, constraints, together
-from .isolation import read_versions, table_of
+from .isolation import SessionsChecker, read_versions, table_of
 from .register_anomalies import cyclic_versions, lost_updates
 from .table.accesses import accesses
 from .table.arrays import distinct, find, find_unsorted
@@ -28,11 +28,8 @@ NAME = "sequential-keys"
 _WRONG_READS = ("thin-air-read", "G1a", "G1b", "future-read", "internal", "incompatible-order", "cyclic-versions")
 
 
-class SequentialKeysChecker:
+class SequentialKeysChecker(SessionsChecker):
     name = NAME
-
-    def applies(self, record: RunRecord) -> bool:
-        return table_of(record) is not None
 
     def in_auto(self, record: RunRecord) -> bool:
         """Where operations name the level `sequential`, or it was requested: elsewhere stronger checkers judge."""

@@ -15,7 +15,7 @@ import numpy as np
 from ..base.result import Budget, CheckResult, RunRecord, Verdict
 from .graph.graph_check import Inputs, doubts
 from .graph.version_graph import Constraints, circles, constraints, together
-from .isolation import read_versions, table_of
+from .isolation import SessionsChecker, read_versions, table_of
 from .sequential_keys import asks_for_sessions, did
 from .table.accesses import Accesses, accesses
 from .table.arrays import find_unsorted
@@ -38,11 +38,8 @@ GUARANTEES = (RYW, MR, MW, WFR, PRAM)
 _WRONG_READS = ("thin-air-read", "G1a", "incompatible-order")
 
 
-class SessionGuaranteesChecker:
+class SessionGuaranteesChecker(SessionsChecker):
     name = "session-guarantees"
-
-    def applies(self, record: RunRecord) -> bool:
-        return table_of(record) is not None
 
     def in_auto(self, record: RunRecord) -> bool:
         """Where operations name the level `sequential`, or a guarantee was requested: elsewhere stronger checkers judge."""

@@ -25,6 +25,11 @@ Bool = npt.NDArray[np.bool_]
 NO_CLOCK = -1
 """`invoke_ns` throughout a history that has no clock: its positions order only the operations of one process."""
 
+TRANSACTIONS = frozenset({"txn"})
+READS, WRITES, SWAPS = ("read", "get"), ("write", "put"), ("cas",)
+REGISTERS = frozenset({*READS, *WRITES, *SWAPS})
+"""Names of the operations that `registers` takes."""
+
 NO_EVIDENCE = ("stale", "eventual")
 """Levels that promise nothing about what a read returns; their writes count like others."""
 
@@ -79,8 +84,14 @@ class Table:
         return int(self.invoke[txn])
 
 
+def are_transactions(columns: Columns) -> Bool:
+    """Which rows are transactions, by their values."""
+    found: Bool = (columns.argument_txn != ABSENT) | (columns.result_txn != ABSENT)
+    return found
+
+
 def has_transactions(columns: Columns) -> bool:
-    return columns.txns is not None and bool(np.any((columns.argument_txn != ABSENT) | (columns.result_txn != ABSENT)))
+    return columns.txns is not None and bool(np.any(are_transactions(columns)))
 
 
 def kinds_written(columns: Columns) -> set[int]:
@@ -94,7 +105,7 @@ def kinds_written(columns: Columns) -> set[int]:
 def transactions(columns: Columns) -> Table:
     """The table of the transactions in `columns`."""
     assert columns.txns is not None
-    rows = np.flatnonzero((columns.argument_txn != ABSENT) | (columns.result_txn != ABSENT))
+    rows = np.flatnonzero(are_transactions(columns))
     answered = (columns.type[rows] == OK) & (columns.result_txn[rows] != ABSENT)
     source = np.where(answered, columns.result_txn[rows], columns.argument_txn[rows]).astype(np.int64)
     start = columns.txns.offsets[source]
@@ -113,7 +124,7 @@ def transactions(columns: Columns) -> Table:
 def registers(columns: Columns) -> Table:
     """The table of the register operations in `columns`."""
     code = {name: number for number, name in enumerate(columns.f_names)}
-    reads, writes, swaps = (_named(columns, code, *names) for names in (("read", "get"), ("write", "put"), ("cas",)))
+    reads, writes, swaps = (_named(columns, code, *names) for names in (READS, WRITES, SWAPS))
     evidence = _evidence(columns)
     ok = columns.type == OK
     read = reads & ok & evidence & (columns.result != ABSENT)

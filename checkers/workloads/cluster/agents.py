@@ -21,6 +21,7 @@ from ...base.conclusion import all_of, conclude, quantiles_ms, sentence
 from ...base.findings import Findings
 from ...base.options import bound, settings_of
 from ...base.result import Budget, CheckResult, RunRecord
+from ...base.selection import judges
 from ...traces.traces import Incarnation, Line, Traces, excerpt, read_traces
 from .migrated_state import whole_state_moves
 from .one_host import one_host_at_a_time
@@ -34,6 +35,7 @@ _ACCEPTED = {"agent-checkpoint": ("agent", "a checkpoint"), "task-effect": ("wor
 
 class AgentsChecker:
     name = "agents"
+    operations = judges("spawn", "deploy", "migrate", "stop", having=["spawn", "deploy"], in_workload=True)
     options = (bound("max_pause_s", None, "how long a migration may stop its agent"),)
 
     def applies(self, record: RunRecord) -> bool:

@@ -17,6 +17,7 @@ from ...base.conclusion import all_of, conclude, quantiles_ms, sentence
 from ...base.findings import Findings
 from ...base.options import bound, settings_of
 from ...base.result import Budget, CheckResult, RunRecord
+from ...base.selection import NOTHING
 from ...base.wording import seconds
 from ...faults.kinds import stopped
 from ...traces.traces import Line, Traces, excerpt, read_traces
@@ -29,6 +30,7 @@ _HOUR_NS = 3600 * 10**9
 
 class FailureDetectorChecker:
     name = "failure-detector"
+    operations = NOTHING
     options = (
         bound("max_detection_s", None, "from the end of a node to when others suspect it for good"),
         bound("max_mistakes_per_hour", None, "suspicions of nodes that were up, per node"),

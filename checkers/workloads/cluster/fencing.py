@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from tribulation.histories import Operation, Type, canonical
 
 from ...base.conclusion import all_of, conclude, sentence
 from ...base.findings import Findings
 from ...base.result import Budget, CheckResult, RunRecord
-from ...base.selection import by_object, may_have
+from ...base.selection import Bool, by_object, may_have, object_of, of
 from ...base.wording import describe, indices, ms_between, show
 from ...traces.traces import Line, excerpt, read_traces
 from ..overtaking import overtaken
@@ -25,9 +27,16 @@ ACCESS, ACQUIRES, FENCE = "access", ("acquire", "elect"), "fence"
 
 class FencingTokensChecker:
     name = "fencing-tokens"
+    operations = frozenset({ACCESS, *ACQUIRES, "release", "resign"})
 
     def applies(self, record: RunRecord) -> bool:
         return any(_tokens(record)) or any(line["event"] == FENCE for lines in record.traces.values() for line in lines)
+
+    def judged(self, record: RunRecord) -> Bool:
+        """Those of locks that issue tokens, and of what is accessed with them."""
+        columns = record.history.columns
+        objects, tokens = object_of(columns), [op.invoke_index for op in _tokens(record)]
+        return of(columns, *self.operations) & np.isin(objects, objects[np.isin(columns.invoke, tokens)])
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         findings = Findings()

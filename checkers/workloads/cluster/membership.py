@@ -14,6 +14,7 @@ from ...base.conclusion import all_of, conclude, sentence
 from ...base.findings import Findings
 from ...base.options import flag, settings_of
 from ...base.result import Budget, CheckResult, RunRecord
+from ...base.selection import NOTHING
 from ...base.wording import show
 from ...traces.traces import Incarnation, Line, Traces, excerpt, read_traces
 from ..liveness_bounds import down_at_end, perhaps_down_at_end
@@ -23,6 +24,7 @@ VIEW = "view"
 
 class MembershipChecker:
     name = "membership"
+    operations = NOTHING
     options = (
         flag("epoch_is_global", True, "one epoch is one set of members, on every node"),
         flag("expels", True, "views leave out members that are down"),

@@ -19,7 +19,7 @@ from tribulation.histories import Operation, Type
 from ...base.conclusion import all_of, conclude, sentence
 from ...base.findings import Findings
 from ...base.result import Budget, CheckResult, RunRecord
-from ...base.selection import LINEARIZABLE, names
+from ...base.selection import LINEARIZABLE, judges, names
 from ...base.wording import describe, indices
 from ...traces.traces import Traces, read_traces
 
@@ -38,6 +38,7 @@ class Life:
 
 class PoolChecker:
     name = "pool"
+    operations = judges(SPAWN, DEPLOY, STOP, POOL, having=[POOL], in_workload=True)
 
     def applies(self, record: RunRecord) -> bool:
         return POOL in names(record)

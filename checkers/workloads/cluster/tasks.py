@@ -13,15 +13,16 @@ from tribulation.histories import Operation, Type, canonical
 from ...base.conclusion import all_of, conclude, quantiles_ms, sentence
 from ...base.findings import Findings
 from ...base.result import Budget, CheckResult, RunRecord
-from ...base.selection import names
+from ...base.selection import judges, names
 from ...base.wording import describe, indices, ms_between, show
 from ...traces.traces import Line, Traces, excerpt, read_traces
 from ..overtaking import overtaken
-from .task_events import SUBMIT, Effect, Tasks, comes_before, read_tasks
+from .task_events import EFFECTS, SUBMIT, Effect, Tasks, comes_before, read_tasks
 
 
 class TasksChecker:
     name = "tasks"
+    operations = judges("spawn", "migrate", SUBMIT, EFFECTS, having=[SUBMIT], in_workload=True)
 
     def applies(self, record: RunRecord) -> bool:
         return SUBMIT in names(record)

@@ -7,7 +7,7 @@ the first read saw; then a wrong one is shown as two reads that differ. Negative
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
 
@@ -18,7 +18,7 @@ from ...base.findings import Findings
 from ...base.options import flag, number, settings_of
 from ...base.options import names as list_of_names
 from ...base.result import Budget, CheckResult, RunRecord
-from ...base.selection import by_object, names
+from ...base.selection import Bool, by_object, judges, names
 from ...base.wording import describe, indices, on_key, show
 from .bank_witness import Seen, blamed, name_of
 
@@ -27,6 +27,7 @@ Balances = dict[Hashable, Any]
 
 class BankChecker:
     name = "bank"
+    operations = judges("create", "transfer", "read", having=["transfer"], whole=True)
     options = (
         number("total", None, "what all accounts hold together; default: what the first whole read saw"),
         list_of_names("accounts", "the accounts that there are; default: those of the first read"),
@@ -36,13 +37,19 @@ class BankChecker:
     def applies(self, record: RunRecord) -> bool:
         return ({"read"} if _asked(record) else {"transfer", "read"}) <= names(record)
 
+    def judged(self, record: RunRecord) -> Bool:
+        mine = replace(self.operations, having=frozenset()) if _asked(record) else self.operations
+        return mine.rows(record.history.columns)
+
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         options = settings_of(record, self)
         findings = Findings()
         doubts: list[str] = []
         stats = {"banks": 0, "transfers": 0, "reads": 0}
+        mine = set(record.history.columns.invoke[self.judged(record)].tolist())
         for (_, key), ops in by_object(record).items():
-            if not _asked(record) and not any(op.f == "transfer" for op in ops):
+            ops = [op for op in ops if op.invoke_index in mine]
+            if not ops:
                 continue
             bank = _bank(key, ops, options, doubts)
             stats["banks"] += 1

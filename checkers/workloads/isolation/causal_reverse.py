@@ -16,12 +16,13 @@ from ...base.budget import Meter, OutOfBudget
 from ...base.conclusion import all_of, conclude, sentence
 from ...base.findings import Findings
 from ...base.result import Budget, CheckResult, RunRecord
-from ...base.selection import by_object, names, of
+from ...base.selection import by_object, judges, names, of
 from ...base.wording import describe, indices, ms_between, on_key, show
 
 
 class CausalReverseChecker:
     name = "causal-reverse"
+    operations = judges("write", "read")
 
     def applies(self, record: RunRecord) -> bool:
         if names(record) != {"write", "read"}:

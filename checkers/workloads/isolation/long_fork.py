@@ -20,8 +20,9 @@ from ...base.budget import Meter, OutOfBudget
 from ...base.conclusion import all_of, conclude, sentence
 from ...base.findings import Findings
 from ...base.result import Budget, CheckResult, RunRecord
-from ...base.selection import names
+from ...base.selection import Bool, names
 from ...base.wording import describe, indices, ms_between, show
+from ...transactions.table.table import TRANSACTIONS, are_transactions
 
 PAIRWISE_KEYS = 16
 """Reads of up to this many keys are compared key pair by key pair, so that reads of different keys meet; larger ones only with reads of the same keys."""
@@ -31,9 +32,13 @@ Vector = Mapping[Hashable, Hashable]
 
 class LongForkChecker:
     name = "long-fork"
+    operations = TRANSACTIONS
 
     def applies(self, record: RunRecord) -> bool:
         return "txn" in names(record) and _written_once_and_read_together(record.history.columns)
+
+    def judged(self, record: RunRecord) -> Bool:
+        return are_transactions(record.history.columns)
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         meter = Meter.of(budget)

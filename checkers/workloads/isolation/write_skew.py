@@ -18,14 +18,14 @@ from tribulation.histories.model.columns import APPEND, WRITE, Int64
 from ...base.conclusion import all_of, conclude, sentence
 from ...base.findings import Findings
 from ...base.result import Budget, CheckResult, RunRecord
-from ...base.selection import names
+from ...base.selection import Bool, names, of
 from ...base.wording import describe, indices, show
 from ...transactions.table.lattice import forbids
 from ...transactions.table.lists import list_reads, list_versions
 from ...transactions.table.naming import describe_txn, key_text, name
 from ...transactions.table.registers import register_versions
 from ...transactions.table.source import CONSISTENCY, UnknownLevel, level_of
-from ...transactions.table.table import Table, kinds_written, transactions
+from ...transactions.table.table import TRANSACTIONS, Table, are_transactions, kinds_written, transactions
 from ...transactions.table.versions import Versions
 
 INSERT = "insert"
@@ -35,6 +35,7 @@ _MOST_EDGES = 20_000_000
 
 class WriteSkewChecker:
     name = "write-skew"
+    operations = frozenset({INSERT, *TRANSACTIONS})
 
     def applies(self, record: RunRecord) -> bool:
         return INSERT in names(record) or _lists(record) is not None
@@ -42,6 +43,10 @@ class WriteSkewChecker:
     def in_auto(self, record: RunRecord) -> bool:
         """In transactions `rw-register` and `list-append` find it among all other cycles."""
         return INSERT in names(record)
+
+    def judged(self, record: RunRecord) -> Bool:
+        inserts = of(record.history.columns, INSERT)
+        return inserts if _lists(record) is None else inserts | are_transactions(record.history.columns)
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         findings = Findings()

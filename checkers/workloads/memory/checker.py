@@ -14,16 +14,17 @@ from ...base.conclusion import all_of, conclude
 from ...base.findings import Findings
 from ...base.options import choice, settings_of
 from ...base.result import Budget, CheckResult, RunRecord
-from ...base.selection import names
+from ...base.selection import judges, names
 from .finals import Finals, differing, finals_of, lost
 from .reads import Sweep, phantoms
-from .records import FORGET, LEARN, Memory, read_memory
+from .records import DIGEST, FORGET, LEARN, RECALL, Memory, read_memory
 
 LATEST_WINS = "latest-wins"
 
 
 class MemoryChecker:
     name = "memory"
+    operations = judges(LEARN, FORGET, RECALL, DIGEST)
     options = (
         choice("conflicts", "merge", [LATEST_WINS], "how replicas settle concurrent changes"),
         choice("overwritten", "reported", ["counted"], "whether a loss by `latest-wins` is an anomaly or a figure"),

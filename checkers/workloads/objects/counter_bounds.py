@@ -20,7 +20,7 @@ from ...base.conclusion import all_of, conclude, sentence
 from ...base.findings import Findings
 from ...base.options import settings_of, whole
 from ...base.result import Budget, CheckResult, RunRecord
-from ...base.selection import Bool, Part, names, of, operation, parts, telling
+from ...base.selection import Bool, Part, judges, names, of, operation, parts, telling
 from ...base.wording import describe, indices, ms_between, on_key
 
 UP = ("add", "increment", "inc")
@@ -29,6 +29,7 @@ DOWN = ("decrement", "dec")
 
 class CounterBoundsChecker:
     name = "counter-bounds"
+    operations = judges(*UP, *DOWN, "read", having=[*UP, *DOWN], in_workload=True, whole=True)
     options = (whole("initial", 0, "the sum at the beginning", shared=True),)
 
     def applies(self, record: RunRecord) -> bool:
@@ -66,8 +67,7 @@ class CounterBoundsChecker:
 
 def _of_counters(columns: Columns) -> Bool:
     """Return reads and changes in the workloads that make changes: reads of other workloads, such as registers, are not of counters."""
-    changes = of(columns, *UP, *DOWN)
-    return (changes | of(columns, "read")) & np.isin(columns.workload, columns.workload[changes])
+    return CounterBoundsChecker.operations.rows(columns)
 
 
 def _is_number(value: Any) -> bool:

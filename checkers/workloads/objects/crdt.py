@@ -19,6 +19,7 @@ from tribulation.histories import canonical
 from ...base.conclusion import all_of, conclude, sentence
 from ...base.findings import Findings
 from ...base.result import Budget, CheckResult, RunRecord
+from ...base.selection import NOTHING
 from ...base.wording import show
 from ...traces.traces import Incarnation, Line, excerpt, read_traces
 from .crdt_sets import OrSet, Tags, survey_tags
@@ -28,6 +29,7 @@ PREFIX = "crdt-"
 
 class CrdtChecker:
     name = "crdt"
+    operations = NOTHING
 
     def applies(self, record: RunRecord) -> bool:
         return any(line["event"].startswith(PREFIX) for lines in record.traces.values() for line in lines)

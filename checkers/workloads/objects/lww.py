@@ -12,27 +12,36 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from tribulation.histories import Operation, Type, canonical
 
 from ...base.conclusion import all_of, conclude, sentence
 from ...base.findings import Findings
 from ...base.result import Budget, CheckResult, RunRecord
-from ...base.selection import by_object, names
+from ...base.selection import Bool, by_object, names
 from ...base.wording import describe, indices, ms_between, on_key, show
 from ..overtaking import overtaken
 
-CHANGES = ("write", "delete")
+CHANGES, READS = ("write", "delete"), ("read", "get")
 Stamp = Any
 
 
 class LwwChecker:
     name = "lww"
+    operations = frozenset({*CHANGES, *READS})
 
     def applies(self, record: RunRecord) -> bool:
         replies = None if record.history.loaded else record.history.columns.replies
         if "write" not in names(record) or (replies is not None and not replies.timed):
             return False
         return any(op.f in CHANGES and stamp_of(op) is not None for op in record.history.operations())
+
+    def judged(self, record: RunRecord) -> Bool:
+        """Those of registers whose changes carry timestamps."""
+        stamped = [ops for ops in by_object(record).values() if _register(ops, None).stamped]
+        mine = [op.invoke_index for ops in stamped for op in ops if op.f in self.operations]
+        return np.isin(record.history.columns.invoke, mine)
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         findings = Findings()
@@ -83,7 +92,7 @@ def _register(ops: Sequence[Operation], quiet_ns: int | None) -> Register:
                 found.stamped.append((op, stamp))
             else:
                 found.loose.append(op)
-        elif op.f in ("read", "get") and op.type is Type.OK and quiet_ns is not None and op.invoke_ns >= quiet_ns:
+        elif op.f in READS and op.type is Type.OK and quiet_ns is not None and op.invoke_ns >= quiet_ns:
             found.final.append(op)
     return found
 

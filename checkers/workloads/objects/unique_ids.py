@@ -10,7 +10,7 @@ from tribulation.histories import Operation, Type, canonical
 from ...base.conclusion import conclude, sentence
 from ...base.findings import Findings
 from ...base.result import Budget, CheckResult, RunRecord
-from ...base.selection import names
+from ...base.selection import judges, names
 from ...base.wording import describe, indices, ms_between, show
 
 GENERATE = "generate"
@@ -18,6 +18,7 @@ GENERATE = "generate"
 
 class UniqueIdsChecker:
     name = "unique-ids"
+    operations = judges(GENERATE)
 
     def applies(self, record: RunRecord) -> bool:
         return GENERATE in names(record)

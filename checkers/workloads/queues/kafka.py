@@ -16,9 +16,9 @@ from tribulation.histories import Operation, Type
 from ...base.conclusion import all_of, conclude, sentence
 from ...base.findings import Findings
 from ...base.result import Budget, CheckResult, RunRecord
-from ...base.selection import names
+from ...base.selection import judges, names
 from ...base.wording import describe, indices, show
-from .kafka_events import PARTS, Logs, Polled, Sent, read_logs
+from .kafka_events import MOVES, PARTS, Logs, Polled, Sent, read_logs
 
 Place = tuple[Hashable, Hashable]
 _SHOWN = 20
@@ -26,6 +26,7 @@ _SHOWN = 20
 
 class KafkaChecker:
     name = "kafka"
+    operations = judges(*PARTS, *MOVES, "crash", having=PARTS, in_workload=True)
 
     def applies(self, record: RunRecord) -> bool:
         return {"send", "poll"} <= names(record)

@@ -20,7 +20,7 @@ from tribulation.histories.model.columns import Columns, Int64
 from ...base.conclusion import all_of, conclude, quantiles_ms, sentence
 from ...base.findings import Findings
 from ...base.result import Budget, CheckResult, RunRecord
-from ...base.selection import names, of, operation, parts
+from ...base.selection import judges, names, operation, parts
 from ...base.wording import describe, indices, on_key, show
 from .queue_columns import Flow, flow, plain
 
@@ -30,6 +30,7 @@ _SHOWN = 20
 
 class TotalQueueChecker:
     name = "total-queue"
+    operations = judges("enqueue", "dequeue", "drain", having=["enqueue"], whole=True)
 
     def applies(self, record: RunRecord) -> bool:
         found = names(record)
@@ -41,9 +42,7 @@ class TotalQueueChecker:
         totals: Counter[str] = Counter()
         delivery_ns: list[Int64] = []
         columns = record.history.columns
-        for part in parts(columns, of(columns, "enqueue", "dequeue", "drain")):
-            if not np.any(of(columns, "enqueue", rows=part.rows)):
-                continue
+        for part in parts(columns, self.operations.rows(columns)):
             if not plain(columns, part):
                 doubts.append(
                     sentence(on_key(part.key) + "elements are lists, which cannot be distinguished here").rstrip(".")
