@@ -28,7 +28,7 @@ _WORST = 8
 
 class SetFullChecker:
     name = "set-full"
-    operations = judges("add", "read", whole=True)
+    operations = judges("add", "read", having=["add"], whole=True)
     options = (flag("linearizable", False, "an element that a later read lacks is a violation at any level"),)
 
     def applies(self, record: RunRecord) -> bool:
