@@ -28,6 +28,8 @@ _HANDSHAKE, _ALERT = b"\x16\x03", b"\x15\x03"
 _TIME_CODES = {9: "not-yet-valid", 10: "expired"}
 """OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED. For any other error in a chain, no authority of ours vouches for it."""
 _RECORD = 16 * 1024
+_ANSWERS = 64 * 1024
+"""Bytes that an established session answers by itself in its life: thousands of renewed keys, each of which serves for gigabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ class Session:
         self.expires_s = 0
         self._accepts, self._judge = accepts, judge
         self._first = b""
+        self._answered = 0
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._ssl = context.wrap_bio(self._in, self._out, server_side=accepts)
 
@@ -125,12 +128,14 @@ class Session:
             self._look_at(data)
         self._in.write(data)
         try:
-            return self._read() if self.established or self._continue_handshake() else b""
+            if self.established:
+                return self._read_bounded()
+            return self._read() if self._continue_handshake() else b""
         except ssl.SSLError as error:
             self.failed = True
             raise _refused(error) from None
         except Refused:
-            self.failed = not (self._accepts and self.established)
+            self.failed = self.failed or not (self._accepts and self.established)
             raise
 
     def seal(self, data: bytes | memoryview) -> bytes:
@@ -166,6 +171,17 @@ class Session:
         if refused is not None:
             raise refused
         return True
+
+    def _read_bounded(self) -> bytes:
+        """Read, and refuse a peer that has TLS itself answer without end, which it need not read."""
+        before = self._out.pending
+        plain = self._read()
+        self._answered += self._out.pending - before
+        if self._answered > _ANSWERS:
+            self.failed = True
+            self._out.read()
+            raise Refused("protocol", "it renews its keys without end")
+        return plain
 
     def _read(self) -> bytes:
         chunks = []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import _ssl
+import ctypes
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -197,3 +199,32 @@ def test_files_are_replaced_and_bad_ones_are_not_taken(tmp_path: Path) -> None:
     assert said.count("new certificate refused, the old stays in use") == 2, "once for each bad state of the files"
     assert said.count("new certificate in use") == 2
     assert "PRIVATE" not in said
+
+
+def test_a_peer_that_renews_its_keys_without_end_is_refused() -> None:
+    """Each renewal is answered: of a peer that reads nothing, the answers would fill the memory."""
+    server, peer = Session(SERVER.accepting, True, let_in), Session(AUTHORITY.client("x"), False, lambda _: None)
+    exchange(peer, server)
+    renewals = _renewals(peer)
+    assert [server.take(next(renewals)) for _ in range(100)] == [b""] * 100
+    answered = len(server.outgoing())
+    with pytest.raises(Refused) as refused:
+        for renewal in renewals:
+            server.take(renewal)
+            answered += len(server.outgoing())
+    assert refused.value.reason == "protocol" and "renews its keys" in refused.value.message
+    assert answered < 100_000 and server.take(b"more") == b""
+
+
+def _renewals(peer: Session) -> Iterator[bytes]:
+    """Python has no call for it: OpenSSL's is given the `SSL *` that follows an `SSLObject`'s header and its owner."""
+    library = ctypes.CDLL(_ssl.__file__)
+    library.SSL_key_update.argtypes = [ctypes.c_void_p, ctypes.c_int]
+    library.SSL_do_handshake.argtypes = [ctypes.c_void_p]
+    ssl_object = ctypes.c_void_p.from_address(
+        id(peer._ssl._sslobj) + object.__basicsize__ + ctypes.sizeof(ctypes.c_void_p)
+    )
+    for _ in range(100_000):
+        assert library.SSL_key_update(ssl_object, 1) == 1
+        library.SSL_do_handshake(ssl_object)
+        yield peer.outgoing()
