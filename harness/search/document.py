@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict
 
 from ..run.plan.plan import Plan
 from ..simulator.coverage.sometimes import STATES
@@ -15,13 +15,53 @@ from .trial import FAULT_OUTCOMES
 DOUBTS_TOLD = 5
 
 
+class FailureRow(TypedDict):
+    """A failure signature: in how many trials, and the first of them. `run` and `repeat` are None where its folder was not kept."""
+
+    checker: str
+    kind: str
+    trials: int
+    first_seed: int
+    mutant: bool
+    faults: int
+    operations: int
+    load_s: float
+    explanation: str
+    run: str | None
+    same_again: bool | None
+    repeat: str | None
+
+
+class SearchDocument(TypedDict):
+    """What `tri search --json` prints. `faults`: by kind and outcome; `sometimes`: in how many trials each interesting state was reached."""
+
+    command: str
+    interrupted: bool
+    trials: int
+    mutants: int
+    verdicts: dict[str, int]
+    failed: int
+    failures: list[FailureRow]
+    doubts: dict[str, int]
+    unended: list[int]
+    states: int
+    faults: dict[str, dict[str, int]]
+    sometimes: dict[str, int]
+    operations: int
+    core_events: int
+    simulated_s: float
+    wall_s: float
+    trials_per_minute: float | None
+    cpu_s: dict[str, float]
+
+
 def document(
     findings: Findings,
     kept: Mapping[int, Kept],
     wall_s: float,
     interrupted: bool,
     command: str,
-) -> dict[str, Any]:
+) -> SearchDocument:
     """The findings as JSON. States that no trial reached are listed with 0."""
     return {
         "command": command,
@@ -51,7 +91,7 @@ def _faults(findings: Findings) -> dict[str, dict[str, int]]:
     return {kind: {outcome: findings.faults[kind, outcome] for outcome in FAULT_OUTCOMES} for kind in kinds}
 
 
-def _failure(group: Group, kept: Mapping[int, Kept]) -> dict[str, Any]:
+def _failure(group: Group, kept: Mapping[int, Kept]) -> FailureRow:
     trial, folder = group.first, kept.get(group.first.seed)
     plan = Plan.from_json(trial.plan)
     return {

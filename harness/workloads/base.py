@@ -10,7 +10,16 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from ..errors import shown
 from ..systems.base import Op
@@ -42,7 +51,12 @@ def parse_rate(value: Any) -> float:
     return rate
 
 
-Rate = Annotated[float, BeforeValidator(parse_rate), PlainSerializer(lambda rate: f"{rate:g}/s")]
+Rate = Annotated[
+    float,
+    BeforeValidator(parse_rate),
+    PlainSerializer(lambda rate: f"{rate:g}/s"),
+    WithJsonSchema({"type": ["string", "number"]}),
+]
 
 
 class BurstSpec(BoundedModel):

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
 
 from tribulation.node.core.clients.request import COMMAND_CHARACTERS
 
@@ -51,6 +51,7 @@ ValueBytes = Annotated[
     BeforeValidator(parse_bytes),
     AfterValidator(_enough),
     PlainSerializer(format_bytes, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string"}),
 ]
 """A pydantic field in bytes that reads `64KiB`."""
 

@@ -10,13 +10,24 @@ import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 import yaml
 
 from .fields import Field, rows
 
 Facts = dict[str, list[str]]
+
+
+class ShownEntry(TypedDict):
+    """The fields of every entry; the others are lists of texts: what it needs, what it feeds."""
+
+    kind: str
+    name: str
+    about: str
+    fields: list[Field]
+    example: str
+    page: str
 
 
 @dataclass(frozen=True, slots=True)

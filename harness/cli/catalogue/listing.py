@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import click
 
@@ -111,6 +111,24 @@ def _run_row(run: Path, told: Mapping[str, Any]) -> dict[str, Any]:
         "faults": len(faults),
         "faults_verified": sum(1 for fault in faults if fault.get("verified")),
     }
+
+
+class NamedRow(TypedDict):
+    name: str
+    about: str
+
+
+class RunRow(NamedRow):
+    """A recorded run. `damaged` says why it has no verdict that can be read; then the other fields are null."""
+
+    damaged: NotRequired[str]
+    campaign: str | None
+    seed: int | None
+    verdict: str | None
+    expected: bool | None
+    ops: dict[str, int]
+    faults: int
+    faults_verified: int
 
 
 LISTS: dict[str, Callable[[], Iterable[Row]]] = {

@@ -1,4 +1,4 @@
-"""`tri show fault|workload|checker|flaw NAME`: its fields with types and defaults, what it needs and what it feeds."""
+"""`tri show fault|workload|checker|flaw NAME`: its fields with types and defaults, what it needs and what it feeds. `tri show schema NAME`: a JSON Schema."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .entries import Entry
     from .fields import Field
 
-KINDS = ("fault", "workload", "checker", "flaw")
+KINDS = ("fault", "workload", "checker", "flaw", "schema")
 
 
 class NameType(click.ParamType):  # type: ignore[type-arg]
@@ -31,10 +31,14 @@ class NameType(click.ParamType):  # type: ignore[type-arg]
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
         from click.shell_completion import CompletionItem
 
-        from .entries import NAMES
+        return [CompletionItem(name) for name in _names(ctx.params.get("kind")) if name.startswith(incomplete)]
 
-        kind = ctx.params.get("kind")
-        return [CompletionItem(name) for name in (NAMES[kind]() if kind else ()) if name.startswith(incomplete)]
+
+def _names(kind: str | None) -> list[str]:
+    from .entries import NAMES
+    from .schemas import TITLES
+
+    return list(TITLES) if kind == "schema" else list(NAMES[kind]()) if kind else []
 
 
 @click.command("show")
@@ -44,15 +48,22 @@ class NameType(click.ParamType):  # type: ignore[type-arg]
 def command(kind: str, name: str, as_json: bool) -> None:
     """Show one fault, workload, checker or flaw: its fields with types and defaults, what it needs, what it feeds.
 
+    A schema is the JSON Schema of a file, or of what a command prints with --json.
+
     \b
     tri show fault partition
     tri show checker linearizable --json
+    tri show schema campaign
     """
-    from .entries import NAMES, entry
+    from .entries import entry
+    from .schemas import schema
 
-    known = list(NAMES[kind]())
+    known = _names(kind)
     if name not in known:
         raise unknown(kind, name, known)
+    if kind == "schema":
+        out.print_json(json.dumps(schema(name)))
+        return
     found = entry(kind, name)
     if as_json:
         out.print_json(json.dumps(found.to_json(), default=str))

@@ -19,7 +19,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NotRequired, TypedDict, get_args
 
 from tribulation.checkers.base.result import Fault
 from tribulation.histories import HistoryError
@@ -34,7 +34,28 @@ from .fault import Observation, Resolved
 HEAD = written({})
 """The first line. A ledger without it is of version 0.1, whose lines are the same."""
 
-PHASES = ("intended", "injected", "verified", "healing", "healed", "failed")
+Phase = Literal["intended", "injected", "verified", "healing", "healed", "failed"]
+PHASES: tuple[Phase, ...] = get_args(Phase)
+
+LedgerLine = TypedDict(
+    "LedgerLine",
+    {
+        "time": int,
+        "phase": Phase,
+        "id": str,
+        "kind": NotRequired[str],
+        "what": NotRequired[dict[str, Any]],
+        "parameters": NotRequired[dict[str, Any]],
+        "key": NotRequired[str],
+        "at": NotRequired[int],
+        "for": NotRequired[int | None],
+        "drawn": NotRequired[bool],
+        "verified": NotRequired[bool],
+        "observed": NotRequired[dict[str, Any]],
+        "error": NotRequired[str],
+    },
+)
+"""A line after the first. Those from `kind` to `drawn` are of `intended` alone."""
 
 
 class LedgerSink(ABC):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Annotated, Any, Literal
 
@@ -54,10 +54,18 @@ def _one_or_many(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else [value]
 
 
+class _OneOrMany:
+    """Says in the JSON Schema that one item needs no list."""
+
+    def __get_pydantic_json_schema__(self, core: Any, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        many = handler(core)
+        return {"anyOf": [many["items"], many]}
+
+
 class Shaped(Timing):
     """Links by shape. A list of shapes is used in turn, one per start."""
 
-    shape: Annotated[list[Shape], BeforeValidator(_one_or_many), Field(min_length=1)] = Field(
+    shape: Annotated[list[Shape], BeforeValidator(_one_or_many), Field(min_length=1), _OneOrMany()] = Field(
         description="which links it meets"
     )
     target: Target | None = Field(default=None, description="isolate-one, one-way, clients-cut: which nodes")

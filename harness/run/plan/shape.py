@@ -133,7 +133,9 @@ class _Liveness(TypedDict):
 _Operation = tuple[_Name, str | int | float | bool | None, Any, _Text, _Name]
 
 
-class _Shape(TypedDict):
+class PlanShape(TypedDict):
+    """A plan's JSON."""
+
     campaign: _Name
     seed: int
     nodes: Annotated[list[_Name], Meta(min_length=1, max_length=MOST_ITEMS)]
@@ -153,7 +155,7 @@ class _Shape(TypedDict):
 
 def inspect(data: Any) -> None:
     """Raises `ValueError` where the JSON is not a plan, exceeds the bounds, or uses a name that is not in it."""
-    typed(data, _Shape)
+    typed(data, PlanShape)
     for wrong in chain(_numbers(data), _names(data)):
         raise ValueError(wrong)
     valid("$.options.hosts", HostsSpec, data["options"].get("hosts") or {})
