@@ -49,6 +49,7 @@ def check(
     certificate: bool = False,
     format: str | None = None,
     options: Mapping[str, Any] | None = None,
+    narrow: bool = True,
 ) -> dict[str, CheckResult]:
     """Return the result of each checker by name.
 
@@ -56,7 +57,8 @@ def check(
     its other files), or events as dictionaries or arrays (`sources`). `checkers` is a list of names, or "auto": those of `model`, or without a model
     all that find in the record what they need. `budget` is each checker's. `consistency` is the level required of transactions; `exact` excludes
     answers from necessary conditions; `certificate` requests the order behind valid fast-path verdicts. `options` are those of checkers, by name, as
-    in a campaign's `checker_options`; they are added to those of the record. A checker that raises is UNKNOWN with the reason. So is one that found
+    in a campaign's `checker_options`; they are added to those of the record. Named checkers narrow what is asked to what they judge; without
+    `narrow`, acknowledged operations that they leave over are a doubt, as with "auto". A checker that raises is UNKNOWN with the reason. So is one that found
     nothing in a run whose evidence has gaps where it looks (`gating`). Raises `HistoryError` when the history cannot be read, `KeyError` for an
     unknown name, `OptionError` for an unknown option or a value that is not a valid bound.
     """
@@ -80,7 +82,7 @@ def check(
             if result is not None:
                 results[name] = result
                 given.append((name, mine))
-        if checkers == "auto" and results and (doubt := _doubt(record, given, results.values())):
+        if (checkers == "auto" or not narrow) and results and (doubt := _doubt(record, given, results.values())):
             results[UNJUDGED] = doubt
     if known is not None and names and not results:
         # The model was requested, so its first checker reports why it cannot judge.

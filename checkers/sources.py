@@ -16,7 +16,7 @@ from tribulation.histories.formats import read
 from tribulation.histories.model.columns import Columns
 from tribulation.histories.model.rows import history_of_columns
 
-from .base.result import RunRecord
+from .base.result import Gap, RunRecord
 
 Item = Mapping[str, Any] | Event | Sequence[Any]
 Source = RunRecord | History | Columns | str | Path | Iterable[Item]
@@ -30,13 +30,21 @@ def as_record(source: Source, format: str | None = None) -> RunRecord:
     if isinstance(source, RunRecord):
         return source
     if isinstance(source, History):
-        return RunRecord(history=source)
+        return _bare(source)
     if isinstance(source, Columns):
-        return RunRecord(history=history_of_columns(source))
+        return _bare(history_of_columns(source))
     if isinstance(source, (str, Path)):
         path = Path(source)
-        return RunRecord(history=read(path / "history.jsonl", "jsonl") if path.is_dir() else read(path, format))
-    return RunRecord(history=History(_event(item, number) for number, item in enumerate(source)))
+        return _bare(read(path / "history.jsonl", "jsonl") if path.is_dir() else read(path, format))
+    return _bare(History(_event(item, number) for number, item in enumerate(source)))
+
+
+def _bare(history: History) -> RunRecord:
+    """A history alone. A cut last line is a gap: what it said, and what may have followed it, is missing."""
+    if history.torn is None:
+        return RunRecord(history=history)
+    name = Path(history.source).name if history.source else "history"
+    return RunRecord(history=history, gaps=(Gap("history", name, "its last line is cut", tail=True),))
 
 
 def _event(item: Item, number: int) -> Event:

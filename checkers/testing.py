@@ -32,7 +32,7 @@ def assert_linearizable(history: Source, model: str | None = None, *, time_s: fl
 
     A history in which nothing can be judged, or that is inconsistent, fails as well: a test that tests nothing must not pass.
     """
-    _conclude(check(history, ["linearizable"], Budget(time_s=time_s), model=model))
+    _conclude(check(history, ["linearizable"], Budget(time_s=time_s), model=model, narrow=False))
 
 
 def assert_consistent(history: Source, model: str, consistency: str | None = None, *, time_s: float = 60.0) -> None:
@@ -44,7 +44,11 @@ def _conclude(results: dict[str, CheckResult]) -> None:
     found = [_told(result) for result in results.values() if result.verdict is Verdict.INVALID]
     if found:
         raise Inconsistent("\n".join(found), results)
-    doubts = [f"{name}: {result.reason}" for name, result in results.items() if result.verdict is Verdict.UNKNOWN]
+    doubts = [
+        f"{name}: {result.reason}"
+        for name, result in results.items()
+        if result.verdict is Verdict.UNKNOWN or result.stats.get("vacuous")
+    ]
     if doubts or not results:
         raise Undecided("; ".join(doubts) or "no checker found anything to judge")
 

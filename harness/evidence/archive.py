@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from tribulation.histories.files.opening import open_regular
-from tribulation.histories.files.replacing import replacing
+from tribulation.histories.files.replacing import refuse_special, replacing
 
 from ..errors import CampaignError
 from ..user_files.renamed import written
@@ -65,6 +65,8 @@ def pack(run_dir: Path, file: Path) -> list[str]:
         )
     head = written({"campaign": _campaign_of(run_dir), "name": run_dir.name})
     changed = []
+    with writing(file):
+        refuse_special(file, links=False)
     with (
         writing(file),
         replacing(file) as out,

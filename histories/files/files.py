@@ -15,9 +15,9 @@ from pathlib import Path
 from ..model.errors import HistoryError
 from ..model.history import History
 from ..model.operation import Event
-from .codec import AT_ONCE_BYTES, PlainEvents, any_may_repeat, decode_lines, encode_event, event_of_text
+from .codec import AT_ONCE_BYTES, PlainEvents, any_may_repeat, decode_lines, encode_event
 from .opening import opened, read_bytes
-from .reading import event_of_line, read_columns
+from .reading import event_of_line, last_event, read_columns
 from .replacing import replacing
 
 LARGE_BYTES = 1 << 22
@@ -49,11 +49,11 @@ def parse_history(content: bytes, source: str) -> History:
     tail = content[at:]
     torn: str | None = None
     if tail.strip():
-        # A complete last line that lost only its newline is still a whole event.
-        try:
-            events.append(event_of_text(tail, len(events)))
-        except (ValueError, HistoryError):
+        event = last_event(tail, number, len(events), source)
+        if event is None:
             torn = tail.decode("utf-8", "replace")
+        else:
+            events.append(event)
     return History(events, torn=torn, source=source)
 
 

@@ -6,6 +6,7 @@ faulty line, or accepts what the decoder was too strict about.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -95,13 +96,12 @@ def columns_of_lines(file: IO[bytes], source: str, of_run: bool = False) -> Read
                 nemesis += apart
                 line_number += lines.count(b"\n")
             elif lines.strip():
-                # A complete last line that lost only its newline is still a whole event.
-                try:
-                    events = [event_of_text(lines, builder.events)]
-                    builder.add(chunk_of_events(events, of_run))
-                    nemesis += _of_nemesis(events)
-                except (ValueError, HistoryError):
+                event = last_event(lines, line_number, builder.events, source)
+                if event is None:
                     torn = lines.decode("utf-8", "replace")
+                else:
+                    builder.add(chunk_of_events([event], of_run))
+                    nemesis += _of_nemesis([event])
         return Reading(builder.finish(), builder.events, builder.last_ns, torn, nemesis)
 
 
@@ -117,6 +117,30 @@ def event_of_line(line: bytes, number: int, index: int, source: str) -> Event:
             f"{source}:{number}: not an event: {reason}\n  {shown}",
             "only the last line may be unfinished; was the file edited, or is it not a history?",
         ) from error
+
+
+def last_event(line: bytes, number: int, index: int, source: str) -> Event | None:
+    """The event in a last line that lacks its newline; None where a crash cut the line. Raises `HistoryError` for a whole line that is no event."""
+    try:
+        return event_of_text(line, index)
+    except (ValueError, HistoryError):
+        return None if _is_cut(line) else event_of_line(line, number, index, source)
+
+
+_TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*(?:"|\\?\Z)', re.DOTALL)
+_BRACKETS = re.compile(rb"[][{}]")
+
+
+def _is_cut(line: bytes) -> bool:
+    """Whether a crash can leave this of a line: an object that is never closed, or zeros in place of what was not written."""
+    if b"\0" in line:
+        return True
+    depth = 0
+    for bracket in _BRACKETS.findall(_TEXTS.sub(b"", line)):
+        depth += 1 if bracket in b"[{" else -1
+        if depth <= 0:
+            return False
+    return line.lstrip().startswith(b"{")
 
 
 def _parts(file: IO[bytes], source: str) -> Iterator[tuple[bytes, bool]]:

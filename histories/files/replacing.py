@@ -1,11 +1,14 @@
 """Writes a file next to its name and puts it in place in one step, so that no reader sees half of it.
 
-A link at either name is replaced, never followed: the creator of the folder must not choose another file to be overwritten.
+A link at either name is replaced, never followed: the creator of the folder must not choose another file to be overwritten. A device, pipe or folder is
+not replaced: root would remove `/dev/null` from the machine.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +19,7 @@ from typing import IO
 def replacing(path: str | Path) -> Iterator[IO[bytes]]:
     """Open a file for writing. At the end it replaces `path`; after an error it is removed."""
     path = Path(path)
+    refuse_special(path)
     temporary = path.with_name(path.name + ".tmp")
     temporary.unlink(missing_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -25,3 +29,15 @@ def replacing(path: str | Path) -> Iterator[IO[bytes]]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def refuse_special(path: str | Path, *, links: bool = True) -> None:
+    """Raise OSError where something other than a regular file has the name, or a link unless `links` may be replaced."""
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    if stat.S_ISREG(mode) or (links and stat.S_ISLNK(mode)):
+        return
+    kind = "a link" if stat.S_ISLNK(mode) else "a folder" if stat.S_ISDIR(mode) else "a device, pipe or socket"
+    raise OSError(errno.EINVAL, f"it is {kind}, not a regular file")

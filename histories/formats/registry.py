@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ..files.codec import decode_line
 from ..files.opening import opened, unreadable
+from ..files.replacing import refuse_special
 from ..model.columns import Columns
 from ..model.errors import HistoryError
 from ..model.history import History
@@ -112,6 +113,10 @@ def write(history: History, path: str | Path, format: str | None = None) -> str:
             f"{path}: the name's ending is not that of a format", f"name the format, or end the name in {endings}"
         )
     spec = FORMATS[name]
+    try:
+        refuse_special(path, links=False)
+    except OSError as error:
+        raise HistoryError(f"cannot write {path}: {error.strerror}", "name a new file or a regular one") from error
     try:
         _function(spec.writer)(path, history if spec.sessions else history.events)
     except (TypeError, OverflowError, UnicodeEncodeError) as error:

@@ -262,3 +262,46 @@ def test_a_line_is_one_event_however_it_is_read(
     path.write_text(text)
     with pytest.raises(HistoryError, match=r"history\.jsonl:1: not an event"):
         read(path)
+
+
+WHOLE = '{"index":1,"time":1,"process":0,"type":"ok","f":"write","value":1}'
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        WHOLE.replace('"ok"', '"OK"'),
+        WHOLE.replace('"process":0', '"process":0.0'),
+        WHOLE.replace('"value":1', '"f":"write","value":1'),
+        WHOLE.replace('"value":1', '"value":NaN'),
+        WHOLE + WHOLE,
+        WHOLE + ",",
+        WHOLE + "]",
+        WHOLE + ' "',
+        "{}",
+        "]",
+        '"',
+    ],
+)
+def test_a_whole_last_line_that_is_no_event_is_refused_also_without_its_newline(tmp_path: Path, last: str) -> None:
+    """It counted as cut by a crash: the operation that it completes was left out, and a stale read was valid."""
+    path = tmp_path / "history.jsonl"
+    path.write_text(LINE.format(1) + last)
+    for reader in (read_history, read_columns):
+        with pytest.raises(HistoryError, match=r"history\.jsonl:2: not an event"):
+            reader(path)
+    assert exit_code("check", path) == 2
+
+
+@pytest.mark.parametrize(
+    "make",
+    [os.mkfifo, lambda path: path.symlink_to("/dev/null"), lambda path: path.symlink_to(path.with_name("other"))],
+)
+def test_a_history_is_not_written_in_place_of_a_device_a_pipe_or_a_link(tmp_path: Path, make: Any) -> None:
+    """As root, `tri convert history.jsonl /dev/stdout` left a file in place of the machine's link."""
+    source, target = tmp_path / "history.jsonl", tmp_path / "target.edn"
+    source.write_text(LINE.format(1))
+    make(target)
+    before = os.lstat(target)
+    assert exit_code("convert", source, target) == 2
+    assert os.path.samestat(before, os.lstat(target)) and not (tmp_path / "other").exists()

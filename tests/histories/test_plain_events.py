@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tribulation.histories import Event, HistoryError
 from tribulation.histories.files import codec, files
-from tribulation.histories.files.reading import event_of_line
+from tribulation.histories.files.reading import event_of_line, last_event
 
 ODD = st.sampled_from(
     [None, True, 5, -1, "x", "x" * 1025, 1 << 62, (1 << 62) + 1, 10**299, 10**301, 1e300, 1.5, "ok", "é\x01", "\ud800", '"a":', ":", " :",
@@ -92,10 +92,10 @@ def _line_by_line(content: bytes, source: str) -> tuple[list[Event], str | None]
         if line.strip():
             events.append(event_of_line(line, number, len(events), source))
     if tail.strip():
-        try:
-            events.append(codec.event_of_text(tail, len(events)))
-        except (ValueError, HistoryError):
+        last = last_event(tail, content.count(b"\n") + 1, len(events), source)
+        if last is None:
             return events, tail.decode()
+        events.append(last)
     return events, None
 
 

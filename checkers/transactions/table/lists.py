@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tribulation.histories import HistoryError
+from tribulation.histories.model.columns import ABSENT, NONE_ID
+
 from .arrays import find, ragged
 from .groups import Groups, groups
 from .table import APPEND, READ, Bool, Int32, Int64, Table
@@ -57,6 +60,7 @@ def list_reads(table: Table) -> ListReads:
     mop = np.flatnonzero(table.kind == READ)
     key = table.key[mop]
     rows = table.list[mop]
+    _refuse_others(table, mop[(rows == ABSENT) & (table.value[mop] > NONE_ID)])
     offsets = table.columns.lists.offsets
     begin = np.where(rows >= 0, offsets[rows], 0)
     length = np.where(rows >= 0, offsets[rows + 1] - offsets[rows], 0)
@@ -72,6 +76,17 @@ def list_reads(table: Table) -> ListReads:
     fits = _prefixes(table.columns.lists.items, begin, length, element, first_element[key], longest[key])
     append, place, twice = _match_appends(table, element, np.repeat(np.arange(table.keys), longest))
     return ListReads(table, grouped, mop, length, fits, base, longest, longest_read, element, append, place, twice)
+
+
+def _refuse_others(table: Table, strange: Int64) -> None:
+    """Raise `HistoryError` for reads of something other than a list: nothing is known of the list then, not even that it was empty."""
+    if len(strange):
+        mop = int(strange[0])
+        place = f"the transaction of history index {table.index(int(table.txn[mop]))}"
+        raise HistoryError(
+            f"{place} read {table.value_name(int(table.value[mop]))!r} of key {table.key_name(int(table.key[mop]))!r}, not a list",
+            "a read of a list answers a list, or null for an empty one",
+        )
 
 
 def _prefixes(items: Int32, begin: Int64, length: Int64, element: Int32, first: Int64, longest: Int64) -> Bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tribulation.checkers.base.result import Fault, Gap, RunRecord
+from tribulation.checkers.sources import as_record
 from tribulation.checkers.traces.state_digests import scheme_of
 from tribulation.checkers.traces.traces import trace_gaps
 from tribulation.histories import History, HistoryError
@@ -238,7 +239,7 @@ def load_history_record(path: Path, format: str | None = None) -> RunRecord:
         history.columns  # noqa: B018 (pairs invocations with completions, which may fail)
     except HistoryError as error:
         raise CampaignError(error.message, hint=error.hint or "name a history's file") from error
-    return RunRecord(history=history)
+    return as_record(history)
 
 
 def reachability_samples(history: History) -> list[tuple[int, dict[tuple[str, str], bool]]]:

@@ -113,8 +113,10 @@ def judge(
         )
     else:
         record = load_history_record(target, format)
-        facts = RunFacts(target.stem, 0, _command(target, format, asked), nodes=(), voters={}, expect="")
-        asked = replace(asked, model=asked.model or infer(record.history.columns))
+        facts = RunFacts(
+            target.stem, 0, _command(target, format, asked, checkers or ()), nodes=(), voters={}, expect=""
+        )
+        asked = replace(asked, model=asked.model or _inferred(record))
     chosen = checkers or ("auto" if asked.model else _checks(record, facts))
     chosen, absent = _known(chosen, target)
     try:
@@ -125,6 +127,12 @@ def judge(
         raise CampaignError(f"{target}: {error.message}", hint=error.hint) from error
     judged = replace(_judged(record, facts, results, str(target)), model=asked.model)
     return judged if not checkers else replace(judged, document={**judged.document, "only": list(checkers)})
+
+
+def _inferred(record: RunRecord) -> str | None:
+    """The model that the operations show. Where none of them happened, only a user can say that the empty order is what was meant."""
+    columns = record.history.columns
+    return infer(columns) if (columns.type != FAIL).any() else None
 
 
 def _checks(record: RunRecord, facts: RunFacts) -> Sequence[str]:
@@ -148,9 +156,10 @@ def _known(chosen: str | Sequence[str], target: Path) -> tuple[str | Sequence[st
     return ([name for name in names if name not in absent] if absent else chosen), absent
 
 
-def _command(history: Path, format: str | None, asked: Asked) -> str:
+def _command(history: Path, format: str | None, asked: Asked, checkers: Sequence[str]) -> str:
     options = {"--format": format, "--model": asked.model, "--consistency": asked.consistency}
     told = [word for name, value in options.items() if value is not None for word in (name, str(value))]
+    told += [word for name in checkers for word in ("--checker", name)]
     return shlex.join(["tri", "check", str(history), *told, *(["--exact"] if asked.exact else [])])
 
 

@@ -139,3 +139,15 @@ def test_one_checker_of_a_run_is_said_to_speak_for_itself_alone(
     assert json.loads(capsys.readouterr().out)["only"] == ["linearizable"]
     tri("check", str(run), "--json")
     assert "only" not in json.loads(capsys.readouterr().out)
+
+
+def test_the_command_that_repeats_a_check_names_its_checkers(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert tri("check", "stale.jsonl", "--checker", "vacuity") == 0
+    assert "repeat  tri check stale.jsonl --checker vacuity\n" in capsys.readouterr().out
+
+
+def test_a_history_in_which_every_operation_failed_is_unknown_unless_the_user_names_its_model(folder: Path) -> None:
+    write_history("failed.jsonl", parse("p0 w1! p1 w2!").events)
+    assert tri("check", "failed.jsonl") == 3
+    assert tri("check", "failed.jsonl", "--checker", "linearizable") == 3
+    assert tri("check", "failed.jsonl", "--model", "register") == 0

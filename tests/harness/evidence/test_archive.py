@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tribulation.harness.campaign.load import load_campaign
-from tribulation.harness.errors import CampaignError
+from tribulation.harness.errors import CampaignError, TribulationError
 from tribulation.harness.evidence import archive
 from tribulation.harness.evidence.archive import pack, unpack
 from tribulation.harness.run.outcome.verdict import judge
@@ -187,3 +187,10 @@ def test_an_archive_says_nothing_of_the_user_that_made_it(run: Path, tmp_path: P
     with tarfile.open(first) as tar:
         assert {(one.uid, one.uname, one.mtime) for one in tar} == {(0, "", 0)}
     assert archive.MOST_FILES > 5 * 4096
+
+
+def test_no_device_is_replaced_by_an_archive(run: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "run.tar.gz")
+    with pytest.raises(TribulationError, match="a device, pipe or socket"):
+        pack(run, tmp_path / "run.tar.gz")
+    assert not (tmp_path / "run.tar.gz").is_file()
