@@ -14,9 +14,9 @@ from typing import Any
 
 import click
 
-from ..errors import TribulationError
+from ..errors import TribulationError, shown
 from ..garbage import rare_collections
-from ..trouble import place_of_users
+from ..trouble import MACHINE, place_of_users
 from .choices import Group
 from .commands import ALIASES, COMMANDS, GROUPS
 from .completion import VARIABLE
@@ -106,8 +106,24 @@ def _exit_code(arguments: list[str] | None) -> int:
         if place := place_of_users(error):
             told = f"{place}: {type(error).__name__}: {error}"
             return _complain(f"{told}\n\nhint: that file is the system's own; TRI_DEBUG=1 shows the traceback", 4)
+        if isinstance(error, OSError) and (error.filename is not None or error.errno in MACHINE):
+            return _complain(*_refused_by_the_system(error, sys.argv[1:] if arguments is None else arguments))
         told = f"internal error: {type(error).__name__}: {error}"
         return _complain(f"{told}\n\nhint: TRI_DEBUG=1 shows the traceback; please report it", 70)
+
+
+def _refused_by_the_system(error: OSError, arguments: list[str]) -> tuple[str, int]:
+    """What the operating system did not do: for a name on the command line, the user's mistake, else the machine's."""
+    name = (
+        ""
+        if error.filename is None
+        else os.fsdecode(error.filename)
+        if isinstance(error.filename, bytes)
+        else str(error.filename)
+    )
+    is_given = any(given and given in name for given in arguments)
+    told = f"{shown(name)}: {error.strerror}" if name else f"this machine: {error.strerror}"
+    return f"{told}\n\nhint: name a file or folder that this user may use", 2 if is_given else 4
 
 
 def _complain(message: str, code: int) -> int:

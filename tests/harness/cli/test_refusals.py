@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import subprocess
@@ -163,3 +164,24 @@ def test_the_script_of_a_shell_asks_tri(capsys: Any) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["completion", "bash"])
     assert ended.value.code == 0 and "_TRI_COMPLETE=bash_complete" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "command", ["check", "replay", "shrink", "explain", "report", "run", "export", "show", "compare", "upgrade", "try"]
+)
+def test_a_name_that_the_system_refuses_is_a_mistake_of_the_command_line(command: str, capsys: Any) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([command, "x" * 5000, *(["y"] if command == "compare" else [])])
+    told = capsys.readouterr().err
+    assert ended.value.code == 2, told
+    assert "hint:" in told and "internal" not in told
+
+
+def test_a_disk_that_is_full_is_no_error_of_ours(monkeypatch: Any, capsys: Any) -> None:
+    def full(self: click.Command, context: click.Context) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(click.Command, "invoke", full)
+    with pytest.raises(SystemExit) as ended:
+        main(["list", "faults"])
+    assert ended.value.code == 4 and "No space left" in capsys.readouterr().err
