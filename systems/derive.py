@@ -17,6 +17,7 @@ from typing import Any
 Json = dict[str, Any]
 MOST = 8
 """Operations whose orders are tried."""
+CHANGES = ("append", "w")
 
 
 def operations(lines: Iterator[str], wanted: set[int]) -> list[Json]:
@@ -33,7 +34,8 @@ def operations(lines: Iterator[str], wanted: set[int]) -> list[Json]:
 
 
 def _shared(line: Json) -> Json:
-    return {"f": line["f"], "key": line.get("key"), "value": line.get("value"), "returned": None}
+    shared = {name: line.get(name) for name in ("key", "value", "process")}
+    return {"f": line["f"], **shared, "returned": None}
 
 
 def contradiction(ops: list[Json]) -> str | None:
@@ -42,11 +44,13 @@ def contradiction(ops: list[Json]) -> str | None:
         return _no_serial_order(ops)
     if any(op["f"] == "add" for op in ops):
         return _missing_elements(ops)
+    if any(op["f"] == "acquire" for op in ops):
+        return _two_holders(ops)
     return _no_linear_order(ops)
 
 
 def _no_serial_order(ops: list[Json]) -> str | None:
-    """Elements are unique and lists only grow, so a read has those elements that stand before it and none of those after it."""
+    """Elements are unique and lists only grow, so a read has those elements that stand before it and none of those after it. Registers are written once."""
     txns = [op["returned"] for op in ops if op["type"] == "ok"]
     if forked := _forked(txns):
         return f"two committed transactions read {forked} as lists of which neither begins with the other"
@@ -58,7 +62,8 @@ def _no_serial_order(ops: list[Json]) -> str | None:
 def _forked(txns: list[Any]) -> str | None:
     """The key of two such reads: a list that is only appended to has one history."""
     reads = sorted(
-        ([key, seen or []] for txn in txns for f, key, seen in txn if f == "r"), key=lambda read: len(read[1])
+        ([key, seen or []] for txn in txns for f, key, seen in txn if f == "r" and not isinstance(seen, int)),
+        key=lambda read: len(read[1]),
     )
     pairs = ((key, one, other) for at, (key, one) in enumerate(reads) for k, other in reads[at:] if k == key)
     return next((key for key, one, other in pairs if other[: len(one)] != one), None)
@@ -68,11 +73,15 @@ def _is_serial(order: tuple[Any, ...]) -> bool:
     for place, txn in enumerate(order):
         for f, key, seen in txn:
             if f == "r":
-                before = [v for other in order[:place] for g, k, v in other if g == "append" and k == key]
-                after = [v for other in order[place + 1 :] for g, k, v in other if g == "append" and k == key]
-                if not set(before) <= set(seen or ()) or set(after) & set(seen or ()):
+                before = [v for other in order[:place] for g, k, v in other if g in CHANGES and k == key]
+                after = [v for other in order[place + 1 :] for g, k, v in other if g in CHANGES and k == key]
+                if not set(before) <= _elements(seen) or set(after) & _elements(seen):
                     return False
     return True
+
+
+def _elements(seen: Any) -> set[Any]:
+    return set(seen) if isinstance(seen, list) else set() if seen is None else {seen}
 
 
 def _missing_elements(ops: list[Json]) -> str | None:
@@ -89,6 +98,19 @@ def _missing_elements(ops: list[Json]) -> str | None:
         ]
         if missing:
             return f"{missing} had been acknowledged before the read at index {read['begins']} began, which lacks them"
+    return None
+
+
+def _two_holders(ops: list[Json]) -> str | None:
+    """A process holds a lock at least from the answer to its acquire until it begins to release it; without a release here, only at that answer."""
+    held = []
+    for taken in (op for op in ops if op["f"] == "acquire" and op["type"] == "ok"):
+        given = [op["begins"] for op in ops if op["f"] == "release" and op["process"] == taken["process"]]
+        until = min((at for at in given if at > taken["ends"]), default=taken["ends"])
+        held.append((taken["ends"], until, taken["process"], taken["key"]))
+    for (begun, ended, one, key), (begins, ends, other, same) in permutations(held, 2):
+        if key == same and one != other and begun <= begins <= ended:
+            return f"process {one} held {key} from index {begun} to {ended} at least, and process {other} from {begins} to {ends}"
     return None
 
 

@@ -94,5 +94,5 @@ def test_the_strict_model_takes_what_no_journaling_file_system_takes_and_the_ver
 
 
 def test_the_trial_of_a_server_that_does_not_sync_finds_what_a_power_loss_takes(tri, namespaces):
-    ended = tri("try", "systems/redis_single.py", "--nodes", "1", "--option", 'appendfsync="no"', timeout_s=400.0)
+    ended = tri("try", "systems/redis_single.py", "--nodes", "1", "--option", "appendfsync=no", timeout_s=400.0)
     assert ended.exit_code == 1 and "WRONG power loss: every host lost its power, and then" in ended.stdout

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..choices import Named
 from ..ci.reporting import ci_options, reporting
 from ..console import Talk
 from ..options import CampaignType, json_option, runs_option, set_option, take_over_option, trust_option
 
 if TYPE_CHECKING:
+    from ...campaign.model import Campaign
     from ...run.outcome.verdict import Judgement
 
 
@@ -31,6 +33,17 @@ if TYPE_CHECKING:
 @click.option("--seed", type=click.IntRange(min=0), help="Determines the plan; drawn and printed when left out.")
 @set_option
 @runs_option()
+@click.option(
+    "--repeat",
+    type=click.IntRange(1, 10_000),
+    metavar="N",
+    help="Run N times, each with the next seed, and print rates.",
+)
+@click.option(
+    "--until",
+    type=Named("verdict", ("invalid", "unknown", "valid")),
+    help="With --repeat: end at the first such verdict.",
+)
 @click.option("--keep", is_flag=True, help="Leave hosts and system up after the run.")
 @click.option(
     "--attach", is_flag=True, help="Test the cluster that `tri deploy up` keeps on the inventory's hosts, as it is."
@@ -48,6 +61,8 @@ def command(
     seed: int | None,
     overrides: tuple[str, ...],
     runs: Path,
+    repeat: int | None,
+    until: str | None,
     keep: bool,
     attach: bool,
     take_over: bool,
@@ -59,16 +74,22 @@ def command(
 ) -> int:
     """Run CAMPAIGN, a YAML file or a name of `tri list campaigns`, and say whether the system kept its promises.
 
-    Exit code: 0 valid, 1 anomaly found, 2 bad campaign, 3 unknown, 4 environment.
+    Exit code: 0 valid, 1 anomaly found, 2 bad campaign, 3 unknown, 4 environment; with --repeat the worst of all runs: 1, then 70, 4, 3, 0.
     """
     if quiet and verbose:
         raise click.UsageError("--quiet and --verbose exclude each other", click.get_current_context())
     talk = Talk(quiet, verbose)
+    asked = {"keep": keep, "attach": attach, "take_over": take_over}
+    if repeat is not None:
+        if plan is not None or keep or junit is not None or fail_on != "unknown":
+            raise click.UsageError("--repeat goes with none of --plan, --keep, --junit, --fail-on")
+        return _repeat_campaign(campaign, hosts, seed, overrides, runs, asked, talk, repeat, until, as_json)
+    if until is not None:
+        raise click.UsageError("--until goes with --repeat N")
     with reporting(junit, fail_on) as report:
         if plan is not None:
             changed = hosts or seed is not None or bool(overrides) or attach
             return report.print(_run_plan(campaign, plan, changed, runs, talk), as_json)
-        asked = {"keep": keep, "attach": attach, "take_over": take_over}
         return report.print(_run_campaign(campaign, hosts, seed, overrides, runs, asked, talk), as_json)
 
 
@@ -81,20 +102,73 @@ def _run_campaign(
     asked: Mapping[str, bool],
     talk: Talk,
 ) -> Judgement:
+    path, loaded = _loaded(campaign, hosts, seed, overrides, talk)
+    return _run_loaded(path, loaded, hosts, overrides, runs, asked, talk)
+
+
+def _repeat_campaign(
+    campaign: Path | None,
+    hosts: str | None,
+    seed: int | None,
+    overrides: tuple[str, ...],
+    runs: Path,
+    asked: Mapping[str, bool],
+    talk: Talk,
+    times: int,
+    until: str | None,
+    as_json: bool,
+) -> int:
+    """Run with seeds that follow each other. Interrupted, it reports the runs that had ended."""
+    from ...run.interrupts import Interrupted
+    from .repeating import repeats, report
+
+    path, loaded = _loaded(campaign, hosts, seed, overrides, talk)
+    assert loaded.seed is not None
+
+    def run(one: int) -> Judgement:
+        return _run_loaded(path, loaded.model_copy(update={"seed": one}), hosts, overrides, runs, asked, talk)
+
+    seeds, about, found = range(loaded.seed, loaded.seed + times), {"campaign": loaded.name}, []
+    try:
+        for one in repeats(run, seeds, until, talk.say):
+            found.append(one)
+    except (Interrupted, KeyboardInterrupt):
+        if found:
+            report(found, times, until, about, as_json)
+        raise
+    return report(found, times, until, about, as_json)
+
+
+def _loaded(
+    campaign: Path | None, hosts: str | None, seed: int | None, overrides: tuple[str, ...], talk: Talk
+) -> tuple[Path, Campaign]:
+    """The campaign with a seed, drawn where none is given."""
     if campaign is None:
         raise click.UsageError("Missing argument 'CAMPAIGN'.")
     talk.say(f"campaign {campaign}")
     from ...campaign.load import load_campaign
 
-    given = [*overrides, *([f"seed={seed}"] if seed is not None else [])]
-    loaded = load_campaign(campaign, given, hosts)
-    # What a campaign does not need takes a second to import.
+    loaded = load_campaign(campaign, [*overrides, *([f"seed={seed}"] if seed is not None else [])], hosts)
+    if loaded.seed is None:
+        # What a wrong campaign does not need takes a second to import.
+        from ...run.plan.build import make_plan
+
+        loaded = loaded.model_copy(update={"seed": make_plan(loaded, campaign.parent).seed})
+    return campaign, loaded
+
+
+def _run_loaded(
+    campaign: Path,
+    loaded: Campaign,
+    hosts: str | None,
+    overrides: tuple[str, ...],
+    runs: Path,
+    asked: Mapping[str, bool],
+    talk: Talk,
+) -> Judgement:
     from ...run.outlook import outlook
-    from ...run.plan.build import make_plan
     from ...run.settings import Settings
 
-    if loaded.seed is None:
-        loaded = loaded.model_copy(update={"seed": make_plan(loaded, campaign.parent).seed})
     assert loaded.seed is not None
     repeat = repeat_command(campaign, hosts, loaded.seed, overrides) + (" --attach" if asked["attach"] else "")
     talk.say(f"seed {loaded.seed} · {loaded.hosts.provider} hosts · repeat with: {repeat}")

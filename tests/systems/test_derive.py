@@ -1,0 +1,58 @@
+"""`systems/derive.py` sees what a few operations contradict, and nothing where they can have happened."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_SPEC = importlib.util.spec_from_file_location("derive", Path(__file__).resolve().parents[2] / "systems" / "derive.py")
+assert _SPEC is not None and _SPEC.loader is not None
+derive: Any = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(derive)
+
+
+def op(f: str, process: int, begins: int, ends: int | None, type: str = "ok", key: str = "k", **more: Any) -> Any:
+    return {"f": f, "process": process, "begins": begins, "ends": ends, "type": type, "key": key, **more}
+
+
+TAKEN = op("acquire", 1, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("ops", "two"),
+    [
+        ([TAKEN, op("acquire", 2, 2, 3), op("release", 1, 4, 5)], True),
+        ([TAKEN, op("acquire", 2, 2, 3), op("release", 1, 4, None, "info")], True),
+        ([TAKEN, op("release", 1, 2, None, "info"), op("acquire", 2, 3, 4)], False),
+        ([TAKEN, op("acquire", 2, 2, 4), op("release", 1, 3, 5)], False),
+        ([TAKEN, op("acquire", 2, 2, 3, "fail"), op("release", 1, 4, 5)], False),
+        ([TAKEN, op("acquire", 2, 2, 3, key="other"), op("release", 1, 4, 5)], False),
+        ([TAKEN, op("acquire", 2, 2, 3)], False),
+    ],
+)
+def test_two_holders_of_a_lock(ops: list[Any], two: bool) -> None:
+    assert (derive.contradiction(ops) is not None) == two
+
+
+def wrote(*parts: Any) -> Any:
+    return op("txn", 1, 0, 1, returned=[["w", key, value] for key, value in parts])
+
+
+def read(*parts: Any) -> Any:
+    return op("txn", 2, 2, 3, returned=[["r", key, value] for key, value in parts])
+
+
+@pytest.mark.parametrize(
+    ("ops", "forked"),
+    [
+        ([wrote(("x", 1)), wrote(("y", 1)), read(("x", 1), ("y", None)), read(("y", 1), ("x", None))], True),
+        ([wrote(("x", 1)), wrote(("y", 1)), read(("x", 1), ("y", None)), read(("y", 1), ("x", 1))], False),
+        ([wrote(("x", 1)), wrote(("y", 1)), read(("x", None), ("y", None)), read(("y", 1), ("x", None))], False),
+        ([wrote(("x", 1), ("y", 1)), read(("x", 1), ("y", None))], True),
+    ],
+)
+def test_a_long_fork(ops: list[Any], forked: bool) -> None:
+    assert (derive.contradiction(ops) is not None) == forked
