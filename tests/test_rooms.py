@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections import defaultdict
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.test_boundaries import IMPORTS, PACKAGES, ROOT, Import
 LARGEST_FOLDER = 12
 LARGEST_ROOT = 8
 LONGEST_MODULE = 400
+LONGEST_FUNCTION = 60
 NO_IDEA = {"misc", "utils", "util", "helpers", "common", "various"}
 
 FOUNDATIONS = {"histories", "histories.model", "histories.files"}
@@ -275,6 +277,20 @@ def test_a_folder_is_small_enough_to_be_read_at_a_glance() -> None:
 def test_a_module_is_short_enough_to_be_read() -> None:
     lines = {_name(path): path.read_text(encoding="utf-8").count("\n") for path in _modules()}
     assert {name: count for name, count in lines.items() if count > LONGEST_MODULE} == {}
+
+
+def test_a_function_is_short_enough_to_be_read() -> None:
+    trees = {
+        path: ast.parse(path.read_text(encoding="utf-8")) for path in [*_modules(), *(ROOT / "tests").rglob("*.py")]
+    }
+    long = {
+        f"{path.relative_to(ROOT)}:{node.lineno} {node.name}": lines
+        for path, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        and (lines := (node.end_lineno or node.lineno) - node.lineno + 1) > LONGEST_FUNCTION
+    }
+    assert long == {}
 
 
 def test_a_name_says_what_is_in_a_module() -> None:

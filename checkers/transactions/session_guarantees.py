@@ -13,16 +13,17 @@ from typing import Any
 import numpy as np
 
 from ..base.result import Budget, CheckResult, RunRecord, Verdict
+from ..linearizability.compiled import fast, first_from
 from .graph.graph_check import Inputs, doubts
 from .graph.version_graph import Constraints, circles, constraints, together
 from .isolation import SessionsChecker, read_versions, table_of
 from .sequential_keys import asks_for_sessions, did
 from .table.accesses import Accesses, accesses
 from .table.arrays import find_unsorted
-from .table.compiled import quick
 from .table.naming import KEEP, Report, key_text, name
 from .table.table import OK, Int64, Table
 from .table.versions import DATA, Versions
+from .weak.causal_clocks import WORTH_COMPILING
 from .weak.observed import Observed, observe
 from .weak.session_pairs import known_through_reading
 from .weak.weak_edges import session_order
@@ -147,7 +148,9 @@ def _through(observed: Observed, entries: Accesses, inclusive: bool) -> Constrai
     begins[1:] = (key[1:] != key[:-1]) | (process[1:] != process[:-1])
     starts = np.flatnonzero(begins)
     processes = int(session.max(initial=0)) + 1
-    read, entry, through = quick(known_through_reading, len(order) * min(processes, 64))(
+    read, entry, through = fast(
+        known_through_reading, len(order) * min(processes, 64), first_from, worth=WORTH_COMPILING
+    )(
         session[reader],
         observed.key[order],
         from_process,

@@ -100,10 +100,8 @@ def match(
     invoked = np.flatnonzero(types == _INVOKE)
     completions, wrong = _completions(events, types, names.f[events.kind])
     if wrong is not None:
-        # A completion before it may have another value than its invocation: then that one is reported.
         tables: dict[str, Any] = {"processes": processes, "keys": keys, "values": values, "lists": lists, "txns": txns}
-        match(events.until(wrong), source, kinds=kinds, **tables)
-        _refuse(events, wrong, _Tables(kinds, processes, keys), source)
+        _refuse_at(wrong, events, source, kinds, tables)
     completion = completions[invoked]
     known = completion >= 0
     done = np.where(known, completion, invoked)
@@ -144,6 +142,14 @@ def match(
     )
     _refuse_unanswered(columns, source)
     return columns
+
+
+def _refuse_at(
+    place: int, events: EventColumns, source: str | None, kinds: Sequence[Kind], tables: dict[str, Any]
+) -> None:
+    """Raise for the event at `place`; for a completion before it that has another value than its invocation, if there is one."""
+    match(events.until(place), source, kinds=kinds, **tables)
+    _refuse(events, place, _Tables(kinds, tables["processes"], tables["keys"]), source)
 
 
 def _replies(

@@ -62,6 +62,11 @@ class Load:
             client.close()
 
 
+def refusals(cluster: Cluster) -> list[str]:
+    logs = [cluster.file(name, "node.log").read_text() for name in NAMES]
+    return [line for log in logs for line in log.splitlines() if '"refused' in line]
+
+
 @pytest.mark.full
 def test_everything_is_replaced_in_steps_and_no_request_fails(tmp_path: Path) -> None:
     new = Authority.new("test")
@@ -110,12 +115,7 @@ def test_everything_is_replaced_in_steps_and_no_request_fails(tmp_path: Path) ->
             wait_for(lambda: len(load.outcomes) > before + 50, "load after it all", DEADLINE_S)
         assert load.errors == []
         assert [outcome for outcome in load.outcomes if outcome.type != "ok"] == []
-        assert [
-            line
-            for name in NAMES
-            for line in cluster.file(name, "node.log").read_text().splitlines()
-            if '"refused' in line
-        ] == []
+        assert refusals(cluster) == []
         with pytest.raises(OSError):
             ReferenceClient("test", tls=former).open("n1", cluster.dial, 10.0)
         # Who starts with the new ones gets on with those who took them while they ran.

@@ -14,12 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..table.compiled import quick
+from ...linearizability.compiled import fast, first_from
 from ..table.table import Int64
 from .observed import Observed
 from .weak_edges import Inferred, joined, session_order
 
 BLOCK = 128
+
+WORTH_COMPILING = 300_000
+"""Steps of the innermost loop from which on compiled code is faster here, including its loading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ def _one_block(
     steps = len(past.order) + len(past.sources) * width
     row = np.full(count + 1, _NOTHING, np.int64)
     rows = np.empty((count, width), np.int32)  # takes up memory only as far as it is written
-    quick(clocks, steps)(
+    fast(clocks, steps, worth=WORTH_COMPILING)(
         past.order,
         observed.previous,
         past.read_from,
@@ -122,7 +125,7 @@ def _one_block(
     begins[1:] = (key[1:] != key[:-1]) | (session[1:] != session[:-1])
     starts = np.flatnonzero(begins)
     lists_of = np.searchsorted(key[starts], np.arange(observed.table.keys + 1))
-    found = quick(order_writers, steps)(
+    found = fast(order_writers, steps, first_from, worth=WORTH_COMPILING)(
         versions.key,
         versions.source,
         versions.begin,
@@ -131,6 +134,7 @@ def _one_block(
         np.concatenate([starts, [len(txn)]]).astype(np.int64),
         session[starts] - low,
         txn,
+        observed.place[txn],
         observed.place,
         column - low,
         known[low:high],
@@ -209,6 +213,7 @@ def order_writers(
     list_begin: Int64,
     list_session: Int64,
     list_txn: Int64,
+    list_place: Int64,
     place: Int64,
     column: Int64,
     known: Int64,
@@ -217,8 +222,7 @@ def order_writers(
     init: int,
 ) -> tuple[Int64, Int64, Int64]:
     """Edges (before, after, place of a read that shows it), without those that the past of the version's writer holds already."""
-    room = 1024
-    before, after, shown = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.int64)
+    found = np.empty((3, 1024), np.int64)
     used = 0
     for version in range(len(version_key)):
         key, source = version_key[version], version_source[version]
@@ -239,38 +243,23 @@ def order_writers(
             if most == 0:
                 continue
             # The last writer of the key among the first `most` transactions of the session.
-            left, right = list_begin[entry], list_begin[entry + 1]
-            first = left
-            while left < right:
-                middle = (left + right) // 2
-                if place[list_txn[middle]] < most:
-                    left = middle + 1
-                else:
-                    right = middle
-            if left == first:
+            first = list_begin[entry]
+            after = first_from(list_place, first, list_begin[entry + 1], most)
+            if after == first or list_txn[after - 1] == source:
                 continue
-            writer = list_txn[left - 1]
-            if writer == source:
-                continue
+            writer = list_txn[after - 1]
             if source != init:
-                told = 0
+                knows = 0
                 if row[source] == -2:
-                    told = known[session]
+                    knows = known[session]
                 elif row[source] >= 0:
-                    told = rows[row[source], session]
-                if told > place[writer]:
+                    knows = rows[row[source], session]
+                if knows > place[writer]:
                     continue
-            if used == room:
-                room *= 2
-                wider = np.empty(room, np.int64)
-                wider[:used] = before
-                before = wider
-                wider = np.empty(room, np.int64)
-                wider[:used] = after
-                after = wider
-                wider = np.empty(room, np.int64)
-                wider[:used] = shown
-                shown = wider
-            before[used], after[used], shown[used] = writer, source, witness
+            if used == found.shape[1]:
+                wider = np.empty((3, 2 * used), np.int64)
+                wider[:, :used] = found
+                found = wider
+            found[0, used], found[1, used], found[2, used] = writer, source, witness
             used += 1
-    return before[:used], after[:used], shown[:used]
+    return found[0, :used], found[1, :used], found[2, :used]

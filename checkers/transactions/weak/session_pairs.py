@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...linearizability.compiled import first_from
 from ..table.table import Int64
 
 
@@ -24,14 +25,12 @@ def known_through_reading(
     growing. A read came from transaction `read_source_place` of `read_source_process` (-1: from the initial state, or from its own process). Returns
     (read, entry, the read by which it was known); equal neighbours are returned once.
     """
-    room = 1024
-    reads, entries, through = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.int64)
+    found = np.empty((3, 1024), np.int64)
     used = 0
-    reach = np.full(processes, -1, np.int64)
-    by = np.full(processes, -1, np.int64)
+    reach, by = np.full(processes, -1, np.int64), np.full(processes, -1, np.int64)
     touched = np.empty(processes, np.int64)
     count = 0
-    told = np.full(len(list_process), -1, np.int64)
+    noted = np.full(len(list_process), -1, np.int64)
     for read in range(len(read_process)):
         if read and read_process[read] != read_process[read - 1]:
             for place in range(count):
@@ -42,39 +41,23 @@ def known_through_reading(
             limit = reach[list_process[which]]
             if limit < 0:
                 continue
-            left, right = list_begin[which], list_begin[which + 1]
-            first = left
-            while left < right:
-                middle = (left + right) // 2
-                if entry_place[middle] < limit:
-                    left = middle + 1
-                else:
-                    right = middle
-            if left == first:
+            first = list_begin[which]
+            entry = first_from(entry_place, first, list_begin[which + 1], limit) - 1
+            if entry < first:
                 continue
-            before = told[which]
-            if before >= 0 and entries[before] == left - 1:
-                same = reads[before]
-                one_source = (
-                    read_source_process[same] == read_source_process[read]
-                    and read_source_place[same] == read_source_place[read]
-                    and read_source_process[read] >= 0
-                )
-                if one_source and read_process[same] == read_process[read] and read_key[same] == key:
+            before = noted[which]
+            if before >= 0 and found[1, before] == entry:
+                same = found[0, before]
+                one_reader = read_process[same] == read_process[read] and read_key[same] == key
+                one_process = read_source_process[same] == read_source_process[read] >= 0
+                if one_reader and one_process and read_source_place[same] == read_source_place[read]:
                     continue
-            if used == room:
-                room *= 2
-                wider = np.empty(room, np.int64)
-                wider[:used] = reads
-                reads = wider
-                wider = np.empty(room, np.int64)
-                wider[:used] = entries
-                entries = wider
-                wider = np.empty(room, np.int64)
-                wider[:used] = through
-                through = wider
-            reads[used], entries[used], through[used] = read, left - 1, by[list_process[which]]
-            told[which] = used
+            if used == found.shape[1]:
+                wider = np.empty((3, 2 * used), np.int64)
+                wider[:, :used] = found
+                found = wider
+            found[0, used], found[1, used], found[2, used] = read, entry, by[list_process[which]]
+            noted[which] = used
             used += 1
         source = read_source_process[read]
         if source >= 0 and read_source_place[read] > reach[source]:
@@ -83,4 +66,4 @@ def known_through_reading(
                 count += 1
             reach[source] = read_source_place[read]
             by[source] = read
-    return reads[:used], entries[:used], through[:used]
+    return found[0, :used], found[1, :used], found[2, :used]

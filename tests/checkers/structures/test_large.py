@@ -9,9 +9,9 @@ import pytest
 
 from tribulation.checkers.base.budget import Meter
 from tribulation.checkers.base.result import Verdict
+from tribulation.checkers.linearizability.compiled import compiled
 from tribulation.checkers.linearizability.structures.containers import peel
 from tribulation.checkers.linearizability.structures.dispatch import STRUCTURES, judge
-from tribulation.checkers.linearizability.structures.parts import compiled
 from tribulation.checkers.linearizability.structures.parts.view import View
 from tribulation.histories.model.columns import Columns
 
@@ -76,7 +76,7 @@ def test_compiled_loops_do_what_the_plain_ones_do():
     start = np.sort(random.integers(0, 500, 300))
     push, pop = (start, start + 1 + random.integers(0, 9, 300)), (start + 10, start + 11 + random.integers(0, 9, 300))
     plain = peel.peel(*push, *pop, 540)
-    quick = compiled._compiled(peel._peel)
+    quick = compiled(peel._peel, *peel.CALLED)
     assert quick is not peel._peel, "numba is there to be tested"
     original, peel._peel = peel._peel, quick
     try:

@@ -78,7 +78,7 @@ def test_compiled_clocks_agree_with_plain_ones_in_blocks_of_any_width(monkeypatc
     assert order is not None
     found = []
     for steps, block in ((10**12, 128), (10**12, 7), (0, 128), (0, 5)):
-        monkeypatch.setattr("tribulation.checkers.transactions.table.compiled.WORTH_COMPILING", steps)
+        monkeypatch.setattr("tribulation.checkers.transactions.weak.causal_clocks.WORTH_COMPILING", steps)
         edges = causal_edges(observed, order, block)
         found.append(sorted(zip(edges.before.tolist(), edges.after.tolist(), strict=True)))
     assert found[0] == found[1] == found[2] == found[3]

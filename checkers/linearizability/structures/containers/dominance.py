@@ -8,7 +8,7 @@ import numpy as np
 
 from tribulation.histories.model.columns import OPEN, Int64
 
-from ..parts.compiled import fast
+from ...compiled import fast
 
 
 def least_beyond(start: Int64, inner: Int64, end: Int64, before: Int64, after: Int64) -> tuple[Int64, Int64]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from tribulation.histories.model.columns import Int64
 
-from ..parts.compiled import fast
+from ...compiled import fast
 from ..parts.intervals import coverage
 
 _FAR = 1 << 40
@@ -51,7 +51,7 @@ def peel(push_first: Int64, push_last: Int64, pop_first: Int64, pop_last: Int64,
     _build(latest, op_size, np.maximum)
     begun = np.searchsorted(first[by_first], np.arange(gaps), side="right")
     turn, freed = np.full(values, -1, np.int64), np.full(gaps, -1, np.int64)
-    run: Any = fast(_peel, 12 * values)
+    run: Any = fast(_peel, 12 * values, *CALLED)
     run(least, size, latest, op_size, by_first, begun, push_last, pop_first, turn, freed)
     return Peeled(turn, freed)
 
@@ -60,6 +60,76 @@ def _build(tree: Int64, size: int, join: Any) -> None:
     while size > 1:
         tree[size // 2 : size] = join(tree[size : 2 * size : 2], tree[size + 1 : 2 * size : 2])
         size //= 2
+
+
+def _renew(least: Int64, less: Int64, node: int) -> None:
+    """Compute `least` again from `node` upwards."""
+    while node:
+        least[node] = min(least[2 * node], least[2 * node + 1]) - less[node]
+        node //= 2
+
+
+def _free(least: Int64, less: Int64, size: int) -> int:
+    """Take a gap that nothing covers; it is free from now on."""
+    node, above = 1, 0
+    while node < size:
+        above += less[node]
+        node *= 2
+        if least[node] - above != 0:
+            node += 1
+    least[node] = 1 << 40
+    _renew(least, less, node // 2)
+    return node - size
+
+
+def _take(latest: Int64, size: int, begun: int, gap: int) -> int:
+    """Remove one of the first `begun` operations, the one that ends last, if it ends after `gap`; -1 if none does."""
+    best, spot = -1, 0
+    left, right = size, size + begun
+    while left < right:
+        if left & 1:
+            if latest[left] > best:
+                best, spot = latest[left], left
+            left += 1
+        if right & 1:
+            right -= 1
+            if latest[right] > best:
+                best, spot = latest[right], right
+        left //= 2
+        right //= 2
+    if best <= gap:
+        return -1
+    while spot < size:
+        spot *= 2
+        if latest[spot] != best:
+            spot += 1
+    taken = spot - size
+    while spot:
+        latest[spot] = -1 if spot >= size else max(latest[2 * spot], latest[2 * spot + 1])
+        spot //= 2
+    return taken
+
+
+def _uncover(least: Int64, less: Int64, size: int, first: int, last: int) -> None:
+    """Subtract one core from the gaps [first, last)."""
+    left, right = first + size, last + size
+    while left < right:
+        if left & 1:
+            least[left] -= 1
+            less[left] += 1
+            left += 1
+        if right & 1:
+            right -= 1
+            least[right] -= 1
+            less[right] += 1
+        left //= 2
+        right //= 2
+    _renew(least, less, (first + size) // 2)
+    _renew(least, less, (last + size - 1) // 2)
+
+
+CALLED = (_renew, _free, _take, _uncover)
+"""What `_peel` calls, for the compiler."""
 
 
 def _peel(
@@ -79,74 +149,25 @@ def _peel(
     less = np.zeros(2 * size, np.int64)
     waits = np.full(values, 2, np.int64)
     ready = np.empty(values, np.int64)
-    peeled = taken = count = 0
+    peeled = count = 0
     while True:
         while least[1] == 0:
-            # Descend to a gap that nothing covers; it is free from now on.
-            node, above = 1, 0
-            while node < size:
-                above += less[node]
-                node *= 2
-                if least[node] - above != 0:
-                    node += 1
-            gap = node - size
+            gap = _free(least, less, size)
             freed[gap] = peeled
-            least[node] = 1 << 40
-            node //= 2
-            while node:
-                least[node] = min(least[2 * node], least[2 * node + 1]) - less[node]
-                node //= 2
-            # Every operation that has this gap and had none before.
             while True:
-                best, spot = -1, 0
-                left, right = op_size, op_size + begun[gap]
-                while left < right:
-                    if left & 1:
-                        if latest[left] > best:
-                            best, spot = latest[left], left
-                        left += 1
-                    if right & 1:
-                        right -= 1
-                        if latest[right] > best:
-                            best, spot = latest[right], right
-                    left //= 2
-                    right //= 2
-                if best <= gap:
+                # Every operation that has this gap and had none before.
+                op = _take(latest, op_size, begun[gap], gap)
+                if op < 0:
                     break
-                while spot < op_size:
-                    spot *= 2
-                    if latest[spot] != best:
-                        spot += 1
-                value = by_first[spot - op_size] % values
-                while spot:
-                    latest[spot] = -1 if spot >= op_size else max(latest[2 * spot], latest[2 * spot + 1])
-                    spot //= 2
+                value = by_first[op] % values
                 waits[value] -= 1
                 if waits[value] == 0:
                     ready[count] = value
                     count += 1
-        if taken == count:
+        if peeled == count:
             return
-        value = ready[taken]
-        taken += 1
+        value = ready[peeled]
         turn[value] = peeled
         peeled += 1
-        if core_first[value] >= core_last[value]:
-            continue
-        left, right = core_first[value] + size, core_last[value] + size
-        first, last = left, right - 1
-        while left < right:
-            if left & 1:
-                least[left] -= 1
-                less[left] += 1
-                left += 1
-            if right & 1:
-                right -= 1
-                least[right] -= 1
-                less[right] += 1
-            left //= 2
-            right //= 2
-        for node in (first // 2, last // 2):
-            while node:
-                least[node] = min(least[2 * node], least[2 * node + 1]) - less[node]
-                node //= 2
+        if core_first[value] < core_last[value]:
+            _uncover(least, less, size, core_first[value], core_last[value])

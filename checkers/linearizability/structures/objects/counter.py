@@ -17,7 +17,7 @@ import numpy as np
 from tribulation.histories.model.columns import NONE_ID, OPEN, Int32, Int64
 
 from ....models.operation_names import DELTAS, FETCHES
-from ..parts.compiled import fast
+from ...compiled import fast
 from ..parts.finding import Doubt, Finding, Unsuitable
 from ..parts.intervals import out_of_order
 from ..parts.view import View
