@@ -62,15 +62,26 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> Any:
     """The entry point. Whatever becomes of what is printed, the exit code is that of what was done."""
-    if VARIABLE in os.environ:
-        # The shell asks; click prints the candidates and ends the process.
-        cli.main(args=[], prog_name="tri", complete_var=VARIABLE)
+    if os.environ.get(VARIABLE):
+        sys.exit(_completion_code())
     with guarded_streams() as streams:
         code = _exit_code(arguments)
         sys.stdout.flush()
         if streams.lost_result is not None:
             print(f"warning: stdout did not take the result: {streams.lost_result}", file=sys.stderr)
     sys.exit(code)
+
+
+def _completion_code() -> int:
+    """The shell asks; click prints the candidates. Its failures have the code of no verdict."""
+    try:
+        cli.main(args=[], prog_name="tri", complete_var=VARIABLE)
+    except SystemExit as end:
+        if end.code in (0, None):
+            return 0
+    except Exception as error:
+        return _complain(f"no completion: {type(error).__name__}: {error}\n\nhint: unset {VARIABLE}", 2)
+    return _complain(f"{VARIABLE} is {shown(os.environ[VARIABLE])}, which asks for nothing known\n\nhint: unset it", 2)
 
 
 def _exit_code(arguments: list[str] | None) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import click
 
@@ -12,6 +12,28 @@ from ..document import print_document
 from ..options import json_option
 
 RUN = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+class _Anomaly(TypedDict, total=False):
+    kind: str
+
+
+class _Result(TypedDict, total=False):
+    verdict: str
+    anomalies: list[_Anomaly]
+
+
+class _Fault(TypedDict, total=False):
+    kind: str
+    verified: bool
+
+
+class _Figures(TypedDict, total=False):
+    """The fields of verdict.json that are compared: anyone may have changed the file."""
+
+    checkers: dict[str, _Result]
+    faults: list[_Fault]
+    ops: dict[str, int]
 
 
 @click.command("compare")
@@ -52,9 +74,15 @@ def text(value: Any) -> str:
 
 def figures_of(run: Path) -> dict[str, Any]:
     """What a run comes to. Figures that its folder does not have are left out."""
-    from ...evidence.documents import required_document
+    from ...errors import CampaignError
+    from ...evidence.documents import DocumentError, required_document, typed
 
-    verdict = required_document(run / "verdict.json", f"tri check {run} writes it again")
+    path, hint = run / "verdict.json", f"tri check {run} writes it again"
+    verdict = required_document(path, hint)
+    try:
+        typed(verdict, _Figures)
+    except DocumentError as error:
+        raise CampaignError(error.at(path), hint) from None
     faults: dict[str, list[bool]] = {}
     for fault in verdict.get("faults", []):
         faults.setdefault(str(fault.get("kind")), []).append(bool(fault.get("verified")))

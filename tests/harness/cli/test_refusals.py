@@ -177,6 +177,19 @@ def test_a_name_that_the_system_refuses_is_a_mistake_of_the_command_line(command
     assert "hint:" in told and "internal" not in told
 
 
+@pytest.mark.parametrize(
+    ("asked", "code"), [("zsh_bogus", 2), ("bash_complete", 2), ("\x1b[31m", 2), ("bash_source", 0), ("", 0)]
+)
+def test_a_shell_that_asks_wrongly_for_completion_gets_no_code_of_a_verdict(
+    asked: str, code: int, monkeypatch: Any, capsys: Any
+) -> None:
+    monkeypatch.setenv("_TRI_COMPLETE", asked)
+    with pytest.raises(SystemExit) as ended:
+        main(["list", "faults"])
+    assert ended.value.code == code
+    assert ("hint:" in capsys.readouterr().err) is (code == 2)
+
+
 def test_a_disk_that_is_full_is_no_error_of_ours(monkeypatch: Any, capsys: Any) -> None:
     def full(self: click.Command, context: click.Context) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -115,6 +115,25 @@ def test_a_folder_without_a_verdict_is_refused(tmp_path: Path, capsys: Any) -> N
 
 
 @pytest.mark.parametrize(
+    "damage",
+    [
+        *(
+            {name: wrong}
+            for name in ("checkers", "faults", "ops")
+            for wrong in (None, 1, "x", True, ["x"], {"a": None})
+        ),
+        {"checkers": {"linearizable": {"anomalies": [None]}}},
+    ],
+)
+def test_a_verdict_of_another_shape_is_refused_with_its_place(damage: dict[str, Any], runs: Path, capsys: Any) -> None:
+    run = next((runs / "one").iterdir())
+    path = run / "verdict.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **damage}))
+    code, _, told = _tri(capsys, "compare", str(run), str(run))
+    assert code == 2 and f"{path}: " in told and "hint:" in told
+
+
+@pytest.mark.parametrize(
     ("words", "forbidden"),
     [
         (("check", "HISTORY", "--json"), {"rich", "pydantic", "jinja2", "paramiko", "fabric", "networkx"}),

@@ -28,7 +28,7 @@ FUZZ = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list
 FUZZ_SIMULATED = settings(FUZZ, max_examples=max(3, EXAMPLES // 4))
 CPU_S, BLOCKED_S = 30, 120
 NO_EVIDENCE = {"verdict.json", "digests.json", "shrink.json"}
-READING = ["check", "report", "report --costs"]
+READING = ["check", "report", "report --costs", "compare RUN", "export ARCHIVE"]
 SIMULATING = ["replay", "explain --tries 1 --points 0", "shrink --tries 2 --time 5s"]
 
 
@@ -80,7 +80,8 @@ def _ends_in_order(of: Path, damages: list[Damage], sealed: bool, command: str) 
 def _tri(command: str, run: Path) -> tuple[int, str]:
     """The exit code, and what was printed."""
     said = io.StringIO()
-    words = command.split()
+    places = {"RUN": str(run), "ARCHIVE": f"{run}.tar.gz"}
+    words = [places.get(word, word) for word in command.split()]
     with _in_time(), redirect_stdout(said), redirect_stderr(said), pytest.raises(SystemExit) as ended:
         main([words[0], str(run), *words[1:]])
     return int(str(ended.value.code)), said.getvalue()[-3000:]
