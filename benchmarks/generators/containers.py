@@ -24,6 +24,16 @@ def fifo(chance: np.random.Generator, plan: Schedule) -> Draft:
     return _container(chance, plan, ("enqueue", "dequeue"), _first)
 
 
+def few_valued_fifo(chance: np.random.Generator, plan: Schedule, few: int) -> Draft:
+    """A `fifo` of only so many values, each put in again and again."""
+    draft = fifo(chance, plan)
+    draft.argument, draft.result = (
+        np.where(ids > NONE_ID, 1 + ids % few, ids).astype(np.int32) for ids in (draft.argument, draft.result)
+    )
+    draft.values = numbers(few)
+    return draft
+
+
 def stack(chance: np.random.Generator, plan: Schedule) -> Draft:
     """Last in, first out."""
     return _container(chance, plan, ("push", "pop"), _last)

@@ -11,12 +11,15 @@ from tribulation.histories.model.columns import Columns
 from . import containers, registers
 from .draft import Draft, columns_of
 from .schedule import Schedule, schedule
-from .transactions import transactions
+from .transactions import few_valued_transactions, transactions
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`operations` and who does them. `pause`: how much of its time a client rests, 0 for never; rates are shares of all operations."""
+    """`operations` and who does them. `pause`: how much of its time a client rests, 0 for never; rates are shares of all operations.
+
+    `values`: how many there are, in a model that repeats them.
+    """
 
     model: str = "register"
     operations: int = 10_000
@@ -26,6 +29,7 @@ class Settings:
     fail_rate: float = 0.01
     pause: float = 0.5
     writes_per_key: int = 32
+    values: int = 5
     seed: int = 0
 
 
@@ -49,15 +53,19 @@ MODELS = {
 }
 """What can be made, and the model by which it is checked. New ones come last: a history depends on the place of its model."""
 
+REPEATING = {"few-register": "register", "few-queue": "queue", "multi-register": "multi-register"}
+"""Models whose values repeat: only a search judges them, so that large ones may stay without a verdict."""
+
 
 def generate(settings: Settings) -> Columns:
     """The history. Raises `ValueError` on a model that there is not, and on a share that is none."""
-    if settings.model not in MODELS:
-        raise ValueError(f"no model {settings.model!r}; there are {', '.join(MODELS)}")
+    models = [*MODELS, *REPEATING]
+    if settings.model not in models:
+        raise ValueError(f"no model {settings.model!r}; there are {', '.join(models)}")
     for name in ("info_rate", "fail_rate", "pause"):
         if not 0 <= getattr(settings, name) < 1:
             raise ValueError(f"{name} is {getattr(settings, name)}, which is no share from 0 to less than 1")
-    chance = np.random.default_rng([settings.seed, list(MODELS).index(settings.model)])
+    chance = np.random.default_rng([settings.seed, models.index(settings.model)])
     lock = settings.model in ("mutex", "fenced-mutex")
     count, clients = settings.operations, settings.clients
     client = containers.turns(chance, count, clients) if lock else chance.integers(0, clients, count, dtype=np.int32)
@@ -74,7 +82,13 @@ def _draft(chance: np.random.Generator, plan: Schedule, settings: Settings) -> D
         case "register-cas":
             return registers.unique_register(chance, plan, settings.keys, cas=0.2)
         case "cas-register":
-            return registers.few_valued_register(chance, plan)
+            return registers.few_valued_register(chance, plan, settings.values, 3)
+        case "few-register":
+            return registers.few_valued_register(chance, plan, settings.values, 2)
+        case "few-queue":
+            return containers.few_valued_fifo(chance, plan, settings.values)
+        case "multi-register":
+            return few_valued_transactions(chance, plan, settings.keys, settings.values)
         case "queue":
             return containers.fifo(chance, plan)
         case "stack":

@@ -11,7 +11,6 @@ from .schedule import Bools, Schedule
 
 READ, WRITE, CAS = 0, 1, 2
 NAMES = ("read", "write", "cas")
-FEW = 5
 
 
 def unique_register(chance: np.random.Generator, plan: Schedule, keys: int, cas: float) -> Draft:
@@ -42,12 +41,12 @@ def unique_register(chance: np.random.Generator, plan: Schedule, keys: int, cas:
     )
 
 
-def few_valued_register(chance: np.random.Generator, plan: Schedule) -> Draft:
-    """One register over 0..4: reads, writes, and cas of any two values, of which most see another value and fail."""
+def few_valued_register(chance: np.random.Generator, plan: Schedule, few: int, names: int) -> Draft:
+    """One register over 0..`few` - 1, with the first `names` of its operations: cas names any two values, so most see another one and fail."""
     count = len(plan)
-    f = chance.choice(np.array([READ, WRITE, CAS], np.uint8), count)
+    f = chance.choice(np.array([READ, WRITE, CAS][:names], np.uint8), count)
     # Ids: 0 is None, number n has id n + 1.
-    expected, new = chance.integers(1, FEW + 1, (2, count), dtype=np.int32)
+    expected, new = chance.integers(1, few + 1, (2, count), dtype=np.int32)
     found, missed = _play(f, expected, new, plan.effect)
     swaps = np.flatnonzero(f == CAS)
     pairs = absent(count)
@@ -58,7 +57,7 @@ def few_valued_register(chance: np.random.Generator, plan: Schedule) -> Draft:
         f_names=NAMES,
         argument=scalar,
         result=np.where(f == READ, found, scalar).astype(np.int32),
-        values=[None, *range(FEW)],
+        values=[None, *range(few)],
         argument_list=pairs,
         result_list=pairs,
         lists=Lists(

@@ -76,3 +76,37 @@ def _lists(key: Int32, value: Int32, writes: Bools, happened: Bools) -> tuple[In
     result_list = absent(micro)
     result_list[reads] = np.arange(len(reads), dtype=np.int32)
     return absent(micro), result_list, Lists(rows, items)
+
+
+def few_valued_transactions(chance: np.random.Generator, plan: Schedule, keys: int, values: int) -> Draft:
+    """1 to 5 micro-operations each, half of them reads, on `keys` registers that hold 0..`values` - 1 again and again. Each is written before it is read."""
+    count = len(plan)
+    size = chance.integers(1, LONGEST + 1, count)
+    size[0] = keys
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(size)])
+    micro = int(offsets[-1])
+    owner = np.repeat(np.arange(count, dtype=np.int64), size)
+    writes = chance.random(micro) < 0.5
+    key = chance.integers(0, keys, micro, dtype=np.int32)
+    writes[:keys], key[:keys] = True, np.arange(keys)
+    value = np.where(writes, chance.integers(1, values + 1, micro), NONE_ID).astype(np.int32)
+    seen = latest(key, writes & plan.effect[owner])
+    found = np.where(seen == ABSENT, NONE_ID, value[np.maximum(seen, 0)])
+    kind = np.where(writes, np.uint8(WRITE), np.uint8(READ))
+    return Draft(
+        f=np.zeros(count, np.uint8),
+        f_names=("txn",),
+        argument=absent(count),
+        result=absent(count),
+        values=[None, *range(values)],
+        keys=range(keys),
+        argument_txn=np.arange(count, dtype=np.int32),
+        result_txn=np.arange(count, 2 * count, dtype=np.int32),
+        txns=Txns(
+            offsets=np.concatenate([offsets, offsets[1:] + micro]),
+            kind=np.concatenate([kind, kind]),
+            key=np.concatenate([key, key]),
+            value=np.concatenate([np.where(writes, value, ABSENT), np.where(writes, value, found)]).astype(np.int32),
+            list=np.concatenate([absent(micro), absent(micro)]),
+        ),
+    )

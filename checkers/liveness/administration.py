@@ -15,6 +15,7 @@ from ..base.result import Budget, CheckResult, RunRecord, Verdict
 from ..base.selection import NOTHING
 from ..base.wording import seconds
 from ..faults.kinds import changes_voters
+from ..traces.columns import of
 from ..traces.traces import Line, Traces, excerpt, read_traces
 from .served import followings, healthy
 from .simulated_truth import Administered, Truth, known_truth
@@ -48,9 +49,7 @@ class AdministrationChecker:
 
 
 def _answered_ok(asked: Sequence[Administered], traces: Traces, findings: Findings) -> None:
-    commits = sorted(
-        (line for life in traces for line in life.lines if line["event"] == "commit"), key=lambda line: line["index"]
-    )
+    commits = sorted((line for life in traces for line in of(life.lines, ("commit",))), key=lambda line: line["index"])
     for one in asked:
         if one.status != "ok" or one.index is None:
             continue

@@ -20,6 +20,7 @@ from ..base.logged import logged
 from ..base.result import Anomaly, Budget, CheckResult, RunRecord, Verdict
 from ..base.selection import NOTHING
 from ..base.wording import describe, indices, on_key, show
+from ..traces.columns import of
 from ..traces.state_digests import scheme_of
 
 
@@ -102,9 +103,7 @@ def _digests(traces: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Anomaly]
     seen: dict[tuple[int, str], tuple[Any, str, Mapping[str, Any]]] = {}
     clashes: list[tuple[int, str, Mapping[str, Any]]] = []
     for node, lines in traces.items():
-        for line in lines:
-            if line.get("event") != "digest":
-                continue
+        for line in of(lines, ("digest",)):
             index, digest = line["index"], line["digest"]
             first = seen.setdefault((index, scheme_of(digest)), (digest, node, line))
             if first[0] != digest:
@@ -174,7 +173,7 @@ def _applied(lines: Sequence[Mapping[str, Any]], offset_ns: int) -> list[tuple[i
     """(run time, highest index applied so far in any incarnation), growing."""
     steps: list[tuple[int, int]] = []
     highest = 0
-    for line in lines:
+    for line in of(lines, ("apply", "snapshot-installed")):
         if line.get("event") == "apply" and line.get("entries"):
             index = line["entries"][-1][0]
         elif line.get("event") == "snapshot-installed":

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
+from ..traces.columns import of
 from ..traces.traces import FOREVER_NS, Incarnation, Traces
 
 Cut = frozenset[tuple[str, str]]
@@ -94,7 +95,7 @@ def _configurations(traces: Traces, node: str, stretch: Stretch) -> list[Mapping
     """Return the voters that the node counted by at some time in the interval, as far as its lines can be placed."""
     found: list[Mapping[str, int]] = []
     for life in _lives(traces, node, stretch):
-        lines = [line for line in life.lines if line["event"] in ("start", "config")]
+        lines = list(of(life.lines, ("start", "config")))
         for line, after in zip_longest(lines, lines[1:]):
             over = after is not None and traces.place(after).high_ns < stretch.from_ns
             if not over and traces.place(line).low_ns <= stretch.to_ns:

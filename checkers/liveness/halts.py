@@ -16,6 +16,7 @@ from ..base.findings import Findings
 from ..base.result import Budget, CheckResult, RunRecord, Verdict
 from ..base.selection import NOTHING
 from ..faults.kinds import LINKS, ONCE, leaves_running, targets
+from ..traces.columns import placed
 from ..traces.traces import Line, Traces, excerpt, read_traces
 from .simulated_truth import Truth, known_truth
 
@@ -48,9 +49,7 @@ class HaltsChecker:
         traces, truth = read_traces(record), known_truth(record)
         findings, doubts, excused = Findings(), list[str](), 0
         for incarnation in traces:
-            for position, line in enumerate(incarnation.lines):
-                if line["event"] not in COMPLAINTS:
-                    continue
+            for position, line in placed(incarnation.lines, COMPLAINTS):
                 if _excused(record, traces, truth, line, position):
                     excused += 1
                 elif truth is None and line["event"] != FAILED:

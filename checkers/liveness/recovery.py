@@ -20,6 +20,7 @@ from ..base.options import bound, settings_of, whole
 from ..base.result import Anomaly, Budget, CheckResult, RunRecord, Verdict
 from ..base.selection import NOTHING
 from ..base.wording import describe, seconds
+from ..traces.columns import of
 from ..traces.traces import TraceError, Traces, read_traces
 from .election_excuses import Stretch, excuse, stopped_itself
 
@@ -161,8 +162,8 @@ def _terms(ops: Sequence[Operation], traces: Traces | None, phase: _Phase) -> li
     for incarnation in traces or ():
         if incarnation.node not in phase.core:
             continue
-        for line in incarnation.lines:
-            if line["event"] == "term" and traces is not None:
+        for line in of(incarnation.lines, ("term",)):
+            if traces is not None:
                 at = traces.place(line)
                 if at.low_ns >= phase.bound_ns and at.high_ns <= phase.end_ns:
                     terms.add(line["term"])

@@ -18,6 +18,7 @@ from ..base.findings import Findings
 from ..base.result import Fault, RunRecord
 from ..base.wording import describe, seconds
 from ..faults.kinds import changes_voters, touched
+from ..traces.columns import of
 from ..traces.traces import FOREVER_NS, Line, Traces
 from .simulated_truth import Truth
 
@@ -124,9 +125,7 @@ def followings(traces: Traces) -> dict[str, list[Following]]:
             ends_ns = FOREVER_NS if number == len(lives) - 1 else traces.place(life.lines[-1]).low_ns
             if life.lines[-1]["event"] == "halt":
                 ends_ns = traces.place(life.lines[-1]).low_ns
-            mine += _of_a_life(
-                traces, [line for line in life.lines if line["event"] in ("leader", "follower")], ends_ns
-            )
+            mine += _of_a_life(traces, list(of(life.lines, ("leader", "follower"))), ends_ns)
         found[node] = mine
     return found
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from operator import itemgetter
 from typing import Any
 
-from ..base.result import Gap, RunRecord
-from .traces import REQUIRED, Line
+import numpy as np
 
-LIMIT = 1 << 62
-"""Integers of a trace lie between this and its negative: sums of two fit into 64 bits."""
+from tribulation.histories.lines.table import LineTable
+
+from ..base.result import Gap, RunRecord
+from .traces import LIMIT, REQUIRED, Line
 
 _LIST, _MAP = (list, tuple), (dict,)
 _HEADER: dict[str, tuple[type, ...]] = {
@@ -55,20 +57,29 @@ def with_understood_traces(record: RunRecord) -> RunRecord:
     gaps = []
     for node, lines in record.traces.items():
         wrong = _problems(lines)
-        if len(wrong) == len(lines) and not any("seq" in line for line in lines):
+        if len(wrong) == len(lines) and not _has_numbers(lines):
             continue
         if not wrong:
             traces[node] = lines
             continue
         left_out = {number for number, _ in wrong}
-        traces[node] = [line for number, line in enumerate(lines, start=1) if number not in left_out]
+        kept = np.array([number not in left_out for number in range(1, len(lines) + 1)], np.bool_)
+        traces[node] = lines.take(np.flatnonzero(kept)) if isinstance(lines, LineTable) else list(compress(lines, kept))
         more = f"; {len(wrong) - 1} more are not either" if len(wrong) > 1 else ""
         gaps.append(Gap("trace", node, f"line {wrong[0][0]} is not one that a node writes: {wrong[0][1]}{more}"))
     return record if traces == record.traces else replace(record, traces=traces, gaps=(*record.gaps, *gaps))
 
 
+def _has_numbers(lines: Sequence[Line]) -> bool:
+    if isinstance(lines, LineTable):
+        return any("seq" in group.form.fields for group in lines.groups) or any("seq" in line for _, line in lines.odd)
+    return any("seq" in line for line in lines)
+
+
 def _problems(lines: Sequence[Line]) -> list[tuple[int, str]]:
     """(number from 1, why) of each line that cannot be taken apart. Most lines of a trace are alike: what depends on a line's form alone is found once for each form."""
+    if isinstance(lines, LineTable):
+        return _problems_of_table(lines)
     forms: dict[Any, _Form | None] = {}
     wrong = []
     for number, line in enumerate(lines, start=1):
@@ -85,6 +96,16 @@ def _problems(lines: Sequence[Line]) -> list[tuple[int, str]]:
             if why is not None:
                 wrong.append((number, why))
     return wrong
+
+
+def _problems_of_table(lines: LineTable) -> list[tuple[int, str]]:
+    """What `problem` looks at does not depend on the numbers of a form, which are all far from the bounds."""
+    suspects = [at for at, _ in lines.odd]
+    for group in lines.groups:
+        if problem(group.form.example) is not None:
+            suspects += group.positions.tolist()
+    found = [(at + 1, problem(lines[at])) for at in sorted(suspects)]
+    return [(number, why) for number, why in found if why is not None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,16 @@ from itertools import pairwise, repeat
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from tribulation.histories.lines.table import LineTable
+
 from ..base.result import Gap, RunRecord
 from ..base.sharing import keep, known
+from . import columns
+
+LIMIT = 1 << 62
+"""Integers of a trace lie between this and its negative: sums of two fit into 64 bits."""
 
 Line = Mapping[str, Any]
 
@@ -136,6 +144,9 @@ class Traces:
         if shift is None:
             return repeat(ANYTIME, len(incarnation.lines))
         early, late = shift
+        times = columns.numbers(incarnation.lines, "mono_ns")
+        if times is not None and abs(early) < LIMIT and abs(late) < LIMIT:
+            return map(Interval, (times + early).tolist(), (times + late).tolist())
         return (Interval(mono_ns + early, mono_ns + late) for mono_ns in map(_MONO_NS, incarnation.lines))
 
     def place(self, line: Line) -> Interval:
@@ -173,6 +184,9 @@ def trace_gaps(traces: Mapping[str, Sequence[Line]]) -> list[Gap]:
 
 def _boots(lines: Sequence[Line]) -> dict[str, Sequence[Line]]:
     """The lines by incarnation. Those of a boot follow each other, as a node writes them; in a trace of any form they may not."""
+    known_numbers = columns.numbers(lines, "incarnation")
+    if known_numbers is not None and not (np.diff(known_numbers) < 0).any():
+        return {str(known_numbers[first]): lines[first:end] for first, end in columns.stretches(known_numbers)}
     numbers = [line.get("incarnation") for line in lines]
     starts = [0] + [
         at for at, (one, other) in enumerate(pairwise(numbers), 1) if one is not other and str(one) != str(other)
@@ -187,14 +201,13 @@ def _boots(lines: Sequence[Line]) -> dict[str, Sequence[Line]]:
 def _missing(lines: Sequence[Line]) -> str | None:
     """Return what one boot of a node lacks, except its end, which a killed node loses."""
     jumps = _gaps(lines)
-    events = [line.get("event") for line in lines]
-    dropped = sum(_count(line) for line in lines if line.get("event") == DROPPED) if DROPPED in events else 0
+    dropped = sum(map(_count, columns.of(lines, (DROPPED,))))
     if dropped:
         return f"it dropped {dropped} lines of its trace"
     if jumps:
         more = f" and at {len(jumps) - 1} more places" if len(jumps) > 1 else ""
         return f"lines are missing from its trace before seq {lines[jumps[0]].get('seq')}{more}"
-    return "its trace reached the bound on its size" if events[-1] == BOUNDED else None
+    return "its trace reached the bound on its size" if lines[-1].get("event") == BOUNDED else None
 
 
 def _count(line: Line) -> int:
@@ -205,6 +218,9 @@ def _count(line: Line) -> int:
 
 def _gaps(lines: Sequence[Line]) -> tuple[int, ...]:
     """The places of lines whose `seq` is not the one that should stand there."""
+    counted = columns.numbers(lines, "seq")
+    if counted is not None:
+        return columns.misnumbered(counted)
     numbers = [line.get("seq") for line in lines]
     if numbers == list(range(len(lines))):
         return ()
@@ -225,6 +241,10 @@ def excerpt(line: Line, index: int | None = None) -> dict[str, Any]:
 
 
 def _incarnations(node: str, lines: Sequence[Line]) -> list[Incarnation]:
+    numbers = columns.numbers(lines, "incarnation")
+    if numbers is not None and not (np.diff(numbers) < 0).any() and _all_valid(lines):
+        parts = [(int(numbers[first]), lines[first:end]) for first, end in columns.stretches(numbers)]
+        return [Incarnation(node, number, part, _gaps(part)) for number, part in parts]
     bounds: list[int] = []
     number: int | None = None
     for position, line in enumerate(lines):
@@ -237,8 +257,19 @@ def _incarnations(node: str, lines: Sequence[Line]) -> list[Incarnation]:
             number = line["incarnation"]
             bounds.append(position)
     bounds.append(len(lines))
-    parts = [lines[first:end] for first, end in pairwise(bounds)]
-    return [Incarnation(node, part[0]["incarnation"], part, _gaps(part)) for part in parts]
+    pieces = [lines[first:end] for first, end in pairwise(bounds)]
+    return [Incarnation(node, part[0]["incarnation"], part, _gaps(part)) for part in pieces]
+
+
+def _all_valid(lines: Sequence[Line]) -> bool:
+    """Return whether every line of a table has its fields."""
+    assert isinstance(lines, LineTable)
+    return all(_is_valid(group.form.fields) for group in lines.groups) and all(_is_valid(line) for _, line in lines.odd)
+
+
+def _is_valid(line: Line) -> bool:
+    event = line.get("event", "")
+    return isinstance(event, str) and line.keys() >= _WANTED.get(event, _HEADER)
 
 
 def _is_steady(incarnations: Sequence[Incarnation]) -> bool:

@@ -21,7 +21,7 @@ from tribulation.checkers.base.result import Fault, Gap
 from tribulation.checkers.faults.kinds import touched
 from tribulation.checkers.faults.masked import masked
 from tribulation.histories import History, HistoryError, read_history
-from tribulation.histories.files.store import read_json_lines
+from tribulation.histories.files.store import read_trace
 
 from ..nemesis.faults.ledger import faults_of, readable_lines
 from ..nemesis.faults.power_models import model_seen
@@ -127,7 +127,7 @@ def _read_traces(evidence: Evidence, run_dir: Path, expected: Expected, refuse: 
     for path in sorted((run_dir / TRACE).glob("*.jsonl")):
         name = f"{TRACE}/{path.name}"
         try:
-            traces[path.stem] = read_json_lines(path, of_lives=True)
+            traces[path.stem] = read_trace(path)
         except HistoryError as error:
             if refuse:
                 raise

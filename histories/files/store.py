@@ -24,12 +24,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..model.bounds import may_exceed, problem
+from ..lines.table import LineTable, TableBuilder
+from ..model.bounds import TEXT_BYTES, may_exceed, problem
 from ..model.errors import HistoryError
 from ..model.history import History
 from .codec import AT_ONCE_BYTES, any_may_repeat, decode_line, decode_lines, decode_once, decode_value, refuse_repeats
 from .files import read_history
-from .opening import read_bytes, read_text
+from .opening import opened, read_bytes, read_text
 from .replacing import replacing
 
 LATEST = "latest"
@@ -181,6 +182,40 @@ def read_json_lines(path: Path, torn: dict[str, str] | None = None, *, of_lives:
             if torn is not None:
                 torn[path.name] = tail.decode("utf-8", "replace")
     return found
+
+
+LARGE_BYTES = 1 << 16
+_BLOCK_BYTES = 1 << 20
+
+
+def read_trace(path: Path) -> Sequence[Mapping[str, Any]]:
+    """Return each line's object of a node's trace, as `read_json_lines` does; a large one as a table of its lines."""
+    try:
+        table = _table(path)
+    except ValueError:
+        table = None
+    return read_json_lines(path, of_lives=True) if table is None else table
+
+
+def _table(path: Path) -> LineTable | None:
+    """None for a file that is small, or too large. Raises `ValueError` for a line that is to be looked at by itself."""
+    builder, rest = TableBuilder(_bounded), b""
+    with opened(path) as file:
+        if not LARGE_BYTES <= os.fstat(file.fileno()).st_size <= TEXT_BYTES:
+            return None
+        while block := file.read(_BLOCK_BYTES):
+            end = block.rfind(b"\n") + 1
+            if end:
+                builder.add(rest + block[:end])
+                rest = b""
+            rest += block[end:]
+    try:
+        whole = bool(rest.strip()) and bool(_bounded(rest))
+    except ValueError:
+        whole = False  # The last line is torn.
+    if whole:
+        builder.add(rest + b"\n")
+    return builder.finish()
 
 
 def _decoded(content: bytes) -> list[dict[str, Any]] | None:

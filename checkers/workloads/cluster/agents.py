@@ -22,6 +22,7 @@ from ...base.findings import Findings
 from ...base.options import bound, settings_of
 from ...base.result import Budget, CheckResult, RunRecord
 from ...base.selection import judges
+from ...traces.columns import events
 from ...traces.traces import Incarnation, Line, Traces, excerpt, read_traces
 from .migrated_state import whole_state_moves
 from .one_host import one_host_at_a_time
@@ -39,7 +40,7 @@ class AgentsChecker:
     options = (bound("max_pause_s", None, "how long a migration may stop its agent"),)
 
     def applies(self, record: RunRecord) -> bool:
-        return any(line["event"] == STARTED for lines in record.traces.values() for line in lines)
+        return STARTED in events(record.traces)
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         traces = read_traces(record)

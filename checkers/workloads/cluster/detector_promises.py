@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ...base.result import Fault, RunRecord
 from ...faults.kinds import stopped
 from ...liveness.simulated_truth import Truth, known_truth
+from ...traces.columns import of
 from ...traces.traces import Traces
 from ..liveness_bounds import Outage
 
@@ -89,7 +90,6 @@ def _views(traces: Traces) -> dict[str, list[tuple[int, frozenset[str]]]]:
     for incarnation in traces:
         mine = found.setdefault(incarnation.node, [])
         mine.append((traces.place(incarnation.lines[0]).low_ns, frozenset()))
-        for line in incarnation.lines:
-            if line["event"] == "view":
-                mine.append((traces.place(line).high_ns, frozenset(line["members"])))
+        for line in of(incarnation.lines, ("view",)):
+            mine.append((traces.place(line).high_ns, frozenset(line["members"])))
     return found

@@ -20,6 +20,7 @@ from ...base.result import Budget, CheckResult, RunRecord
 from ...base.selection import NOTHING
 from ...base.wording import seconds
 from ...faults.kinds import stopped
+from ...traces.columns import events, of
 from ...traces.traces import Line, Traces, excerpt, read_traces
 from ..liveness_bounds import FOREVER_NS, Outage, outages
 from .detector_promises import Promises, promises
@@ -39,7 +40,7 @@ class FailureDetectorChecker:
 
     def applies(self, record: RunRecord) -> bool:
         """Return whether a detector said anything, or had to: in a simulated run the configuration shows that there are some."""
-        spoke = any(line["event"] in (SUSPECT, TRUST) for lines in record.traces.values() for line in lines)
+        spoke = not events(record.traces).isdisjoint((SUSPECT, TRUST))
         return spoke or (bool(record.truth.get("detection_ns")) and any(map(stopped, record.faults)))
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
@@ -88,12 +89,11 @@ def _opinions(traces: Traces) -> dict[str, dict[str, list[Opinion]]]:
         for opinions in mine.values():
             if opinions and opinions[-1].suspects:
                 opinions.append(Opinion(_at_ns(traces, incarnation.lines[0]), False, incarnation.lines[0]))
-        for line in incarnation.lines:
-            if line["event"] in (SUSPECT, TRUST):
-                opinions = mine.setdefault(line["target"], [])
-                suspects = line["event"] == SUSPECT
-                if suspects != (bool(opinions) and opinions[-1].suspects):
-                    opinions.append(Opinion(_at_ns(traces, line), suspects, line))
+        for line in of(incarnation.lines, (SUSPECT, TRUST)):
+            opinions = mine.setdefault(line["target"], [])
+            suspects = line["event"] == SUSPECT
+            if suspects != (bool(opinions) and opinions[-1].suspects):
+                opinions.append(Opinion(_at_ns(traces, line), suspects, line))
     return found
 
 

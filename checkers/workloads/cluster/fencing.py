@@ -19,6 +19,7 @@ from ...base.findings import Findings
 from ...base.result import Budget, CheckResult, RunRecord
 from ...base.selection import Bool, by_object, may_have, object_of, of
 from ...base.wording import describe, indices, ms_between, show
+from ...traces import columns
 from ...traces.traces import Line, excerpt, read_traces
 from ..overtaking import overtaken
 
@@ -30,7 +31,7 @@ class FencingTokensChecker:
     operations = frozenset({ACCESS, *ACQUIRES, "release", "resign"})
 
     def applies(self, record: RunRecord) -> bool:
-        return any(_tokens(record)) or any(line["event"] == FENCE for lines in record.traces.values() for line in lines)
+        return any(_tokens(record)) or FENCE in columns.events(record.traces)
 
     def judged(self, record: RunRecord) -> Bool:
         """Those of locks that issue tokens, and of what is accessed with them."""
@@ -68,9 +69,7 @@ def _at_resources(record: RunRecord, findings: Findings, stats: dict[str, int]) 
     highest: dict[tuple[str, Hashable], Line] = {}
     broken: set[str] = set()
     for incarnation in read_traces(record):
-        for line in incarnation.lines:
-            if line["event"] != FENCE:
-                continue
+        for line in columns.of(incarnation.lines, (FENCE,)):
             if incarnation.gaps:
                 broken.add(incarnation.node)
             place = (incarnation.node, canonical(line["resource"]))

@@ -16,6 +16,7 @@ from ...base.options import flag, settings_of
 from ...base.result import Budget, CheckResult, RunRecord
 from ...base.selection import NOTHING
 from ...base.wording import show
+from ...traces.columns import events, of
 from ...traces.traces import Incarnation, Line, Traces, excerpt, read_traces
 from ..liveness_bounds import down_at_end, perhaps_down_at_end
 
@@ -31,7 +32,7 @@ class MembershipChecker:
     )
 
     def applies(self, record: RunRecord) -> bool:
-        return any(line["event"] == VIEW for lines in record.traces.values() for line in lines)
+        return VIEW in events(record.traces)
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         traces = read_traces(record)
@@ -65,9 +66,7 @@ def _one_life(incarnation: Incarnation, findings: Findings) -> int:
     before: Line | None = None
     seen: dict[str, tuple[int, Line]] = {}
     count = 0
-    for line in incarnation.lines:
-        if line["event"] != VIEW:
-            continue
+    for line in of(incarnation.lines, (VIEW,)):
         count += 1
         if before is not None and line["epoch"] < before["epoch"]:
             text = f"the view of {incarnation.node} went back from epoch {before['epoch']} to {line['epoch']}{_apart(before, line)}"
@@ -95,9 +94,7 @@ def _apart(before: Line, line: Line) -> str:
 def _one_epoch_one_set(traces: Traces, findings: Findings) -> None:
     first: dict[Any, Line] = {}
     for incarnation in traces:
-        for line in incarnation.lines:
-            if line["event"] != VIEW:
-                continue
+        for line in of(incarnation.lines, (VIEW,)):
             before = first.setdefault(line["epoch"], line)
             if members(before).keys() != members(line).keys():
                 text = f"epoch {line['epoch']} has the members {_named(before)} at {before['node']} and {_named(line)} at {line['node']}"

@@ -19,6 +19,7 @@ from ...base.result import Fault, RunRecord
 from ...base.selection import Name
 from ...base.wording import describe
 from ...faults.kinds import changes_voters, forgets, may_be_down, targets
+from ...traces.columns import of
 from ...traces.traces import FOREVER_NS
 
 LEARN, FORGET, RECALL, DIGEST = "learn", "forget", "recall", "memory-digest"
@@ -162,12 +163,7 @@ def read_memory(run: RunRecord) -> Memory:
             if op.type is Type.OK and op.level != LINEARIZABLE:
                 # Through the log only what came through the log is deleted.
                 record.deleted.append(op)
-    evicted = {
-        f"{line['kind']}/{line['record']}"
-        for lines in run.traces.values()
-        for line in lines
-        if line["event"] == EVICTED
-    }
+    evicted = {f"{line['kind']}/{line['record']}" for lines in run.traces.values() for line in of(lines, (EVICTED,))}
     for (_, key), record in memory.records.items():
         record.deletions.evicted = key in evicted
     return memory

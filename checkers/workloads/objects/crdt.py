@@ -21,6 +21,7 @@ from ...base.findings import Findings
 from ...base.result import Budget, CheckResult, RunRecord
 from ...base.selection import NOTHING
 from ...base.wording import show
+from ...traces.columns import events
 from ...traces.traces import Incarnation, Line, excerpt, read_traces
 from .crdt_sets import OrSet, Tags, survey_tags
 
@@ -32,7 +33,7 @@ class CrdtChecker:
     operations = NOTHING
 
     def applies(self, record: RunRecord) -> bool:
-        return any(line["event"].startswith(PREFIX) for lines in record.traces.values() for line in lines)
+        return any(str(event).startswith(PREFIX) for event in events(record.traces))
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         traces = read_traces(record)
