@@ -232,7 +232,8 @@ class Campaign(BoundedModel):
 
     @property
     def made_workloads(self) -> Mapping[str, Workload]:
-        return {name: WORKLOADS[name][1](name, spec) for name, spec in self.workload_specs.items()}
+        specs = {name: spec.opened(self.operation_timeout) for name, spec in self.workload_specs.items()}
+        return {name: WORKLOADS[name][1](name, spec) for name, spec in specs.items()}
 
     def options_of_sections(self) -> dict[str, dict[str, Any]]:
         """Checker options that follow from other sections: how `memory` settles conflicts, the limits of `recovery`, and the workloads' declarations."""

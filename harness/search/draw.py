@@ -34,7 +34,7 @@ from ..run.plan.build import make_plan
 from ..run.plan.plan import Plan
 from ..run.simulated import node_configs, world_of
 from ..simulator.options import SECOND
-from .sections import drawn_levels, more_workloads, section_of, with_section
+from .sections import drawn_levels, more_workloads, open_load, outage_first, outage_of, section_of, with_section
 from .swarm import swarm, swarm_faults, swarm_node
 
 LOADS_NS = (2 * SECOND, 4 * SECOND, 8 * SECOND, 16 * SECOND)
@@ -60,7 +60,7 @@ def searched_plan(campaign: Campaign, seed: int, swarm: bool = True, directory: 
     composed = composed_sorts(campaign.faults)
     drawn = [
         intent if as_written and head_of(intent) not in composed else replace(intent, drawn=True)
-        for intent in plan.intents
+        for intent in outage_first(plan.intents)
     ]
     return replace(plan, intents=drawn)
 
@@ -73,7 +73,8 @@ def _swarmed(campaign: Campaign, seed: int, directory: Path, as_written: bool) -
         campaign = with_section(campaign, section, nodes, seed)
         load_ns = campaign.duration if section else min(campaign.duration, knobs.choose("load", LOADS_NS))
         campaign = campaign.model_copy(update={"duration": load_ns})
-        campaign = campaign.model_copy(update={"faults": _drawn_faults(campaign, knobs, seed, directory)})
+        outage = _ITEMS.validate_python(outage_of(seed)) if section == "members" else []
+        campaign = campaign.model_copy(update={"faults": outage + _drawn_faults(campaign, knobs, seed, directory)})
         campaign = campaign.model_copy(update={"workloads": [*campaign.workloads, *more_workloads(campaign, seed)]})
     written = campaign.model_copy(update={"workloads": _drawn_workloads(campaign, knobs, seed)})
     campaign = written.model_copy(update={"system": _drawn_system(campaign.system, seed)})
@@ -129,6 +130,8 @@ def _drawn_workloads(campaign: Campaign, knobs: Knobs, seed: int) -> list[dict[s
             options["levels"] = levels
         if "keys" in options:
             options["keys"] = min(options["keys"], knobs.choose("keys", KEYS))
+        if name == "register" and spec.bursts is None:
+            options |= open_load(seed, campaign.duration)
         drawn.append({name: options})
     return drawn
 

@@ -10,7 +10,10 @@ from typing import Any
 
 from ..campaign.model import Campaign, SystemSpec
 from ..nemesis.catalog.knobs import Knobs
-from ..simulator.options import SECOND
+from ..nemesis.faults.fault import Intent
+from ..simulator.options import MILLISECOND, SECOND
+from ..user_files.quantities import format_ns
+from .swarm import outage_periods
 
 RACE_PPM, TRANSACTIONS_PPM, SEQUENTIAL_PPM = 600_000, 300_000, 300_000
 MEMORY_PPM, MEMBERS_PPM = 120_000, 200_000
@@ -25,9 +28,9 @@ def section_of(campaign: Campaign, seed: int) -> str | None:
     system, knobs = campaign.system, Knobs(seed, "swarm/section")
     if system.file is not None or any((system.membership, system.agents, system.memory)) or campaign.liveness:
         return None
-    if knobs.on("memory", MEMORY_PPM):
+    if outage_periods(seed) is None and knobs.on("memory", MEMORY_PPM):
         return "memory"
-    return "members" if knobs.on("members", MEMBERS_PPM) else None
+    return "members" if outage_periods(seed) is not None or knobs.on("members", MEMBERS_PPM) else None
 
 
 def with_section(campaign: Campaign, section: str | None, nodes: Sequence[str], seed: int) -> Campaign:
@@ -36,10 +39,57 @@ def with_section(campaign: Campaign, section: str | None, nodes: Sequence[str], 
         return campaign
     knobs = Knobs(seed, f"swarm/section/{section}")
     fields, workload = (_memory if section == "memory" else _members)(knobs, nodes)
+    fields |= {} if outage_periods(seed) is None else _OF_OUTAGES
     system = SystemSpec.model_validate({**campaign.system.model_dump(mode="json"), **fields})
     times = {"duration": min(max(campaign.duration, SECTION_LOAD_NS), 2 * SECTION_LOAD_NS), "settle": SECTION_QUIET_NS}
     workloads = [*campaign.workloads[:1], workload]
     return campaign.model_copy(update={"system": system, "workloads": workloads, **times})
+
+
+OPEN_PPM = 120_000
+OPEN_BURST_NS = 80 * MILLISECOND
+
+
+def open_load(seed: int, load_ns: int) -> dict[str, Any]:
+    """For some seeds: options of a workload whose operations do not wait for each other, with bursts. A deposed leader then has a long tail that conflicts."""
+    knobs = Knobs(seed, "swarm/open-load")
+    if not knobs.on("at-all", OPEN_PPM):
+        return {}
+    every_ns = max(4 * OPEN_BURST_NS, load_ns // knobs.choose("bursts", (3, 6)))
+    bursts = {
+        "every": _in_ms(every_ns),
+        "for": _in_ms(OPEN_BURST_NS),
+        "rate": f"{knobs.choose('rate', (500, 1_500))}/s",
+    }
+    return {"open_loop": True, "bursts": bursts, "mix": {"read": 30, "write": 70}}
+
+
+def _in_ms(ns: int) -> str:
+    return format_ns(ns // MILLISECOND * MILLISECOND)
+
+
+OUTAGE_PERIOD_NS = 100 * MILLISECOND
+_OF_OUTAGES: dict[str, Any] = {"membership": {"swim_period": "100ms", "swim_timeout": "40ms"}}
+OUTAGE = "early-outage"
+_OUTAGE_AFTER_PERIODS, _BETWEEN_NS = 8, SECOND // 2
+
+
+def outage_of(seed: int) -> list[dict[str, Any]]:
+    """Items of `faults:` for the seed's outage; none if it has none."""
+    periods = outage_periods(seed)
+    if periods is None:
+        return []
+    target = Knobs(seed, "swarm/outage").choose("target", ("one", "follower", "one"))
+    times = {"after": _OUTAGE_AFTER_PERIODS * OUTAGE_PERIOD_NS, "for": periods * OUTAGE_PERIOD_NS}
+    words = {word: format_ns(ns) for word, ns in times.items()}
+    return [{"kill": {"name": OUTAGE, "target": target, **words, "overlap": True}}]
+
+
+def outage_first(intents: Sequence[Intent]) -> list[Intent]:
+    """Without those that begin before the seed's outage is over, if it has one."""
+    mine = [intent for intent in intents if intent.key.startswith(f"{OUTAGE}.")]
+    until_ns = max((intent.at_ns + (intent.for_ns or 0) + _BETWEEN_NS for intent in mine), default=0)
+    return [intent for intent in intents if intent.at_ns >= until_ns or intent in mine]
 
 
 def more_workloads(campaign: Campaign, seed: int) -> Workloads:

@@ -27,9 +27,11 @@ from ..user_files.quantities import format_ns, parse_ns
 def swarm(seed: int, base: SimOptions) -> SimOptions:
     """`base` with all simulation parameters drawn again; how it is checked and recorded stays."""
     knobs = Knobs(seed, "swarm/world")
+    orderly = knobs.on("orderly", ORDERLY_PPM) or outage_periods(seed) is not None
 
     def rate(name: str, *ppm: int) -> int:
-        return int(knobs.choose(name, ppm)) if knobs.on(name) else 0
+        disorder = name in _DISORDERS
+        return int(knobs.choose(name, ppm)) if knobs.on(name) and not (orderly and disorder) else 0
 
     return replace(
         base,
@@ -55,6 +57,20 @@ def swarm(seed: int, base: SimOptions) -> SimOptions:
         drift_max_ppm=rate("drift", 20, 200, 4_000),
         spare_quorum=True,
     )
+
+
+ORDERLY_PPM = 150_000
+_DISORDERS = frozenset({"loss", "reorder", "late", "datagram-loss", "datagram-reorder"})
+"""Off in orderly worlds, in which only faults lose or delay anything, so that rules about service without a fault judge."""
+
+OUTAGE_PPM, OUTAGE_PERIODS = 80_000, (24, 50)
+
+
+def outage_periods(seed: int) -> int | None:
+    """For some seeds: the length, in periods of the failure detector, of an outage before all other faults; None for the others. The swarm's other faults are shorter
+    than detectors may take to notice one."""
+    knobs = Knobs(seed, "swarm/outage")
+    return knobs.choose("periods", OUTAGE_PERIODS) if knobs.on("at-all", OUTAGE_PPM) else None
 
 
 def swarm_node(seed: int) -> dict[str, Any]:

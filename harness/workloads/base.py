@@ -5,6 +5,7 @@ Workloads are pure. Each has a spec (its part of the campaign), and turns it int
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from enum import Enum
@@ -35,6 +36,7 @@ LEAST_RATE, MOST_RATE = 0.001, 100_000.0
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(s|m)", re.ASCII)
 
 LEVELS = ("linearizable", "sequential", "stale")
+MOST_CLIENTS = 500
 
 
 def parse_rate(value: Any) -> float:
@@ -88,7 +90,7 @@ class WorkloadSpec(BoundedModel):
     judged_by: ClassVar[tuple[str, ...]] = ()
     """The checkers for which its operations are made."""
 
-    clients: int = Field(default=5, ge=1, le=500, description="clients of this workload")
+    clients: int = Field(default=5, ge=1, le=MOST_CLIENTS, description="clients of this workload")
     rate: Rate = Field(default=100.0, description="operations a second, all its clients together")
     levels: dict[str, int] = Field(
         default_factory=lambda: {"linearizable": 1}, description="weights of the consistency levels of reads"
@@ -98,6 +100,9 @@ class WorkloadSpec(BoundedModel):
         default=None, ge=1, le=1_000_000_000, description="at most so many operations of each client"
     )
     bursts: BurstSpec | None = Field(default=None, description="times at which operations come faster")
+    open_loop: bool = Field(
+        default=False, description="an operation waits for no earlier one: `clients` grow to as many as may be open"
+    )
 
     @field_validator("levels", "change_levels", check_fields=False)
     @classmethod
@@ -123,11 +128,22 @@ class WorkloadSpec(BoundedModel):
     def paced(self, operations: Generator) -> Generator:
         """`operations` at the spec's rate and within its limit."""
         if self.bursts is None:
-            paced = stagger(self.mean_gap_ns(), operations)
+            paced = stagger(self.mean_gap_ns(), operations, self.open_loop)
         else:
             burst_ns = max(1, int(1e9 * self.clients / self.bursts.rate))
-            paced = surge(self.mean_gap_ns(), burst_ns, self.bursts.every, self.bursts.for_ns, operations)
+            paced = surge(
+                self.mean_gap_ns(), burst_ns, self.bursts.every, self.bursts.for_ns, operations, self.open_loop
+            )
         return paced if self.operations is None else limit(self.operations, paced)
+
+    def opened(self, operation_ns: int) -> WorkloadSpec:
+        """With `open_loop`: clients for all operations that may be open at once, each for `operation_ns`; the rate stays."""
+        if not self.open_loop or self.reactive:
+            return self
+        open_at_once = self.rate * operation_ns / 1e9
+        if self.bursts is not None:
+            open_at_once += self.bursts.rate * min(self.bursts.for_ns, operation_ns) / 1e9
+        return self.model_copy(update={"clients": min(MOST_CLIENTS, self.clients + math.ceil(open_at_once))})
 
     def mean_gap_ns(self) -> int:
         """The mean time between two operations of one client."""

@@ -154,23 +154,34 @@ class Mix(Generator):
 
 @dataclass(frozen=True)
 class Stagger(Generator):
-    """Space the operations: gaps are drawn uniformly from 0 to twice `mean_ns`, the first one too, so that clients are not synchronous."""
+    """Space the operations: gaps are drawn uniformly from 0 to twice `mean_ns`, the first one too, so that clients are not synchronous.
+
+    `steady`: the first gap is what is left of one that is under way, so that many clients have their whole rate from the beginning.
+    """
 
     mean_ns: int
     inner: Generator
     due_ns: int | None = None
+    steady: bool = False
 
     def next(self, context: Context) -> tuple[Emit | None, Generator]:
         emit, inner = self.inner.next(context)
         if emit is None:
-            return None, Stagger(self.mean_ns, inner, self.due_ns)
+            return None, replace(self, inner=inner)
         start = context.now_ns if self.due_ns is None else self.due_ns
-        due = start + context.draw("stagger").randrange(2 * self.mean_ns + 1)
-        return Emit(emit.op, max(due, emit.at_ns)), Stagger(self.mean_ns, inner, due)
+        due = start + gap_of(context, 2 * self.mean_ns, left=self.steady and self.due_ns is None)
+        return Emit(emit.op, max(due, emit.at_ns)), replace(self, inner=inner, due_ns=due)
 
     def update(self, op: Op, outcome: Outcome) -> Generator:
         inner = self.inner.update(op, outcome)
-        return self if inner is self.inner else Stagger(self.mean_ns, inner, self.due_ns)
+        return self if inner is self.inner else replace(self, inner=inner)
+
+
+def gap_of(context: Context, most: int, left: bool) -> int:
+    """A gap from 0 to `most`. `left`: what is left of one that is met at a random moment, which is distributed as the smaller of two."""
+    draw = context.draw("stagger")
+    gap = draw.randrange(most + 1)
+    return min(gap, draw.randrange(most + 1)) if left else gap
 
 
 @dataclass(frozen=True)
@@ -319,8 +330,8 @@ def mix(weights: Mapping[Generator, int] | Sequence[tuple[Generator, int]]) -> G
     return Mix(tuple(weights.items() if isinstance(weights, Mapping) else weights))
 
 
-def stagger(mean_ns: int, inner: Generator) -> Generator:
-    return Stagger(mean_ns, inner)
+def stagger(mean_ns: int, inner: Generator, steady: bool = False) -> Generator:
+    return Stagger(mean_ns, inner, steady=steady)
 
 
 def limit(count: int, inner: Generator) -> Generator:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..systems.base import Op, Outcome
-from .generators import Context, Emit, Generator
+from .generators import Context, Emit, Generator, gap_of
 
 SHARES = 1_000_000
 """Of an operation, in which times between operations are counted."""
@@ -24,13 +24,14 @@ class Surge(Generator):
     burst_ns: int
     inner: Generator
     due_ns: int | None = None
+    steady: bool = False
 
     def next(self, context: Context) -> tuple[Emit | None, Generator]:
         emit, inner = self.inner.next(context)
         if emit is None:
             return None, replace(self, inner=inner)
         start_ns = context.now_ns if self.due_ns is None else self.due_ns
-        share = context.draw("stagger").randrange(2 * SHARES + 1)
+        share = gap_of(context, 2 * SHARES, left=self.steady and self.due_ns is None)
         due_ns = self._after(start_ns, share)
         return Emit(emit.op, max(due_ns, emit.at_ns)), replace(self, inner=inner, due_ns=due_ns)
 
@@ -53,5 +54,7 @@ class Surge(Generator):
             share -= left_ns * SHARES // mean_ns
 
 
-def surge(mean_ns: int, burst_mean_ns: int, every_ns: int, burst_ns: int, inner: Generator) -> Generator:
-    return Surge(mean_ns, burst_mean_ns, every_ns, burst_ns, inner)
+def surge(
+    mean_ns: int, burst_mean_ns: int, every_ns: int, burst_ns: int, inner: Generator, steady: bool = False
+) -> Generator:
+    return Surge(mean_ns, burst_mean_ns, every_ns, burst_ns, inner, steady=steady)

@@ -122,6 +122,7 @@ class Flaws:
     vector_skips_a_gap: bool = False
     counter_added_on_join: bool = False
     sync_counted_before_its_end: bool = False
+    health_never_recovers: bool = False
 
     @classmethod
     def from_names(cls, names: Iterable[str]) -> Flaws:

@@ -254,4 +254,13 @@ CLUSTER_FLAWS = (
         ("power",),
         campaign=True,
     ),
+    Flaw(
+        "health-never-recovers",
+        "A failure detector that doubted itself does so for good",
+        "The score by which a node lengthens its probe periods rises when it was starved or refuted a suspicion, and answered probes do not lower it, so it notices later crashes too late.",
+        "why the local health multiplier falls with every answered probe (Dadgar, Phillips and Currey, Lifeguard, 2017, IV.A)",
+        "failure-detector",
+        ("pause", "kill"),
+        campaign=True,
+    ),
 )

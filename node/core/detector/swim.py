@@ -200,7 +200,8 @@ class Swim:
         probe, seq = self._probe, body[1]
         if probe is not None and probe.seq == seq and not probe.answered:
             probe.answered, probe.wave_ns = True, None
-            self.health.better()
+            if not self._flaws.health_never_recovers:
+                self.health.better()
         relay = self._relays.answered(seq)
         if relay is not None:
             self._send(relay.asker, ACK, relay.seq, about=sender)

@@ -6,8 +6,11 @@ from collections import Counter
 from pathlib import Path
 
 from tribulation.harness.campaign.load import load_campaign
+from tribulation.harness.run.simulated import node_configs, world_of
 from tribulation.harness.search.draw import searched_plan
-from tribulation.harness.search.sections import SECTION_LOAD_NS, section_of
+from tribulation.harness.search.sections import OUTAGE, OUTAGE_PERIOD_NS, SECTION_LOAD_NS, section_of
+from tribulation.harness.search.swarm import OUTAGE_PERIODS, outage_periods
+from tribulation.harness.simulator.coverage.detection_bounds import detection_bounds
 
 ROOT = Path(__file__).resolve().parents[3]
 QUICKSTART = load_campaign(ROOT / "campaigns/quickstart.yaml", hosts="sim")
@@ -42,3 +45,29 @@ def test_races_transactions_and_sequential_reads_are_drawn_apart() -> None:
     sequential = [plan for plan in plans if plan.workloads["register"].spec.levels.get("sequential")]
     assert 25 < len(races) < 85 and 10 < len(transactions) < 50 and 15 < len(sequential) < 60
     assert {plan.workloads["transactions"].spec.of for plan in transactions} == {"lists", "registers"}
+
+
+def test_some_seeds_begin_with_an_outage_that_detectors_must_notice_and_leave_them_time_at_the_end() -> None:
+    seeds = [seed for seed in range(400) if outage_periods(seed) is not None]
+    assert 15 < len(seeds) < 60
+    found = 0
+    for seed in seeds:
+        plan = searched_plan(QUICKSTART, seed)
+        outages = [intent for intent in plan.intents if intent.key.startswith(OUTAGE)]
+        found += len(outages)
+        for outage in outages:
+            over_ns = outage.at_ns + (outage.for_ns or 0)
+            assert all(intent is outage or intent.at_ns > over_ns for intent in plan.intents)
+            assert (outage.for_ns or 0) >= min(OUTAGE_PERIODS) * OUTAGE_PERIOD_NS
+            bounds = detection_bounds([config.membership for config in node_configs(plan).values()])
+            assert plan.timing.quiet_ns > bounds["detection_ns"] > bounds["probing_ns"] > 0
+            world = world_of(plan)
+            assert not any((world.loss_ppm, world.reorder_ppm, world.late_ppm, world.datagram_loss_ppm))
+    assert found > len(seeds) // 2
+
+
+def test_some_seeds_load_without_waiting_for_answers() -> None:
+    plans = [searched_plan(QUICKSTART, seed) for seed in range(120)]
+    loads = [plan.workloads["register"].spec for plan in plans]
+    opened = [spec for spec in loads if spec.open_loop]
+    assert 4 < len(opened) < 25 and all(spec.bursts and spec.clients > 50 for spec in opened)

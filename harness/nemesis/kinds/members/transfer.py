@@ -77,8 +77,8 @@ class OnHosts(Package):
 
 
 class Simulated:
-    """The current leader is asked until another node leads or the fault is over. `_on` are the faults that still ask, for `MOST_NS` at most. The outcome
-    is observed from the leader, not from the answer.
+    """The current leader is asked until another node leads, for `MOST_NS` at most: a fault counts its time from then on, so that a short one does not end
+    before there is a leader to ask. `_on` are the faults that still ask. The outcome is observed from the leader, not from the answer.
     """
 
     def __init__(self, ground: Any) -> None:
@@ -89,8 +89,7 @@ class Simulated:
     def inject(self, fault: Resolved, then: Any) -> None:
         ground, ident = self._ground, fault.intent.id
         self._on[ident] = then
-        lasts_ns = min(fault.intent.for_ns or MOST_NS, MOST_NS)
-        ground.cluster.schedule(ground.cluster.now_ns + lasts_ns, self._give_up, ident)
+        ground.cluster.schedule(ground.cluster.now_ns + MOST_NS, self._give_up, ident)
         self._ask(fault, self._ground.situation().leader)
 
     def heal(self, fault: Resolved, then: Any) -> None:
@@ -111,9 +110,17 @@ class Simulated:
             return
         if leader is not None:
             self._asked += 1
-            body = {"id": self._asked, "admin": "transfer", "to": to, "deadline_ms": DEADLINE_MS}
+            body = {"id": self._asked, "admin": "transfer", "to": self._willing(to), "deadline_ms": DEADLINE_MS}
             cluster.request(f"transfer-{ident}", leader, body, lambda answer: None)
         cluster.schedule(cluster.now_ns + AGAIN_NS, self._ask, fault, before or leader)
+
+    def _willing(self, to: str) -> str:
+        """The target; if it is down by now, the next voter that is up."""
+        situation = self._ground.situation()
+        nodes = [*situation.nodes, *situation.nodes]
+        after = nodes[nodes.index(to) : nodes.index(to) + len(situation.nodes)]
+        up = [node for node in after if node in situation.up and situation.voters.get(node, 0)]
+        return next((node for node in up if node != situation.leader), to)
 
     def _give_up(self, ident: str) -> None:
         then = self._on.pop(ident, None)
