@@ -9,6 +9,7 @@ from pathlib import Path
 from tribulation.checkers import CheckResult
 from tribulation.checkers.model_names import ALIASES, MODELS, checkers_of, model_named
 from tribulation.checkers.transactions.table.lattice import level_named, levels
+from tribulation.histories.files.opening import write_named
 
 from ..errors import CampaignError
 from .choices import unknown
@@ -44,7 +45,7 @@ def write_certificate(path: Path, results: Mapping[str, CheckResult]) -> None:
         if result.certificate is not None
     }
     try:
-        path.write_text(json.dumps(found, default=int) + "\n", encoding="utf-8")
+        write_named(path, json.dumps(found, default=int) + "\n")
     except OSError as error:
         raise CampaignError(
             f"cannot write {path}: {error.strerror}", hint="name a file in a folder that exists"

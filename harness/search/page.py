@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tribulation.histories.files.opening import write_named
+
 from ..evidence.writing import writing
 from ..report import kinds, render_page
 
@@ -44,7 +46,7 @@ def write_page(path: Path, title: str, document: Mapping[str, Any]) -> Path:
     """Write the page of this document (`tri search --json`). Raises `RunFolderError` when it cannot be written."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(render_page("search.html.j2", search=page(path.parent, title, document)), encoding="utf-8")
+        write_named(path, render_page("search.html.j2", search=page(path.parent, title, document)))
     return path
 
 

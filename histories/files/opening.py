@@ -27,6 +27,14 @@ def open_regular(path: str | Path) -> IO[bytes]:
     raise OSError(errno.EINVAL, f"it is {kind}, not a regular file")
 
 
+def write_named(path: str | Path, text: str) -> None:
+    """Write to whatever a user named: a file, `/dev/stdout`, a pipe that is read. Raises OSError for a pipe that is not, instead of waiting for its reader."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+    with os.fdopen(os.open(path, flags, 0o666), "wb") as file:
+        os.set_blocking(file.fileno(), True)
+        file.write(text.encode("utf-8"))
+
+
 def opened(path: str | Path) -> IO[bytes]:
     """Open a file and skip its byte order mark. Raises `HistoryError` for anything but a readable regular file."""
     try:

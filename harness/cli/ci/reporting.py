@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import click
 
 from tribulation.checkers import Verdict
+from tribulation.histories.files.opening import write_named
 
 from ...errors import CampaignError, text_of
 from ...run.outcome.verdict import ENDED_BY_USER, EXIT_UNKNOWN, EXIT_VALID, Judgement
@@ -99,7 +100,7 @@ class Reporting:
             from . import junit
 
             text = junit.document(suite, cases, known, unknown_passes=unknown_passes)
-            self.path.write_text(text, encoding="utf-8")
+            write_named(self.path, text)
 
 
 def may_pass(judgement: Judgement) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     write_history("valid.jsonl", parse("p0 w1 | p1 r1").events)
     write_history("stale.jsonl", parse(STALE).events)
+    os.mkfifo("unread")
     return tmp_path
 
 
@@ -62,6 +64,8 @@ def test_convert_says_what_it_did_and_takes_the_ending_as_the_format(
         (["check", "valid.jsonl", "--checker", "linear"], "unknown checker 'linear'"),
         (["check", "gone.jsonl"], "gone.jsonl: no such file"),
         (["check", "valid.jsonl", "--certificate", "no/such/c.json"], "cannot write no/such/c.json"),
+        (["check", "valid.jsonl", "--certificate", "unread"], "cannot write unread"),
+        (["check", "valid.jsonl", "--junit", "unread"], "cannot write unread"),
     ],
 )
 def test_what_cannot_be_done_is_refused_with_a_hint(
