@@ -74,7 +74,11 @@ def _not_undone(record: RunRecord) -> list[str]:
 
 
 def _is_over(fault: Fault, seen: Mapping[str, Any]) -> bool:
-    """Whether the observation after the last heal shows it. For a disk: where every disk was checked and none had a problem."""
+    """Whether the observation after the last heal shows it. For a disk: where every disk was checked and none had a problem. Only the simulator knows what is
+    `still` in force of other kinds."""
+    still: Mapping[str, Any] = seen.get("still") or {}
+    if fault.kind in still:
+        return set(fault.intended.get("nodes") or still[fault.kind]).isdisjoint(still[fault.kind])
     if fault.kind in _SHAPED:
         return seen.get("altered") == []
     if fault.kind != "disk":

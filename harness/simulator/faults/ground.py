@@ -154,5 +154,18 @@ def restore(cluster: SimCluster, nodes: Iterable[str] | None = None) -> None:
         cluster.start(name)
 
 
+def still_on(cluster: SimCluster) -> dict[str, list[str]]:
+    """By kind, nodes on which something of it is in force: the simulator knows it exactly, while a measurement during other faults may be off."""
+    clocks = {name: node.clock for name, node in cluster.nodes.items()}
+    return {
+        "clock": [
+            name
+            for name, clock in clocks.items()
+            if clock.wall_offset_ns or clock.wall_drifts or clock.drift_ppm != clock.own_drift_ppm
+        ],
+        "cpu": [name for name, node in cluster.nodes.items() if node.share_ppm < WHOLE],
+    }
+
+
 def edges_of(fault: Resolved) -> list[Edge]:
     return [(source, target) for source, target in fault.what["edges"]]

@@ -19,7 +19,7 @@ from ..cluster.cluster import SimCluster
 from ..cluster.node import Process
 from ..cluster.probes import Matrix, unreachable
 from ..options import SECOND
-from .ground import BOOT_NS, BringsBack, Family, Ground, Patient, Then, restore
+from .ground import BOOT_NS, BringsBack, Family, Ground, Patient, Then, restore, still_on
 from .reconfigure import DEADLINE_NS
 
 
@@ -108,6 +108,9 @@ class SimInjector:
             altered = [list(edge) for edge in cluster.network.altered()]
             whole = not closed and all(state == Process.RUNNING.value for state in processes.values())
             told = {"unreachable": closed, "processes": processes, "disks": disks, "altered": altered}
+            told["still"] = still_on(cluster) | {
+                "membership": sorted({n for away in self._ground.away.values() for n in away})
+            }
             then(Observation(whole, told))
 
         def back(error: FaultError | None) -> None:

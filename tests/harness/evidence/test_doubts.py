@@ -126,3 +126,21 @@ def test_a_campaign_of_which_no_fault_took_place_proves_nothing():
     assert doubts_of(record, skipped=2).sentences == ["no fault took place: all 2 were skipped"]
     assert doubts_of(record).sentences == []
     assert doubts_of(replace(record, faults=[OVER]), skipped=2).sentences == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "still", "is_over"),
+    [
+        ("cpu", {"cpu": []}, True),
+        ("cpu", {"cpu": ["n2"]}, True),
+        ("cpu", {"cpu": ["n1"]}, False),
+        ("clock", {"cpu": []}, False),
+        ("membership", {"membership": []}, True),
+    ],
+)
+def test_the_simulator_knows_what_is_still_in_force(kind: str, still: dict[str, list[str]], is_over: bool) -> None:
+    fault = Fault("f-1", kind, {"nodes": ["n1"]}, {}, True, 0, 0, 1, 2, undone=False)
+    observed = {"unreachable": [], "processes": {}, "disks": {}, "altered": [], "still": still}
+    value = {"fault": None, "verified": True, "observed": observed}
+    told = History([Event(0, 5, NEMESIS, Type.INFO, "healed", value=value)])
+    assert list(doubts_of(RunRecord(told, faults=[fault], is_run=True)).not_undone) == ([] if is_over else ["f-1"])

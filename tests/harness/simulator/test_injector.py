@@ -86,6 +86,7 @@ def test_heal_all_undoes_everything_and_sees_the_cluster_whole(cluster):
         "processes": dict.fromkeys(NODES, "running"),
         "disks": {node: [] for node in NODES},
         "altered": [],
+        "still": {"clock": [], "cpu": [], "membership": []},
     }
     assert seen.verified and seen.observed == good
     assert cluster.nodes["n1"].clock.wall_offset_ns == 0
