@@ -1,4 +1,4 @@
-"""The examples in the guide about histories run as they stand, each by itself."""
+"""The Python examples of these pages run as they stand, each by itself."""
 
 from __future__ import annotations
 
@@ -12,22 +12,31 @@ import pytest
 from tribulation.checkers.model_names import MODELS
 from tribulation.histories.formats import FORMATS
 
-GUIDE = Path(__file__).resolve().parent.parent / "docs/guides/checking-histories.md"
+ROOT = Path(__file__).resolve().parent.parent
+GUIDE = ROOT / "docs/guides/checking-histories.md"
 TEXT = GUIDE.read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"```python\n(.*?)```", TEXT, re.S)
+EXAMPLES = {
+    f"{path.stem} {number}": example
+    for path in (GUIDE, ROOT / "docs/reference/python.md")
+    for number, example in enumerate(re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.S))
+}
 
 
-@pytest.mark.parametrize("number", range(len(EXAMPLES)))
-def test_an_example_runs(number: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_runs(name: str, tmp_path: Path) -> None:
+    """A file that has tests is given to pytest, as its reader does."""
+    (tmp_path / "test_example.py").write_text(EXAMPLES[name], encoding="utf-8")
+    has_tests = re.search(r"^def test_", EXAMPLES[name], re.M) is not None
+    how = ["-m", "pytest", "-q", "-p", "no:cacheprovider"] if has_tests else []
     done = subprocess.run(
-        [sys.executable, "-c", EXAMPLES[number]],
+        [sys.executable, *how, "test_example.py"],
         cwd=tmp_path,
-        env={"PYTHONPATH": str(GUIDE.parents[2])},
+        env={"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=120,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_guide_names_every_model_and_every_format() -> None:
