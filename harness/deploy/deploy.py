@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import DeployError, TribulationError, shown
 from ..hosts.base import Host
@@ -50,16 +50,21 @@ def deploy_up(
     environment_of: EnvironmentOf | None = None,
     ready_s: float = READY_S,
 ) -> list[HostResult]:
-    """Install, start, wait until ready. Raises `DeployError` naming every host that is not up."""
+    """Install, start, wait until ready. Raises `DeployError` naming every host that is not up: where one did not start, no other is waited for."""
 
-    def up(host: Host) -> str:
+    def begin(host: Host) -> str:
         fault_disk.remove(host, service, service.stop)
         service.install(host, hosts)
         service.start(host, {} if environment_of is None else environment_of(host))
+        return "started"
+
+    def await_ready(host: Host) -> str:
         service.wait_ready(host, ready_s)
         return f"ready, pid {running_pid(service, host)}"
 
-    return on_every("deploying", service.name, hosts, up)
+    begun = {result.host: result for result in on_every("deploying", service.name, hosts, begin)}
+    ready = on_every("deploying", service.name, hosts, await_ready)
+    return [replace(result, elapsed_s=begun[result.host].elapsed_s + result.elapsed_s) for result in ready]
 
 
 def running_pid(service: Service, host: Host) -> int | None:

@@ -97,7 +97,11 @@ def _link(link: Path, target: str) -> None:
     """Point `link` to `target` in one step: there is no moment without a link."""
     temporary = link.with_name(f".{link.name}-{os.getpid()}-{time.monotonic_ns()}")
     temporary.symlink_to(target)
-    os.replace(temporary, link)
+    try:
+        os.replace(temporary, link)
+    finally:
+        # Where a folder has the name of the link, none takes its place.
+        temporary.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)

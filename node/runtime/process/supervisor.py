@@ -19,6 +19,7 @@ import time
 import traceback
 import zipfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ..options import EXIT_CONFIG
@@ -157,6 +158,19 @@ class Supervisor:
             self._notifier.ready(f"node runs, pid {self._child.pid}")
 
     def _start(self) -> None:
+        """Start the node. Where its disk or its machine refuses, that is tried again, as after an end: a supervisor outlives a full disk."""
+        try:
+            self._spawn()
+        except OSError as error:
+            if self._child is not None:
+                # Nothing finds a process whose number is not written down.
+                self._child.kill()
+                self._child.wait()
+                self._child = None
+            _say(f"node not started: {error}; again in {self._backoff_s:.1f} s")
+            self._back_off()
+
+    def _spawn(self) -> None:
         environment = {**os.environ, **read_environment(self._directory / control.ENVIRONMENT)}
         with open(self._directory / control.NODE_OUT, "ab") as out:
             self._child = subprocess.Popen(
@@ -178,15 +192,17 @@ class Supervisor:
         code = self._child.returncode
         self._child = None
         (self._directory / control.NODE_PID).unlink(missing_ok=True)
-        now_s = time.monotonic()
-        if now_s - self._started_s > STEADY_S:
+        if time.monotonic() - self._started_s > STEADY_S:
             self._backoff_s = BACKOFF_FIRST_S
-        self._not_before_s = now_s + self._backoff_s
         self._hopeless = code == EXIT_CONFIG
         after = (
             "not started again: the configuration is wrong" if self._hopeless else f"again in {self._backoff_s:.1f} s"
         )
         _say(f"node ended with {_describe(code)}; {after}")
+        self._back_off()
+
+    def _back_off(self) -> None:
+        self._not_before_s = time.monotonic() + self._backoff_s
         self._backoff_s = min(2 * self._backoff_s, BACKOFF_CAP_S)
 
     def _terminate(self) -> None:
@@ -293,4 +309,6 @@ def _write(path: Path, content: str) -> None:
 
 
 def _say(line: str) -> None:
-    print(f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime())} {line}", flush=True)
+    """Append to the log. What a full disk does not take is lost."""
+    with suppress(OSError):
+        os.write(1, f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime())} {line}\n".encode("utf-8", "backslashreplace"))

@@ -60,6 +60,22 @@ def test_one_error_names_every_host_that_failed(service: ReferenceService, tmp_p
         deploy_down(service, [good, *broken])
 
 
+def test_no_host_is_waited_for_where_another_did_not_start(
+    service: ReferenceService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that cannot become ready, with the same full disk below it, would hold up the error for minutes."""
+    good, other = make_hosts(tmp_path, 2)
+    broken = BrokenHost(other.name, other.address, Path(other.directory))
+    waited: list[str] = []
+    monkeypatch.setattr(service, "wait_ready", lambda host, timeout_s: waited.append(host.name))
+    try:
+        with pytest.raises(DeployError, match="1 of 2 hosts"):
+            deploy_up(service, [good, broken])
+        assert waited == []
+    finally:
+        deploy_down(service, [good, broken])
+
+
 def test_hosts_are_worked_on_at_the_same_time(hosts: list[LoopbackHost]) -> None:
     """Each host's turn begins before any other's has ended."""
     together = threading.Barrier(3, timeout=10)
