@@ -7,11 +7,13 @@ effective one; the others need only come after every read that lacks it. Adds of
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from tribulation.histories import canonical
 from tribulation.histories.model.columns import ABSENT, Int32, Int64
 
 from ....sets.order import Disorder, WholeSet
@@ -137,7 +139,7 @@ def _line(view: View, reads: _Reads) -> _Line | Finding:
 def _unwritten(view: View, reads: _Reads, element: int) -> Finding:
     read = view.operation(int(reads.place[reads.shows.indices[reads.shows.indptr[element]]]))
     refused = np.flatnonzero(view.called("add") & view.failed & (view.argument == element))
-    value = view.value(element)
+    value = _element(view, element)
     found = WholeSet(failed={value: view.operation(int(refused[0]))} if len(refused) else {})
     return _told(Disorder("unwritten", read, None, value), found, view)
 
@@ -149,8 +151,14 @@ def _incomparable(view: View, reads: _Reads, element: int, rank: int) -> Finding
     small, large = int(by_rank[rank]), int(lacks[np.argmin(reads.rank[lacks])])
     other = int(np.setdiff1d(reads.elements(large), reads.elements(small))[0])
     one, two = view.operation(int(reads.place[large])), view.operation(int(reads.place[small]))
-    found = WholeSet(adds={view.value(item): view.operation(_adder(view, item)) for item in (element, other)})
-    return _told(Disorder("incomparable", one, two, view.value(element), view.value(other)), found, view)
+    found = WholeSet(adds={_element(view, item): view.operation(_adder(view, item)) for item in (element, other)})
+    return _told(Disorder("incomparable", one, two, _element(view, element), _element(view, other)), found, view)
+
+
+def _element(view: View, element: int) -> Hashable:
+    """An element as a key: it may be a list, which Python cannot hash."""
+    key: Hashable = canonical(view.value(element))
+    return key
 
 
 def _adder(view: View, element: int) -> int:
@@ -165,7 +173,7 @@ def _disorder(view: View, reads: _Reads, line: _Line, late_at: int, early_at: in
     else:
         numbers = np.searchsorted(reads.place, [early, late])
         element = int(np.setdiff1d(reads.elements(int(numbers[0])), reads.elements(int(numbers[1])))[0])
-    value = view.value(element)
+    value = _element(view, element)
     found = WholeSet(adds={value: view.operation(early if is_add[early] else _adder(view, element))})
     if np.diff(reads.shows.indptr)[element]:
         found.reads.append((view.operation(early), frozenset([value])))
