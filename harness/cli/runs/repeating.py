@@ -79,7 +79,7 @@ def report(found: Sequence[Repeat], asked: int, until: str | None, about: dict[s
     for one in found:
         colour = COLOURS.get(one.outcome, "magenta")
         what = ", ".join(one.failures) or one.why
-        table.add_row(str(one.seed), marked(f"[{colour}]{{}}[/]", one.outcome), f"{one.elapsed_s:.0f}", what, one.run)
+        table.add_row(str(one.seed), marked("[{}]{}[/]", colour, one.outcome), f"{one.elapsed_s:.0f}", what, one.run)
     out.print(table)
     out.print()
     for name, rate in {**rates(found), **failure_rates(found)}.items():
