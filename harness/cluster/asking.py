@@ -11,17 +11,16 @@ One thread uses an `Asker`. Answers have the protocol's form (docs/reference/pro
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..systems.base import Dial
+from ..systems.reference import requests
 from ..systems.reference.client import ReferenceClient
+from ..systems.reference.requests import Json
 from .waiting import STEP_S, Missed
 
 if TYPE_CHECKING:
     import ssl
-
-Json = Mapping[str, Any]
 
 ANSWER_S = 5.0
 MARGIN_S = 0.5
@@ -84,10 +83,10 @@ class Asker:
     def status(self, node: str, timeout_s: float = 1.0) -> Json | None:
         """The node's own report; None when it does not answer, which is an answer too."""
         try:
-            answer = self.ask(node, {"admin": "status"}, timeout_s)
+            answer = self.ask(node, requests.STATUS, timeout_s)
         except OSError:
             return None
-        return answer if answer.get("status") == "ok" else None
+        return answer if requests.is_ok(answer) else None
 
     def do(
         self,
@@ -106,15 +105,15 @@ class Asker:
         deadline_s = time.monotonic() + timeout_s
         while True:
             left_s = max(0.01, deadline_s - time.monotonic())
-            body = {"do": command, "with": dict(fields), "deadline_ms": max(1, int(left_s * 1000))}
+            body = requests.command(command, fields, requests.milliseconds(left_s), settle)
             try:
-                answer = self.ask(node, {**body, **({"await": True} if settle else {})}, left_s)
+                answer = self.ask(node, body, left_s)
             except OSError as error:
                 if not patient or time.monotonic() + STEP_S >= deadline_s:
                     raise Missed(f"{node} did not answer {command} within {timeout_s:g} s ({error})") from None
                 time.sleep(STEP_S)
                 continue
-            if answer.get("status") == "ok":
+            if requests.is_ok(answer):
                 if settle and answer.get("awaited") is False:
                     raise Missed(
                         f"{command} through {node} was not done within {timeout_s:g} s; its record: {answer.get('record')}"
@@ -129,9 +128,8 @@ class Asker:
         self, node: str, name: str, fields: Json | None = None, level: str = "linearizable", timeout_s: float = ANSWER_S
     ) -> Any:
         """The state of a replicated application. Raises `Refused`, and `OSError` when the node does not answer."""
-        body = {"view": name, "with": dict(fields or {}), "level": level, "deadline_ms": max(1, int(timeout_s * 1000))}
-        answer = self.ask(node, body, timeout_s)
-        if answer.get("status") != "ok":
+        answer = self.ask(node, requests.view(name, fields or {}, level, requests.milliseconds(timeout_s)), timeout_s)
+        if not requests.is_ok(answer):
             raise Refused(node, f"view {name}", answer)
         return answer["results"][0]
 

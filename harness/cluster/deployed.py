@@ -26,8 +26,9 @@ from ..nemesis.faults.ledger import Ledger
 from ..nemesis.inject.injector import HostInjector
 from ..run.interrupts import Interrupts
 from ..systems.reference.options import SECURED
+from ..systems.reference.requests import Json
 from ..systems.reference.system import ReferenceService
-from .asking import Asker, Json
+from .asking import Asker
 from .setup import CLUSTER, Setup
 from .waiting import Missed, until
 

@@ -18,6 +18,7 @@ from ..hosts.base import Host
 from ..hosts.parallel import on_all
 from ..hosts.ssh.claims import Claims
 from ..systems.base import Dial
+from ..systems.reference import requests
 from ..systems.reference.system import ReferenceService
 from .carry_out import carry_out
 from .cluster import Deployment, Seen, refuse
@@ -164,7 +165,7 @@ class Upgrade:
             if leader_of(states) == name:
                 for heir in heirs(states, name)[:1]:
                     self.tell(f"{name} leads, and hands over to {heir}")
-                    self._service.ask(name, self.dial, {"admin": "transfer", "to": heir, "deadline_ms": 3000}, 4.0)
+                    self._service.ask(name, self.dial, requests.hand_over(heir, 3000), 4.0)
             time.sleep(_STEP_S)
 
     def states(self) -> dict[str, Status | None]:
@@ -188,7 +189,7 @@ class Upgrade:
 
 
 def states_of(service: ReferenceService, hosts: Sequence[Host], dial: Dial) -> dict[str, Status | None]:
-    answers = on_all(hosts, lambda host: service.ask(host.name, dial, {"admin": "status"}, _ASK_S)).values
+    answers = on_all(hosts, lambda host: service.ask(host.name, dial, requests.STATUS, _ASK_S)).values
     return {host.name: answers.get(host.name) for host in hosts}
 
 

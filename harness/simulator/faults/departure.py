@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from ...errors import FaultError
+from ...systems.reference import requests
 from ..cluster.cluster import SimCluster
 from ..network.clients import Answer
 from ..options import MILLISECOND
@@ -57,7 +58,7 @@ class Departure:
         else:
             for node in left:
                 self._asked += 1
-                body = {"id": self._asked, "do": "members.leave", "with": {"name": node}, "deadline_ms": ATTEMPT_MS}
+                body = {"id": self._asked, **requests.leave(node, ATTEMPT_MS)}
                 cluster.request(f"leave-{self._ident}", leader or node, body, _hear)
             cluster.schedule(cluster.now_ns + AGAIN_NS, self.ask)
 

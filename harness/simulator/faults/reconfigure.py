@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...errors import FaultError
+from ...systems.reference import requests
 from ..cluster.cluster import SimCluster
 from ..network.clients import Answer
 from ..options import MILLISECOND, SECOND
 
 ATTEMPT_NS = 6 * SECOND
+ASKED_MS = 5000
 DEADLINE_NS = 30 * SECOND
 
 
@@ -39,7 +41,7 @@ class Reconfiguration:
         attempt = self._attempt
         names = list(cluster.nodes)
         node = self._leader() or names[attempt % len(names)]
-        body = {"id": attempt, "admin": "voters", "voters": dict(self._voters()), "deadline_ms": 5000}
+        body = {"id": attempt, **requests.set_voters(self._voters(), ASKED_MS)}
         cluster.request(f"voters-{self._ident}", node, body, lambda answer: self._ended(attempt, answer))
         cluster.schedule(cluster.now_ns + ATTEMPT_NS, self._ended, attempt, None)
 
@@ -48,7 +50,7 @@ class Reconfiguration:
             return
         self._attempt += 1
         body: Mapping[str, Any] = answer.body if answer is not None and answer.body is not None else {}
-        if body.get("status") == "ok":
+        if requests.is_ok(body):
             self._then(None)
         elif self._cluster.now_ns >= self._deadline_ns:
             why = dict(body) or (answer.reason if answer is not None else "no answer")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import DeployError
 from ...hosts.base import Host
 from ..base import Dial
+from . import requests
 from .client import ReferenceClient
 
 if TYPE_CHECKING:
@@ -32,17 +33,11 @@ class ReferenceQuestions(ABC):
     def leader(self, hosts: Sequence[Host], dial: Dial) -> str | None:
         """The leader in the highest term, by its own report."""
         with ThreadPoolExecutor(max_workers=max(1, len(hosts))) as pool:
-            answers = list(pool.map(lambda host: self.ask(host.name, dial, {"admin": "status"}), hosts))
-        leading = [
-            (answer["term"], answer["node"])
-            for answer in answers
-            if answer and answer.get("leader") == answer.get("node")
-        ]
-        return max(leading)[1] if leading else None
+            return requests.reported_leader(pool.map(lambda host: self.ask(host.name, dial, requests.STATUS), hosts))
 
     def status(self, host: Host, dial: Dial) -> Mapping[str, Any] | None:
-        status = self.ask(host.name, dial, {"admin": "status"})
-        state = self.ask(host.name, dial, {"admin": "digest"})
+        status = self.ask(host.name, dial, requests.STATUS)
+        state = self.ask(host.name, dial, requests.DIGEST)
         if status is None or state is None:
             return None
         # The digest last: its index belongs to it.
@@ -55,9 +50,8 @@ class ReferenceQuestions(ABC):
         answer: Mapping[str, Any] | None = None
         while (left_s := deadline_s - time.monotonic()) > 0:
             node = self.leader(hosts, dial) or hosts[0].name
-            body = {"admin": "voters", "voters": dict(voters), "deadline_ms": max(1, int(left_s * 1000))}
-            answer = self.ask(node, dial, body, left_s)
-            if answer is not None and answer.get("status") == "ok":
+            answer = self.ask(node, dial, requests.set_voters(voters, requests.milliseconds(left_s)), left_s)
+            if requests.is_ok(answer):
                 return
             time.sleep(min(0.1, max(0.0, deadline_s - time.monotonic())))
         raise DeployError(
@@ -75,7 +69,7 @@ class ReferenceQuestions(ABC):
                 return
             before = before or leader
             if leader is not None:
-                body = {"admin": "transfer", "to": to, "deadline_ms": max(1, int(1000 * min(left_s, ASK_S)))}
+                body = requests.hand_over(to, requests.milliseconds(min(left_s, ASK_S)))
                 self.ask(leader, dial, body, min(left_s, 2 * ASK_S))
         if before is None:
             hint = "the change needs a leader: is there a quorum?"
@@ -92,7 +86,7 @@ class ReferenceQuestions(ABC):
                 return
             if time.monotonic() >= deadline_s:
                 break
-            body = {"do": "members.leave", "with": {"name": node}, "deadline_ms": int(ASK_S * 1000)}
+            body = requests.leave(node, requests.milliseconds(ASK_S))
             answer = self.ask(leader, dial, body, 2 * ASK_S) if leader is not None else answer
             time.sleep(_LEAVE_STEP_S)
         raise DeployError(
@@ -103,9 +97,9 @@ class ReferenceQuestions(ABC):
     def members(self, hosts: Sequence[Host], dial: Dial) -> Mapping[str, str] | None:
         """The state of each, as the leader has it in the log; None when no node leads, or answers."""
         leader = self.leader(hosts, dial)
-        body = {"view": "members", "level": "linearizable", "deadline_ms": int(ASK_S * 1000)}
+        body = requests.view("members", {}, "linearizable", requests.milliseconds(ASK_S))
         answer = self.ask(leader, dial, body, 2 * ASK_S) if leader is not None else None
-        if answer is None or answer.get("status") != "ok":
+        if answer is None or not requests.is_ok(answer):
             return None
         return {name: str(record["state"]) for name, record in answer["results"][0].items()}
 

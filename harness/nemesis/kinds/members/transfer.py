@@ -15,6 +15,7 @@ from pydantic import Field
 
 from ....errors import DeployError, FaultError
 from ....systems.answers import leader_of
+from ....systems.reference import requests
 from ...agent_client.agents import Json
 from ...catalog.kind import FaultKind, Sort, Stream
 from ...catalog.random_forms import LEADERS
@@ -110,7 +111,7 @@ class Simulated:
             return
         if leader is not None:
             self._asked += 1
-            body = {"id": self._asked, "admin": "transfer", "to": self._willing(to), "deadline_ms": DEADLINE_MS}
+            body = {"id": self._asked, **requests.hand_over(self._willing(to), DEADLINE_MS)}
             cluster.request(f"transfer-{ident}", leader, body, lambda answer: None)
         cluster.schedule(cluster.now_ns + AGAIN_NS, self._ask, fault, before or leader)
 
