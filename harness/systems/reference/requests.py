@@ -1,6 +1,6 @@
 """Administrative requests to a node, and what their answers say, in the protocol's words (docs/reference/protocol.md): no connection, and no `id`.
 
-Who sends them has a connection of its own kind: `questions.py` one each time, `harness/cluster/asking.py` one that is kept, the simulator none.
+Each sender has its own kind of connection: `questions.py` opens one for each request, `harness/cluster/asking.py` keeps one, and the simulator has none.
 """
 
 from __future__ import annotations
