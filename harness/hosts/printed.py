@@ -56,7 +56,7 @@ def parsed_json(text: str) -> Any:
 def object_in(text: str) -> dict[str, Any]:
     found = parsed_json(text)
     if not isinstance(found, dict):
-        raise ValueError("no object")
+        raise ValueError("not a JSON object")
     return found
 
 

@@ -118,7 +118,7 @@ def _stop(run: Run, injector: HostInjector) -> None:
 
 
 def _keep_phases(run: Run, runner: Runner, journal: Journal, recorder: Recorder, ledger: Ledger) -> None:
-    """Record what only the driver knows, and what it could not write."""
+    """Record the runner's marks, and as gaps and errors the files that could not be written to their end."""
     marks = dict(runner.marks)
     gaps: list[dict[str, Any]] = []
     for failure, part, name in ((recorder.failure, "history", HISTORY_FILE), (ledger.failure, "ledger", LEDGER_FILE)):

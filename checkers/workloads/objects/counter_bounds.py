@@ -174,7 +174,7 @@ def _outside(
     last = ""
     if len(ops) > 1:
         last = f"; the last of {len(lacking)} acknowledged before it began is {describe(ops[0])}, {ms_between(ops[0], read):g} ms earlier"
-    text = f"the counter was between {bounds[0]} and {bounds[1]} whatever took effect when, but {describe(read)} is off by {wrong}{last}"
+    text = f"the counter was between {bounds[0]} and {bounds[1]} in every possible order, but {describe(read)} is off by {wrong}{last}"
     details = {"key": part.key, "value": value, "lowest": bounds[0], "highest": bounds[1], "off_by": wrong}
     findings.add(kind, sentence(on_key(part.key) + text), ops=indices(ops), details=details)
 

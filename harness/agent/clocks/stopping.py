@@ -57,7 +57,7 @@ def stopped(pid: int, spared: Sequence[range], within_s: float = STOP_S) -> Iter
 
 
 def _stop_all(pid: int, held: dict[int, int], deadline_s: float) -> None:
-    """Until no thread is left that was not stopped: one that runs may start others."""
+    """Stop all threads of a process. Look again until there is no new one: a thread that runs may start others."""
     while new := [tid for tid in _threads(pid) if tid not in held]:
         seized = [tid for tid in new if _seize(tid)]
         for tid in seized:

@@ -255,7 +255,7 @@ def _connect(path: str, timeout_s: float) -> socket.socket:
 
 
 def _listen(path: str) -> socket.socket:
-    """Listen. A path that a dead helper left is taken over; the starter of a helper has seen that none answers there."""
+    """Listen at `path`. A socket file there is removed: whatever starts a helper checks first that no other one answers."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -19,7 +19,7 @@ def test_a_read_below_what_was_acknowledged():
     story = Story().ok(0, "add", 1).ok(0, "add", 1).ok(1, "read", None, 1)
     anomaly = only(story.judge("counter-bounds"), "counter-too-low", (2, 4))
     assert anomaly.explanation == (
-        "The counter was between 2 and 2 whatever took effect when, but read of 1 by process 1 (index 4 to 5, 0.004 s to 0.005 s) is off by 1; the last of 2 "
+        "The counter was between 2 and 2 in every possible order, but read of 1 by process 1 (index 4 to 5, 0.004 s to 0.005 s) is off by 1; the last of 2 "
         "acknowledged before it began is add of 1 by process 0 (index 2 to 3, 0.002 s to 0.003 s), 1 ms earlier."
     )
     assert anomaly.details == {"key": None, "value": 1, "lowest": 2, "highest": 2, "off_by": 1}

@@ -176,7 +176,7 @@ def _finding(view: View, flow: Flow, place: int, entry: int, entries: list[int])
 
 
 def priority_queue_order(view: View, least_first: bool = False) -> Int64:
-    """Return a legal order of the places of a valid priority queue's operations: each removal in its first moment without a greater one inside.
+    """Return a legal order of the operations of a valid priority queue, as places. A value is removed as soon as the queue holds no greater one.
 
     Inserts take effect as late as they can, but before the removal of their value; what leaves in one moment leaves greatest first.
     """

@@ -16,7 +16,7 @@ class Strict:
         self._backing = backing
 
     def record(self, operation: Operation) -> None:
-        """Of what readers see already. What concerns directories is done at once, after all that is pending in those that it touches."""
+        """Note an operation that readers see already. One on directories is made durable at once, after the pending ones of the same directories."""
         if isinstance(operation, Cut):
             return
         if isinstance(operation, Move):

@@ -42,7 +42,7 @@ def joined(a: Mapping[str, int], b: Mapping[str, int]) -> Vector:
 
 
 def met(vectors: Iterable[Mapping[str, int]]) -> Vector:
-    """Return the greatest vector that all of them include: what every node has seen. Of none at all: nothing."""
+    """Return what all of these vectors include: what every node has seen. Without vectors it is empty."""
     common: Vector | None = None
     for vector in vectors:
         if common is None:
