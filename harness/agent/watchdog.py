@@ -17,6 +17,7 @@ from typing import IO
 
 from .apply import undo_all
 from .network import firewall
+from .state.log import log_line
 from .state.store import Store
 
 START_S = 90.0
@@ -88,8 +89,7 @@ def _guard(store: Store, guard: IO[str]) -> None:
                     return
         except (OSError, RuntimeError, subprocess.TimeoutExpired) as error:
             # A firewall tool that is briefly in the way must not leave a fault on without end.
-            sys.stderr.write(f"could not undo, trying again: {type(error).__name__}: {error}\n")
-            sys.stderr.flush()
+            log_line(f"could not undo, trying again: {type(error).__name__}: {error}")
             failing_since = failing_since or time.monotonic()
             if time.monotonic() - failing_since > GIVE_UP_S:
                 store.write_journal({"who": "watchdog", "gave_up": str(error)})

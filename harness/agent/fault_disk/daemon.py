@@ -24,6 +24,7 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
+from ..state.log import log_line
 from ..state.store import write_durably
 from . import control, mount
 from .decay import Decay, torn
@@ -126,7 +127,7 @@ class Daemon:
                 # The requester is gone (ENOENT), or the mount is (ENODEV), which the next read shows. Anything else is a bug of ours, and is
                 # written to the log: a disk that ends would take everybody's data with it.
                 if error.errno not in (errno.ENOENT, errno.ENODEV):
-                    print(f"the kernel refused an answer of {len(answer)} bytes: {error}", file=sys.stderr, flush=True)
+                    log_line(f"the kernel refused an answer of {len(answer)} bytes: {error}")
 
     def _respond(self, request: Json) -> Json:
         what = request["do"]

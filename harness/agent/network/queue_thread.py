@@ -26,6 +26,7 @@ from typing import Any
 
 from ..processes import proc
 from ..state.lines import read_object, receive_line
+from ..state.log import log_line
 from . import connections
 from .nfqueue import ACCEPT, DROP, HEADERS, WHOLE, Queue
 from .shaping import Links, rewritten, shape_problem
@@ -168,7 +169,7 @@ class Wire:
                     self._breaking.append(connections.start_breaking(reset["addresses"], self._control))
                 except Exception as error:
                     # The look at the link shows that nothing broke; the packets of this host wait here.
-                    print(f"connections with {name} were not broken: {error}", file=sys.stderr, flush=True)
+                    log_line(f"connections with {name} were not broken: {error}")
 
 
 def _judge(request: Json) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 
 VARIABLE = "NOTIFY_SOCKET"
 
@@ -33,4 +34,5 @@ class Notifier:
             try:
                 notify.sendto(f"READY=1\nSTATUS={status}\n".encode(), address)
             except OSError as error:
-                print(f"could not notify the service manager: {error}", flush=True)
+                with suppress(OSError):
+                    os.write(1, f"could not notify the service manager: {error}\n".encode("utf-8", "backslashreplace"))
