@@ -43,6 +43,11 @@ def is_simulated(plan: Plan) -> bool:
     return bool(plan.options.get("hosts", {}).get("provider") == "sim")
 
 
+def is_own(plan: Plan) -> bool:
+    """Whether the system under test was defined by a file of the user."""
+    return plan.options["system"].get("file") is not None
+
+
 def recordings(run_dir: Path) -> dict[str, list[Path]]:
     """Node → its recorded inputs, one file an incarnation, oldest first."""
     found: dict[str, list[Path]] = {}

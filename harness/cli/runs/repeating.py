@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
 from ...errors import CampaignError, TribulationError, text_of
-from ...failures.rates import ERROR, Repeat, exit_code, failure_rates, rates, to_json
+from ...failures.rates import ERROR, Rate, Repeat, exit_code, failure_rates, rates, to_json
 from ...failures.signature import signatures
 from ...run.interrupts import Interrupted
-from ..console import COLOURS, marked, out
+from ...run.outcome.verdict import EXIT_ENVIRONMENT, EXIT_UNKNOWN, EXIT_VALID
+from ..console import COLOURS, Progress, marked, out, say
 from ..document import print_document
 
 if TYPE_CHECKING:
@@ -22,7 +25,7 @@ LONGEST_WHY = 200
 
 
 def repeats(
-    run: Callable[[int], Judgement], seeds: Sequence[int], until: str | None, say: Callable[[str], None]
+    run: Callable[[int], Judgement], seeds: Sequence[int], until: str | None, tell: Callable[[str], None]
 ) -> Iterator[Repeat]:
     """Run once with each seed, until an outcome is `until`. An error of the environment is an outcome; a wrong campaign is raised."""
     for number, seed in enumerate(seeds, 1):
@@ -33,7 +36,7 @@ def repeats(
             raise
         except TribulationError as error:
             found = Repeat(seed, ERROR, error.exit_code, None, (), _short(text_of(error)), time.monotonic() - began_s)
-        say(f"{number} of {len(seeds)}: seed {seed}: {told(found)}")
+        tell(f"{number} of {len(seeds)}: seed {seed}: {told(found)}")
         yield found
         if found.outcome == until:
             return
@@ -89,3 +92,28 @@ def report(found: Sequence[Repeat], asked: int, until: str | None, about: dict[s
             f"ended after {len(found)} of {asked} runs" + (f": {until}" if found and found[-1].outcome == until else "")
         )
     return code
+
+
+def replayed(target: Path, times: int, failure: str | None, runs: Path, as_json: bool) -> int:
+    """Carry out the plan of a run on hosts again, and count the runs that fail alike. Exit code: 0 one did, 4 none came to a verdict, 3 otherwise."""
+    from ...run.settings import Settings
+    from ...shrink.folder import choose, read_recorded
+    from ...shrink.hosts import runs_on_hosts
+
+    source = read_recorded(target)
+    wanted = choose(source.signatures(), failure, str(target))
+    name = f"{wanted.checker}/{wanted.kind}"
+    say(f"{target}: its plan {times} times, in search of {name}")
+    with Progress() as progress:
+        run = runs_on_hosts(source, Settings(f"tri replay {target}", target, runs, progress.show))
+        found = list(repeats(lambda seed: run(source.plan), [source.plan.seed] * times, None, say))
+    alike = Rate(sum(name in one.failures for one in found), len(found))
+    if as_json:
+        print_document({"run": str(target), "failure": name, "alike": asdict(alike), **to_json(found)})
+    else:
+        out.print(f"fails by {name} in {alike}")
+        for one in found:
+            out.print(f"  {told(one)}")
+    if alike.count:
+        return EXIT_VALID
+    return EXIT_ENVIRONMENT if all(one.outcome == ERROR for one in found) else EXIT_UNKNOWN

@@ -43,7 +43,10 @@ _COLOURS = {
 @time_option("Tier c: begin no new seed after so long, e.g. 60s.")
 @jobs_option
 @click.option(
-    "--failure", "failure", metavar="CHECKER/KIND", help="Tier c: the failure to look for; the first one when left out."
+    "--failure",
+    "failure",
+    metavar="CHECKER/KIND",
+    help="Tier c, own systems: the failure to look for; the first one when left out.",
 )
 @click.option(
     "--flaw",
@@ -55,28 +58,42 @@ _COLOURS = {
 @click.option(
     "--ledger", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Tier c: a history's faults."
 )
+@click.option(
+    "--repeat",
+    type=click.IntRange(1, 10_000),
+    default=20,
+    show_default=True,
+    help="A system of your own: runs of its plan.",
+)
 @renamed_option("--keep", "--save")
 @click.option("--save", "keep", is_flag=True, help="Write the replay of a simulated run as a run folder of its own.")
 @runs_option("Where kept replays go, and the first run that tier c finds.")
 @trust_option
 @json_option
-def command(target: Path, tier: str | None, keep: bool, runs: Path, as_json: bool, **searching: Any) -> int:
+def command(
+    target: Path, tier: str | None, repeat: int, keep: bool, runs: Path, as_json: bool, **searching: Any
+) -> int:
     """Replay TARGET, a run's folder or a history file.
 
     A simulated run is carried out again from its plan. Of a run on hosts, each node's core is fed again with what it had been given (tier A), and
     then all of them together, each with what the others send (tier B). Where there is only a history and the faults, or with `--tier c`, the same
-    operations and faults are tried in the simulator over many seeds, in search of the same failure.
+    operations and faults are tried in the simulator over many seeds, in search of the same failure. The plan of a system of your own is carried out again
+    on hosts, `--repeat` times, and the runs that fail alike are counted.
 
     Exit code: 0 it happened again, 1 something differs, 2 usage, 3 nothing can be concluded.
     """
     from ...errors import CampaignError
-    from ...failures.folder import is_simulated, read_plan, recordings
+    from ...failures.folder import is_own, is_simulated, read_plan, recordings
 
     if not target.exists():
         raise CampaignError(f"{target}: no such file or folder", hint="`tri list runs` shows runs")
     recorded = target.is_dir() and bool(recordings(target))
     if target.is_dir() and tier is None and not recorded and is_simulated(read_plan(target)):
         return _simulated(target, keep, runs, as_json)
+    if target.is_dir() and tier is None and is_own(read_plan(target)):
+        from .repeating import replayed
+
+        return replayed(target, repeat, searching["failure"], runs, as_json)
     if tier == "c" or (tier is None and not recorded):
         return _searched(target, runs, as_json, searching)
     if recorded:

@@ -11,8 +11,11 @@ import pytest
 
 from tribulation.checkers import CheckResult, Verdict
 from tribulation.harness.cli.main import main
+from tribulation.harness.cli.runs import repeating
 from tribulation.harness.cli.runs.repeating import repeats
 from tribulation.harness.errors import CampaignError, HostError
+from tribulation.harness.failures.signature import Signature
+from tribulation.harness.shrink import folder, hosts
 
 CAMPAIGN = """
 name: small
@@ -89,3 +92,33 @@ def test_what_does_not_go_with_it_is_refused(tmp_path: Path, capsys: Any, more: 
     assert code == 2 and "--repeat goes with none of" in said
     code, _, said = tri(capsys, "run", str(campaign), "--until", "valid")
     assert code == 2 and "--until goes with --repeat" in said
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "code", "said"),
+    [
+        (["valid", "invalid", "unknown", "valid"], 0, "fails by set/lost-write in 1 of 4 (25%"),
+        (["valid", "unknown"], 3, "fails by set/lost-write in 0 of 2 (0%"),
+        ([HostError("no host", "")] * 2, 4, "fails by set/lost-write in 0 of 2 (0%"),
+    ],
+)
+def test_a_replay_of_an_own_system_says_how_often_it_fails_alike(
+    monkeypatch: Any, capsys: Any, outcomes: list[Any], code: int, said: str
+) -> None:
+    wanted, left = Signature("set", "lost-write"), list(outcomes)
+
+    def run(plan: Any) -> Any:
+        outcome = left.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return judged(outcome, 7)
+
+    def found(results: Any, history: Any) -> list[Signature]:
+        return [wanted] if results["set"].verdict is Verdict.INVALID else []
+
+    source = SimpleNamespace(plan=SimpleNamespace(seed=7), signatures=lambda: [wanted])
+    monkeypatch.setattr(folder, "read_recorded", lambda target: source)
+    monkeypatch.setattr(hosts, "runs_on_hosts", lambda source, settings: run)
+    monkeypatch.setattr(repeating, "signatures", found)
+    assert repeating.replayed(Path("runs/a"), len(outcomes), None, Path("runs"), False) == code
+    assert said in capsys.readouterr().out and left == []
