@@ -54,7 +54,7 @@ class WanSpec(WaySpec):
 def check_regions(sizes: Mapping[str, int], wan: WanSpec | None) -> None:
     """Raises `ValueError` that names the first impossible value."""
     if not 2 <= len(sizes) <= MOST_REGIONS:
-        raise ValueError(f"`regions` has {len(sizes)} entries: write 2 to {MOST_REGIONS}, or leave it out")
+        raise ValueError(f"`regions` lists {len(sizes)}: give 2 to {MOST_REGIONS} regions, or leave it out")
     for name in sizes:
         if not _NAME.fullmatch(name):
             raise ValueError(f"region {name!r} is not 1 to 10 of a-z 0-9, a letter first")
