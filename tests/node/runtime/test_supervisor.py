@@ -40,7 +40,10 @@ def test_a_disk_that_takes_nothing_ends_no_supervisor(tmp_path: Path) -> None:
         wait_for(lambda: not pid_file.exists() or supervisor.poll() is not None, "the end to be seen")
         time.sleep(BACK_OFFS_S)
         assert supervisor.poll() is None and not pid_file.exists(), "a node without its number cannot be found"
-        assert _children(supervisor.pid) == []
+        wait_for(
+            lambda: _children(supervisor.pid) == [],
+            "a process that was begun, and could not be written down, to be killed",
+        )
         resource.prlimit(supervisor.pid, resource.RLIMIT_FSIZE, limit)
         wait_for(lambda: bool(_pid(pid_file)), "the node to be started again")
         assert _pid(pid_file) != first and _children(supervisor.pid) == [_pid(pid_file)]
