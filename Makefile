@@ -97,7 +97,7 @@ fuzz: setup
 	FUZZ_EXAMPLES=$(SEEDS) $(PYTHON_IN_VENV) -m pytest -q --hypothesis-profile explore --timeout 0 tests/node/fuzz tests/harness/nemesis/test_agent_fuzz.py tests/histories/fuzz tests/harness/campaign/test_fuzzed.py tests/harness/run/test_hostile_plans.py tests/harness/evidence/fuzz
 	.venv/bin/uv run -q --no-project --with atheris --python $(PYTHON_IN_VENV) python -m tests.node.fuzz.decoders -max_total_time=$(DECODERS_S)
 	$(PYTHON_IN_VENV) -m tests.checkers.fuzz $(SEEDS) $(FIRST)
-	$(PYTHON_IN_VENV) -m tribulation.harness.simulator.soak --first $(FIRST) --seeds $(SEEDS) --jobs 2
+	$(TRI) search hunt --first $(FIRST) --seeds $(SEEDS) --jobs 2
 
 # Do the tests notice changes in the code that gives verdicts? Hours for all; SAMPLE=500 draws so many.
 mutants: setup

@@ -47,8 +47,7 @@ from tribulation.harness.run.outcome.verdict import judge_record
 from tribulation.harness.run.plan.build import make_plan
 from tribulation.harness.run.simulated import simulate
 from tribulation.harness.search.draw import searched_plan
-from tribulation.harness.search.zoo.trials import Trial, attempt
-from tribulation.harness.simulator.soak.aims import AIMED, UNREACHABLE
+from tribulation.harness.search.zoo.hunt import Wanted, attempt
 from tribulation.histories import Event, History, Type
 from tribulation.histories.formats import read
 from tribulation.node.flaws.switch import HUNTED
@@ -166,19 +165,15 @@ def _without_numbers(reason: str) -> str:
 
 
 def zoo() -> dict[str, Any]:
-    tasks = [
-        Trial(seed, name, AIMED.get(name) if name in UNREACHABLE else None)
-        for name in HUNTED
-        for seed in range(ZOO_SEEDS)
-    ]
+    tasks = [Wanted(name, seed, flawed=True) for name in HUNTED for seed in range(1, ZOO_SEEDS + 1)]
     caught: Counter[str] = Counter(dict.fromkeys(HUNTED, 0))
-    for trial, failed in zip(tasks, _spread(_caught, tasks), strict=True):
-        caught[trial.flaw] += failed
+    for wanted, failed in zip(tasks, _spread(_caught, tasks), strict=True):
+        caught[wanted.flaw] += failed
     return {"caught": sum(caught.values()), "of": len(tasks), "flaws": dict(sorted(caught.items()))}
 
 
-def _caught(trial: Trial) -> bool:
-    return attempt(trial).failed
+def _caught(wanted: Wanted) -> bool:
+    return bool(attempt(wanted).objections)
 
 
 def mutants() -> dict[str, Any]:

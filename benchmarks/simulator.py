@@ -9,7 +9,7 @@
 | `idle` | `idle_sim_s_per_s` | 150 | simulated seconds a second of 5 idle nodes with 100 ms heartbeats |
 | `seeds` | `seeds_per_min` | 100 | plans of 30 simulated seconds with 200 operations and five kinds of faults, all checkers |
 | | `checking_percent` | at most 30 | the checkers' part of that |
-| `soaked` | `soak_seeds_per_min` | | soak seeds (faults, watch, linearizability), as drawn, and their core events a second |
+| `searched` | `searched_seeds_per_min` | | trials of a search around `campaigns/hunt.yaml`, as drawn, and their core events a second |
 
 Times are CPU seconds of the process; on a machine that others use, too, they are a little longer. `--profile` shows where the time of each part
 goes instead, most by itself first.
@@ -37,14 +37,15 @@ sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != Pa
 
 # ruff: noqa: E402
 from tribulation.checkers import Budget
+from tribulation.harness.campaign.load import load_campaign
 from tribulation.harness.campaign.model import Campaign
 from tribulation.harness.run.outcome.verdict import judge_record
 from tribulation.harness.run.plan.build import make_plan
 from tribulation.harness.run.simulated import simulate
+from tribulation.harness.search.trial import Task, run_trial
 from tribulation.harness.simulator.cluster.cluster import SimCluster
+from tribulation.harness.simulator.network.clients import Answer
 from tribulation.harness.simulator.options import MILLISECOND, SECOND, SimOptions
-from tribulation.harness.simulator.soak import run_seed
-from tribulation.harness.simulator.soak.clients import SoakClient, SoakHistory
 from tribulation.node.config.node import NodeConfig
 
 QUICKSTART = ["run", str(ROOT / "campaigns" / "quickstart.yaml"), "--hosts", "sim"]
@@ -111,20 +112,45 @@ def idle(simulated_s: int = 100) -> dict[str, float]:
     }
 
 
+def _client(cluster: SimCluster, number: int, answered: list[int]) -> None:
+    """A client that goes on without end: it writes and reads in turn, each about 5 ms after the answer before."""
+    node, seq = list(cluster.nodes)[number % len(cluster.nodes)], 0
+
+    def ask(session: int) -> None:
+        nonlocal seq
+        seq += 1
+        body = {
+            "session": session,
+            "seq": seq,
+            "ops": [["w", f"k{number % 5}", seq] if seq % 2 else ["r", f"k{number % 5}"]],
+        }
+        cluster.request(f"c{number}", node, {"id": seq, "deadline_ms": 600, **body}, lambda answer: done(session))
+
+    def done(session: int) -> None:
+        answered[0] += 1
+        cluster.schedule(cluster.now_ns + 5 * MILLISECOND, ask, session)
+
+    def opened(answer: Answer) -> None:
+        body = answer.body or {}
+        ask(body.get("session", body.get("index")))
+
+    cluster.request(f"c{number}", node, {"id": 0, "open": True}, opened)
+
+
 def loaded(simulated_s: int = 5) -> dict[str, float]:
     cluster = cluster_of(5, "fast")
     cluster.start_all()
     cluster.run_until(2 * SECOND)
-    history, end_ns = SoakHistory(cluster), cluster.now_ns + simulated_s * SECOND
+    answered, end_ns = [0], cluster.now_ns + simulated_s * SECOND
     for number in range(20):
-        SoakClient(cluster, history, number, 20, 5, 5 * MILLISECOND, lambda: cluster.now_ns < end_ns).start()
+        _client(cluster, number, answered)
     started_s, events = time.process_time(), cluster.core_events
     cluster.run_until(end_ns)
     elapsed_s = time.process_time() - started_s
     return {
         "events_per_s": round((cluster.core_events - events) / elapsed_s),
         "loaded_sim_s_per_s": round(simulated_s / elapsed_s, 1),
-        "loaded_ops_per_sim_s": round(len(history.events) / 2 / simulated_s),
+        "loaded_ops_per_sim_s": round(answered[0] / simulated_s),
     }
 
 
@@ -158,15 +184,16 @@ def _judged(plan: Any) -> tuple[Any, Any, float, float]:
     return done, judgement, middle_s - began_s, time.process_time() - middle_s
 
 
-def soaked(count: int = 20) -> dict[str, float]:
+def searched(count: int = 20) -> dict[str, float]:
+    campaign = load_campaign(ROOT / "campaigns/hunt.yaml", hosts="sim")
     started_s = time.process_time()
-    results = [run_seed(seed) for seed in range(count)]
+    trials = [run_trial(Task(campaign, seed, directory=ROOT / "campaigns")) for seed in range(1, count + 1)]
     elapsed_s = time.process_time() - started_s
     return {
-        "soak_seeds_per_min": round(60 * count / elapsed_s, 1),
-        "soak_events_per_s": round(sum(result.core_events for result in results) / elapsed_s),
-        "soak_sim_s_per_s": round(sum(result.simulated_ns for result in results) / SECOND / elapsed_s, 1),
-        "soak_failures": sum(result.failure is not None for result in results),
+        "searched_seeds_per_min": round(60 * count / elapsed_s, 1),
+        "searched_events_per_s": round(sum(trial.core_events for trial in trials) / elapsed_s),
+        "searched_sim_s_per_s": round(sum(trial.simulated_ns for trial in trials) / SECOND / elapsed_s, 1),
+        "searched_failures": sum(trial.failed for trial in trials),
     }
 
 
@@ -183,7 +210,7 @@ PARTS: dict[str, Callable[[], dict[str, float]]] = {
     "loaded": loaded,
     "idle": idle,
     "seeds": seeds,
-    "soaked": soaked,
+    "searched": searched,
 }
 
 

@@ -131,6 +131,12 @@ class SystemSpec(BoundedModel):
         default=10_000, ge=10, le=1_000_000_000, description="log entries between snapshots"
     )
     max_batch: int = Field(default=1024, ge=1, le=100_000, description="log entries in one message, at most")
+    snapshot_part: int = Field(
+        default=192 * 1024, ge=1, le=1 << 30, description="bytes of state that go into a snapshot in one step"
+    )
+    clock_drift_ppm: int = Field(
+        default=10_000, ge=0, le=400_000, description="clocks of nodes may drift apart by so much, and leases hold"
+    )
     membership: MembershipSection = Field(
         default=None, description="members that find and watch each other; {} for the defaults"
     )

@@ -4,6 +4,7 @@
     tried = attempt(plan, wanted)            # by the checker of that failure
     tried.failures                           # {} when nothing is wrong
 
+Raft's promises are watched while it runs, where no fault damages what a disk holds: a broken one that no checker objects to is a failure too.
 Whatever goes wrong is in the result: an exception of the node, the simulator or a checker is a failure with a signature of its own.
 """
 
@@ -18,10 +19,13 @@ from pathlib import Path
 from tribulation.checkers import Budget, CheckResult, Verdict, check
 from tribulation.checkers.registry import CHECKERS
 
+from ..nemesis.faults.disk_effects import AT_REST, OLD_FILES
+from ..nemesis.faults.fault import Intent
 from ..run.outcome.verdict import judge_record
 from ..run.plan.plan import Plan
 from ..run.simulated import Simulated, simulate
 from ..simulator.cluster.cluster import SimCluster
+from ..simulator.coverage.promises import Promises
 from ..simulator.errors import SimulationError
 from .signature import Signature, signatures
 
@@ -30,6 +34,9 @@ CHECK_TIME_S = 20.0
 CRASH = "crash"
 """The shape of signatures of exceptions."""
 FAILED = "the checker failed: "
+PROMISES = "promises"
+"""In place of a checker in the signature of a broken promise."""
+_DAMAGES = frozenset({*AT_REST, OLD_FILES, "torn-write", "lying"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,7 @@ class Tried:
     done: Simulated | None = None
     results: Mapping[str, CheckResult] = field(default_factory=dict)
     error: Exception | None = None
+    broken: str | None = None
     simulate_s: float = 0.0
     check_s: float = 0.0
 
@@ -50,7 +58,10 @@ class Tried:
         if self.done is None:
             return {}
         found = signatures(self.results, self.done.record.history)
-        return {one: _explanation(one, self.results) for one in found} | broken_checkers(self.results)
+        told = {one: _explanation(one, self.results) for one in found} | broken_checkers(self.results)
+        if told or self.broken is None:
+            return told
+        return {Signature(PROMISES, self.broken.partition(":")[0], "traces"): self.broken}
 
     def alike(self, wanted: Signature) -> Signature | None:
         """The failure that is the wanted one, if it occurred."""
@@ -64,14 +75,27 @@ def attempt(
     watch: Callable[[SimCluster], None] = lambda cluster: None,
 ) -> Tried:
     """Carry out a plan and judge it. Never raises for an effect of the plan."""
+    promises = Promises()
+
+    def watched(cluster: SimCluster) -> None:
+        watch(cluster)
+        if not any(_damages(intent) for intent in plan.intents):
+            promises.attach(cluster)
+
     began_s = time.thread_time()
     try:
-        done = simulate(plan, watch=watch)
+        done = simulate(plan, watch=watched)
         simulated_s = time.thread_time()
         results = _judged(done, wanted, Budget(time_s=check_s, cpu=True))
     except Exception as error:
         return Tried(plan, error=error, simulate_s=time.thread_time() - began_s)
-    return Tried(plan, done, results, simulate_s=simulated_s - began_s, check_s=time.thread_time() - simulated_s)
+    check_s, simulate_s = time.thread_time() - simulated_s, simulated_s - began_s
+    return Tried(plan, done, results, broken=promises.broken, simulate_s=simulate_s, check_s=check_s)
+
+
+def _damages(intent: Intent) -> bool:
+    """Whether it may take from a disk what was synced."""
+    return intent.kind in ("wipe", "membership") or intent.parameters.get("effect") in _DAMAGES
 
 
 def _judged(done: Simulated, wanted: Signature | None, budget: Budget) -> Mapping[str, CheckResult]:

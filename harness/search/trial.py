@@ -51,11 +51,15 @@ class Task:
     directory: Path = Path()
     parents: Sequence[Mapping[str, Any]] = ()
     trial_s: float = TRIAL_S
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the system that are as given, whatever is drawn."""
 
     def plan(self) -> Plan:
-        if not self.parents:
-            return searched_plan(self.campaign, self.seed, self.swarm, self.directory)
-        return mutated([Plan.from_json(parent) for parent in self.parents], self.seed)
+        if self.parents:
+            plan = mutated([Plan.from_json(parent) for parent in self.parents], self.seed)
+        else:
+            plan = searched_plan(self.campaign, self.seed, self.swarm, self.directory)
+        return replace(plan, options={**plan.options, "system": {**plan.options["system"], **self.settings}})
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,8 +73,8 @@ class Trials:
             return None
         if tried.done is None:
             return Failure(plan, found, Clue(tuple(plan.pinned or ()), (), None), digest="")
-        done, result = tried.done, tried.results[found.checker]
-        seen = first_seen(self.wanted, result, done.record)
+        done, result = tried.done, tried.results.get(found.checker)
+        seen = Seen(None, ()) if result is None else first_seen(self.wanted, result, done.record)
         rank, count = _invocations(done.record), len(done.issued)
         witness = tuple(rank[index] for index in seen.ops if rank.get(index, count) < count)
         clue = Clue(tuple(done.issued), witness, seen.at_ns, moments_of(done.record))

@@ -92,6 +92,8 @@ LOG_FLAWS = (
         "Hydro issue 3082",
         "raft-safety",
         ("cut",),
+        campaign=True,
+        searched=True,
     ),
     Flaw(
         "readindex-context-reuse",
@@ -100,6 +102,7 @@ LOG_FLAWS = (
         "etcd issue 20418",
         "linearizable",
         ("cut", "link"),
+        campaign=True,
     ),
     Flaw(
         "commit-past-verified",
@@ -108,6 +111,8 @@ LOG_FLAWS = (
         "copycat issue 265",
         "raft-safety",
         ("cut",),
+        campaign=True,
+        searched=True,
     ),
     Flaw(
         "weights-from-parity",
@@ -132,6 +137,7 @@ LOG_FLAWS = (
         "little-raft issue 44; eatonphil/raft-rs issue 3",
         "raft-safety",
         ("link", "kill"),
+        campaign=True,
     ),
     Flaw(
         "stale-term-accepted",
@@ -140,6 +146,7 @@ LOG_FLAWS = (
         "the missing first rule of AppendEntries (Raft paper, figure 2) in many young implementations",
         "raft-safety",
         ("cut", "link"),
+        campaign=True,
     ),
     Flaw(
         "higher-term-in-reply-ignored",
@@ -148,6 +155,7 @@ LOG_FLAWS = (
         "TemporalStore issue 116",
         "convergence",
         ("cut",),
+        campaign=True,
     ),
     Flaw(
         "no-prevote-bridge-livelock",
@@ -156,6 +164,7 @@ LOG_FLAWS = (
         "Cloudflare's outage of November 2020 (etcd); hashicorp/raft issue 605",
         "availability",
         ("cut",),
+        campaign=True,
     ),
     Flaw(
         "apply-before-persist",
@@ -206,6 +215,7 @@ LOG_FLAWS = (
         "raft-rs issue 571",
         "convergence",
         ("wipe",),
+        campaign=True,
     ),
     Flaw(
         "snapshot-torn-install",
@@ -223,7 +233,7 @@ LOG_FLAWS = (
         "openraft pull request 560; NuRaft pull request 407; atomix issue 417",
         "raft-safety",
         ("link",),
-        {"snapshot_threshold": 3},
+        {"snapshot_threshold": 10},
     ),
     Flaw(
         "snapshot-without-voters",
@@ -233,6 +243,7 @@ LOG_FLAWS = (
         "raft-safety",
         ("voters",),
         {"snapshot_threshold": 10},
+        campaign=True,
     ),
     Flaw(
         "applied-index-not-atomic",
@@ -251,6 +262,7 @@ LOG_FLAWS = (
         "linearizable",
         ("kill",),
         {"snapshot_threshold": 10},
+        campaign=True,
     ),
     Flaw(
         "session-forgotten-at-snapshot",
@@ -295,6 +307,7 @@ LOG_FLAWS = (
         "linearizable",
         ("clock", "cut"),
         {"lease_reads": True},
+        campaign=True,
     ),
     Flaw(
         "lease-not-checked-after-pause",
@@ -304,6 +317,7 @@ LOG_FLAWS = (
         "linearizable",
         ("pause",),
         {"lease_reads": True},
+        campaign=True,
     ),
     Flaw(
         "lease-survives-transfer",
@@ -313,6 +327,7 @@ LOG_FLAWS = (
         "linearizable",
         ("cut",),
         {"lease_reads": True},
+        campaign=True,
     ),
     Flaw(
         "fast-prevote-waives-lease",
@@ -322,6 +337,7 @@ LOG_FLAWS = (
         "linearizable",
         ("reject",),
         {"lease_reads": True},
+        campaign=True,
     ),
     Flaw(
         "second-change-before-own-term-commit",
@@ -338,6 +354,7 @@ LOG_FLAWS = (
         "canonical/raft issue 250",
         "raft-safety",
         ("voters", "cut"),
+        campaign=True,
     ),
     Flaw(
         "checksum-mismatch-truncates-middle",
@@ -346,6 +363,7 @@ LOG_FLAWS = (
         "Alagappan et al., Protocol-Aware Recovery for Consensus-Based Storage (2018)",
         "raft-safety",
         ("disk",),
+        campaign=True,
     ),
     Flaw(
         "torn-tail-trusted",
@@ -354,6 +372,7 @@ LOG_FLAWS = (
         "Alagappan et al., Protocol-Aware Recovery for Consensus-Based Storage (2018)",
         "raft-safety",
         ("disk",),
+        campaign=True,
     ),
     Flaw(
         "fsync-error-ignored",

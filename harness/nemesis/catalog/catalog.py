@@ -37,6 +37,7 @@ MODULES: dict[str, str] = {
     "dns": "hosts.dns",
     "process": "processes.named_process",
     "client": "processes.clients",
+    "reject": "links.reject",
 }
 """By the kind's name, below `kinds`."""
 

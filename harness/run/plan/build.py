@@ -157,6 +157,8 @@ def reference_options(plan: Plan) -> Mapping[str, Any]:
         "lease_reads": spec.lease_reads,
         "snapshot_threshold": spec.snapshot_threshold,
         "max_batch": spec.max_batch,
+        "snapshot_part": spec.snapshot_part,
+        "clock_drift_ppm": spec.clock_drift_ppm,
         "seed": plan.seed,
         "membership": spec.membership,
         "agents": spec.agents,

@@ -1,207 +1,131 @@
-"""The hunt for one flaw: in how many seeds it is caught, by which checker, how early, and the smallest plan that shows it."""
+"""The zoo's hunt: each flaw in simulated runs, and the correct node in the very same plans.
+
+A flaw with a campaign of its own (`campaigns/flaws`) is hunted there, any other in what a search draws around `campaigns/hunt.yaml`. A line of the state is one
+trial; a recorded trial is not made again.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 from tribulation.node.flaws.switch import FLAWS
 
-from ...simulator.soak.aims import AIMED, UNREACHABLE
-from ...simulator.soak.run import objections
-from .minimal import smallest
-from .trials import Outcome, Trial, attempts
+from ...campaign.load import load_campaign
+from ...campaign.packaged import FOLDER
+from ...errors import CampaignError
+from ...failures.pool import LocalWorkers, in_order
+from ...failures.trial import PROMISES
+from ..trial import Task, run_trial
 
-SEEDS = 1000
-AFTER_FIRST = 200
-"""Seeds after the first hit, over which a flaw's rate is measured."""
-GONE_ON = 12
-"""At most so many hits are checked for whether the expected checker would object too if the run went on."""
+SEEDS = 20
+CAMPAIGNS = FOLDER / "flaws"
+HUNT = FOLDER / "hunt.yaml"
 
 Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
-    """Seeds 0 .. `tried` - 1 of the plans with `aim` (None: without one). `seen` counts the hits by the objection, as checker/kind."""
+class Wanted:
+    """One seed of a flaw's plans; `flawed`: with the flaw."""
 
-    aim: str | None
-    tried: int
-    hits: tuple[int, ...]
-    seen: Mapping[str, int] = field(default_factory=dict)
+    flaw: str
+    seed: int
+    flawed: bool
 
-    @property
-    def per_1000(self) -> float | None:
-        """Hits in a thousand seeds, measured on those after the first hit; None without any."""
-        if not self.hits:
-            return 0.0 if self.tried else None
-        after = self.tried - self.hits[0] - 1
-        return round(1000 * (len(self.hits) - 1) / after, 1) if after else None
+    def task(self) -> Task:
+        flaw = FLAWS[self.flaw]
+        path = CAMPAIGNS / f"{self.flaw}.yaml" if flaw.campaign else HUNT
+        campaign = load_campaign(path, hosts="sim")
+        flaws = {"flaws": [self.flaw] if self.flawed else []}
+        campaign = campaign.model_copy(update={"system": campaign.system.model_copy(update=flaws)})
+        settings = {} if flaw.campaign else flaw.settings
+        return Task(campaign, self.seed, flaw.searched or not flaw.campaign, path.parent, settings=settings)
 
 
 @dataclass(frozen=True, slots=True)
-class Caught:
-    """One flaw's row: the tally of plans without an aim, that of its aim if it was needed, and the smallest plan of the first hit, as what was
-    `kept` of it and in words. `gone_on` is a seed whose run the expected checker also refuses when it is not stopped at the first broken promise.
-    """
+class Shown:
+    """The result of one trial. `objections` are `checker/kind`."""
 
-    name: str
-    expected: str
-    random: Tally
-    aimed: Tally | None = None
-    actions: int = 0
-    kept: tuple[int | str, ...] = ()
-    smallest: tuple[str, ...] = ()
-    needs: tuple[str, ...] = ()
-    command: str = ""
-    sentence: str = ""
-    gone_on: int | None = None
+    flaw: str
+    seed: int
+    flawed: bool
+    verdict: str
+    objections: tuple[str, ...]
 
     @property
     def as_expected(self) -> bool:
-        """Whether the expected checker objects: at the first hit, at another, or at one that runs to its end."""
-        return self.expected in self.checkers or self.gone_on is not None
-
-    @property
-    def found(self) -> bool:
-        return bool(self.tally.hits)
-
-    @property
-    def tally(self) -> Tally:
-        """The tally that found it, or else the last one."""
-        return self.random if self.aimed is None else self.aimed
-
-    @property
-    def checkers(self) -> list[str]:
-        """The checkers that objected, the most frequent first."""
-        count: Counter[str] = Counter()
-        for name, hits in self.tally.seen.items():
-            count[name.split("/")[0]] += hits
-        return [name for name, _ in count.most_common()]
-
-    def to_json(self) -> dict[str, Any]:
-        """The stored form, which `from_json` reads back."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Caught:
-        tallies = {
-            key: None if data[key] is None else Tally(**{**data[key], "hits": tuple(data[key]["hits"])})
-            for key in ("random", "aimed")
-        }
-        lists = {key: tuple(data[key]) for key in ("kept", "smallest", "needs")}
-        return cls(**{**data, **tallies, **lists})
-
-    def summary(self) -> dict[str, Any]:
-        """The row of `--json`."""
-        tally = self.tally
-        return {
-            "name": self.name,
-            "found": self.found,
-            "per_1000": tally.per_1000,
-            "first_seed": tally.hits[0] if tally.hits else None,
-            "aim": None if self.aimed is None else self.aimed.aim,
-            "checker": self.checkers[0] if self.checkers else None,
-            "expected_checker": self.expected,
-            "as_expected": self.as_expected,
-            "seen": dict(tally.seen),
-            "tried": tally.tried,
-            "hits": len(tally.hits),
-            "tried_without_aim": self.random.tried,
-            "plan_size": len(self.smallest),
-            "plan": list(self.smallest),
-            "faults": list(self.needs),
-            "command": self.command,
-            "sentence": self.sentence,
-        }
+        """Whether the checker objected that must; the promises that are watched speak for raft-safety, whose rules they are."""
+        checker = FLAWS[self.flaw].checker
+        speak = {checker, PROMISES} if checker == "raft-safety" else {checker}
+        return any(objection.partition("/")[0] in speak for objection in self.objections)
 
 
-@dataclass(frozen=True, slots=True)
-class Effort:
-    """How far to hunt: `seeds` at most, `after` beyond the first hit, and `unaimed` at most without an aim for flaws that have one."""
-
-    seeds: int = SEEDS
-    after: int = AFTER_FIRST
-    unaimed: int = SEEDS
-
-    def limit(self, name: str, aim: str | None) -> int:
-        if aim is not None or name not in AIMED:
-            return self.seeds
-        return 0 if name in UNREACHABLE else min(self.seeds, self.unaimed)
-
-    def last(self, name: str, tally: Tally) -> int:
-        """The number of seeds to try, as far as is known."""
-        limit = self.limit(name, tally.aim)
-        return min(limit, tally.hits[0] + 1 + self.after) if tally.hits else limit
+def attempt(wanted: Wanted) -> Shown:
+    trial = run_trial(wanted.task())
+    objections = tuple(dict.fromkeys(f"{signature.checker}/{signature.kind}" for signature in trial.signatures))
+    return Shown(wanted.flaw, wanted.seed, wanted.flawed, trial.verdict, objections)
 
 
-def is_done(caught: Caught | None, effort: Effort) -> bool:
-    """Whether a hunt would try nothing more."""
-    if caught is None:
-        return False
-    aimed = caught.aimed or Tally(AIMED.get(caught.name), 0, ())
-    tallies = [caught.random] if caught.random.hits or caught.name not in AIMED else [caught.random, aimed]
-    return all(tally.tried >= effort.last(caught.name, tally) for tally in tallies)
+def lost(wanted: Wanted) -> Shown:
+    return Shown(wanted.flaw, wanted.seed, wanted.flawed, "crashed", ("worker/died",))
 
 
-def hunt(
-    name: str, effort: Effort, jobs: int = 1, tell: Tell = lambda text: None, known: Caught | None = None
-) -> Caught:
-    """Hunt without an aim first, unless no such plan can meet the flaw; then with the flaw's aim, if it has one. Continues from what is `known`."""
-    random = _search(name, known.random if known else Tally(None, 0, ()), effort, jobs, tell)
-    aimed = None
-    if not random.hits and name in AIMED:
-        begun = known.aimed if known and known.aimed else Tally(AIMED[name], 0, ())
-        aimed = _search(name, begun, effort, jobs, tell)
-    caught = Caught(name, FLAWS[name].checker, random, aimed)
-    if not caught.found:
-        return caught
-    if known is None or known.tally.hits[:1] != caught.tally.hits[:1] or known.tally.aim != caught.tally.aim:
-        caught = _made_small(caught, tell)
-    else:
-        caught = replace(known, random=random, aimed=aimed)
-    return caught if caught.as_expected else replace(caught, gone_on=_goes_on(caught, tell))
+@dataclass(slots=True)
+class State:
+    """The trials so far; `path` None keeps them in memory."""
+
+    path: Path | None = None
+    shown: list[Shown] = field(default_factory=list)
+
+    def add(self, shown: Shown) -> None:
+        """Add it, and write it to disk before anything else begins."""
+        self.shown.append(shown)
+        if self.path is not None:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(shown)) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+
+    def missing(self, names: Iterable[str], seed: int, until_found: bool) -> Iterator[Wanted]:
+        """The trials of a seed that were not made. `until_found`: none of a flaw that its checker caught at an earlier seed."""
+        made = {(shown.flaw, shown.seed, shown.flawed) for shown in self.shown}
+        caught = {shown.flaw for shown in self.shown if shown.flawed and shown.as_expected and shown.seed < seed}
+        for name in names:
+            for flawed in (True, False):
+                if (name, seed, flawed) not in made and not (until_found and name in caught):
+                    yield Wanted(name, seed, flawed)
 
 
-def _made_small(caught: Caught, tell: Tell) -> Caught:
-    first = Trial(caught.tally.hits[0], caught.name, caught.tally.aim)
-    tell(f"{caught.name}: the smallest plan of seed {first.seed}")
-    least = smallest(first)
-    return replace(
-        caught,
-        actions=least.actions,
-        kept=least.kept,
-        smallest=least.parts,
-        needs=least.sorts,
-        command=least.command,
-        sentence=least.sentence,
-    )
+def open_state(path: Path | None) -> State:
+    """The state in the file, or a new one. A torn last line, as a killed process leaves it, is removed. Raises `CampaignError` for any other invalid line."""
+    state = State(path)
+    if path is None:
+        return state
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    whole, end, torn = path.read_text(encoding="utf-8").rpartition("\n")
+    if torn:
+        path.write_text(whole + end, encoding="utf-8")
+    for number, line in enumerate(whole.splitlines(), 1):
+        try:
+            shown = Shown(**json.loads(line))
+        except (ValueError, TypeError) as error:
+            raise CampaignError(f"{path}:{number}: not a trial of the zoo: {error}", hint="remove the line") from error
+        state.shown.append(Shown(shown.flaw, shown.seed, shown.flawed, shown.verdict, tuple(shown.objections)))
+    return state
 
 
-def _goes_on(caught: Caught, tell: Tell) -> int | None:
-    for seed in caught.tally.hits[:GONE_ON]:
-        tell(f"{caught.name}: does {caught.expected} object too, at seed {seed}?")
-        said = objections(Trial(seed, caught.name, caught.tally.aim).plan())
-        if caught.expected in (checker for checker, _ in said):
-            return seed
-    return None
-
-
-def _search(name: str, begun: Tally, effort: Effort, jobs: int, tell: Tell) -> Tally:
-    tally, limit = begun, effort.limit(name, begun.aim)
-    outcomes = attempts((Trial(seed, name, begun.aim) for seed in range(begun.tried, limit)), jobs)
-    while tally.tried < effort.last(name, tally):
-        tally = _counted(tally, next(outcomes))
-        tell(f"{name}: {len(tally.hits)} hits in {tally.tried} seeds" + (f" aimed at {tally.aim}" if tally.aim else ""))
-    outcomes.close()
-    return tally
-
-
-def _counted(tally: Tally, outcome: Outcome) -> Tally:
-    if not outcome.failed:
-        return replace(tally, tried=tally.tried + 1)
-    seen = Counter(tally.seen)
-    seen[f"{outcome.checker}/{outcome.kind}"] += 1
-    return replace(tally, tried=tally.tried + 1, hits=(*tally.hits, outcome.trial.seed), seen=dict(seen.most_common()))
+def hunt(state: State, names: Sequence[str], seeds: int, jobs: int, until_found: bool, tell: Tell) -> None:
+    """Make the trials of seeds 1 to `seeds` that the state lacks, seed by seed."""
+    with LocalWorkers(jobs) as workers:
+        for seed in range(1, seeds + 1):
+            todo = list(state.missing(names, seed, until_found))
+            for done, shown in enumerate(in_order(workers, attempt, todo, 4 * jobs, lost), 1):
+                state.add(shown)
+                who = shown.flaw if shown.flawed else f"correct node in the plans of {shown.flaw}"
+                told = ", ".join(shown.objections) or shown.verdict
+                tell(f"seed {seed}: {done} of {len(todo)}: {who}: {told}")

@@ -39,6 +39,8 @@ class ReferenceOptions:
     lease_reads: bool = False
     snapshot_threshold: int = 10_000
     max_batch: int = 1024
+    snapshot_part: int = 192 * 1024
+    clock_drift_ppm: int = 10_000
     seed: int | None = None
     record_inputs: bool = True
     keep_data: bool = False
@@ -81,6 +83,8 @@ def node_config(name: str, addresses: Mapping[str, str], options: ReferenceOptio
         "lease_reads": options.lease_reads,
         "snapshot_threshold": options.snapshot_threshold,
         "max_batch": options.max_batch,
+        "snapshot_part": options.snapshot_part,
+        "clock_drift_ppm": options.clock_drift_ppm,
         "membership": None if options.membership is None else _membership(name, addresses, options),
         "agents": None if options.agents is None else dict(options.agents),
         "memory": None if options.memory is None else dict(options.memory),

@@ -48,6 +48,7 @@ EXAMPLES: dict[str, list[dict[str, object]]] = {
     "transfer": [{}, {"to": "former"}],
     "process": [{"target": "one", "of": "sentinel"}, {"target": ["n1"], "of": "redis", "action": "pause"}],
     "client": [{}, {"action": "kill", "clients": 2, "of": "register"}],
+    "reject": [{"target": "leader"}],
     "dns": [{"target": "one"}, {"target": ["n1"], "of": ["n2"], "to": "n3"}],
 }
 EXAMPLES |= {name: [{"shape": "bridge", "period": "100ms"}] for name in ("flap", "reset")}

@@ -11,10 +11,12 @@ import pytest
 from tribulation.checkers import CheckResult, Verdict
 from tribulation.harness.failures import trial as trials
 from tribulation.harness.failures.signature import Signature
-from tribulation.harness.failures.trial import FAILED, broken_checkers
+from tribulation.harness.failures.trial import FAILED, attempt, broken_checkers
 from tribulation.harness.run.plan.plan import Plan
 from tribulation.harness.run.simulated import simulate
 from tribulation.harness.search.trial import Task, Trial, lost_trial, run_trial
+from tribulation.harness.simulator.coverage.promises import Promises
+from tribulation.harness.simulator.errors import SafetyViolation
 
 from .campaigns import campaign
 
@@ -83,6 +85,28 @@ def test_a_checker_that_raises_is_a_failure():
         "quorum": CheckResult("quorum", Verdict.UNKNOWN, reason="no traces"),
     }
     assert list(broken_checkers(results)) == [Signature("set", "KeyError in the checker", "crash")]
+
+
+def broken_promise(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def see(self: Promises, line: dict[str, object]) -> None:
+        if line["event"] == "leader":
+            raise SafetyViolation(f"{kind}: n1 leads")
+
+    monkeypatch.setattr(Promises, "see", see)
+
+
+def test_a_broken_promise_that_no_checker_objects_to_is_a_failure(monkeypatch: pytest.MonkeyPatch):
+    broken_promise("two-leaders", monkeypatch)
+    trial = run_trial(Task(CORRECT, 1, swarm=False))
+    wanted = Signature("promises", "two-leaders", "traces")
+    assert (trial.verdict, trial.signatures, trial.told) == ("invalid", (wanted,), ("two-leaders: n1 leads",))
+    assert attempt(Plan.from_json(trial.plan), wanted).alike(wanted) == wanted
+
+
+def test_no_promise_binds_a_node_whose_disk_lost_what_was_synced(monkeypatch: pytest.MonkeyPatch):
+    broken_promise("two-leaders", monkeypatch)
+    damaged = campaign(faults=[{"disk": {"target": "follower", "effect": "bit-rot", "after": "1s", "for": "500ms"}}])
+    assert "promises" not in {signature.checker for signature in run_trial(Task(damaged, 1, swarm=False)).signatures}
 
 
 def test_a_trial_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch):

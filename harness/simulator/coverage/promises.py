@@ -1,4 +1,4 @@
-"""Raft's promises, checked line by line while a simulation runs, so that it stops where the first one breaks.
+"""Raft's promises, checked line by line while a simulation runs: the first broken one is kept.
 
 | promise | checked on |
 |---|---|
@@ -12,7 +12,8 @@
 | the state never goes back within an incarnation | `snapshot-installed` |
 | an acknowledged write is the committed entry of its index, forever | `ack` |
 
-It is the simulator's tripwire: all traces are complete and in true order. `checkers` judge recorded runs, where neither is certain.
+It is the simulator's tripwire: all traces are complete and in true order. `checkers` judge recorded runs, where neither is certain. A disk that loses what
+was synced binds its node to nothing, so a run with such a fault is not watched (`failures.trial`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from ..cluster.cluster import SimCluster
 from ..errors import SafetyViolation
 
 Line = Mapping[str, Any]
@@ -65,28 +67,34 @@ class _NodeView:
         self.base = self.last = self.durable = index
 
 
-class Watch:
-    """`see` takes every trace line in true order and raises `SafetyViolation`. `counts` says how often each event was seen."""
+class Promises:
+    """`simulate(plan, watch=promises.attach)`; then `promises.broken` is the first broken one, as `kind: sentence`."""
 
     def __init__(self) -> None:
-        self.counts: dict[str, int] = {}
-        self.leader: tuple[int, str] | None = None
-        """The highest term that elected a leader so far, and that leader."""
+        self.broken: str | None = None
         self.committed_to = 0
+        self._last_term = 0
+        """The highest term that elected a leader so far."""
         self._nodes: dict[str, _NodeView] = {}
         self._leaders: dict[int, str] = {}
         self._votes: dict[tuple[str, int], str] = {}
         self._entries: dict[tuple[int, int], tuple[int, int | None]] = {}
         self._committed: dict[int, tuple[int, int]] = {}
 
-    def wiped(self, name: str) -> None:
-        """Its disk was replaced by an empty one: no earlier promise binds it."""
-        self._nodes.pop(name, None)
+    def attach(self, cluster: SimCluster) -> None:
+        cluster.watchers.append(self._watch)
 
-    def see(self, line: dict[str, Any]) -> None:
-        event = line["event"]
-        self.counts[event] = self.counts.get(event, 0) + 1
-        handler = _HANDLERS.get(event)
+    def _watch(self, line: dict[str, Any]) -> None:
+        if self.broken is not None:
+            return
+        try:
+            self.see(line)
+        except SafetyViolation as error:
+            self.broken = error.message
+
+    def see(self, line: Line) -> None:
+        """Take a trace line. Raises `SafetyViolation`."""
+        handler = _HANDLERS.get(line["event"])
         if handler is not None:
             handler(self, line, self._nodes.setdefault(line["node"], _NodeView()))
 
@@ -131,8 +139,8 @@ class Watch:
         for voter in line["votes"]:
             if self._votes.get((voter, term)) != name:
                 self._fail("vote-not-given", line, f"{voter} voted for {self._votes.get((voter, term))} in that term")
-        if self.leader is None or term > self.leader[0]:
-            self.leader = (term, name)
+        if term > self._last_term:
+            self._last_term = term
             self._complete(line, node)
 
     def _complete(self, line: Line, node: _NodeView) -> None:
@@ -222,15 +230,15 @@ class Watch:
 
 
 _HANDLERS = {
-    "start": Watch._start,
-    "term": Watch._term,
-    "vote": Watch._vote,
-    "leader": Watch._elected,
-    "append": Watch._append,
-    "truncate": Watch._truncate,
-    "durable": Watch._durable,
-    "commit": Watch._commit,
-    "apply": Watch._apply,
-    "ack": Watch._ack,
-    "snapshot-installed": Watch._installed,
+    "start": Promises._start,
+    "term": Promises._term,
+    "vote": Promises._vote,
+    "leader": Promises._elected,
+    "append": Promises._append,
+    "truncate": Promises._truncate,
+    "durable": Promises._durable,
+    "commit": Promises._commit,
+    "apply": Promises._apply,
+    "ack": Promises._ack,
+    "snapshot-installed": Promises._installed,
 }
