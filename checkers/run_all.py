@@ -96,7 +96,7 @@ def unjudged_of(record: RunRecord, results: Mapping[str, CheckResult]) -> Mappin
         found: Mapping[str, int] = results[UNJUDGED].stats["operations"]
         return found
     try:
-        return _unjudged(record, [(name, record) for name in results])
+        return _unjudged(record, [(name, record) for name in results if name in CHECKERS])
     except _NOT_COUNTED:
         return {}
 

@@ -33,6 +33,7 @@ from .search.by_key import Objects, labels, objects_of
 from .search.key_verdict import Asked, KeyVerdict, OperationAt
 from .structures.dispatch import INITIAL, PRIORITY, STRUCTURES, Structure, structure_named, structure_of, text_of
 from .structures.dispatch import judge as judge_structure
+from .structures.parts.strange import blank_reads
 from .structures.parts.view import View
 
 LEVEL = "linearizable"
@@ -73,6 +74,10 @@ class LinearizableChecker:
         objects, kinds = _objects(record)
         found = np.zeros(len(record.history.columns), np.bool_)
         found[objects.only(_mine(record, kinds)).rows] = True
+        for number, kind in enumerate(kinds):
+            if kind is not None and kind.structure is not None and kind.structure.name == "counter":
+                view = View(objects.columns, objects.rows_of(number))
+                found[view.rows[blank_reads(view)]] = False
         return found
 
     def in_auto(self, record: RunRecord) -> bool:

@@ -218,6 +218,10 @@ def _check_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
     """Checkers that are unknown or named twice, and options without a checker in this campaign."""
     checks, options = data.get("checkers"), data.get("checker_options")
     chosen = [check for check in checks if isinstance(check, str)] if isinstance(checks, list) else []
+    if checks == []:
+        yield Problem(
+            ("checkers",), "no checker is named", hint="leave `checkers` out for those of the workloads, or name one"
+        )
     for index, check in enumerate(chosen):
         if check not in CHECKERS:
             yield Problem(("checkers", index), f"no checker {shown(check)}", hint=suggest(check, list(CHECKERS)))

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from tribulation.checkers import Verdict, check
+from tribulation.checkers import CheckResult, Verdict, check
+from tribulation.checkers.run_all import unjudged_of
+from tribulation.checkers.sources import as_record
 from tribulation.checkers.testing import Inconsistent, Undecided, assert_linearizable
 
 WROTE = [(0, "invoke", "write", 1, "a"), (0, "ok", "write", 1, "a")]
@@ -81,3 +83,62 @@ def test_a_history_whose_last_line_is_cut_is_not_valid(tmp_path: Path) -> None:
 def test_a_cut_last_line_cancels_no_violation_before_it(tmp_path: Path) -> None:
     path = _stale(tmp_path / "cut.jsonl", LINE.format(5, 5, 1, "ok", "read", 1) + '{"index":6,')
     assert check(path, model="register")["linearizable"].verdict is Verdict.INVALID
+
+
+def _done(process: int, f: str, asked: Any, answered: Any) -> list[tuple[Any, ...]]:
+    return [(process, "invoke", f, asked), (process, "ok", f, answered)]
+
+
+@pytest.mark.parametrize(
+    ("model", "history"),
+    [
+        ("set", _done(0, "add", 1, 1) + _done(1, "read", None, 1)),
+        ("set", _done(0, "add", "a", "a") + _done(1, "read", None, "a")),
+        ("set", _done(0, "add", 1, 1) + _done(1, "read", None, {"1": 1})),
+        ("list", _done(0, "append", 1, 1) + _done(1, "read", None, 1)),
+        ("counter", _done(0, "add", 1, 1) + _done(1, "read", None, "1")),
+        ("counter", _done(0, "add", 0.1, 0.1) + _done(0, "add", 0.2, 0.2) + _done(1, "read", None, 0.3)),
+        ("priority-queue", _done(0, "insert", 1, 1) + _done(0, "insert", "a", "a") + _done(0, "delete-min", None, 1)),
+    ],
+)
+def test_answers_and_elements_of_another_kind_are_unknown_with_their_place(
+    model: str, history: list[tuple[Any, ...]]
+) -> None:
+    found = check(history, model=model)["linearizable"]
+    assert found.verdict is Verdict.UNKNOWN, found
+    assert found.reason is not None and "of history index" in found.reason
+
+
+def test_a_read_of_a_counter_that_answers_null_is_not_judged() -> None:
+    added = _done(0, "add", 1, 1) + _done(1, "read", None, 1)
+    assert set(check(added, model="counter")) == {"linearizable"}
+    for options in ({"model": "counter"}, {"checkers": ["linearizable"], "narrow": False}):
+        found = check(added + _done(1, "read", None, None), **options)
+        assert found["unjudged"].stats["operations"] == {"read": 1}
+
+
+def test_sums_beyond_64_bits_are_unknown() -> None:
+    huge = _done(0, "add", 2**61, 2**61)
+    for history in (_done(0, "add", 2**70, 2**70) + _done(0, "read", None, 5), huge * 3 + _done(0, "read", None, 5)):
+        found = check(history, ["counter-bounds"])["counter-bounds"]
+        assert found.verdict is Verdict.UNKNOWN and "beyond 2^62" in (found.reason or ""), found
+
+
+@pytest.mark.parametrize("balances", [{}, [["a", 5], ["a", 5], ["b", 5]]])
+def test_a_bank_whose_reads_show_no_account_or_one_twice_is_unknown(balances: Any) -> None:
+    moved = _done(0, "transfer", {"from": "a", "to": "b", "amount": 1}, None)
+    reads = _done(1, "read", None, [["a", 5], ["b", 5]] if balances else {}) + _done(1, "read", None, balances)
+    assert check(moved + reads, model="bank")["bank"].verdict is Verdict.UNKNOWN
+
+
+def test_an_add_without_a_number_makes_no_violation_of_a_counter() -> None:
+    """The read is too high for the other adds alone."""
+    history = _done(0, "add", "five", "five") + _done(0, "add", 1, 1) + _done(1, "read", None, 6)
+    assert check(history, ["counter-bounds"])["counter-bounds"].verdict is Verdict.UNKNOWN
+
+
+def test_operations_of_a_checker_that_is_not_there_are_counted_by_the_others() -> None:
+    """A run whose campaign names the checker of a plugin ended in an internal error where the plugin was not run."""
+    record = as_record(WROTE)
+    absent = CheckResult("of-a-plugin", Verdict.UNKNOWN, reason="a checker of a plugin, which was not run")
+    assert unjudged_of(record, {"of-a-plugin": absent}) == {"write": 1}

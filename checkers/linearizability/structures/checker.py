@@ -20,6 +20,7 @@ from ...base.selection import Bool
 from ...base.wording import show
 from .dispatch import INITIAL, PRIORITY, STRUCTURES, Structure, judge, objects, structure_named, structure_of
 from .fallback import Judged
+from .parts.strange import blank_reads
 from .parts.view import View
 
 
@@ -54,7 +55,7 @@ class StructureChecker:
     def judged(self, record: RunRecord) -> Bool:
         found = np.zeros(len(record.history.columns), np.bool_)
         for _, view in self._mine(record):
-            found[view.rows] = True
+            found[view.rows] = ~blank_reads(view) if self.name == "counter" else True
         return found
 
     @property

@@ -35,6 +35,7 @@ from ...models.structures import (
 )
 from .fallback import Judged, judge_by_search
 from .parts.finding import Doubt, Finding, Unsuitable
+from .parts.strange import strange
 from .parts.view import View
 
 LEVEL = "linearizable"
@@ -226,6 +227,9 @@ def objects(history: History) -> Iterator[tuple[tuple[str | None, Hashable], Vie
 def judge(view: View, structure: Structure, key: Hashable, meter: Meter, options: Options | None = None) -> Judged:
     """Return the verdict on one object."""
     options = options or {}
+    wrong = strange(view, structure.name)
+    if wrong is not None:
+        return Judged(Verdict.UNKNOWN, structure.name, len(view), reason=wrong)
     try:
         finding = structure.check(view, options)
     except Unsuitable as why:

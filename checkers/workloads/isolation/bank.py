@@ -95,6 +95,8 @@ def _bank(key: Hashable, ops: Sequence[Operation], options: Mapping[str, Any], d
         doubts.append(f"{unreadable} reads carry no balances by account")
     told = options["accounts"]
     accounts = frozenset(map(name_of, told if told is not None else (reads[0][1] if reads else ())))
+    if reads and not accounts:
+        doubts.append("no account is known: the first read shows none")
     whole = [(op, balances) for op, balances in reads if _is_whole(balances, accounts)]
     total = options["total"]
     reference = None
@@ -111,11 +113,12 @@ def _opened(ops: Sequence[Operation]) -> float | None:
 
 
 def _balances(value: Any) -> Balances | None:
-    """Return balances from a mapping, or from pairs of account and balance."""
+    """Return balances from a mapping, or from pairs of account and balance, each account once."""
     if isinstance(value, Mapping):
         return {name_of(account): balance for account, balance in value.items()}
     if isinstance(value, (list, tuple)) and all(isinstance(item, (list, tuple)) and len(item) == 2 for item in value):
-        return {name_of(account): balance for account, balance in value}
+        found = {name_of(account): balance for account, balance in value}
+        return found if len(found) == len(value) else None
     return None
 
 

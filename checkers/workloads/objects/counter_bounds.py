@@ -21,10 +21,14 @@ from ...base.findings import Findings
 from ...base.options import settings_of, whole
 from ...base.result import Budget, CheckResult, RunRecord
 from ...base.selection import Bool, Part, judges, names, of, operation, parts, telling
-from ...base.wording import describe, indices, ms_between, on_key
+from ...base.wording import describe, indices, ms_between, on_key, show
 
 UP = ("add", "increment", "inc")
 DOWN = ("decrement", "dec")
+
+
+LIMIT = 1 << 62
+"""Sums are of 64 bits."""
 
 
 class CounterBoundsChecker:
@@ -50,7 +54,7 @@ class CounterBoundsChecker:
         evidence = telling(columns, record)
         findings = Findings()
         stats = {"counters": 0, "adds": 0, "acknowledged": 0, "reads": 0}
-        strange = 0
+        strange, doubts = 0, list[str]()
         for part in parts(columns, _of_counters(columns)):
             counter, odd = _counter(columns, part)
             strange += odd
@@ -58,8 +62,12 @@ class CounterBoundsChecker:
             stats["adds"] += len(counter.adds)
             stats["acknowledged"] += int(np.sum(columns.type[counter.adds] == OK))
             stats["reads"] += len(counter.reads)
-            _judge(record, columns, part, counter, initial, evidence, findings)
-        doubts = [f"{strange} adds or reads carry no number"] if strange else []
+            if float(np.abs(counter.amount).astype(np.float64).sum()) >= LIMIT:
+                doubts.append(f"the adds of key {show(part.key)} are together beyond 2^62")
+            elif counter.whole:
+                _judge(record, columns, part, counter, initial, evidence, findings)
+        if strange:
+            doubts.append(f"{strange} adds or reads carry no number, or one beyond 2^62")
         if not stats["reads"] or not stats["adds"]:
             doubts.append(f"{stats['adds']} adds were tried and {stats['reads']} reads ended ok: nothing to compare")
         return conclude(self.name, findings, stats, all_of(doubts))
@@ -71,17 +79,18 @@ def _of_counters(columns: Columns) -> Bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < LIMIT
 
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """Rows of adds that may have happened with their amounts, and of ok reads with their values."""
+    """Rows of adds that may have happened with their amounts, and of ok reads with their values. `whole`: every add carries a number."""
 
     adds: Int64
     amount: Int64
     reads: Int64
     value: Int64
+    whole: bool
 
 
 def _counter(columns: Columns, part: Part) -> tuple[Counter, int]:
@@ -98,7 +107,7 @@ def _counter(columns: Columns, part: Part) -> tuple[Counter, int]:
     value, told = _numbers(columns, columns.result[reads])
     sound |= by_one
     odd = int((~sound).sum() + (~told).sum())
-    return Counter(adds[sound], amount[sound], reads[told], value[told]), odd
+    return Counter(adds[sound], amount[sound], reads[told], value[told], bool(sound.all())), odd
 
 
 def _numbers(columns: Columns, ids: Any) -> tuple[Int64, Any]:

@@ -164,6 +164,7 @@ OPTIONS = [
         "checker 'agents' is not among `checkers`",
         "add agents",
     ),
+    ("checkers: []", "checkers: no checker is named", "leave `checkers` out"),
     ("checkers: [set, set]", "checkers[1]: checker 'set' is named twice", "leave out"),
     ("checkers: [sett]", "checkers[0]: no checker 'sett'", "did you mean 'set'"),
     (

@@ -1,0 +1,76 @@
+"""Answers and arguments of another kind than the structure has: nothing follows from them, so its verdict is unknown, with the place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tribulation.histories.model.columns import ABSENT, NONE_ID, Int64
+
+from ....base.wording import show
+from ....models.operation_names import INSERTS
+from .view import Mask, View
+
+
+def strange(view: View, structure: str) -> str | None:
+    """What it is that cannot be read, of the first such operation; None where everything can."""
+    found = _FINDERS.get(structure)
+    return None if found is None else found(view)
+
+
+def blank_reads(view: View) -> Mask:
+    """Reads that answered null. Of a counter they say nothing, so nothing is judged by them."""
+    found: Mask = view.called("read") & view.ok & (view.result == NONE_ID) & ~_are_lists(view)
+    return found
+
+
+def _are_lists(view: View) -> Mask:
+    found: Mask = view.columns.result_list[view.rows] != ABSENT
+    return found
+
+
+def _no_list(view: View) -> str | None:
+    reads = view.called("read", "get") & view.ok & (view.result > NONE_ID) & ~_are_lists(view)
+    return _told(view, reads, view.result, "answered {}, not a list")
+
+
+def _no_integer(view: View) -> str | None:
+    reads = view.called("read") & view.ok
+    wrong = reads & (_are_lists(view) | _without(view, view.result, int))
+    return _told(view, wrong, view.result, "answered {}, not an integer")
+
+
+def _no_order(view: View) -> str | None:
+    inserts = view.called(*INSERTS) & ~view.failed
+    wrong = inserts & _without(view, view.argument, int)
+    if (inserts & ~_without(view, view.argument, str)).sum() == inserts.sum():
+        return None  # Texts have an order, too.
+    return _told(view, wrong, view.argument, "puts {}: priorities are integers, or all of them texts")
+
+
+def _without(view: View, ids: Any, wanted: type) -> Mask:
+    """Which values, apart from null, are of another type."""
+    used = np.unique(ids)
+    other = [number for number in used if number > NONE_ID and type(view.value(int(number))) is not wanted]
+    return np.isin(ids, other)
+
+
+def _told(view: View, which: Mask, ids: Any, text: str) -> str | None:
+    places: Int64 = np.flatnonzero(which)
+    if not len(places):
+        return None
+    place = int(places[0])
+    found = view.value(int(ids[place]))
+    value = "a list" if int(ids[place]) < 0 else f"the text {show(found)}" if isinstance(found, str) else show(found)
+    name = view.columns.f_names[int(view.columns.f[view.rows[place]])]
+    return f"the {name} of history index {int(view.start[place])} {text.format(value)}"
+
+
+_FINDERS: dict[str, Callable[[View], str | None]] = {
+    "set": _no_list,
+    "list": _no_list,
+    "counter": _no_integer,
+    "priority-queue": _no_order,
+}
