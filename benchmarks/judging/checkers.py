@@ -75,6 +75,8 @@ def cases(full: bool) -> Iterator[Case]:
         few = Settings("cas-register", count, clients=clients, pause=0.0)
         yield Case(f"cas-register 0..4, {clients} clients", few)
     yield Case("cas-register 0..4, thin-air", Settings("cas-register", 10_000, clients=20, pause=0.0), "thin-air")
+    if full:
+        yield from repeating()
     for model in ("list-append", "rw-register"):
         for count in (10_000, 100_000, *((1_000_000,) if full else ())):
             yield Case(model, Settings(model, count, clients=20, keys=100), options=("--model", model))
@@ -83,6 +85,22 @@ def cases(full: bool) -> Iterator[Case]:
     for level in ("causal", "read-atomic", "read-committed"):
         weak = Settings("list-append", unit, clients=20, keys=100, info_rate=0.0)
         yield Case(f"list-append, {level}", weak, options=("--model", "list-append", "--consistency", level))
+
+
+def repeating() -> Iterator[Case]:
+    """Values that repeat, in clients that never rest: only a search judges them, and some of these stay without a verdict."""
+    for count, clients in ((100_000, 20), (10_000, 50)):
+        settings = Settings("few-register", count, clients=clients, values=50, pause=0.0)
+        yield Case(f"register, 50 values, {clients} clients", settings)
+    settings = Settings("cas-register", 10_000, clients=50, values=100, pause=0.0)
+    yield Case("cas-register, 100 values, 50 clients", settings)
+    yield Case("cas-register 0..4, 20 clients", Settings("cas-register", 1_000_000, clients=20, pause=0.0))
+    for count, clients in ((1_000, 5), (10_000, 20)):
+        settings = Settings("few-queue", count, clients=clients, values=50, pause=0.0)
+        yield Case(f"queue, 50 values, {clients} clients", settings, options=("--model", "queue"))
+    for count in (5_000, 20_000):
+        settings = Settings("multi-register", count, clients=20, keys=3, pause=0.0)
+        yield Case("multi-register, 3 keys", settings, options=("--model", "multi-register"))
 
 
 def measure(case: Case, folder: Path) -> Figure:

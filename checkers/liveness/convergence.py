@@ -20,7 +20,7 @@ from ..base.logged import logged
 from ..base.result import Anomaly, Budget, CheckResult, RunRecord, Verdict
 from ..base.selection import NOTHING
 from ..base.wording import describe, indices, on_key, show
-from ..traces.columns import of
+from ..traces.columns import numbers, of, picked
 from ..traces.state_digests import scheme_of
 
 
@@ -171,16 +171,24 @@ def time_to_converge_ms(record: RunRecord) -> float | None:
 
 def _applied(lines: Sequence[Mapping[str, Any]], offset_ns: int) -> list[tuple[int, int]]:
     """(run time, highest index applied so far in any incarnation), growing."""
+    found, times = picked(lines, _index_applied), numbers(lines, "mono_ns")
+    if found is not None and times is not None:
+        at, index = found
+        before = np.maximum.accumulate(np.concatenate([[0], index[:-1]]))
+        grows = index > before
+        pairs = zip(times[at[grows]].tolist(), index[grows].tolist(), strict=True)
+        return [(mono_ns - offset_ns, reached) for mono_ns, reached in pairs]
     steps: list[tuple[int, int]] = []
     highest = 0
     for line in of(lines, ("apply", "snapshot-installed")):
-        if line.get("event") == "apply" and line.get("entries"):
-            index = line["entries"][-1][0]
-        elif line.get("event") == "snapshot-installed":
-            index = line["index"]
-        else:
-            continue
-        if index > highest:
-            highest = index
-            steps.append((line["mono_ns"] - offset_ns, index))
+        index_here = _index_applied(line)
+        if index_here is not None and index_here > highest:
+            highest = index_here
+            steps.append((line["mono_ns"] - offset_ns, highest))
     return steps
+
+
+def _index_applied(line: Mapping[str, Any]) -> Any:
+    if line.get("event") == "apply" and line.get("entries"):
+        return line["entries"][-1][0]
+    return line["index"] if line.get("event") == "snapshot-installed" else None

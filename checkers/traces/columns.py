@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -44,6 +44,19 @@ def placed(lines: Sequence[Line], wanted: Collection[str]) -> Iterator[tuple[int
 def of(lines: Sequence[Line], wanted: Collection[str]) -> Iterator[Line]:
     """The lines of these events, in order."""
     return (line for _, line in placed(lines, wanted))
+
+
+def picked(lines: Sequence[Line], pick: Callable[[Line], Any]) -> tuple[Int64, Int64] | None:
+    """One number of each line for which `pick` finds some in its fields: the positions, in order, and the numbers. None where not all are integers of a table."""
+    if not isinstance(lines, LineTable) or lines.odd:
+        return None
+    found = [(group, value) for group in lines.groups if (value := pick(group.form.fields)) is not None]
+    columns = [group.numbers(value) for group, value in found]
+    if not found or any(column is None for column in columns):
+        return None
+    positions = np.concatenate([group.positions for group, _ in found])
+    order = np.argsort(positions)
+    return positions[order], np.concatenate([column for column in columns if column is not None])[order]
 
 
 def stretches(values: Int64) -> list[tuple[int, int]]:

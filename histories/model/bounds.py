@@ -9,8 +9,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from .errors import HistoryError
 
 DEPTH = 64
@@ -89,6 +87,8 @@ def any_may_exceed(content: bytes) -> bool:
     """Whether any of many whole lines may, in one look at all of them."""
     if _LONG_ZEROS in content.translate(_ZEROS):
         return True
+    import numpy as np
+
     codes = np.frombuffer(content, np.uint8)
     opening = (codes == ord("[")) | (codes == ord("{"))
     ends = np.flatnonzero(codes == ord("\n"))
@@ -97,6 +97,8 @@ def any_may_exceed(content: bytes) -> bool:
 
 
 def _depth(line: bytes) -> int:
+    import numpy as np
+
     text = np.frombuffer(_JSON_STRING.sub(b"", line), np.uint8)
     steps = np.isin(text, list(b"[{")).astype(np.int32) - np.isin(text, list(b"]}"))
     return int(np.cumsum(steps).max(initial=0))
