@@ -38,7 +38,7 @@ class Postgres(Daemon):
 
     def prepare(self, host: Host, cluster: Sequence[Host]) -> None:
         initdb = " ".join([*AS_POSTGRES, f"{BIN}/initdb"])  # The server refuses to run as root.
-        host.run(PREPARE.format(data=self.data_directory(host), initdb=initdb), timeout_s=120)
+        host.run(PREPARE.format(data=self.data_directory(host), initdb=initdb), timeout_s=240)
 
     def command(self, host: Host, cluster: Sequence[Host]) -> Sequence[str]:
         settings = [f"--{name}={value}" for name, value in {**SETTINGS, "port": self.port}.items()]
@@ -61,13 +61,13 @@ class PostgresClient(DriverClient):
     definite = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
 
     def connect(self, address: tuple[str, int], timeout_s: float) -> Any:
-        host, port = address
         plain = {"sslmode": "disable", "gssencmode": "disable", "user": "postgres", "dbname": "postgres"}
-        found = psycopg.connect(host=host, port=port, connect_timeout=2, autocommit=True, **plain)
-        with found.transaction():
-            found.execute("SELECT pg_advisory_xact_lock(1)")  # Two that create one table at the same time collide.
-            for table, kind in (("r", "text"), ("l", "text"), ("b", "int")):
-                found.execute(f"CREATE TABLE IF NOT EXISTS {table} (k text PRIMARY KEY, v {kind})")
+        found = psycopg.connect(host=address[0], port=address[1], connect_timeout=2, autocommit=True, **plain)
+        if found.info.parameter_status("in_hot_standby") != "on":
+            with found.transaction():
+                found.execute("SELECT pg_advisory_xact_lock(1)")  # Two that create one table at once collide.
+                for table, kind in (("r", "text"), ("l", "text"), ("b", "int")):
+                    found.execute(f"CREATE TABLE IF NOT EXISTS {table} (k text PRIMARY KEY, v {kind})")
         level = str(self.options.get("isolation", "serializable"))
         found.isolation_level = psycopg.IsolationLevel[level.upper().replace(" ", "_")]
         return found
