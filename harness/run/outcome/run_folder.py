@@ -28,7 +28,7 @@ from ...evidence.nemesis_events import told
 from ...evidence.reading import OPEN, SEALED, Evidence, Expected, has_faults, read_evidence
 from ...evidence.seal import PLAN_FILE, Files, part_of, place_of, seal
 from ...evidence.writing import writing
-from ...user_files.renamed import PLAN, RUN, UnknownVersion, current, written
+from ...user_files.renamed import PLAN, RUN, SCHEMA, UnknownVersion, current, written
 
 RUN_FILE = "run.json"
 DIGEST = "digest"
@@ -139,6 +139,8 @@ def read_facts(run_dir: Path) -> RunFacts:
 def _facts(document: dict[str, Any]) -> RunFacts:
     """Raises `DocumentError` for a document that was changed, or is not one of a run."""
     digest = document.pop(DIGEST, None)
+    if digest is None and SCHEMA in document:
+        raise DocumentError("it has no digest, and its version writes one")
     if digest is not None and digest != _digest(document):
         raise DocumentError("its digest is not that of its content")
     try:

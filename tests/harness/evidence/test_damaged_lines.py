@@ -83,6 +83,17 @@ def test_facts_that_no_run_writes_vouch_for_nothing(sound_run: Path, copy, chang
     assert judge(run).exit_code == 3
 
 
+def test_facts_of_this_version_without_their_digest_vouch_for_nothing(sound_run: Path, copy) -> None:
+    """Without that line every other fact, such as the list of errors, could be changed, and the run stayed valid."""
+    run = copy(sound_run)
+    document = json.loads((run / "run.json").read_text())
+    del document["digest"]
+    (run / "run.json").write_text(json.dumps(document))
+    judgement = judge(run)
+    assert judgement.exit_code == 3
+    assert "it has no digest, and its version writes one" in str(judgement.document["gaps"])
+
+
 def test_an_empty_ledger_of_an_older_run_is_missing_what_its_plan_has(sound_run: Path, copy) -> None:
     run = copy(sound_run)
     rewrite("run.json", lambda facts: [facts.pop(name) for name in ("state", "files", "traced")])(run)
