@@ -153,6 +153,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "node.runtime",
     },
     "harness.report": {
+        "checkers.faults",
         "checkers.base",
         "checkers.soundness",
         "checkers.traces",

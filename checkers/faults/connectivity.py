@@ -18,7 +18,7 @@ from itertools import pairwise
 from ..base.quorum_weights import Weights, weight
 from ..base.result import Fault
 from ..traces.traces import FOREVER_NS, NEVER_NS
-from .kinds import may_end, may_end_from_ns, stopped, touched
+from .kinds import called, may_end, may_end_from_ns, stopped, touched
 
 Edge = tuple[str, str]
 
@@ -177,11 +177,11 @@ def _spans(
     if fault.kind not in _PARTS:
         return []
     if not fault.verified or fault.injected_ns is None:
-        notes.append(f"fault {fault.id} ({fault.kind}) was not verified")
+        notes.append(f"fault {fault.id} ({called(fault.kind)}) was not verified")
         return []
     if fault.heal_ns is None or fault.heal_ns <= fault.injected_ns:
         notes.append(
-            f"fault {fault.id} ({fault.kind}) has no recorded heal after its injection: how long it was on is not known"
+            f"fault {fault.id} ({called(fault.kind)}) has no recorded heal after its injection: how long it was on is not known"
         )
         return []
     start_ns, heal_ns = fault.injected_ns, fault.heal_ns

@@ -43,6 +43,21 @@ _AT_ITS_HEAL = frozenset({"kill", "power", "wipe"})
 """Those among these that do so at their own heal."""
 
 
+CALLED = {
+    "cut": "partition",
+    "power": "power-loss",
+    "cpu": "cpu-limit",
+    "memory": "memory-limit",
+    "descriptors": "fd-limit",
+}
+"""Kinds whose first name, which ledgers and plans keep and which keys random numbers, is not the key that users write in campaigns."""
+
+
+def called(kind: str) -> str:
+    """The user's name of a kind of fault: its key in a campaign."""
+    return CALLED.get(kind, kind)
+
+
 def touched(fault: Fault) -> frozenset[str]:
     """Return every vertex of the network that the fault names, including `clients`."""
     intended = fault.intended

@@ -14,7 +14,7 @@ from ..base.findings import Findings
 from ..base.result import Budget, CheckResult, RunRecord, Verdict
 from ..base.selection import NOTHING
 from ..base.wording import seconds
-from ..faults.kinds import changes_voters
+from ..faults.kinds import called, changes_voters
 from ..traces.columns import of
 from ..traces.traces import Line, Traces, excerpt, read_traces
 from .served import followings, healthy
@@ -101,5 +101,5 @@ def _unconfirmed(record: RunRecord) -> list[str]:
         until_ns = fault.seen_ns if fault.seen_ns is not None else end_ns
         others = [other for other in record.faults if other is not fault and other.start_ns < until_ns]
         if not any(other.over_ns is None or other.over_ns > fault.start_ns for other in others):
-            found.append(f"the {fault.kind} {fault.id} was not seen to take effect, and no other fault was on")
+            found.append(f"the {called(fault.kind)} {fault.id} was not seen to take effect, and no other fault was on")
     return found

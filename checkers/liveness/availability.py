@@ -21,7 +21,7 @@ from ..base.options import bound, settings_of
 from ..base.result import Anomaly, Budget, CheckResult, Fault, RunRecord, Verdict
 from ..base.selection import NOTHING
 from ..base.wording import describe, seconds
-from ..faults.kinds import ONCE
+from ..faults.kinds import ONCE, called
 from ..faults.windows import Window, run_end_ns, sides, windows
 from ..traces.traces import TraceError, read_traces
 from .attempts import failed_attempts
@@ -192,7 +192,7 @@ def _silent(spans: Sequence[Window], after: _After) -> str | None:
     for span in spans:
         if span.healed and after.count(span.end_ns) and after.first_ok(span.end_ns) is None:
             tried = after.count(span.end_ns)
-            return f"after the {span.fault.kind} {span.fault.id}, healed at {seconds(span.end_ns)}, none of {tried} operations ended ok"
+            return f"after the {called(span.fault.kind)} {span.fault.id}, healed at {seconds(span.end_ns)}, none of {tried} operations ended ok"
     return None
 
 
@@ -210,7 +210,7 @@ def _slow(span: Window, disturbances: Sequence[_Disturbance], after: _After, lim
     healed = span.healed and span.fault.over_ns is not None and span.fault.undone
     if not healed or not soon or _disturbed(span, disturbances, first):
         return None
-    name = f"the {span.fault.kind} {span.fault.id}, healed at {seconds(over_ns)}"
+    name = f"the {called(span.fault.kind)} {span.fault.id}, healed at {seconds(over_ns)}"
     details: dict[str, Any] = {"fault": span.fault.id, "max_recovery_s": limit_s}
     if first is None:
         # An operation that is refused before the limit is over is no evidence yet.

@@ -20,6 +20,7 @@ from ..base.options import bound, settings_of, whole
 from ..base.result import Anomaly, Budget, CheckResult, RunRecord, Verdict
 from ..base.selection import NOTHING
 from ..base.wording import describe, seconds
+from ..faults.kinds import called
 from ..traces.columns import of
 from ..traces.traces import TraceError, Traces, read_traces
 from .election_excuses import Stretch, excuse, stopped_itself
@@ -99,7 +100,7 @@ def _phase(record: RunRecord, settings: Mapping[str, Any]) -> _Phase | None:
     began_ns = record.phases["core_healed"]
     end_ns = record.phases.get("liveness_end", record.history.duration_ns)
     bound_ns = began_ns + round(settings["within_ms"] * 1e6)
-    rest = " and ".join(f"{fault.kind} {fault.id}" for fault in faults)
+    rest = " and ".join(f"{called(fault.kind)} {fault.id}" for fault in faults)
     cut = frozenset(
         (source, sink) for fault in faults if fault.kind == "cut" for source, sink in fault.intended.get("edges", ())
     )

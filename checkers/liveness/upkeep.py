@@ -70,7 +70,7 @@ SLACK = 1_100
 
 
 def _step_down(record: RunRecord, traces: Traces, truth: Truth, findings: Findings) -> None:
-    """Check for each leader whether one cut kept a quorum from it for too long. A cut drops what arrives; an answer needs both directions."""
+    """Check for each leader whether one partition kept a quorum from it for too long. It drops what arrives; an answer needs both directions."""
     allowed_ns = STEP_DOWN_ELECTIONS * truth.election_ns
     known = followings(traces)
     for fault in record.faults:
@@ -83,7 +83,7 @@ def _step_down(record: RunRecord, traces: Traces, truth: Truth, findings: Findin
             if _stood_still(record.faults, reign.leader, fault.seen_ns, until_ns):
                 continue
             text = (
-                f"{reign.leader} went on leading in term {reign.term} although the cut {fault.id} kept a quorum from it from {seconds(fault.seen_ns)} on, "
+                f"{reign.leader} went on leading in term {reign.term} although the partition {fault.id} kept a quorum from it from {seconds(fault.seen_ns)} on, "
                 f"for {allowed_ns / 1e9:g} s at the least (an election timeout: {truth.election_ns / 1e9:g} s)."
             )
             findings.add(

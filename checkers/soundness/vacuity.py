@@ -20,7 +20,7 @@ from ..base.operation_counts import Crowd
 from ..base.result import Budget, CheckResult, Fault, RunRecord, Verdict
 from ..base.selection import NOTHING
 from ..faults.drawn import without_effect
-from ..faults.kinds import STAYS
+from ..faults.kinds import STAYS, called
 from ..faults.masked import masked
 from ..faults.windows import Window, windows
 from .exercised import doubts_of, workloads_of
@@ -95,12 +95,12 @@ def _doubts_of_faults(record: RunRecord, excused: Collection[str]) -> list[str]:
     doubts = []
     for fault in record.faults:
         if fault.injected_ns is None:
-            doubts.append(f"fault {fault.id} ({fault.kind}) was never injected")
+            doubts.append(f"fault {fault.id} ({called(fault.kind)}) was never injected")
         elif not fault.verified and fault.id not in excused:
             # With few nodes, a shape may yield no link at all.
             empty = fault.kind == "cut" and fault.intended.get("edges") == []
             why = "has no link to cut: its shape needs more nodes" if empty else "was not observed to take effect"
-            doubts.append(f"fault {fault.id} ({fault.kind}) {why}{_by_what(fault)}")
+            doubts.append(f"fault {fault.id} ({called(fault.kind)}) {why}{_by_what(fault)}")
     return doubts
 
 
@@ -123,6 +123,10 @@ def _doubts_of_kinds(spans: Sequence[Window], idle: Sequence[Window], crowd: Cro
     doubts = []
     for kind in unmet if len(noted) > len(met) else [kind for kind in unmet if kind not in noted]:
         names = [span.fault.id for span in spans if span.fault.kind == kind]
-        which = f"fault {names[0]} ({kind})" if len(names) == 1 else f"any of {len(names)} faults of kind {kind}"
+        which = (
+            f"fault {names[0]} ({called(kind)})"
+            if len(names) == 1
+            else f"any of {len(names)} faults of kind {called(kind)}"
+        )
         doubts.append(f"no operation was under way during {which}")
     return doubts

@@ -66,9 +66,9 @@ def seen(judgement: Judgement) -> str:
             )
     document = judgement.document
     reasons = [result.reason for result in judgement.results.values() if result.reason]
-    for told in (*document["errors"], *document["doubts"], *reasons):
+    for why in (*document["errors"], *document["doubts"], *reasons):
         raise Wrong(
-            f"every host lost its power, and then: {told}", "start(host) brings the system up again from its data"
+            f"every host lost its power, and then: {why}", "start(host) brings the system up again from its data"
         )
     lost = [fault["observed"].get("lost_bytes", {}) for fault in document["faults"] if fault["observed"]]
     return f"all is there; {sum(sum(by.values()) for by in lost)} bytes that were not synced were lost"

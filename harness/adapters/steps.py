@@ -12,10 +12,10 @@ from ..trouble import described
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """`wrong`: what is wrong, in a sentence; empty when nothing is. `hint`: what to do then. `told`: what was seen."""
+    """`wrong`: what is wrong, in a sentence; empty when nothing is. `hint`: what to do then. `seen`: what was seen."""
 
     name: str
-    told: str = ""
+    seen: str = ""
     wrong: str = ""
     hint: str = ""
 

@@ -38,15 +38,15 @@ _SHAPES: dict[str, tuple[Any, Sequence[str]]] = {
 }
 
 
-def told(history: History, *names: str) -> Iterator[Event]:
+def well_formed(history: History, *names: str) -> Iterator[Event]:
     """The nemesis's events of these names, in order, without those whose value is of another shape."""
     for event in history.nemesis:
         if event.f in names and _problem(event) is None:
             yield event
 
 
-def untold(history: History) -> str | None:
-    """What is wrong with the first event that `told` leaves out."""
+def malformed(history: History) -> str | None:
+    """What is wrong with the first event that `well_formed` leaves out."""
     for event in history.nemesis:
         wrong = _problem(event) if event.f in _SHAPES else None
         if wrong is not None:

@@ -26,7 +26,7 @@ from tribulation.histories.files.store import read_trace
 from ..nemesis.faults.ledger import faults_of, readable_lines
 from ..nemesis.faults.power_models import model_seen
 from .documents import read_document, typed
-from .nemesis_events import untold
+from .nemesis_events import malformed
 from .seal import HISTORY_FILE, LEDGER_FILE, Files, broken_seals
 
 OPEN, SEALED = "open", "sealed"
@@ -87,7 +87,7 @@ def _read_history(evidence: Evidence, path: Path, expected: Expected, refuse: bo
             Gap("history", HISTORY_FILE, f"cannot be read: {error.message.splitlines()[0]}", changed=True)
         )
         return
-    wrong = untold(evidence.history)
+    wrong = malformed(evidence.history)
     if wrong is not None:
         evidence.gaps.append(Gap("history", HISTORY_FILE, wrong, changed=True))
     if evidence.lacks("history"):

@@ -16,7 +16,7 @@ from tribulation.histories import History, HistoryError, read_history
 
 from ..errors import CampaignError
 from ..evidence.documents import DocumentError, read_document, typed
-from ..evidence.nemesis_events import told
+from ..evidence.nemesis_events import well_formed
 from ..evidence.reading import look_at, read_faults
 from ..user_files.opening import read_text
 from ..user_files.renamed import SHRINK, VERDICT, UnknownVersion, Words, current
@@ -142,7 +142,7 @@ def _clocks(history: History) -> list[ClockSample]:
             sample["wall_offset_ns"] + sample.get("shown_offset_ns", 0),
             sample["error_ns"],
         )
-        for event in told(history, "clock-offsets")
+        for event in well_formed(history, "clock-offsets")
         for host, sample in event.value.items()
     ]
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from tribulation.checkers.base.result import Fault
+from tribulation.checkers.faults.kinds import called as called
 from tribulation.histories import Operation, Type
 from tribulation.histories.printable import in_a_line
 
-from ..user_files.renamed import FAULTS
 from .pictures.micro_operations import transaction
 
 _LONGEST = 72
@@ -99,14 +99,6 @@ _PARAMETERS: Mapping[str, Callable[[Any], str]] = {
     "slow_start_ns": lambda item: f"with a start of {duration(float(item))}",
 }
 """Field of what was intended → its words."""
-
-
-def called(kind: str) -> str:
-    """The user's name of a kind of fault: its key in a campaign. Ledgers and plans keep the kind's first name, which keys random numbers."""
-    return _CALLED.get(kind, kind)
-
-
-_CALLED = {"cut": "partition", **FAULTS}
 
 
 def effect(kind: str, what: Mapping[str, Any] | None) -> str:

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from tribulation.checkers import Fault, RunRecord, Verdict, checker
 from tribulation.checkers.base.result import Budget
 from tribulation.checkers.faults.connectivity import epochs
-from tribulation.checkers.faults.kinds import may_be_down, targets, touched
+from tribulation.checkers.faults.kinds import CALLED, called, may_be_down, targets, touched
 from tribulation.checkers.faults.windows import sides, windows
 from tribulation.checkers.workloads.liveness_bounds import outages
+from tribulation.harness.user_files import renamed
 from tribulation.histories import History
 
 from .test_run_figures import history, split_run
@@ -260,3 +261,8 @@ def test_a_disk_that_was_taken_excuses_no_second_vote():
     book.fault("membership", book.at_ms - 0.5, book.at_ms + 0.5, nodes=["n2"], action="replace")
     book.line("n2", "vote", term=2, candidate="n3")
     assert "double-vote" in kinds(checker("raft-safety").check(book.record(), Budget()))
+
+
+def test_the_names_in_messages_are_the_words_of_campaigns() -> None:
+    assert renamed.FAULTS.items() <= CALLED.items()
+    assert called("cut") == "partition" and called("kill") == "kill"

@@ -101,7 +101,7 @@ def test_a_run_in_which_nothing_ended_ok_after_a_heal_is_unknown_also_without_a_
     record = RunRecord(history=rows, faults=[cut(("n1", "n2"), 10, 20)], nodes=NODES, is_run=is_run)
     result = judge("availability", record)
     assert result.verdict is verdict
-    told = "after the cut cut-10, healed at 0.020 s, none of 1 operations ended ok"
+    told = "after the partition cut-10, healed at 0.020 s, none of 1 operations ended ok"
     assert result.reason == (told if is_run else None)
 
 
@@ -142,8 +142,12 @@ def test_a_run_that_tested_something():
         ("p0 w1 p1 r1 p2 c1>2!no-quorum p3 c1>2?", [], "no cas ended ok (1 failed, 1 unknown)"),
         ("p0 w1 | p1 r_", [], "none of 1 ok reads saw a value that was written"),
         ("p0 a1 p1 s", [], "none of 1 ok reads saw a value that was written"),
-        ("p0 w1 p1 r1", [cut(("n1",), 50, 60)], "no operation was under way during fault cut-50 (cut)"),
-        ("p0 w1 p1 r1", [cut(("n1",), 0, 60, verified=False)], "fault cut-0 (cut) was not observed to take effect"),
+        ("p0 w1 p1 r1", [cut(("n1",), 50, 60)], "no operation was under way during fault cut-50 (partition)"),
+        (
+            "p0 w1 p1 r1",
+            [cut(("n1",), 0, 60, verified=False)],
+            "fault cut-0 (partition) was not observed to take effect",
+        ),
         ("p0 w1 p1 r1", [Fault("k", "kill", {"nodes": ["n1"]}, None, False, 0)], "fault k (kill) was never injected"),
     ],
 )

@@ -12,6 +12,7 @@ from tribulation.checkers import CheckResult, Fault, RunRecord, Verdict, checker
 from tribulation.checkers.base.logged import of_operations
 from tribulation.checkers.base.operation_counts import Crowd
 from tribulation.checkers.base.result import Budget
+from tribulation.checkers.faults.kinds import called
 from tribulation.checkers.faults.masked import AFTERMATH_NS, masked
 from tribulation.histories import History, Operation, Type, parse
 
@@ -133,7 +134,7 @@ def test_a_cut_of_nothing_says_why():
     nothing = Fault("c", "cut", {"edges": []}, {"edges": []}, False, 20 * MS, 20 * MS, 40 * MS, 40 * MS)
     result = judge([nothing])
     assert result.verdict is Verdict.UNKNOWN
-    assert "fault c (cut) has no link to cut: its shape needs more nodes" in (result.reason or "")
+    assert "fault c (partition) has no link to cut: its shape needs more nodes" in (result.reason or "")
 
 
 # Whom nobody met
@@ -157,11 +158,11 @@ def test_of_what_leaves_nothing_one_of_a_kind_must_be_met(kind):
     result = judge([idle(kind)], history(*AROUND))
     assert (result.verdict, result.reason) == (
         Verdict.UNKNOWN,
-        f"no operation was under way during fault idle ({kind})",
+        f"no operation was under way during fault idle ({called(kind)})",
     )
     assert result.stats["met_no_operation"] == ["idle"]
     several = judge([idle(kind, "a"), idle(kind, "b")], history(*AROUND))
-    assert several.reason == f"no operation was under way during any of 2 faults of kind {kind}"
+    assert several.reason == f"no operation was under way during any of 2 faults of kind {called(kind)}"
     met = judge([fault("met", kind, 10, 20), idle(kind)], history(*AROUND))
     assert (met.verdict, met.stats["met_no_operation"]) == (Verdict.VALID, ["idle"])
 

@@ -56,7 +56,7 @@ def command(file: Path, hosts: str, nodes: int, options: tuple[str, ...], as_jso
     wrong = [step for step in steps if step.wrong]
     if as_json:
         document = [
-            {"step": step.name, "ok": not step.wrong, "told": step.told, "wrong": step.wrong, "hint": step.hint}
+            {"step": step.name, "ok": not step.wrong, "seen": step.seen, "wrong": step.wrong, "hint": step.hint}
             for step in steps
         ]
         out.print_json(json.dumps(document))
@@ -91,7 +91,7 @@ def _exercised(provider: Provider, service: Any, make_client: Any, quiet: bool) 
 def _show(step: Step, quiet: bool) -> None:
     if not quiet:
         word = "WRONG" if step.wrong else "ok   "
-        out.print(f"{word} {step.name}: {step.wrong or step.told}", markup=False, highlight=False)
+        out.print(f"{word} {step.name}: {step.wrong or step.seen}", markup=False, highlight=False)
         if step.hint:
             out.print(f"      hint: {step.hint}", markup=False, highlight=False)
 

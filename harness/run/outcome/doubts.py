@@ -15,7 +15,7 @@ from tribulation.checkers.faults.masked import masked
 from tribulation.histories import NEMESIS, Event, History, Type
 from tribulation.histories.model.columns import ABSENT, OK
 
-from ...evidence.nemesis_events import told
+from ...evidence.nemesis_events import well_formed
 
 WHOLE = frozenset({"run", "plan", "harness", "history", "ledger", "plugin"})
 """Parts without which nothing can be concluded about the whole run. Each checker says itself whether it needs traces."""
@@ -97,7 +97,7 @@ def _may_be_on(fault: Fault) -> bool:
 
 def _seen_at_the_end(history: History) -> Mapping[str, Any] | None:
     """What was observed after the last heal of everything, if all links and processes were seen to be healthy."""
-    seen = [event.value for event in told(history, "healed", "healed-all") if _is_of_all(event)]
+    seen = [event.value for event in well_formed(history, "healed", "healed-all") if _is_of_all(event)]
     return (seen[-1].get("observed") or {}) if seen and seen[-1]["verified"] else None
 
 

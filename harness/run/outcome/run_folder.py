@@ -24,7 +24,7 @@ from tribulation.histories.formats import read
 
 from ...errors import CampaignError
 from ...evidence.documents import DocumentError, read_document, typed
-from ...evidence.nemesis_events import told
+from ...evidence.nemesis_events import well_formed
 from ...evidence.reading import OPEN, SEALED, Evidence, Expected, has_faults, read_evidence
 from ...evidence.seal import PLAN_FILE, Files, part_of, place_of, seal
 from ...evidence.writing import writing
@@ -251,5 +251,5 @@ def reachability_samples(history: History) -> list[tuple[int, dict[tuple[str, st
             event.value.get("sampled_ns", event.time_ns),
             {(source, target): bool(up) for source, target, up in event.value["links"]},
         )
-        for event in told(history, "reachability")
+        for event in well_formed(history, "reachability")
     ]

@@ -58,4 +58,4 @@ def test_it_is_for_systems_with_data_whose_client_has_a_workload(tmp_path: Any) 
     system: Any = SimpleNamespace(service=With(), make_client=None)
     assert applies(system, powered) and not applies(system, SimpleNamespace())
     assert not applies(SimpleNamespace(service=Without()), powered)  # type: ignore[arg-type]
-    assert "not tried" in power_loss(tmp_path, {}, system, powered, 1, ["queue"]).told
+    assert "not tried" in power_loss(tmp_path, {}, system, powered, 1, ["queue"]).seen

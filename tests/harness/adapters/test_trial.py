@@ -42,7 +42,7 @@ def test_the_skeleton_passes_its_own_trial_and_its_campaign_loads(tmp_path: Path
     steps = tried(tmp_path)
     assert {name: step.wrong for name, step in steps.items() if step.wrong} == {}
     assert {"register: read", "register: write", "register: cas", "pause", "kill", "uninstall"} <= steps.keys()
-    assert steps["pause"].told.split()[1] == "info"
+    assert steps["pause"].seen.split()[1] == "info"
     assert load_campaign(tmp_path / "my-database.yaml").system.file == str(tmp_path / "my_database.py")
     with pytest.raises(CampaignError, match="is there already"):
         write_system("my-database", tmp_path)
@@ -99,7 +99,7 @@ def test_a_mistake_is_said_in_a_sentence(tmp_path: Path, before: str, after: str
     steps = tried(tmp_path, before, after)
     assert wrong in steps[step].wrong, steps
     if "pid(host)" in wrong:
-        assert steps["uninstall"].told == "nothing is left", "it was found by its mark, and ended"
+        assert steps["uninstall"].seen == "nothing is left", "it was found by its mark, and ended"
 
 
 def test_what_does_not_return_is_not_waited_for() -> None:
