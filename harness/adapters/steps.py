@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -63,6 +64,14 @@ def bounded(call: Callable[[], Any], within_s: float, what: str) -> Any:
     if raised:
         raise Wrong(f"{what} raised {described(raised[0])}", getattr(raised[0], "hint", None) or "")
     return answer[0]
+
+
+def soon(true: Callable[[], bool], within_s: float = 1.0) -> bool:
+    """Whether it becomes true in time. A process that ends is listed for a moment."""
+    deadline_s = time.monotonic() + within_s
+    while not (found := true()) and time.monotonic() < deadline_s:
+        time.sleep(0.05)
+    return found
 
 
 def hint_of(step: str) -> str:

@@ -25,7 +25,7 @@ from ..workloads import WORKLOADS
 from ..workloads.generators import Context
 from ..workloads.register import SEEN
 from . import leftovers
-from .steps import Step, Wrong, bounded, hint_of
+from .steps import Step, Wrong, bounded, hint_of, soon
 
 CALL_S = 60.0
 """How long a call on a host may take."""
@@ -207,7 +207,7 @@ class Trial:
 
     def _operation(self, op: Op) -> str:
         outcome = self._invoked(op)
-        if outcome.type == "info" and not any(self._pids().values()):
+        if outcome.type == "info" and soon(lambda: not any(self._pids().values())):
             raise Wrong(f"the system ended while {op.f} of {op.key} was carried out", "look at its log")
         if outcome.type == "info":
             raise Wrong(f"{op.f} of {op.key} ended in doubt ({outcome.error}), and nothing is wrong with the system")
