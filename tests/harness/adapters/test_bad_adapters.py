@@ -103,7 +103,7 @@ DEAR = {
     "ready() raises": (SERVICE, method("ready(self, host)", "return {}['up']") + SERVICE, "start", r"KeyError: 'up'"),
     "it listens elsewhere": (COMMAND, COMMAND.replace("str(self.port)", "str(self.port + 1)"), "start", "is not ready after 3 s"),
     "it makes itself a daemon": (COMMAND, "        return ['sh', '-c', f'setsid {host.python} {self.path(host, \"my_database_server.py\")} {self.port} & exit 0']", "start", "ended while it started"),
-    "it ends at the first request": (".read_text()}", ".read_text().replace('status = 200', 'import os; os._exit(1)')}", "register: read", "the system ended while read of"),
+    "it ends at the first request": (".read_text()}", ".read_text().replace('status = 200', 'import os; os._exit(1)')}", "register: cas", "the system ended while cas of"),
     "start() starts another one": (SERVICE, method("pid(self, host)", "return super().pid(host) if not hasattr(self, 'twice') else None") + method("start(self, host, environment)", "self.twice = True", "super().start(host, environment)", "del self.twice") + SERVICE, "start again", "started it again"),
     "pid() answers a text": (SERVICE, method("pid(self, host)", "return '12'") + SERVICE, "start", r"MyDatabase\.pid\(n1\) answered '12'"),
     "pid() answers True": (SERVICE, method("pid(self, host)", "return True") + SERVICE, "start", r"MyDatabase\.pid\(n1\) answered True"),
