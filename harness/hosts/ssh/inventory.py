@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
-from ...errors import CampaignError
+from ...errors import CampaignError, shown
 from ...user_files.bounded_model import BoundedModel
 from ...user_files.measured import PositiveDuration
 from ...user_files.yaml_loader import Problem, load_yaml, validate
@@ -124,10 +124,18 @@ def _file(folder: Path, given: Path | None, inventory: str | Path) -> Path | Non
     """The file as an absolute path. A missing one is reported where it is used; a pipe or a device would be read without end."""
     if given is None:
         return None
-    found = folder / given.expanduser()
-    if found.exists() and not found.is_file() and str(found) != os.devnull:
+    try:
+        found = folder / given.expanduser()
+        special = found.exists() and not found.is_file() and str(found) != os.devnull
+        large = found.is_file() and found.stat().st_size > MOST_BYTES
+    except (OSError, RuntimeError) as error:  # a name that is too long, a loop of links, `~` of no user
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise CampaignError(
+            f"{inventory}: {shown(str(given))} is not a path that can be read: {why}", hint="`key` and `known_hosts` name files"
+        ) from error
+    if special:
         raise CampaignError(f"{inventory}: {given} is not a regular file", hint="`key` and `known_hosts` name files")
-    if found.is_file() and found.stat().st_size > MOST_BYTES:
+    if large:
         raise CampaignError(f"{inventory}: {given} has more than {MOST_BYTES} bytes", hint="is it the right file?")
     return found
 

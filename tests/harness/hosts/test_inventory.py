@@ -145,3 +145,10 @@ def test_a_key_that_is_no_file_of_a_key_is_refused(tmp_path: Path, field: str, m
     known = "known_hosts: odd\n" if field == "known_hosts" else ""
     with pytest.raises(CampaignError, match=r"vps.yaml: odd (is not a regular file|has more than 1048576 bytes)"):
         load_inventory(written(tmp_path, f"consent: true\n{known}hosts: [{host}]\n"))
+
+
+@pytest.mark.parametrize("given", ["é" * 300, "~no-such-user-here/key"])
+def test_a_path_that_the_system_refuses_is_named_with_the_reason(tmp_path: Path, given: str) -> None:
+    with pytest.raises(CampaignError, match=r"vps.yaml: '.*is not a path that can be read: ") as refused:
+        load_inventory(written(tmp_path, f"consent: true\nhosts: [{{name: n1, address: 203.0.113.1, key: {given}}}]\n"))
+    assert len(refused.value.message) < 300

@@ -93,7 +93,7 @@ def _value(path: Path, place: int, value: str) -> None:
 def _changed(text: str, place: int, value: str) -> str:
     try:
         document = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # an earlier damage
         return text
     places = list(_places(document))
     if not places:
