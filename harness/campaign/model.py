@@ -108,6 +108,11 @@ class TimingSpec(BoundedModel):
 PROCESSES = "processes"
 
 
+def _is_none(value: object) -> bool:
+    """Fields that came later are left out where they are not given, so that plans of before are the same."""
+    return value is None
+
+
 class SystemSpec(BoundedModel):
     """The system under test: `reference`, or a Python `file` that defines `service(options)` and `client(options)`.
 
@@ -131,11 +136,19 @@ class SystemSpec(BoundedModel):
         default=10_000, ge=10, le=1_000_000_000, description="log entries between snapshots"
     )
     max_batch: int = Field(default=1024, ge=1, le=100_000, description="log entries in one message, at most")
-    snapshot_part: int = Field(
-        default=192 * 1024, ge=1, le=1 << 30, description="bytes of state that go into a snapshot in one step"
+    snapshot_part: int | None = Field(
+        default=None,
+        ge=1,
+        le=1 << 30,
+        exclude_if=_is_none,
+        description="bytes of state that go into a snapshot in one step; default 196608",
     )
-    clock_drift_ppm: int = Field(
-        default=10_000, ge=0, le=400_000, description="clocks of nodes may drift apart by so much, and leases hold"
+    clock_drift_ppm: int | None = Field(
+        default=None,
+        ge=0,
+        le=400_000,
+        exclude_if=_is_none,
+        description="clocks of nodes may drift apart by so much, and leases hold; default 10000",
     )
     membership: MembershipSection = Field(
         default=None, description="members that find and watch each other; {} for the defaults"
