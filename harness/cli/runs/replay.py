@@ -90,7 +90,7 @@ def command(
     recorded = target.is_dir() and bool(recordings(target))
     if target.is_dir() and tier is None and not recorded and is_simulated(read_plan(target)):
         return _simulated(target, keep, runs, as_json)
-    if target.is_dir() and tier is None and is_own(read_plan(target)):
+    if target.is_dir() and tier is None and not recorded and is_own(read_plan(target)):
         from .repeating import replayed
 
         return replayed(target, repeat, searching["failure"], runs, as_json)

@@ -131,7 +131,8 @@ def _file(folder: Path, given: Path | None, inventory: str | Path) -> Path | Non
     except (OSError, RuntimeError) as error:  # a name that is too long, a loop of links, `~` of no user
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise CampaignError(
-            f"{inventory}: {shown(str(given))} is not a path that can be read: {why}", hint="`key` and `known_hosts` name files"
+            f"{inventory}: {shown(str(given))} is not a path that can be read: {why}",
+            hint="`key` and `known_hosts` name files",
         ) from error
     if special:
         raise CampaignError(f"{inventory}: {given} is not a regular file", hint="`key` and `known_hosts` name files")

@@ -195,7 +195,12 @@ def test_a_run_of_the_version_before_is_judged_as_it_was() -> None:
 def test_it_is_replayed_and_reported(tmp_path: Path) -> None:
     plan = read_plan(RUN)
     done = simulate(plan)
-    assert [event.value for event in done.record.history] == [event.value for event in load_run(RUN).history]
+    for now, then in zip(done.record.history, load_run(RUN).history, strict=True):
+        # The last look at the system has facts that the old release did not record.
+        value = {name: now.value[name] for name in then.value} if isinstance(then.value, dict) else now.value
+        if isinstance(then.value, dict) and isinstance(then.value.get("observed"), dict):
+            value["observed"] = {name: now.value["observed"][name] for name in then.value["observed"]}
+        assert value == then.value
     assert read_source(RUN).size().faults == 2
     folder = Path(shutil.copytree(RUN, tmp_path / "run"))
     write_report(folder)

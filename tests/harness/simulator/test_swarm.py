@@ -38,7 +38,8 @@ def test_each_chance_is_zero_in_about_half_of_the_seeds():
     worlds = [swarm(seed, SimOptions()) for seed in range(400)]
     for name in ("loss_ppm", "duplicate_ppm", "reorder_ppm", "datagram_loss_ppm", "stale_timer_ppm", "drift_max_ppm"):
         off = sum(getattr(world, name) == 0 for world in worlds)
-        assert 150 < off < 250, name
+        # Half of the seeds, and all of the orderly worlds (15 %): 230 of 400, within four standard deviations.
+        assert 190 < off < 270, (name, off)
     varied = {f.name for f in fields(SimOptions) if len({getattr(world, f.name) for world in worlds}) > 1}
     assert len(varied) >= 18
 
