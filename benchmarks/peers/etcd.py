@@ -6,9 +6,7 @@ Frames: RFC 9113; header fields are literals without indexing (RFC 7541 6.2.2), 
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 import socket
 import struct
 import subprocess
@@ -18,7 +16,7 @@ from pathlib import Path
 
 from tests.node.fuzz.processes import free_port
 
-from .load import DEADLINE_S, VALUE, System
+from .load import DEADLINE_S, VALUE, Processes
 
 NODES = ("e1", "e2", "e3")
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
@@ -26,8 +24,9 @@ END_STREAM, END_HEADERS, ACK = 1, 4, 1
 WINDOW = 1 << 30
 
 
-class Etcd(System):
+class Etcd(Processes):
     name = "etcd"
+    nodes = NODES
     durable = "on disk (fdatasync) at a majority"
     reads = "linearizable"
 
@@ -52,15 +51,11 @@ class Etcd(System):
             ]
             for node in NODES
         }
-        self._running = {node: self._started(node) for node in NODES}
-        self.leader()
+        super().__init__()
 
-    def _started(self, node: str) -> subprocess.Popen[bytes]:
+    def started(self, node: str) -> subprocess.Popen[bytes]:
         with open(Path(self._folder.name) / f"{node}.log", "ab") as log:
             return subprocess.Popen(self._commands[node], stdout=log, stderr=log)
-
-    def pids(self) -> dict[str, int]:
-        return {node: process.pid for node, process in self._running.items() if process.poll() is None}
 
     def leader(self) -> str:
         """The node whose identity is the leader's in its own answer (`StatusResponse`: header 1, leader 4; header: member_id 2)."""
@@ -79,18 +74,8 @@ class Etcd(System):
     def client(self, node: str, what: str, timeout_s: float = DEADLINE_S) -> _Client:
         return _Client(self._ports[node], what, timeout_s)
 
-    def kill(self, node: str) -> None:
-        os.kill(self._running[node].pid, signal.SIGKILL)
-
-    def start_again(self, node: str) -> None:
-        self._running[node].kill()
-        self._running[node].wait(DEADLINE_S)
-        self._running[node] = self._started(node)
-
     def close(self) -> None:
-        for process in self._running.values():
-            process.kill()
-            process.wait(DEADLINE_S)
+        super().close()
         self._folder.cleanup()
 
 

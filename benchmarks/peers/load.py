@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import selectors
+import signal
 import socket
+import subprocess
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -58,6 +61,35 @@ class System(ABC):
 
     @abstractmethod
     def close(self) -> None: ...
+
+
+class Processes(System):
+    """A system whose servers are child processes of this one: `started(node)` starts one on its files."""
+
+    nodes: Sequence[str]
+
+    def __init__(self) -> None:
+        self._running = {node: self.started(node) for node in self.nodes}
+        self.leader()
+
+    @abstractmethod
+    def started(self, node: str) -> subprocess.Popen[bytes]: ...
+
+    def pids(self) -> dict[str, int]:
+        return {node: process.pid for node, process in self._running.items() if process.poll() is None}
+
+    def kill(self, node: str) -> None:
+        os.kill(self._running[node].pid, signal.SIGKILL)
+
+    def start_again(self, node: str) -> None:
+        self._running[node].kill()
+        self._running[node].wait(DEADLINE_S)
+        self._running[node] = self.started(node)
+
+    def close(self) -> None:
+        for process in self._running.values():
+            process.kill()
+            process.wait(DEADLINE_S)
 
 
 def cpu_s(pid: int) -> float:

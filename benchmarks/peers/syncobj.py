@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-import signal
 import socket
 import subprocess
 import sys
@@ -13,14 +11,15 @@ from pathlib import Path
 
 from tests.node.fuzz.processes import free_port
 
-from .load import DEADLINE_S, VALUE, System
+from .load import DEADLINE_S, VALUE, Processes
 
 NODES = ("p1", "p2", "p3")
 SERVER = Path(__file__).with_name("syncobj_server.py")
 
 
-class SyncObj(System):
+class SyncObj(Processes):
     name = "pysyncobj"
+    nodes = NODES
     durable = "in memory at a majority: it never syncs"
     reads = "local: may be stale"
 
@@ -31,16 +30,12 @@ class SyncObj(System):
         ports = [free_port() for _ in range(6)]
         self._ports = dict(zip(NODES, ports[:3], strict=True))
         self._own = {node: f"127.0.0.1:{port}" for node, port in zip(NODES, ports[3:], strict=True)}
-        self._running = {node: self._started(node) for node in NODES}
-        self.leader()
+        super().__init__()
 
-    def _started(self, node: str) -> subprocess.Popen[bytes]:
+    def started(self, node: str) -> subprocess.Popen[bytes]:
         partners = [address for name, address in self._own.items() if name != node]
         command = [sys.executable, str(SERVER), self._timing, str(self._ports[node]), self._own[node], *partners]
         return subprocess.Popen(command, stderr=subprocess.DEVNULL)
-
-    def pids(self) -> dict[str, int]:
-        return {node: process.pid for node, process in self._running.items() if process.poll() is None}
 
     def leader(self) -> str:
         deadline_s = time.monotonic() + DEADLINE_S
@@ -58,19 +53,6 @@ class SyncObj(System):
 
     def client(self, node: str, what: str, timeout_s: float = DEADLINE_S) -> _Client:
         return _Client(self._ports[node], what, timeout_s)
-
-    def kill(self, node: str) -> None:
-        os.kill(self._running[node].pid, signal.SIGKILL)
-
-    def start_again(self, node: str) -> None:
-        self._running[node].kill()
-        self._running[node].wait(DEADLINE_S)
-        self._running[node] = self._started(node)
-
-    def close(self) -> None:
-        for process in self._running.values():
-            process.kill()
-            process.wait(DEADLINE_S)
 
 
 class _Client:

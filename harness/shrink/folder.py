@@ -119,7 +119,9 @@ def _result(name: str, told: Mapping[str, Any]) -> CheckResult:
 def choose(found: list[Signature], asked: str | None, place: str) -> Signature:
     """The failure to keep: the one requested as `checker`, `kind` or `checker/kind`, else the first, which is what clients see."""
     if not found:
-        raise CampaignError(f"{place} did not fail: there is nothing to shrink", hint="`tri list runs` shows verdicts")
+        raise CampaignError(
+            f"{place} did not fail: there is no failure to look for", hint="`tri list runs` shows verdicts"
+        )
     chosen = [one for one in found if asked is None or asked in (one.checker, one.kind, f"{one.checker}/{one.kind}")]
     if not chosen:
         there = ", ".join(dict.fromkeys(f"{one.checker}/{one.kind}" for one in found))

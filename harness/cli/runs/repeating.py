@@ -25,7 +25,7 @@ LONGEST_WHY = 200
 
 
 def repeats(
-    run: Callable[[int], Judgement], seeds: Sequence[int], until: str | None, tell: Callable[[str], None]
+    run: Callable[[int], Judgement], seeds: Sequence[int], until: str | None, show: Callable[[str], None]
 ) -> Iterator[Repeat]:
     """Run once with each seed, until an outcome is `until`. An error of the environment is an outcome; a wrong campaign is raised."""
     for number, seed in enumerate(seeds, 1):
@@ -36,7 +36,7 @@ def repeats(
             raise
         except TribulationError as error:
             found = Repeat(seed, ERROR, error.exit_code, None, (), _short(text_of(error)), time.monotonic() - began_s)
-        tell(f"{number} of {len(seeds)}: seed {seed}: {told(found)}")
+        show(f"{number} of {len(seeds)}: seed {seed}: {line_of(found)}")
         yield found
         if found.outcome == until:
             return
@@ -65,7 +65,7 @@ def _short(text: str) -> str:
     return line if len(line) <= LONGEST_WHY else f"{line[: LONGEST_WHY - 1]}…"
 
 
-def told(one: Repeat) -> str:
+def line_of(one: Repeat) -> str:
     more = [*(one.failures or [one.why]), one.run or ""]
     return ", ".join([one.outcome, f"{one.elapsed_s:.0f} s", *filter(None, more)])
 
@@ -113,7 +113,7 @@ def replayed(target: Path, times: int, failure: str | None, runs: Path, as_json:
     else:
         out.print(f"fails by {name} in {alike}")
         for one in found:
-            out.print(f"  {told(one)}")
+            out.print(f"  {line_of(one)}")
     if alike.count:
         return EXIT_VALID
     return EXIT_ENVIRONMENT if all(one.outcome == ERROR for one in found) else EXIT_UNKNOWN

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,51 +83,31 @@ def command(
     if repeat is not None:
         if plan is not None or keep or junit is not None or fail_on != "unknown":
             raise click.UsageError("--repeat goes with none of --plan, --keep, --junit, --fail-on")
-        return _repeat_campaign(campaign, hosts, seed, overrides, runs, asked, talk, repeat, until, as_json)
+        path, loaded = _loaded(campaign, hosts, seed, overrides, talk)
+
+        def run(one: int) -> Judgement:
+            seeded = loaded.model_copy(update={"seed": one})
+            return _run_loaded(path, seeded, hosts, overrides, runs, asked, talk)
+
+        return _repeated(run, loaded, repeat, until, talk, as_json)
     if until is not None:
         raise click.UsageError("--until goes with --repeat N")
     with reporting(junit, fail_on) as report:
         if plan is not None:
             changed = hosts or seed is not None or bool(overrides) or attach
             return report.print(_run_plan(campaign, plan, changed, runs, talk), as_json)
-        return report.print(_run_campaign(campaign, hosts, seed, overrides, runs, asked, talk), as_json)
+        path, loaded = _loaded(campaign, hosts, seed, overrides, talk)
+        return report.print(_run_loaded(path, loaded, hosts, overrides, runs, asked, talk), as_json)
 
 
-def _run_campaign(
-    campaign: Path | None,
-    hosts: str | None,
-    seed: int | None,
-    overrides: tuple[str, ...],
-    runs: Path,
-    asked: Mapping[str, bool],
-    talk: Talk,
-) -> Judgement:
-    path, loaded = _loaded(campaign, hosts, seed, overrides, talk)
-    return _run_loaded(path, loaded, hosts, overrides, runs, asked, talk)
-
-
-def _repeat_campaign(
-    campaign: Path | None,
-    hosts: str | None,
-    seed: int | None,
-    overrides: tuple[str, ...],
-    runs: Path,
-    asked: Mapping[str, bool],
-    talk: Talk,
-    times: int,
-    until: str | None,
-    as_json: bool,
+def _repeated(
+    run: Callable[[int], Judgement], loaded: Campaign, times: int, until: str | None, talk: Talk, as_json: bool
 ) -> int:
     """Run with seeds that follow each other. Interrupted, it reports the runs that had ended."""
     from ...run.interrupts import Interrupted
     from .repeating import repeats, report
 
-    path, loaded = _loaded(campaign, hosts, seed, overrides, talk)
     assert loaded.seed is not None
-
-    def run(one: int) -> Judgement:
-        return _run_loaded(path, loaded.model_copy(update={"seed": one}), hosts, overrides, runs, asked, talk)
-
     seeds, about, found = range(loaded.seed, loaded.seed + times), {"campaign": loaded.name}, []
     try:
         for one in repeats(run, seeds, until, talk.say):
