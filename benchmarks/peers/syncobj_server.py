@@ -53,7 +53,9 @@ class Front:
         self._store._poller.subscribe(sock.fileno(), lambda *_: self._hear(sock), READABLE)
 
     def _hear(self, sock: socket.socket) -> None:
-        chunk = sock.recv(1 << 16)
+        chunk = b""
+        with suppress(ConnectionError):  # a client that goes with an answer under way resets
+            chunk = sock.recv(1 << 16)
         if not chunk:
             self._store._poller.unsubscribe(sock.fileno())
             del self._unread[sock]
