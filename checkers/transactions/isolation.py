@@ -6,6 +6,8 @@ registers' plain reads and writes as transactions of one.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from tribulation.histories.model.columns import ABSENT
@@ -36,10 +38,49 @@ from .table.versions import Versions
 from .weak.weak_levels import Level, level_anomalies, weak_anomalies
 
 
-class SessionsChecker:
-    """What the checkers of this table have in common."""
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """`kinds` of anomaly that make the verdict at `level`; `stats` of the history."""
 
+    level: str
+    kinds: Collection[str]
+    stats: Mapping[str, Any]
+
+
+class SessionsChecker:
+    """A checker of the table of transactions. A subclass says which kinds of anomaly count, and finds its own ones."""
+
+    name: str
     operations = TRANSACTIONS | REGISTERS
+
+    def find(self, record: RunRecord, table: Table, versions: Versions, report: Report) -> Counted:
+        """Add this checker's own anomalies to `report`; return the kinds that make its verdict, and what it states of the history."""
+        raise NotImplementedError
+
+    def check(self, record: RunRecord, budget: Budget) -> CheckResult:
+        table = table_of(record)
+        if table is None:
+            return CheckResult(
+                self.name,
+                Verdict.UNKNOWN,
+                reason="the history has no transactions of one kind, and no reads and writes",
+            )
+        versions, report = read_versions(table)
+        counted = self.find(record, table, versions, report)
+        found = report.findings
+        stats: dict[str, Any] = {
+            "transactions": len(table),
+            "ok": int((table.status == OK).sum()),
+            **counted.stats,
+            "anomalies": {kind: count for kind, count in sorted(found.counts.items()) if kind in counted.kinds},
+        }
+        kept = tuple(anomaly for anomaly in found.kept if anomaly.kind in counted.kinds)
+        reasons = doubts(Inputs(self.name, table, versions, report.lists, counted.level), False)
+        if kept:
+            return CheckResult(self.name, Verdict.INVALID, kept, stats)
+        if reasons:
+            return CheckResult(self.name, Verdict.UNKNOWN, (), stats, "; ".join(reasons))
+        return CheckResult(self.name, Verdict.VALID, (), stats)
 
     def applies(self, record: RunRecord) -> bool:
         return table_of(record) is not None
@@ -55,7 +96,6 @@ class SessionsChecker:
 
 
 class _IsolationChecker(SessionsChecker):
-    name: str
     level: Level
 
     def in_auto(self, record: RunRecord) -> bool:
@@ -63,30 +103,9 @@ class _IsolationChecker(SessionsChecker):
         asked = record.options.get(CONSISTENCY)
         return asked is not None and level_named(str(asked)) == self.level.value
 
-    def check(self, record: RunRecord, budget: Budget) -> CheckResult:
-        table = table_of(record)
-        if table is None:
-            return CheckResult(
-                self.name,
-                Verdict.UNKNOWN,
-                reason="the history has no transactions of one kind, and no reads and writes",
-            )
-        versions, report = read_versions(table)
-        stats: dict[str, Any] = {
-            "transactions": len(table),
-            "ok": int((table.status == OK).sum()),
-            "micro_operations": len(table.txn),
-        }
-        stats |= weak_anomalies(versions, report, self.level.value)
-        counted = set(level_anomalies(self.level))
-        kept = tuple(anomaly for anomaly in report.findings.kept if anomaly.kind in counted)
-        stats["anomalies"] = {kind: count for kind, count in sorted(report.findings.counts.items()) if kind in counted}
-        reasons = doubts(Inputs(self.name, table, versions, report.lists, self.level.value), False)
-        if kept:
-            return CheckResult(self.name, Verdict.INVALID, kept, stats)
-        if reasons:
-            return CheckResult(self.name, Verdict.UNKNOWN, (), stats, "; ".join(reasons))
-        return CheckResult(self.name, Verdict.VALID, (), stats)
+    def find(self, record: RunRecord, table: Table, versions: Versions, report: Report) -> Counted:
+        stats = {"micro_operations": len(table.txn), **weak_anomalies(versions, report, self.level.value)}
+        return Counted(self.level.value, frozenset(level_anomalies(self.level)), stats)
 
 
 def table_of(record: RunRecord) -> Table | None:

@@ -12,16 +12,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..base.result import Budget, CheckResult, RunRecord, Verdict
+from ..base.result import RunRecord
 from ..base.wording import show
-from .graph.graph_check import Inputs, doubts
 from .graph.version_graph import Constraints, circles, constraints, together
-from .isolation import SessionsChecker, read_versions, table_of
+from .isolation import Counted, SessionsChecker
 from .register_anomalies import cyclic_versions, lost_updates
 from .table.accesses import accesses
 from .table.arrays import distinct, find, find_unsorted
 from .table.naming import KEEP, Report, key_text, name, read_text
-from .table.table import OK, READ, Int64
+from .table.table import READ, Int64, Table
 from .table.versions import Versions
 
 NAME = "sequential-keys"
@@ -35,33 +34,10 @@ class SequentialKeysChecker(SessionsChecker):
         """Where operations name the level `sequential`, or it was requested: elsewhere stronger checkers judge."""
         return asks_for_sessions(record, ("sequential", NAME))
 
-    def check(self, record: RunRecord, budget: Budget) -> CheckResult:
-        table = table_of(record)
-        if table is None:
-            return CheckResult(
-                self.name,
-                Verdict.UNKNOWN,
-                reason="the history has no reads and writes, and no transactions of one kind",
-            )
-        versions, report = read_versions(table)
+    def find(self, record: RunRecord, table: Table, versions: Versions, report: Report) -> Counted:
         _disorder(versions, report)
-        kept = tuple(
-            anomaly
-            for anomaly in report.findings.kept
-            if anomaly.kind in (*_WRONG_READS, "lost-update", "not-sequential")
-        )
-        stats = {
-            "transactions": len(table),
-            "ok": int((table.status == OK).sum()),
-            "keys": len(np.unique(table.key)),
-            "anomalies": dict(sorted(report.findings.counts.items())),
-        }
-        reasons = doubts(Inputs(self.name, table, versions, report.lists, "sequential"), False)
-        if kept:
-            return CheckResult(self.name, Verdict.INVALID, kept, stats)
-        if reasons:
-            return CheckResult(self.name, Verdict.UNKNOWN, (), stats, "; ".join(reasons))
-        return CheckResult(self.name, Verdict.VALID, (), stats)
+        kinds = (*_WRONG_READS, "lost-update", "not-sequential")
+        return Counted("sequential", kinds, {"keys": len(np.unique(table.key))})
 
 
 def asks_for_sessions(record: RunRecord, names: tuple[str, ...]) -> bool:

@@ -12,16 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from ..base.result import Budget, CheckResult, RunRecord, Verdict
+from ..base.result import RunRecord
 from ..linearizability.compiled import fast, first_from
-from .graph.graph_check import Inputs, doubts
 from .graph.version_graph import Constraints, circles, constraints, together
-from .isolation import SessionsChecker, read_versions, table_of
+from .isolation import Counted, SessionsChecker
 from .sequential_keys import asks_for_sessions, did
 from .table.accesses import Accesses, accesses
 from .table.arrays import find_unsorted
 from .table.naming import KEEP, Report, key_text, name
-from .table.table import OK, Int64, Table
+from .table.table import Int64, Table
 from .table.versions import DATA, Versions
 from .weak.causal_clocks import WORTH_COMPILING
 from .weak.observed import Observed, observe
@@ -46,32 +45,15 @@ class SessionGuaranteesChecker(SessionsChecker):
         """Where operations name the level `sequential`, or a guarantee was requested: elsewhere stronger checkers judge."""
         return asks_for_sessions(record, (*GUARANTEES, self.name))
 
-    def check(self, record: RunRecord, budget: Budget) -> CheckResult:
-        table = table_of(record)
-        if table is None:
-            return CheckResult(
-                self.name,
-                Verdict.UNKNOWN,
-                reason="the history has no reads and writes, and no transactions of one kind",
-            )
+    def find(self, record: RunRecord, table: Table, versions: Versions, report: Report) -> Counted:
         asked = record.options.get("consistency")
         wanted = (str(asked),) if asked in GUARANTEES else GUARANTEES
-        versions, report = read_versions(table)
         broken = _judge(versions, report, wanted)
-        kept = tuple(anomaly for anomaly in report.findings.kept if anomaly.kind in (*_WRONG_READS, *wanted))
-        stats: dict[str, Any] = {
-            "transactions": len(table),
-            "ok": int((table.status == OK).sum()),
+        stats = {
             "sessions": len(np.unique(table.process)),
             "guarantees": {one: "violated" if one in broken else "not refuted" for one in wanted},
-            "anomalies": dict(sorted(report.findings.counts.items())),
         }
-        reasons = doubts(Inputs(self.name, table, versions, report.lists, "sessions"), False)
-        if kept:
-            return CheckResult(self.name, Verdict.INVALID, kept, stats)
-        if reasons:
-            return CheckResult(self.name, Verdict.UNKNOWN, (), stats, "; ".join(reasons))
-        return CheckResult(self.name, Verdict.VALID, (), stats)
+        return Counted("sessions", (*_WRONG_READS, *wanted), stats)
 
 
 @dataclass(frozen=True, slots=True)
