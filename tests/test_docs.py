@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 import subprocess
@@ -200,3 +201,10 @@ def test_what_the_threat_model_names_exists() -> None:
     page = (DOCS / "concepts/threat-model.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`((?:tests|harness|histories|node|scripts)/[\w./-]+)`", page))
     assert len(named) > 30 and [path for path in sorted(named) if not (ROOT / path).exists()] == []
+
+
+def test_the_modules_of_the_list_of_moves_exist() -> None:
+    moves = json.loads((DOCS / "moves.json").read_text(encoding="utf-8"))["modules"]
+    paths = {name: ROOT / name.replace(".", "/") for name in moves.values() if name is not None}
+    missing = [name for name, path in paths.items() if not path.is_dir() and not path.with_suffix(".py").exists()]
+    assert len(paths) > 100 and missing == []
