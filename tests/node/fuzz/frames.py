@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from hypothesis import strategies as st
@@ -11,6 +13,24 @@ from tribulation.node.bounded import INTEGER_LIMIT, STRICT, WIDE
 from tribulation.node.wire import HEADER, MAGIC, MAX_PAYLOAD, VERSION, Kind
 
 from .values import REQUESTS, WIRES, around
+
+
+class Lazy:
+    """A text or bytes that are made when they are asked for: Hypothesis keeps every `str` and `bytes` that it draws until the test ends, some megabytes an example."""
+
+    def __init__(self, make: Callable[..., Any], *parts: Any) -> None:
+        self._make, self._parts = make, parts
+
+    def __call__(self) -> Any:
+        return self._make(*(part() if isinstance(part, Lazy) else part for part in self._parts))
+
+    def __repr__(self) -> str:
+        return f"{self._make.__name__}({', '.join(map(repr, self._parts))})"
+
+
+def lazily(make: Callable[..., Any], *parts: st.SearchStrategy[Any]) -> st.SearchStrategy[Lazy]:
+    return st.builds(partial(Lazy, make), *parts)
+
 
 DEPTHS = [*around(STRICT.depth - 2, STRICT.depth, WIDE.depth), 970, 3000, 200_000]
 NUMBERS = [str(number) for number in around(INTEGER_LIMIT, -INTEGER_LIMIT)]
@@ -26,19 +46,19 @@ NUMBERS += ["9" * digits for digits in (*around(4300), 100_000)] + [
     "1.",
 ]
 STRINGS = [r'"\ud800"', r'"\udc00\ud800"', r'"\u0000"', '"\u2028"', '"']
-LONG = st.sampled_from(["é" * 300_000, "i" * (MAX_PAYLOAD - 2000), "i" * (MAX_PAYLOAD - 200)]).map('"{}"'.format)
+LONG = st.sampled_from([f'"{text}"' for text in ("é" * 300_000, "i" * (MAX_PAYLOAD - 2000), "i" * (MAX_PAYLOAD - 200))])
 ODD = st.one_of(
     st.sampled_from(NUMBERS),
     st.sampled_from(STRINGS),
-    st.sampled_from(DEPTHS).map(lambda depth: "[" * depth + "]" * depth),
-    st.sampled_from(DEPTHS).map(lambda depth: '{"a":' * depth + "0" + "}" * depth),
+    st.sampled_from(["[" * depth + "]" * depth for depth in DEPTHS]),
+    st.sampled_from(['{"a":' * depth + "0" + "}" * depth for depth in DEPTHS]),
     st.sampled_from(["null", "{}", "[]", "{", "tru", '{"a":1,"a":2}', ""]),
 )
 """Texts that no Python value stands for, or not on every Python."""
 MARK = "odd value here"
 
 
-def _texts(values: st.SearchStrategy[Any]) -> st.SearchStrategy[str]:
+def _texts(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Lazy]:
     """JSON with one odd text in the place of some value, mostly of the id, which is what comes back."""
 
     def put(value: Any, odd: str, place: int) -> str:
@@ -48,9 +68,9 @@ def _texts(values: st.SearchStrategy[Any]) -> st.SearchStrategy[str]:
         return json.dumps({**value, name: MARK}, ensure_ascii=False).replace(json.dumps(MARK), odd, 1)
 
     return st.one_of(
-        st.builds(put, values, ODD, st.integers(0, 20)),
-        st.builds(put, values, LONG, st.integers(0, 20)),
-        values.map(json.dumps),
+        lazily(put, values, ODD, st.integers(0, 20)),
+        lazily(put, values, LONG, st.integers(0, 20)),
+        lazily(json.dumps, values),
     )
 
 
@@ -71,8 +91,8 @@ HELLOS = st.fixed_dictionaries(
         "incarnation": st.sampled_from([1, -1, 10**30, "1", None]),
     }
 )
-PAYLOADS = st.builds(
-    _encoded, st.one_of(_texts(REQUESTS), _texts(HELLOS), WIRES.map(_short_json), _texts(st.just({}))), ENCODINGS
+PAYLOADS = lazily(
+    _encoded, st.one_of(_texts(REQUESTS), _texts(HELLOS), lazily(_short_json, WIRES), _texts(st.just({}))), ENCODINGS
 )
 
 
@@ -84,17 +104,17 @@ def _frame(kind: int, payload: bytes, said: int, version: int, magic: bytes) -> 
 _KINDS = st.one_of(
     st.just(int(Kind.REQUEST)), st.sampled_from([int(kind) for kind in Kind]), st.sampled_from([0, 8, 255])
 )
-_REQUESTS = st.builds(
+_REQUESTS = lazily(
     _frame,
     st.just(int(Kind.REQUEST)),
-    _texts(REQUESTS).map(lambda text: _encoded(text, "utf-8")),
+    lazily(_encoded, _texts(REQUESTS), st.just("utf-8")),
     st.just(0),
     st.just(VERSION),
     st.just(MAGIC),
 )
 _ANY = st.one_of(
-    st.builds(_frame, _KINDS, PAYLOADS, st.just(0), st.just(VERSION), st.just(MAGIC)),
-    st.builds(
+    lazily(_frame, _KINDS, PAYLOADS, st.just(0), st.just(VERSION), st.just(MAGIC)),
+    lazily(
         _frame,
         _KINDS,
         PAYLOADS,
@@ -102,7 +122,7 @@ _ANY = st.one_of(
         st.sampled_from([0, VERSION, 255]),
         st.sampled_from([MAGIC, b"TX", b"\x16\x03"]),
     ),
-    st.binary(max_size=40),
+    lazily(bytes, st.binary(max_size=40)),
 )
 CONNECTIONS = st.one_of(
     st.builds(lambda requests, last: [*requests, *last], st.lists(_REQUESTS, max_size=5), st.lists(_ANY, max_size=1)),

@@ -19,6 +19,8 @@ from tests.node.runtime.one_node import CLUSTER, DEADLINE_S, FrameClient, wait_f
 
 ROOT = Path(__file__).parents[3]
 NODES = ("n1", "n2", "n3")
+MOST_BYTES = 150 << 20
+"""Of a node's memory. It has 30 MB at the start, and answers of a megabyte wait for several clients at a time."""
 
 
 class Processes:
@@ -79,6 +81,11 @@ class Processes:
 
     def pid(self, name: str) -> int:
         return int(self._running[name].pid)
+
+    def rss_bytes(self, name: str) -> int:
+        """Memory of the node alone: what the test holds is not in it."""
+        pages = Path(f"/proc/{self.pid(name)}/statm").read_text().split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
     def code(self, name: str) -> int | None:
         code: int | None = self._running[name].poll()

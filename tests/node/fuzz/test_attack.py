@@ -25,12 +25,12 @@ from tribulation.node.wire import HEADER, MAGIC, MAX_PAYLOAD, VERSION, Kind
 
 from . import frames
 from .files import DAMAGES
-from .processes import NODES, Processes
+from .processes import MOST_BYTES, NODES, Processes
 
 NODE = st.sampled_from(NODES)
+DATAGRAMS = frames.PAYLOADS | frames.lazily(bytes, st.binary(max_size=1390))
 CPU_S = 5.0
 """Of one node in one step: a second for the busiest hostile input, times what other Pythons and machines need."""
-GROWN_BYTES = 400 << 20
 OPEN = 30
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
@@ -49,10 +49,10 @@ class Attack(RuleBasedStateMachine):
         self._cpu_s = {name: _cpu_s(self.cluster, name) for name in NODES}
 
     @rule(name=NODE, role=st.sampled_from(["client", "node", None]), sent=frames.CONNECTIONS)
-    def connection(self, name: str, role: str | None, sent: list[bytes]) -> None:
+    def connection(self, name: str, role: str | None, sent: list[frames.Lazy]) -> None:
         with self.cluster.client(name, role) as hostile:
             for data in sent:
-                hostile.send(data)
+                hostile.send(data())
             hostile.hear_all()
 
     @precondition(lambda self: len(self._open) < OPEN)
@@ -69,10 +69,10 @@ class Attack(RuleBasedStateMachine):
         for client in self._open:
             client.send(byte)
 
-    @rule(name=NODE, bodies=st.lists(frames.PAYLOADS | st.binary(max_size=1390), min_size=1, max_size=20))
-    def datagrams(self, name: str, bodies: list[bytes]) -> None:
+    @rule(name=NODE, bodies=st.lists(DATAGRAMS, min_size=1, max_size=20))
+    def datagrams(self, name: str, bodies: list[frames.Lazy]) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            for body in [body[:1390] for body in bodies]:
+            for body in [body()[:1390] for body in bodies]:
                 head = struct.pack(">4sBI", DATAGRAM, DATAGRAM_VERSION, crc32(body))
                 with suppress(OSError):
                     sock.sendto(head + body, ("127.0.0.1", self.cluster.ports[name]))
@@ -113,7 +113,7 @@ class Attack(RuleBasedStateMachine):
         for name in NODES:
             used_s, self._cpu_s[name] = _cpu_s(cluster, name) - self._cpu_s[name], _cpu_s(cluster, name)
             assert used_s < CPU_S, f"{name} used {used_s:g} s of CPU time in one step"
-            assert _rss_bytes(cluster, name) < GROWN_BYTES, f"{name} has {_rss_bytes(cluster, name)} bytes"
+            assert cluster.rss_bytes(name) < MOST_BYTES, f"{name} has {cluster.rss_bytes(name)} bytes"
 
     def teardown(self) -> None:
         for client in self._open:
@@ -151,10 +151,6 @@ class Attack(RuleBasedStateMachine):
 def _cpu_s(cluster: Processes, name: str) -> float:
     fields = Path(f"/proc/{cluster.pid(name)}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) * TICK_S
-
-
-def _rss_bytes(cluster: Processes, name: str) -> int:
-    return int(Path(f"/proc/{cluster.pid(name)}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_whatever_comes_the_cluster_goes_on(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from . import frames
-from .processes import NODES, Processes
+from .processes import MOST_BYTES, NODES, Processes
 
 FUZZ = settings(
     max_examples=int(os.environ.get("FUZZ_EXAMPLES", "15")), deadline=None, suppress_health_check=list(HealthCheck)
@@ -32,17 +32,19 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
     )
 )
 def test_no_process_ends_and_honest_clients_are_served(
-    cluster: Processes, connections: list[tuple[str, str | None, list[bytes]]]
+    cluster: Processes, connections: list[tuple[str, str | None, list[frames.Lazy]]]
 ) -> None:
     session = cluster.ask("n1", open=True)["session"]
     for name, role, sent in connections:
         with cluster.client(name, role) as hostile:
             for data in sent:
-                hostile.send(data)
+                hostile.send(data())
             hostile.hear_all()
     for seq, name in enumerate(NODES, 1):
         cluster.ask(name, session=session, seq=seq, ops=[["w", "honest", seq]])
     assert cluster.ended == [] and cluster.logged("an error of this node") == []
+    for name in NODES:
+        assert cluster.rss_bytes(name) < MOST_BYTES, f"{name} has {cluster.rss_bytes(name)} bytes"
 
 
 def test_states_agree_in_the_end_and_after_a_restart(cluster: Processes) -> None:
