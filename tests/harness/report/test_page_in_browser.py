@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,14 @@ def _open(browser: Any, folder: Path, width: int = 1240, scheme: str = "light") 
     return page
 
 
+def _until(page: Any, condition: str) -> None:
+    """Wait until the script `condition` holds. Playwright's own wait evaluates text inside the page, which the page's policy forbids."""
+    deadline_s = time.monotonic() + 20
+    while not page.evaluate(condition):
+        assert time.monotonic() < deadline_s, condition
+        page.wait_for_timeout(20)
+
+
 def _painted(page: Any) -> int:
     """Pixels of the canvas that are not empty."""
     script = """() => { const c = document.getElementById('canvas'), d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
@@ -109,7 +118,7 @@ def test_from_a_witness_to_its_moment_and_to_the_line_of_its_node(browser: Any, 
     at = float(button.get_attribute("data-at"))
     node = page.locator("tr.operation.proof td").nth(1).inner_text()
     button.click()
-    page.wait_for_function("view.op >= 0")
+    _until(page, "view.op >= 0")
     assert page.evaluate("view.cursor") == pytest.approx(at)
     assert page.evaluate("view.until - view.from") < 10
     assert "part of a witness" in page.locator("#moment").inner_text()
@@ -144,7 +153,7 @@ def test_drag_keys_and_buttons_zoom_and_move(browser: Any, tmp_path: Path) -> No
     low, high = page.evaluate(IN_VIEW)
     assert high - low == pytest.approx(10)
     assert low <= page.evaluate("view.cursor") <= high
-    page.wait_for_function("document.getElementById('timeline').getAttribute('aria-valuetext').includes('process')")
+    _until(page, "document.getElementById('timeline').getAttribute('aria-valuetext').includes('process')")
     page.locator("#whole").click()
     assert page.evaluate(IN_VIEW) == [0, 20]
     assert page.problems == []
@@ -156,7 +165,7 @@ def test_the_filter_leaves_what_was_asked_for(browser: Any, tmp_path: Path) -> N
     page.locator("#ops > summary").click()
     page.locator("#filter-text").fill("write k3")
     page.locator("#show-ok").uncheck()
-    page.wait_for_function("passes.reduce((a, b) => a + b) < 50")
+    _until(page, "passes.reduce((a, b) => a + b) < 50")
     rows = page.locator("#ops-rows tr")
     assert rows.count() > 0
     assert all("write k3" in text and "\tok\t" not in text for text in rows.all_inner_texts())
@@ -164,7 +173,7 @@ def test_the_filter_leaves_what_was_asked_for(browser: Any, tmp_path: Path) -> N
     page.locator("#filter-text").fill("")
     page.locator("#show-ok").check()
     page.locator("#only-proof").check()
-    page.wait_for_function("passes.reduce((a, b) => a + b) === 3")
+    _until(page, "passes.reduce((a, b) => a + b) === 3")
 
 
 def _cycle_of(*names: str) -> dict[str, Any]:
@@ -223,7 +232,7 @@ def test_hostile_values_run_no_script(browser: Any, tmp_path: Path) -> None:
     page = _open(browser, folder)
     page.locator("#ops > summary").click()
     page.locator("#log-level").select_option("2")
-    page.wait_for_function("document.querySelectorAll('#log li').length === 2")
+    _until(page, "document.querySelectorAll('#log li').length === 2")
     page.keyboard.press("n")
     page.wait_for_timeout(300)
     assert page.locator("img").count() == 0
