@@ -130,6 +130,10 @@ def test_every_flaw_is_described_as_the_code_describes_it() -> None:
     ] == []
 
 
+def test_the_readme_counts_the_flaws() -> None:
+    assert f"with {len(FLAWS)} bugs that can be switched on" in README.read_text(encoding="utf-8")
+
+
 def test_the_exit_codes_of_the_page_are_those_of_the_code() -> None:
     page = (DOCS / "reference/exit-codes.md").read_text(encoding="utf-8")
     codes = [EXIT_VALID, EXIT_INVALID, EXIT_USAGE, EXIT_UNKNOWN, EXIT_ENVIRONMENT]
