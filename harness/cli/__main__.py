@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .process.signals import answer_with, leave_when_signalled
+from .process.signals import answer_with, leave_threads, leave_when_signalled
 
 
 def main() -> None:
@@ -12,7 +12,9 @@ def main() -> None:
     try:
         main()
     except SystemExit as end:
-        answer_with(end.code if isinstance(end.code, int) else 1)
+        code = end.code if isinstance(end.code, int) else 1
+        answer_with(code)
+        leave_threads(code)
         raise
 
 

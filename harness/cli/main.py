@@ -101,10 +101,7 @@ def _exit_code(arguments: list[str] | None) -> int:
         return _complain("interrupted", INTERRUPTED)
     except SystemExit as error:
         # No command raises it. A user's file does, and its 0 must not pass for a valid verdict.
-        told = f"{place_of_users(error) or 'a part of tri'} ended the command: SystemExit: {error}"
-        return _complain(
-            f"{told}\n\nhint: a system's own file raises errors instead; TRI_DEBUG=1 shows the traceback", 4
-        )
+        return _ended_by_users(error)
     except Exception as error:
         # Imported by now, if it is one: what a damaged history says is for its owner, not for us.
         from tribulation.histories.model.errors import HistoryError
@@ -121,6 +118,14 @@ def _exit_code(arguments: list[str] | None) -> int:
             return _complain(*_refused_by_the_system(error, sys.argv[1:] if arguments is None else arguments))
         told = f"internal error: {type(error).__name__}: {error}"
         return _complain(f"{told}\n\nhint: TRI_DEBUG=1 shows the traceback; please report it", 70)
+    except BaseException as error:
+        # Such as asyncio's CancelledError: Python would end with 1, the code of an anomaly.
+        return _ended_by_users(error)
+
+
+def _ended_by_users(error: BaseException) -> int:
+    told = f"{place_of_users(error) or 'a part of tri'} ended the command: {type(error).__name__}: {error}"
+    return _complain(f"{told}\n\nhint: a system's own file raises errors instead; TRI_DEBUG=1 shows the traceback", 4)
 
 
 def _refused_by_the_system(error: OSError, arguments: list[str]) -> tuple[str, int]:

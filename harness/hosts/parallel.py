@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from ..errors import HostError, TribulationError
+from ..foreign import in_one_process
 from ..trouble import described
 from .base import Host
 
@@ -72,10 +73,10 @@ def on_all(hosts: Sequence[H], function: Callable[[H], T]) -> Results[T]:
 
 def _attempt(host: H, function: Callable[[H], T]) -> HostResult[T]:
     try:
-        return HostResult(host.name, function(host))
+        with in_one_process():
+            return HostResult(host.name, function(host))
     except Exception as error:
         return HostResult(host.name, None, error)
-    except (
-        SystemExit
-    ) as error:  # a user's code; raised here it would end the process with exit code 0, as if all were valid
+    except BaseException as error:
+        # A user's code. No signal is raised in this thread, and what ends the process would end it with a verdict's exit code.
         return HostResult(host.name, None, HostError(described(error)))

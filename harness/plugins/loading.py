@@ -69,7 +69,9 @@ def load_installed() -> None:
             place = f"entry point {point.name!r} of {_owner(point)}"
             try:
                 member = point.load()
-            except (Exception, SystemExit) as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
                 told = f"{place}: {place_of_users(error) or point.value}: {type(error).__name__}: {error}"
                 raise CampaignError(told, hint="uninstall that distribution, or install what it needs") from error
             _add(kind, point.name, member, place)

@@ -15,6 +15,7 @@ from ..deploy.deploy import EnvironmentOf, deploy_down, deploy_up
 from ..errors import DeployError
 from ..evidence.collecting import collect
 from ..evidence.seal import HISTORY_FILE
+from ..foreign import contained
 from ..hosts.base import Apart, Host, Provider
 from ..hosts.parallel import on_all
 from ..hosts.ssh.claims import Claims
@@ -37,6 +38,7 @@ INTERRUPTED_CHECK_S = 10.0
 """The budget of each checker when the user waits for the command to end."""
 
 
+@contained()
 def run_on_hosts(
     campaign: Campaign,
     settings: Settings,
@@ -65,7 +67,7 @@ def run_on_hosts(
         _run_to_its_facts(run)
     except KeyboardInterrupt:
         return _judged_after_interrupt(run)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         run.trouble.add("before the load", error)
         run.note()
         raise
@@ -91,7 +93,9 @@ def _run_to_its_facts(run: Run) -> None:
                 _tell_distances(run)
                 run.settings.tell_all("plan", run.plan.told())
                 _deployed_run(run, hosts)
-        except (Exception, SystemExit) as error:  # a user's service may call sys.exit
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a user's service may call sys.exit, or leave what a library's loop raises
             if not run.began:
                 raise
             run.trouble.add("after the load", error)

@@ -12,6 +12,7 @@ from typing import Any
 from ..campaign.model import Campaign
 from ..errors import TribulationError
 from ..evidence.writing import RunFolderError
+from ..foreign import in_one_process
 from ..hosts.base import Provider
 from ..trouble import Trouble
 from .interrupts import Interrupts
@@ -55,7 +56,8 @@ class Run:
         self.settings.tell(name, detail)
         started = time.monotonic()
         try:
-            yield
+            with in_one_process():
+                yield
         finally:
             self.elapsed_s[name] = round(time.monotonic() - started, 3)
 
@@ -76,7 +78,9 @@ class Run:
         """Guard a step of the end: an error there is recorded, and the next step follows."""
         try:
             yield
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             self.settings.tell(doing, error.message if isinstance(error, TribulationError) else str(error))
             self.trouble.add(doing, error)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 from ..errors import CampaignError
+from ..foreign import contained
 from ..trouble import place_of_users
 
 MOVED = ("node", "harness", "histories", "checkers")
@@ -33,8 +34,11 @@ def imported(path: Path, what: str) -> ModuleType:
     # Dataclasses, pickle and typing look a class's module up by its name.
     sys.modules[spec.name] = module
     try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+        with contained():
+            spec.loader.exec_module(module)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # also what a library's loop raises: asyncio's CancelledError, gevent's Timeout
         del sys.modules[spec.name]
         at = f"{error.filename}:{error.lineno}" if isinstance(error, SyntaxError) else place_of_users(error)
         if isinstance(error, ImportError) and error.path is None and error.name in MOVED:

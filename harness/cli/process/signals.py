@@ -14,6 +14,8 @@ from __future__ import annotations
 import atexit
 import os
 import signal
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 INTERRUPTED = 130
+THREADS_S = 2.0
 _NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -66,6 +69,19 @@ def answer_with(code: int) -> None:
     # The interpreter's own end restores the default; it runs what was registered first last.
     for number in _take(leave):
         atexit.register(signal.signal, number, signal.SIG_IGN)
+
+
+def leave_threads(code: int) -> None:
+    """End the process by this exit code if a thread goes on: Python would wait for it without end. A user's client, or its driver, left it."""
+    threads = [one for one in threading.enumerate() if one is not threading.main_thread() and not one.daemon]
+    until_s = time.monotonic() + THREADS_S
+    for thread in threads:
+        thread.join(max(0.0, until_s - time.monotonic()))
+    if left := [thread.name for thread in threads if thread.is_alive()]:
+        told = f"warning: threads that go on were left behind: {', '.join(left[:3])}; `close` of a client ends what it began\n"
+        with suppress(OSError):
+            os.write(2, told.encode(errors="backslashreplace"))
+        os._exit(code)
 
 
 def _take(handler: Callable[[int, FrameType | None], object]) -> dict[int, signal._HANDLER]:

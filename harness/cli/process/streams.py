@@ -12,6 +12,7 @@ ever sees an error. And what others wrote into a text, in a key, a value, a host
 from __future__ import annotations
 
 import errno
+import fcntl
 import io
 import os
 import select
@@ -21,6 +22,8 @@ from contextlib import contextmanager, suppress
 from typing import IO, Any, TextIO, cast
 
 from tribulation.histories.printable import printable
+
+from ...foreign import FIRST_OF_OURS
 
 CHUNK = 4096
 """A pipe that polls writable takes so much without blocking (PIPE_BUF)."""
@@ -35,7 +38,7 @@ class Unfailing(io.RawIOBase):
     """
 
     def __init__(self, descriptor: int, patience_s: float | None = None) -> None:
-        self._descriptor = descriptor
+        self._descriptor, self._own = descriptor, _copy_of(descriptor)
         self._patience_s = patience_s
         self._stuck = False
         self.failure: OSError | None = None
@@ -54,7 +57,7 @@ class Unfailing(io.RawIOBase):
         written = 0
         while self.failure is None and written < len(view) and self._is_ready():
             try:
-                written += os.write(self._descriptor, view[written : written + CHUNK])
+                written += os.write(self._own, view[written : written + CHUNK])
             except BlockingIOError:
                 continue
             except OSError as error:
@@ -70,7 +73,7 @@ class Unfailing(io.RawIOBase):
     def _is_ready(self) -> bool:
         """False when the reader takes nothing for too long. It is not waited for again until it does."""
         poll = select.poll()
-        poll.register(self._descriptor, select.POLLOUT)
+        poll.register(self._own, select.POLLOUT)
         patience_s = 0.0 if self._stuck and self._patience_s is not None else self._patience_s
         self._stuck = not poll.poll(None if patience_s is None else 1000 * patience_s)
         return not self._stuck
@@ -120,6 +123,10 @@ class Escaping(io.TextIOWrapper):
         super().write(printable(text))
         return len(text)
 
+    def close(self) -> None:
+        """Only flush: a user's code that closes `sys.stdout` does not end what `tri` prints."""
+        _flush(self)
+
     @property
     def verbatim(self) -> IO[str]:
         return cast(IO[str], _Verbatim(self))
@@ -155,6 +162,14 @@ def _open_closed() -> set[int]:
             closed.add(descriptor)
             _open_null(descriptor)
     return closed
+
+
+def _copy_of(descriptor: int) -> int:
+    """A descriptor of ours for the same file: a user's code may close the small numbers, and the next file or socket gets them."""
+    try:
+        return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, FIRST_OF_OURS)
+    except OSError:
+        return descriptor
 
 
 def _open_null(descriptor: int) -> None:

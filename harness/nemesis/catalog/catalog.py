@@ -89,7 +89,9 @@ def _loaded(point: EntryPoint) -> FaultKind:
     try:
         member = point.load()
         kind = member() if isinstance(member, type) else member
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise CampaignError(
             f"{place}: {place_of_users(error) or point.value}: {type(error).__name__}: {error}", _GUIDE
         ) from error

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from ...foreign import put_back_time
 from ...nemesis.faults.triggers import Happened
 from ...systems.base import Client, Dial, Outcome
 from ...workloads.sized import Sizes
@@ -75,6 +76,11 @@ class ThreadDriver:
             completions: list[Completion] = []
             while True:
                 try:
+                    if replaced := put_back_time():
+                        told = f"a client replaced {', '.join(f'time.{name}' for name in replaced)}, by which the run waits and measures"
+                        self.nemesis.trouble.error(
+                            f"{told}; put back\nhint: patch the time of the client's own module alone"
+                        )
                     if self.stop_asked() or self._clients_are_broken():
                         runner.stop()
                     step = runner.step(self.clock.now_ns(), completions)

@@ -24,6 +24,7 @@ from tribulation.histories.files.codec import encode_fields
 from tribulation.histories.model.answers import answers
 from tribulation.histories.model.operation import FOUND_NOTHING, MISMATCH
 
+from ...foreign import in_one_process
 from ...systems.base import Client, Dial, Op, Outcome
 from ...workloads.sized import Sizes
 from .causes import CLIENT_ERROR
@@ -49,10 +50,12 @@ class RunClock:
     """ns since the run began, on the monotonic clock."""
 
     def __init__(self) -> None:
+        # Bound here: a client may replace the functions of `time`, and a history's times must not jump with it.
+        self._monotonic_ns = time.monotonic_ns
         self.started_ns = time.monotonic_ns()
 
     def now_ns(self) -> int:
-        return time.monotonic_ns() - self.started_ns
+        return self._monotonic_ns() - self.started_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,9 @@ class Worker:
 
     def _run(self) -> None:
         while (invocation := self._tasks.get()) is not None:
-            self._answers.put(self._attempt(invocation))
+            with in_one_process():
+                answer = self._attempt(invocation)
+            self._answers.put(answer)
         self._drop()
 
     def _attempt(self, invocation: Invocation) -> Answer:
@@ -164,10 +169,13 @@ def _close(client: Client) -> None:
 
 
 def checked(answer: Any) -> Outcome:
-    """Return `answer` if a history can record it. Raises `TypeError` or `ValueError` that says what a client must return instead."""
+    """Return `answer` as a history records it: a copy in JSON's own types, since a client may change or redefine its objects later. Raises `TypeError` or
+    `ValueError` that says what a client must return instead.
+    """
     if not isinstance(answer, Outcome):
         raise TypeError(f"invoke answered {_shown(answer)}, not an Outcome")
-    if answer.type not in _OUTCOMES:
+    kind = _exact(answer.type) if isinstance(answer.type, str) else None
+    if kind not in _OUTCOMES:
         raise ValueError(f"invoke answered an Outcome of type {_shown(answer.type)}; it is ok, fail or info")
     if not (answer.error is None or isinstance(answer.error, str)):
         raise TypeError(f"invoke answered an Outcome with error {_shown(answer.error)}, which is not a text")
@@ -175,14 +183,13 @@ def checked(answer: Any) -> Outcome:
         raise TypeError(
             f"invoke answered an Outcome with extra {_shown(answer.extra)}, which is not a mapping of names"
         )
-    if taken := sorted(_FIELDS.intersection(answer.extra)):
+    extra = {_exact(name): _plain(value, f"extra {name!r}") for name, value in answer.extra.items()}
+    if taken := sorted(_FIELDS.intersection(extra)):
         raise ValueError(f"invoke answered an Outcome with extra {taken[0]!r}, which is a field of every history line")
-    _require_plain(answer.value, "value")
-    for name, value in answer.extra.items():
-        _require_plain(value, f"extra {name!r}")
+    value = _plain(answer.value, "value")
     # The recorder would raise the same, but in the run's own thread.
-    encode_fields([answer.value, dict(answer.extra)])
-    return answer
+    encode_fields([value, extra])
+    return Outcome(kind, value, error=None if answer.error is None else _exact(answer.error), extra=extra)
 
 
 def fitting(op: Op, outcome: Outcome) -> Outcome:
@@ -194,33 +201,48 @@ def fitting(op: Op, outcome: Outcome) -> Outcome:
     return outcome
 
 
-def _require_plain(value: Any, place: str, depth: int = 0) -> None:
-    """Refuse what JSON would change. A history is JSON: bytes written as text, or NaN as null, would be judged as another value."""
+def _plain(value: Any, place: str, depth: int = 0) -> Any:
+    """Return a copy in exact types. Refuse what JSON would change: bytes written as text, or NaN as null, would be judged as another value."""
     if depth > DEEPEST:
         raise ValueError(f"invoke answered an Outcome whose {place} is nested more than {DEEPEST} deep")
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str | int | float):
+        exact = _exact(value)
+        if isinstance(exact, str):
+            exact.encode()
+        elif isinstance(exact, float) and not math.isfinite(exact):
+            raise ValueError(f"invoke answered an Outcome whose {place} holds {exact}, which JSON lacks")
+        return exact
+    if isinstance(value, Mapping):
+        return _plain_mapping(value, place, depth)
+    for kind in (list, tuple, set, frozenset):
+        if isinstance(value, kind):
+            return kind(_plain(one, place, depth + 1) for one in value)
+    hint = ": decode it" if isinstance(value, bytes | bytearray) else ""
+    raise TypeError(
+        f"invoke answered an Outcome whose {place} holds {_shown(value)} of type {type(value).__name__}, which JSON lacks{hint}"
+    )
+
+
+def _plain_mapping(value: Mapping[Any, Any], place: str, depth: int) -> dict[Any, Any]:
+    copy: dict[Any, Any] = {}
+    for name, one in value.items():
+        if not isinstance(name, str | int) or isinstance(name, bool):
+            raise TypeError(
+                f"invoke answered an Outcome whose {place} holds the key {_shown(name)}, which is not a text"
+            )
+        copy[_exact(name)] = _plain(one, place, depth + 1)
+    if len({str(name) for name in copy}) < len(value):
+        raise ValueError(f"invoke answered an Outcome whose {place} holds two keys of one text: {_shown(value)}")
+    return copy
+
+
+def _exact(value: Any) -> Any:
+    """The same text or number, without what a subclass redefines."""
     if isinstance(value, str):
-        value.encode()
-    elif isinstance(value, float):
-        if not math.isfinite(value):
-            raise ValueError(f"invoke answered an Outcome whose {place} holds {value}, which JSON lacks")
-    elif isinstance(value, Mapping):
-        for name, one in value.items():
-            if not isinstance(name, str | int) or isinstance(name, bool):
-                raise TypeError(
-                    f"invoke answered an Outcome whose {place} holds the key {_shown(name)}, which is not a text"
-                )
-            _require_plain(one, place, depth + 1)
-        if len({str(name) for name in value}) < len(value):
-            raise ValueError(f"invoke answered an Outcome whose {place} holds two keys of one text: {_shown(value)}")
-    elif isinstance(value, list | tuple | set | frozenset):
-        for one in value:
-            _require_plain(one, place, depth + 1)
-    elif value is not None and not isinstance(value, int):
-        kind = type(value).__name__
-        hint = ": decode it" if isinstance(value, bytes | bytearray) else ""
-        raise TypeError(
-            f"invoke answered an Outcome whose {place} holds {_shown(value)} of type {kind}, which JSON lacks{hint}"
-        )
+        return str.__str__(value)
+    return int.__index__(value) if isinstance(value, int) else float.__float__(value)
 
 
 def _shown(value: Any) -> str:

@@ -19,6 +19,7 @@ from tribulation.histories.model.columns import ABSENT, FAIL, INFO, OK
 
 from ...errors import CampaignError, HostError
 from ...evidence.writing import as_text, write_json
+from ...foreign import contained
 from ...garbage import rare_collections
 from ...nemesis.faults.power_models import NOTHING, STRICT, STRICTER, UNTOUCHED, model_seen
 from ...plugins.copying import load_kept
@@ -85,6 +86,7 @@ class Asked:
     certificate: bool = False
 
 
+@contained()
 def judge(
     target: Path,
     checkers: Sequence[str] | None = None,

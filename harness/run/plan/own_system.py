@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import CampaignError
+from ...foreign import contained
 from ...nemesis.cluster.control import HandsOver, Leavable, Reconfigurable, Replaceable
 from ...nemesis.cluster.fault_disk import OnDisk
 from ...systems.base import Client, Service
@@ -54,8 +55,11 @@ def load_system(
 
 def _called(path: Path, name: str, call: Callable[[], Any]) -> Any:
     try:
-        return call()
-    except (Exception, SystemExit) as error:
+        with contained():
+            return call()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         told = f"{place_of_users(error) or path}: {name}(options) raised {type(error).__name__}: {error}"
         raise CampaignError(told, hint=f"`options` of the campaign's system are passed to it; {GUIDE}") from error
 

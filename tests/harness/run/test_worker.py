@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import queue
 import time
 from decimal import Decimal
@@ -10,6 +11,7 @@ from typing import ClassVar
 
 import pytest
 
+from tribulation.harness.foreign import put_back_time
 from tribulation.harness.run.drive.runner import Invocation
 from tribulation.harness.run.drive.worker import SAME_FAILS, Answer, RunClock, Worker
 from tribulation.harness.run.plan.plan import Slot
@@ -238,3 +240,56 @@ def test_subclasses_of_numbers_and_texts_are_recorded_as_what_they_are(value, tm
         recorder.record(2, 0, "ok", "read", first.outcome.value, key="k")
     assert recorder.failure is None
     assert read_history(tmp_path / "history.jsonl").operations()[0].result == value
+
+
+class Deceiving(str):
+    """Equal to everything, and another text later."""
+
+    __hash__ = str.__hash__
+
+    def __eq__(self, other):
+        return True
+
+    def __ne__(self, other):
+        return False
+
+    def encode(self, *_):
+        return b"changed"
+
+
+def test_a_text_that_claims_to_equal_every_other_one_is_no_type_of_an_outcome():
+    (answer,) = asked(Scripted, [("invoke", Outcome(Deceiving("okay"), 1))])
+    assert (answer.outcome.type, answer.outcome.error) == ("info", "client-error")
+
+
+def test_what_a_client_changes_after_its_answer_does_not_change_what_is_recorded():
+    cached = [1, {"a": [Deceiving("x")]}]
+    (answer,) = asked(Scripted, [("invoke", Outcome("ok", cached, extra={"more": cached}))])
+    cached.append(2)
+    cached[1]["a"].append(3)
+    assert answer.outcome.value == answer.outcome.extra["more"] == [1, {"a": ["x"]}]
+    assert type(answer.outcome.value[1]["a"][0]) is str
+
+
+class Forking(Scripted):
+    children: ClassVar[list[int]] = []
+
+    def invoke(self, op, timeout_s):
+        child = os.fork()
+        if child:
+            self.children.append(child)
+        return Outcome("ok", 1)
+
+
+def test_a_copy_of_the_run_that_a_client_forked_ends_with_the_operation():
+    (answer,) = asked(Forking, [])
+    (child,) = Forking.children
+    assert answer.outcome.type == "ok"
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_the_times_of_a_run_do_not_stand_still_when_a_client_replaces_the_clock(monkeypatch):
+    clock = RunClock()
+    monkeypatch.setattr(time, "monotonic_ns", lambda: 0)
+    assert 0 <= clock.now_ns() < 3600 * SECOND
+    assert put_back_time() == ["monotonic_ns"] and time.monotonic_ns() > 0
