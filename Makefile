@@ -41,11 +41,11 @@ test: setup
 test-full: setup
 	$(PYTHON_IN_VENV) -m pytest -n $(WORKERS) --dist loadfile
 
-# Install the databases of systems/ (etcd, Redis, PostgreSQL of Debian's packages; as root) and their drivers.
+# Install the databases of systems/ (etcd, Redis, PostgreSQL, RabbitMQ of Debian's packages; as root) and their drivers.
 systems: setup
 	@sh scripts/setup.sh systems
 
-# Real databases under faults: what must hold holds, and what must fall falls; some fifteen minutes.
+# Real databases under faults: what must hold holds, and what must fall falls; some twenty minutes.
 systems-test: systems
 	TRI_SYSTEMS=1 $(PYTHON_IN_VENV) -m pytest tests/databases --timeout 900
 

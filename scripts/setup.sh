@@ -72,6 +72,7 @@ missing_databases() {
     has etcd || echo etcd-server
     has redis-server || echo redis-server
     ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || echo postgresql
+    [ -e /usr/lib/rabbitmq/bin/rabbitmq-server ] || echo rabbitmq-server
 }
 
 # apt_install PACKAGE…: without starting any service. A freshly installed openssh-server would otherwise open this machine to logins,
@@ -90,6 +91,7 @@ apt_install() {
     case " $* " in *" etcd-server "*) stays_off etcd.service ;; esac
     case " $* " in *" redis-server "*) stays_off redis-server.service ;; esac
     case " $* " in *" postgresql "*) stays_off postgresql.service ;; esac
+    case " $* " in *" rabbitmq-server "*) stays_off rabbitmq-server.service epmd.service epmd.socket ;; esac
     if [ "$policy_is_ours" = yes ]; then
         rm -f "$policy"
         policy_is_ours=no

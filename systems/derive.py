@@ -3,13 +3,14 @@
     python systems/derive.py RUN        exit code 0: the operations of the witness contradict what was promised; 1: they do not
 
 Of the run's folder it reads which operations the witness names (`verdict.json`) and those operations (`history.jsonl`).
+That an element of a queue never came out is seen in no few operations: there it reads all operations on that queue, and counts.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,10 @@ Json = dict[str, Any]
 MOST = 8
 """Operations whose orders are tried."""
 CHANGES = ("append", "w")
+EVERY = range(2**63)
 
 
-def operations(lines: Iterator[str], wanted: set[int]) -> list[Json]:
+def operations(lines: Iterator[str], wanted: Container[int]) -> list[Json]:
     """The operations whose invocations have these indices, with their completions."""
     found: dict[Any, Json] = {}
     done: list[Json] = []
@@ -101,6 +103,23 @@ def _missing_elements(ops: list[Json]) -> str | None:
     return None
 
 
+def never_came_out(ops: list[Json], history: list[Json]) -> str | None:
+    """Elements were acknowledged before a dequeue began that found the queue empty, and more of them never came out than dequeues without an answer can have taken."""
+    gone = [op for op in ops if op["f"] == "enqueue" and op["type"] == "ok"]
+    empty = [op for op in ops if op["f"] == "dequeue" and op["type"] == "ok" and op["returned"] is None]
+    if not gone or not empty or gone[0]["ends"] > empty[-1]["begins"]:
+        return None
+    key, begins, ends = gone[0]["key"], empty[-1]["begins"], empty[-1]["ends"]
+    dequeues = [op for op in history if op["f"] == "dequeue" and op["key"] == key]
+    out = {op["returned"] for op in dequeues if op["type"] == "ok"}
+    puts = [op for op in history if op["f"] == "enqueue" and op["key"] == key and op["type"] == "ok"]
+    missing = [op["value"] for op in puts if op["ends"] < begins and op["value"] not in out]
+    unanswered = sum(op["type"] == "info" and op["begins"] < ends for op in dequeues)
+    if gone[0]["value"] in out or len(missing) <= unanswered:
+        return None
+    return f"{len(missing)} elements of {key} were acknowledged before the dequeue at index {begins} found it empty, and never came out; {unanswered} dequeues have no answer"
+
+
 def _two_holders(ops: list[Json]) -> str | None:
     """A process holds a lock at least from the answer to its acquire until it begins to release it; without a release here, only at that answer."""
     held = []
@@ -152,7 +171,11 @@ def main(run: str) -> int:
     derived = 0
     for name, wanted in found:
         with (folder / "history.jsonl").open() as lines:
-            why = contradiction(operations(lines, set(wanted)))
+            ops = operations(lines, set(wanted))
+        why = contradiction(ops)
+        if any(op["f"] == "enqueue" for op in ops):
+            with (folder / "history.jsonl").open() as lines:
+                why = never_came_out(ops, operations(lines, EVERY))
         derived += why is not None
         print(f"{name} {wanted}: {why or 'not derived'}")
     print(f"{derived} of {len(found)} derived again")

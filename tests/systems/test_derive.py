@@ -56,3 +56,31 @@ def read(*parts: Any) -> Any:
 )
 def test_a_long_fork(ops: list[Any], forked: bool) -> None:
     assert (derive.contradiction(ops) is not None) == forked
+
+
+PUTS = [op("enqueue", 1, 0, 1, value=7, returned=7), op("enqueue", 1, 2, 3, value=8, returned=8)]
+EMPTY = op("dequeue", 2, 8, 9, value=None, returned=None)
+
+
+@pytest.mark.parametrize(
+    ("between", "lost"),
+    [
+        ([], True),
+        ([op("dequeue", 2, 4, 5, returned=8)], True),
+        ([op("dequeue", 2, 4, 5, returned=7)], False),
+        ([op("dequeue", 2, 4, None, "info")], True),
+        ([op("dequeue", 2, 4, None, "info"), op("dequeue", 3, 5, None, "info")], False),
+        ([op("dequeue", 2, 4, 5, returned=8), op("dequeue", 3, 5, None, "info")], False),
+        ([op("dequeue", 2, 4, 5, returned=8), op("dequeue", 3, 10, None, "info")], True),
+        ([op("dequeue", 2, 4, None, "info", key="other"), op("dequeue", 3, 5, None, "info", key="other")], True),
+        ([op("dequeue", 2, 4, None, "fail"), op("dequeue", 3, 5, None, "fail")], True),
+    ],
+)
+def test_an_element_that_never_came_out(between: list[Any], lost: bool) -> None:
+    history = [*PUTS, *between, EMPTY]
+    assert (derive.never_came_out([PUTS[0], EMPTY], history) is not None) == lost
+
+
+def test_an_empty_answer_from_before_proves_nothing() -> None:
+    early = op("dequeue", 2, 0, 4, value=None, returned=None)
+    assert derive.never_came_out([PUTS[1], early], [*PUTS, early]) is None

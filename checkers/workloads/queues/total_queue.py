@@ -3,6 +3,8 @@
 Operations are `enqueue`, `dequeue` (null or a refusal when empty) and `drain` (a list). What did not come out is *lost* only when the queue was seen
 to be empty after everything had gone in: by a drain, or by a dequeue that found nothing. A dequeue of unknown outcome may have taken one element with
 it, and a drain any number; as many missing elements are left in doubt.
+
+With `at_least_once`, as brokers promise that deliver again what a consumer did not acknowledge, an element may come out again; it is counted.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from tribulation.histories.model.columns import Columns, Int64
 
 from ...base.conclusion import all_of, conclude, quantiles_ms, sentence
 from ...base.findings import Findings
+from ...base.options import flag, settings_of
 from ...base.result import Budget, CheckResult, RunRecord
 from ...base.selection import judges, names, operation, parts
 from ...base.wording import describe, indices, on_key, show
@@ -31,6 +34,7 @@ _SHOWN = 20
 class TotalQueueChecker:
     name = "total-queue"
     operations = judges("enqueue", "dequeue", "drain", having=["enqueue"], whole=True)
+    options = (flag("at_least_once", False, "an element may come out more than once: the queue may deliver it again"),)
 
     def applies(self, record: RunRecord) -> bool:
         found = names(record)
@@ -42,6 +46,7 @@ class TotalQueueChecker:
         totals: Counter[str] = Counter()
         delivery_ns: list[Int64] = []
         columns = record.history.columns
+        again = bool(settings_of(record, self)["at_least_once"])
         for part in parts(columns, self.operations.rows(columns)):
             if not plain(columns, part):
                 doubts.append(
@@ -50,7 +55,7 @@ class TotalQueueChecker:
                 continue
             found = flow(columns, part)
             bag = _bag([operation(record, row) for row in found.rows], found, columns)
-            totals.update(_judge(part.key, bag, findings, doubts))
+            totals.update(_judge(part.key, bag, again, findings, doubts))
             for kind in ("attempted", "acknowledged", "dequeued", "recovered"):
                 totals[kind] += getattr(found, kind)
             delivery_ns.append(found.delivery_ns)
@@ -126,7 +131,7 @@ def _found_nothing(op: Operation) -> bool:
     return (op.type is Type.OK and op.result is None) or (op.type is Type.FAIL and op.error in _EMPTY)
 
 
-def _judge(key: Hashable, bag: Bag, findings: Findings, doubts: list[str]) -> dict[str, int]:
+def _judge(key: Hashable, bag: Bag, again: bool, findings: Findings, doubts: list[str]) -> dict[str, int]:
     missing = [element for element, _ in _missing(bag)]
     lost, why = _lost(bag, missing)
     if why is not None:
@@ -136,11 +141,11 @@ def _judge(key: Hashable, bag: Bag, findings: Findings, doubts: list[str]) -> di
         _tell_lost(key, bag, missing, findings)
     for element, taken in bag.out.items():
         tried = bag.tried.get(element, [])
+        told["duplicated"] += bool(tried) and len(taken) > len(tried)
         if not tried:
             told["unexpected"] += 1
             _tell_unexpected(key, bag, element, findings)
-        elif len(taken) > len(tried):
-            told["duplicated"] += 1
+        elif len(taken) > len(tried) and not again:
             ops = [*tried[:1], *taken[:2]]
             text = f"{show(element)} went in {_times(len(tried))} and came out {_times(len(taken))}: {'; '.join(map(describe, ops))}"
             _add(findings, "duplicated", key, ops, text, [element])

@@ -73,6 +73,17 @@ def test_a_dequeue_that_began_after_the_queue_was_empty_took_nothing_of_it():
     assert kinds(story.judge("total-queue")) == ["lost-write"]
 
 
+def test_a_queue_that_promises_at_least_once_may_deliver_again_and_must_not_lose_or_invent():
+    again = {"options": {"total-queue": {"at_least_once": True}}}
+    story = Story().ok(0, "enqueue", 1).ok(1, "dequeue", None, 1).ok(2, "dequeue", None, 1)
+    only(story.judge("total-queue"), "duplicated", (0, 2, 4))
+    assert valid(story.judge("total-queue", **again))["duplicated"] == 1
+    story.ok(0, "enqueue", 2).ok(1, "dequeue", None, None)
+    only(story.judge("total-queue", **again), "lost-write", (6, 8))
+    story = Story().ok(1, "dequeue", None, 1).ok(0, "enqueue", 1).ok(2, "dequeue", None, 1)
+    only(story.judge("total-queue", **again), "future-read", (0, 2))
+
+
 def test_a_drain_of_unknown_outcome_may_have_taken_all():
     story = (
         Story()
