@@ -129,6 +129,11 @@ class Progress:
         shown.no_wrap, shown.overflow = True, "ellipsis"
         return shown
 
+    def note(self, text: str) -> None:
+        """A line that stays: above the live view on a terminal, a plain line elsewhere."""
+        if not self._quiet:
+            say(text)
+
     def show(self, phase: str, detail: str = "") -> None:
         self._phase, self._detail = phase, detail
         elapsed = time.monotonic() - self._started

@@ -64,6 +64,13 @@ class Allowance:
             left_s is None or left_s > 0 for left_s in (self.left_s, self.left_cpu_s)
         )
 
+    def __str__(self) -> str:
+        """The tries so far, and what is left of each limit."""
+        tries = f"{self.spent_runs} tries" if self.runs is None else f"try {self.spent_runs} of {self.runs}"
+        limits = ((self.time_s, self.spent_s, "left"), (self.cpu_s, self.spent_cpu_s, "of CPU time left"))
+        left = [f"{max(0.0, most - spent):.0f} s {what}" for most, spent, what in limits if most is not None]
+        return " · ".join([tries, *left])
+
     def spend(self) -> None:
         """Take one run. Raises `SpentError` when none is left."""
         if not self.left:

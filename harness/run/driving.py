@@ -69,7 +69,7 @@ def drive(run: Run, hosts: Sequence[Host]) -> None:
             injector.start()
             stack.callback(_stop, run, injector)
         run.interrupts.raise_if_asked()
-        journal = Journal(recorder, run.plan.effects)
+        journal = Journal(recorder, run.plan.effects, run.settings.hint)
         nemesis = Nemesis(injector, journal, run.plan.seed, clock.now_ns, trouble=run.trouble)
 
         def stop_asked() -> bool:

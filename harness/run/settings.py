@@ -25,7 +25,7 @@ class Settings:
     """The settings of this run. `command` repeats it (the seed is added); `directory` is the campaign file's.
 
     `attach`: use the cluster that is deployed there. `take_over`: break stale claims on the hosts. `tell_all`: report documents in full, for users that
-    asked for them."""
+    asked for them. `hint`: report an early finding of the run, for users who watch it; None: nothing is looked for."""
 
     command: str
     directory: Path
@@ -35,6 +35,7 @@ class Settings:
     attach: bool = False
     take_over: bool = False
     tell_all: Tell = lambda phase, detail: None
+    hint: Callable[[str], None] | None = None
 
 
 def open_run_folder(campaign: Campaign, plan: Plan, settings: Settings, traced: Sequence[str] = ()) -> Path:

@@ -115,7 +115,11 @@ def write_run(campaign: Campaign, plan: Plan, settings: Settings, run_dir: Path)
     settings.tell("simulate", f"{plan.timing.load_ns / 1e9:g} s of load under virtual time, seed {plan.seed}")
     logs: list[MessageLog] = []
     done = simulate(
-        plan, settings.command, settings.tell, lambda cluster: logs.append(MessageLog(cluster.kernel, cluster.peers))
+        plan,
+        settings.command,
+        settings.tell,
+        lambda cluster: logs.append(MessageLog(cluster.kernel, cluster.peers)),
+        settings.hint,
     )
     unwritten: RunFolderError | None = None
     try:
@@ -137,10 +141,12 @@ def simulate(
     command: str = "",
     tell: Tell = lambda phase, detail: None,
     watch: Callable[[SimCluster], None] = lambda cluster: None,
+    hint: Callable[[str], None] | None = None,
 ) -> Simulated:
     """Carry out `plan`. The result depends on nothing else: not on the clock, the process or the machine.
 
     `watch` is given the cluster before anything happens, to add watchers of its traces; it must change nothing.
+    `hint` is given early findings, as they come.
     """
     cluster = cluster_of(plan)
     witness = Witness(cluster)
@@ -150,7 +156,7 @@ def simulate(
     cluster.run_while(lambda: injector.situation().leader is None, ELECTION_NS)
     start_ns = cluster.now_ns
     recorder, ledger = MemoryRecorder(), MemoryLedger()
-    journal = Journal(recorder, plan.effects)
+    journal = Journal(recorder, plan.effects, hint)
     with fence():
         driver = VirtualDriver(plan, cluster, injector, journal, ledger, tell)
         runner = driver.run()

@@ -169,9 +169,7 @@ class _Shrinking:
             self._known[kept] = anomaly is not None
             if anomaly is not None:
                 self.anomaly, self.history, self.kept = anomaly, history, kept
-            self._tell(
-                "shrink", f"{len(self.kept)} of {len(self.ops)} operations · {self._allowance.spent_runs} checks"
-            )
+            self._tell("shrink", f"{len(self.kept)} of {len(self.ops)} operations · {self._allowance}")
         return self._known[kept]
 
 

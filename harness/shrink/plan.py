@@ -92,7 +92,7 @@ def shrink_by(
     if first is None:
         return None
     before = before or size_of(plan, first.clue.issued)
-    state = State(first, trials, tell, plan.timing.quiet_ns)
+    state = State(first, trials, tell, plan.timing.quiet_ns, before)
     allowance.share = share
     one_minimal = reduce(state, [steps] if steps is not None else IN_SIMULATOR)
     allowance.share = 1.0
@@ -144,7 +144,7 @@ def stability(best: Failure, trials: Trials, tell: Tell = lambda phase, detail: 
     try:
         for name, plans in groups.items():
             for number, other in enumerate(plans):
-                tell("stability", f"{name} {number + 1} of {len(plans)}")
+                tell("stability", f"{name} {number + 1} of {len(plans)} · {trials.allowance}")
                 found[name].append(trials.again(other))
     except SpentError:
         pass

@@ -30,6 +30,8 @@ MOST_CHOICES = 10
 MOST_PLACES = 9
 MOST_GAPS = 64
 
+STEPS_SHOWN = 6
+
 Tell = Callable[[str, str], None]
 
 
@@ -45,11 +47,12 @@ class Reached:
 class State:
     """The best plan so far, and how to try another. `reached` has one entry for each step that made progress.
 
-    `quiet_ns` is the quiet period of the whole plan, to be restored in the end.
+    `before` and `quiet_ns` are the size and the quiet period of the whole plan; the latter is restored in the end.
     """
 
-    def __init__(self, best: Failure, trials: Attempts, tell: Tell, quiet_ns: int) -> None:
+    def __init__(self, best: Failure, trials: Attempts, tell: Tell, quiet_ns: int, before: Size | None = None) -> None:
         self.best = best
+        self.before = before or size_of(best.plan, best.clue.issued)
         self.quiet_ns = quiet_ns
         self.trials = trials
         self.step = ""
@@ -81,11 +84,13 @@ class State:
         return any(self.accept(plan) for plan in plans)
 
     def progress(self) -> None:
-        plan, runs = self.best.plan, self.trials.allowance.spent_runs
-        operations = len(self.best.clue.issued)
-        self._tell(
-            self.step, f"{len(plan.intents)} faults · {operations} operations · {len(plan.nodes)} nodes · {runs} runs"
-        )
+        """Report the size and the budget; on a terminal also the last steps that made the plan smaller."""
+        now = size_of(self.best.plan, self.best.clue.issued)
+        figures = ("faults", "operations", "nodes")
+        sizes = [f"{getattr(now, name)} of {getattr(self.before, name)} {name}" for name in figures]
+        line = " · ".join([*sizes, str(self.trials.allowance)])
+        steps = [f"  {one.step:<17} {one.size}, after {one.runs} tries" for one in self.reached[-STEPS_SHOWN:]]
+        self._tell(self.step, "\n".join([line, *steps]))
 
 
 def put_times(state: State) -> None:

@@ -123,6 +123,20 @@ def _simulated(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
     return EXIT_SHRUNK
 
 
+class _Search:
+    """Progress of a search whose tries are runs: each try shows its own progress, with the search's below it."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress, self._last = progress, ""
+
+    def show(self, step: str, detail: str) -> None:
+        self._last = f"{step}: {detail}"
+        self._progress.show(step, detail)
+
+    def show_run(self, phase: str, detail: str) -> None:
+        self._progress.show(phase, f"{detail}\n{self._last}")
+
+
 def _on_hosts(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
 
     from ...evidence.writing import write_json
@@ -138,10 +152,10 @@ def _on_hosts(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
     wanted = choose(source.signatures(), options["failure"], str(target))
     say(f"shrinks {wanted.checker}/{wanted.kind} of {target}, up to {options['repeat']} runs for each try")
     with Progress() as progress:
-        settings = Settings(f"tri shrink {target}", target, options["runs"], progress.show)
-        allowance = _allowance(options, on_hosts=True)
+        allowance, search = _allowance(options, on_hosts=True), _Search(progress)
+        settings = Settings(f"tri shrink {target}", target, options["runs"], search.show_run)
         trials = HostTrials(wanted, allowance, runs_on_hosts(source, settings), options["repeat"], say)
-        shrunk = shrink_by(trials, source.plan, progress.show, source.size(), steps=ON_HOSTS)
+        shrunk = shrink_by(trials, source.plan, search.show, source.size(), steps=ON_HOSTS)
         if shrunk is None or trials.last is None:
             say(_did_not_fail(target, wanted.checker, wanted.kind, allowance.left))
             return EXIT_UNKNOWN

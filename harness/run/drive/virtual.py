@@ -120,6 +120,8 @@ class VirtualDriver:
 
     def run(self) -> Runner:
         runner, calm = Runner(self._plan), False
+        if (early := self._journal.early) is not None:
+            self._cluster.watchers.append(lambda line: early.traced(self._now_ns(), line))
         if any(intent.on is not None for intent in self._plan.intents):
             watch_moments(self._cluster, partial(self._happened, runner))
         if self._plan.pinned is None and any(workload.spec.reactive for workload in self._plan.workloads.values()):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tribulation.harness.run.drive.pulse import SECONDS, Pulse
+from tribulation.harness.run.live.pulse import SECONDS, Pulse
 
 MS, S = 1_000_000, 1_000_000_000
 
