@@ -25,6 +25,7 @@ STAYS = frozenset({"kill", "power", "wipe", "disk", "memory", "voters", "members
 """Kinds whose effects outlast them: the content of memory or disk, or the voters, have changed."""
 
 _LEAVES_RUNNING = LINKS | ONCE | {"clock", "transfer"}
+_ENDS_NOTHING = LINKS | ONCE | {"clock", "pause", "cpu"}
 
 MAY_END = {
     "kill": frozenset({"power", "membership"}),
@@ -94,6 +95,11 @@ def may_be_down(fault: Fault) -> frozenset[str]:
 def leaves_running(fault: Fault) -> bool:
     """Return whether no process stops or ends because of it."""
     return fault.kind in _LEAVES_RUNNING or fault.intended.get("leaves_running") is True
+
+
+def ends_processes(fault: Fault) -> bool:
+    """Return whether a process may end because of it."""
+    return fault.kind not in _ENDS_NOTHING and not leaves_running(fault)
 
 
 def may_end(fault: Fault, kind: str) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 from ..base.findings import Findings
 from ..base.result import Budget, CheckResult, RunRecord, Verdict
 from ..base.selection import NOTHING
-from ..faults.kinds import LINKS, ONCE, leaves_running, targets
+from ..faults.kinds import ends_processes, targets
 from ..traces.columns import placed
 from ..traces.traces import Line, Traces, excerpt, read_traces
 from .simulated_truth import Truth, known_truth
@@ -31,9 +31,6 @@ BOOTING_LINES = 8
 
 _MAY_DAMAGE = frozenset({"disk", "wipe", "membership", "memory", "power"})
 """On hosts; a real disk without power may have lost more than it should."""
-
-_ENDS_NOTHING = LINKS | ONCE | {"clock", "pause", "cpu"}
-
 
 _KIND: Mapping[str, str] = {HALT: "halted-without-cause", FAILED: "command-failed"}
 
@@ -95,11 +92,7 @@ def _unasked(record: RunRecord, traces: Traces) -> list[str]:
     """Return nodes of which a new process began although no fault that may end processes had been done to them."""
     found = []
     for node, lives in traces.incarnations.items():
-        ends = [
-            fault.start_ns
-            for fault in record.faults
-            if fault.kind not in _ENDS_NOTHING and not leaves_running(fault) and node in targets(fault)
-        ]
+        ends = [fault.start_ns for fault in record.faults if ends_processes(fault) and node in targets(fault)]
         for before, after in pairwise(lives):
             until_ns = traces.place(after.lines[0]).high_ns
             if record.attached and until_ns < 0:

@@ -17,6 +17,7 @@ from .load import ClockSample, RunFiles
 from .nodes.lines import LEVELS, Line
 from .nodes.reading import Said
 from .nodes.states import Span
+from .nodes.voters import configurations
 
 MOST_DRAWN = 100_000
 MOST_LINES = 6000
@@ -64,6 +65,9 @@ def charts(
         "latency_ms": rates.latency_ms,
         "faults": [_band(fault, end_ns) for fault in run.faults],
         "spans": [[span.node, span.from_ns / 1e9, span.until_ns / 1e9, span.state, span.term] for span in spans],
+        "voters": [
+            [one.from_ns / 1e9, one.until_ns / 1e9, one.term, one.voters] for one in configurations(lines, end_ns)
+        ],
         "lines": _lines(lines),
         "phases": [
             [str(name).replace("_", " "), at / 1e9]

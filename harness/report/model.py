@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from .charts import charts
 from .costs import MOST_FAULTS, CostRow, cost_rows
 from .findings import Finding, findings
 from .load import RunFiles
+from .nodes.exits import unexpected_starts
 from .nodes.reading import Said
 from .nodes.states import spans
 from .pictures.outline import Entry, outline
@@ -101,6 +102,7 @@ class Report:
     checkers: Sequence[CheckerRow]
     load: Sequence[LoadRow]
     campaign_yaml: str
+    has_messages: bool
     charts: Mapping[str, Any]
 
 
@@ -108,6 +110,8 @@ def build(run: RunFiles, operations: Operations | None = None, said: Said | None
     """`operations` are those of the run's history, if the caller already has them; `said` is what the nodes wrote."""
     operations, said = operations or Operations(run.history), said or Said()
     end_ns = max(1, _end_ns(run))
+    lines = [*said.lines, *unexpected_starts(said.lines, run.faults)]
+    said = replace(said, lines=sorted(lines, key=lambda line: (line.at_ns is None, line.at_ns or 0)))
     states = spans(said.lines, run.faults, end_ns)
     found = findings(
         run.verdict, operations, Surroundings(run.faults, said.lines, states, said.messages, said.nodes), said.clocks
@@ -139,6 +143,7 @@ def build(run: RunFiles, operations: Operations | None = None, said: Said | None
         checkers=[_checker_row(name, result) for name, result in _checkers(run)],
         load=_load(operations.all),
         campaign_yaml=run.campaign_yaml,
+        has_messages=bool(said.messages),
         charts=drawn,
     )
 

@@ -71,7 +71,7 @@ _LEVEL = {
 
 def _sentence(event: str, of: Mapping[str, Any]) -> str:
     form = _FORMS.get(event)
-    if form is not None and all(_fits(of.get(name)) for name in form[0]):
+    if form is not None and all(name in of and _fits(of[name]) for name in form[0]):
         reason = f" ({of['reason']})" if isinstance(of.get("reason"), str) else ""
         return form[1].format(**{name: _words(of[name]) for name in form[0]}) + reason
     rest = ", ".join(f"{name} {_words(value)}" for name, value in of.items() if name not in _HEADER)

@@ -1,4 +1,4 @@
-"""The state of each node over time: when it led and in which term, when a fault had stopped it. Pure."""
+"""The state of each node over time: when it led and in which term, when a fault had stopped it, when it had halted itself. Pure."""
 
 from __future__ import annotations
 
@@ -52,9 +52,14 @@ def _led(node: str, lines: list[Line], down: Sequence[Span], end_ns: int) -> lis
     found = []
     for at, line in enumerate(lines):
         term = line.fields.get("term")
-        if line.event != "leader" or line.at_ns is None or type(term) is not int:
+        if line.at_ns is None:
             continue
         from_ns = line.at_ns
+        if line.event == "halt":
+            starts = [one.at_ns for one in lines[at + 1 :] if one.event == "start" and one.at_ns is not None]
+            found.append(Span(node, from_ns, max(from_ns, min([*starts, end_ns])), "halted"))
+        if line.event != "leader" or type(term) is not int:
+            continue
         following = [one.at_ns for one in lines[at + 1 : at + 2] if one.at_ns is not None]
         until_ns = min([*following, *(end for end in ends if end > from_ns), end_ns])
         found.append(Span(node, from_ns, max(from_ns, until_ns), "leader", term))

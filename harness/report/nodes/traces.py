@@ -22,8 +22,8 @@ from .lines import Line, of_trace
 MOST_BYTES = 512 << 20
 MOST_OF_A_KIND = 200
 MOST_STRUCTURAL = 2000
-STRUCTURAL = frozenset((b"start", b"leader", b"follower", b"halt"))
-"""The events that a node's state over time is made of."""
+STRUCTURAL = frozenset((b"start", b"leader", b"follower", b"halt", b"config"))
+"""The events that the states of nodes, and the voters, over time are made of."""
 NEAR_NS = 40_000_000
 MOST_NEAR = 14
 """Lines around each moment, the nearest ones."""

@@ -10,6 +10,7 @@ let colours = {};
 const panels = [
   FAULT_KINDS.length && { title: "Faults", tall: FAULT_KINDS.length * 18, draw: drawFaults, labels: FAULT_KINDS },
   data.nodes.length && data.spans.length + lines.count && { title: "Nodes", tall: data.nodes.length * 20, draw: drawNodes, labels: data.nodes },
+  data.voters.length && { title: "Voters of the newest term", tall: 20, draw: drawVoters, labels: [] },
   { title: "Operations by client", tall: Math.max(40, Math.round(data.lanes.length * lanePitch)), draw: drawOperations, labels: lanePitch >= 9 ? data.lanes : [] },
   { title: "Latency of operations, ms", tall: 130, draw: drawLatency, labels: [] },
   { title: "Completions per second", tall: 80, draw: drawRates, labels: [] },
@@ -147,6 +148,15 @@ function drawNodes(panel) {
     ink.lineTo(x + 4, y + 7);
     ink.lineTo(x - 4, y + 7);
     ink.fill();
+  }
+}
+
+// A bar for each configuration and term; the gaps between bars are the changes.
+function drawVoters(panel) {
+  for (const [from, until, term, voters] of data.voters) {
+    ink.fillStyle = colours.line;
+    bar(from, until - (3 / area.width) * (view.until - view.from), panel.top + 2, 16, 1);
+    barText(`term ${term}: ${voters}`, from, until, panel.top + 14, colours.ink);
   }
 }
 

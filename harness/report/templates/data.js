@@ -102,5 +102,6 @@ function sceneAt(at) {
   const spans = data.spans.filter(([, from, until]) => from <= at && at < until);
   const faults = data.faults.filter((fault) => fault.start <= at && at < fault.healed);
   const dropped = new Set(faults.filter((fault) => fault.injected <= at && at < fault.heal).flatMap((fault) => fault.edges.map(([a, b]) => a + "\n" + b)));
-  return { leaders: spans.filter((span) => span[4] !== null), stopped: spans.filter((span) => span[4] === null), faults, dropped };
+  const voters = data.voters.filter(([from, until]) => from <= at && at < until);
+  return { voters, leaders: spans.filter((span) => span[4] !== null), stopped: spans.filter((span) => span[4] === null), faults, dropped };
 }

@@ -8,6 +8,7 @@ function describeMoment(at) {
   const facts = [
     ["leading", scene.leaders.map(([node, , , , term]) => `${node} (term ${term})`).join(", ") || (data.spans.some((span) => span[4] !== null) ? "no node" : "")],
     ["stopped", scene.stopped.map(([node, , , state]) => `${node} ${state}`).join(", ")],
+    ["voters", scene.voters.map(([, , , voters]) => voters).join("")],
     ["faults", scene.faults.map((fault) => `${fault.kind} ${fault.text}`).join("; ") || "none active"],
   ];
   return { scene, facts: facts.filter(([, text]) => text) };

@@ -41,7 +41,14 @@ def _with_traces(folder: Path) -> Path:
     (folder / "trace").mkdir()
     for node, term, at_s in (("n1", 1, 0.1), ("n3", 2, 4.5)):
         events = [
-            {"mono_ns": int(at_s * S) + offset_ns, "event": "leader", "term": term, "votes": [node], "last_index": 3}
+            {
+                "mono_ns": int(at_s * S) + offset_ns,
+                "event": "leader",
+                "term": term,
+                "votes": [node],
+                "voters": dict.fromkeys(NODES, term),
+                "last_index": 3,
+            }
         ]
         events += [
             {"mono_ns": at * 20 * MS + offset_ns, "event": "ack", "kind": "read", "index": at, "term": term}
@@ -126,6 +133,7 @@ def test_from_a_witness_to_its_moment_and_to_the_line_of_its_node(browser: Any, 
     assert (
         "n1 (term 1)" in page.locator("#moment").inner_text() and "n3 (term 2)" in page.locator("#moment").inner_text()
     )
+    assert "voters\nn1 ×2, n2 ×2, n3 ×2, n4 ×2, n5 ×2" in page.locator("#moment").inner_text()
     nearest = page.locator("#log li.nearest")
     assert nearest.is_visible()
     assert node not in ("n1", "n3") or node in nearest.inner_text()
