@@ -9,6 +9,7 @@ from .harness.errors import DeployError
 from .harness.hosts.base import Host
 from .harness.systems.adapter.daemon import Daemon, listens
 from .harness.systems.adapter.driver import DriverClient
+from .harness.systems.adapter.program import ProgramClient
 from .harness.systems.base import Client, Dial, Op, Outcome, Service
 from .harness.workloads.base import (
     CHANGES,
@@ -63,6 +64,7 @@ __all__ = [
     "Op",
     "Operation",
     "Outcome",
+    "ProgramClient",
     "Rate",
     "RunRecord",
     "Service",

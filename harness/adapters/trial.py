@@ -210,7 +210,7 @@ class Trial:
         if outcome.type == "info" and soon(lambda: not any(self._pids().values())):
             raise Wrong(f"the system ended while {op.f} of {op.key} was carried out", "look at its log")
         if outcome.type == "info":
-            raise Wrong(f"{op.f} of {op.key} ended in doubt ({outcome.error}), and nothing is wrong with the system")
+            raise Wrong(f"{op.f} ended in doubt ({outcome.extra.get('message', outcome.error)})")
         return outcome.type + (f" ({outcome.error})" if outcome.error else "")
 
     def _wrong_port(self) -> str:

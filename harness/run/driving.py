@@ -17,6 +17,7 @@ from ..hosts.parallel import on_all
 from ..nemesis.cluster.following import Following, events_of
 from ..nemesis.faults.ledger import Ledger
 from ..nemesis.inject.injector import LEASE_S, HostInjector
+from ..systems.adapter.program import ProgramClient
 from ..systems.answers import status_of
 from ..systems.base import Dial, Service
 from .clients.pool import ClientProcesses
@@ -32,6 +33,8 @@ from .outcome.verdict import ENDED_BY_USER
 from .preflight import never_begun
 from .under_way import Run
 
+CLIENTS_FOLDER = "clients"
+"""In the run's folder: what client programs wrote to standard error."""
 SETTLE_S = 5.0
 SETTLE_STEP_S = 0.1
 """Time for nodes, after the final reads, to apply what was written last."""
@@ -101,13 +104,15 @@ def drive(run: Run, hosts: Sequence[Host]) -> None:
 
 
 def _client_processes(run: Run, stack: ExitStack) -> ClientProcesses | None:
-    """The processes of the clients, where the campaign asks for them."""
+    """The processes of the clients, where the campaign asks for them, or the clients are programs."""
     file = run.campaign.system.file
-    if run.campaign.clients != PROCESSES or file is None:
+    if file is None or not (run.campaign.clients == PROCESSES or isinstance(run.system.make_client(), ProgramClient)):
         return None
     with run.phase("clients"):
         slots = [*run.plan.slots, *run.plan.settling]
-        made = ClientProcesses(run.settings.directory / file, run.campaign.system.options, slots)
+        made = ClientProcesses(
+            run.settings.directory / file, run.campaign.system.options, slots, run.run_dir / CLIENTS_FOLDER
+        )
     stack.callback(made.close)
     return made
 

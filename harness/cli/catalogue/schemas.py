@@ -19,6 +19,8 @@ TITLES: Mapping[str, str] = {
     "ledger": "One line of ledger.jsonl, after the first",
     "run": "run.json: the facts of a run, and its seal",
     "plan": "plan.json: the intents of a run",
+    "client-request": "A line that a client program reads",
+    "client-answer": "A line that a client program writes",
     "verdict": "verdict.json, and what `tri run --json` and `tri check --json` print",
     "shrink": "shrink.json: how a run was made smaller",
     "search": "What `tri search --json` prints",
@@ -143,6 +145,18 @@ def _plan() -> dict[str, Any]:
     return _of_type(PlanShape)
 
 
+def _client_request() -> dict[str, Any]:
+    from ...systems.adapter.program_messages import Request
+
+    return _of_type(Request)
+
+
+def _client_answer() -> dict[str, Any]:
+    from ...systems.adapter.program_messages import Answer
+
+    return _of_type(Answer)
+
+
 def _verdict() -> dict[str, Any]:
     from ...report.shape import VerdictShape
 
@@ -186,6 +200,8 @@ _MADE: Mapping[str, Callable[[], dict[str, Any]]] = {
     "ledger": _ledger,
     "run": _run,
     "plan": _plan,
+    "client-request": _client_request,
+    "client-answer": _client_answer,
     "verdict": _verdict,
     "shrink": _shrink,
     "search": _search,

@@ -23,9 +23,16 @@ from .client import ProcessClient
 from .messages import pass_sockets, take_sockets
 from .process import ClientProcess
 
+PROGRAM_HINT = "docs/reference/client-programs.md has the protocol; `tri try FILE` tries an adapter"
 RELEASE_S = 5.0
+AGAIN_S = 1.0
+"""When a program that did not start is tried again."""
 START_S = 60.0
 """Time for the adapter to be loaded in the first process, and for a process to be made of it."""
+
+
+class ProgramNotStarted(Exception):
+    """The program of a client ended, or did not answer, before it was used."""
 
 
 @dataclass(slots=True)
@@ -45,7 +52,8 @@ class ClientProcesses:
     Each slot has a spare process from the start, replaced when it is taken: on a busy host it takes longer than an operation may.
     """
 
-    def __init__(self, file: Path, options: Mapping[str, Any], slots: Sequence[Slot]) -> None:
+    def __init__(self, file: Path, options: Mapping[str, Any], slots: Sequence[Slot], logs: Path) -> None:
+        """`logs`: the folder for the standard error of client programs, a file for each slot."""
         self._slots = {slot.slot: slot for slot in slots}
         self._known: dict[int, _Known] = {}
         self._spare: dict[int, int] = {}
@@ -57,22 +65,32 @@ class ClientProcesses:
         self._wanted: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         """Slots that need a spare."""
         self._why_none = ""
+        self._programs = self._begun = False
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.settimeout(START_S)
-        given = json.dumps({"file": str(file), "options": dict(options)})
+        given = json.dumps({"file": str(file), "options": dict(options), "logs": str(logs)})
         with theirs:
             self._first = subprocess.Popen(
                 [sys.executable, "-m", f"{__package__}.worker", given], stdin=theirs.fileno(), start_new_session=True
             )
         try:
-            self._answer("the adapter was not loaded in the clients' process")
+            loaded, _ = self._answer("the adapter was not loaded in the clients' process")
+            self._programs = bool(loaded["programs"])
             threading.Thread(target=self._make_spares, name="client-spares", daemon=True).start()
             for slot in self._slots:
                 self._wanted.put(slot)
             with self._changed:
-                self._changed.wait_for(lambda: self._spare.keys() == self._slots.keys() or self._why_none, START_S)
+                # A program takes as long as its language does.
+                within_s = START_S * (len(self._slots) if self._programs else 1)
+                self._changed.wait_for(lambda: self._spare.keys() == self._slots.keys() or self._why_none, within_s)
+                self._begun = True
             if self._why_none:
-                raise DeployError(self._why_none, hint="is the host overloaded, or its number of processes limited?")
+                raise DeployError(
+                    self._why_none,
+                    hint=PROGRAM_HINT
+                    if self._programs
+                    else "is the host overloaded, or its number of processes limited?",
+                )
         except BaseException:
             self.close()
             raise
@@ -166,6 +184,14 @@ class ClientProcesses:
         while (slot := self._wanted.get()) is not None:
             try:
                 self._make_spare(slot)
+            except ProgramNotStarted as error:
+                with self._changed:
+                    if not self._begun:
+                        self._why_none = str(error)
+                        self._changed.notify_all()
+                        return
+                    self._changed.wait_for(lambda: self._why_none, AGAIN_S)
+                self._wanted.put(slot)
             except Exception as error:
                 with self._changed:
                     self._why_none = self._why_none or f"no process can be made for a client: {error}"
@@ -177,7 +203,7 @@ class ClientProcesses:
         dials, its_dials = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with its_stream, its_dials:
             try:
-                pass_sockets(self._control, {"do": "fork"}, [its_stream.fileno(), its_dials.fileno()])
+                pass_sockets(self._control, {"do": "fork", "slot": slot}, [its_stream.fileno(), its_dials.fileno()])
                 answer, descriptors = self._answer("no process was made for a client")
             except BaseException:
                 stream.close()
@@ -185,6 +211,9 @@ class ClientProcesses:
                 raise
         process = ClientProcess(answer["pid"], descriptors[0], stream, dials)
         self._forget_ended()
+        if self._programs and (wrong := _not_started(process)):
+            process.forget()
+            raise ProgramNotStarted(wrong)
         with self._changed:
             self._known[process.pid] = _Known(process, slot, self._slots[slot].node)
             self._spare[slot] = process.pid
@@ -214,3 +243,11 @@ class ClientProcesses:
         raise DeployError(
             wrong, hint="its error is above; the file is loaded once more there, by `tri run` itself before"
         )
+
+
+def _not_started(process: ClientProcess) -> str:
+    """What is wrong with the program of a new process; empty when it is there."""
+    with contextlib.suppress(OSError, ValueError):
+        answer = process.lines.receive(START_S)
+        return "the process of a client program ended" if answer is None else str(answer["wrong"])
+    return f"the process of a client program did not answer in {START_S:g} s"

@@ -15,9 +15,13 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ...systems.adapter.program import ProgramClient
+from ...systems.adapter.program_messages import WrongAnswer
+from ...systems.adapter.program_process import ProgramError
 from ...systems.base import Client, Op, Outcome
 from ..drive.worker import checked
 from ..plan.own_system import load_system
@@ -60,15 +64,21 @@ def _error_of(told: Mapping[str, Any]) -> OSError:
     return kinds.get(told["type"], ConnectionError)(told["message"])
 
 
-def serve(make_client: Callable[[], Client], stream: socket.socket, dials: socket.socket) -> None:
-    """Serve one client until the stream ends."""
+def serve(
+    make_client: Callable[[], Client], stream: socket.socket, dials: socket.socket, stderr: Path | None = None
+) -> None:
+    """Serve one client until the stream ends. `stderr`: a file for the standard error of a client program, which is started at once."""
     lines = Lines(stream)
     client: Client | None = None
     try:
+        if stderr is not None:
+            client = made = make_client()
+            assert isinstance(made, ProgramClient)
+            lines.send({"wrong": _started(made, stderr)})
         while (request := lines.receive()) is not None:
             try:
                 if request["do"] == "open":
-                    client = make_client()
+                    client = client or make_client()
                     client.open(request["node"], AskedDial(dials, request["addresses"]), request["timeout_s"])
                     answer: dict[str, Any] = {"opened": True}
                 else:
@@ -96,6 +106,15 @@ def _answered(client: Client, op: Op, timeout_s: float) -> dict[str, Any]:
     }
 
 
+def _started(client: ProgramClient, stderr: Path) -> str:
+    """What is wrong with the program; empty when it is there."""
+    try:
+        client.prepare(stderr)
+    except (OSError, ProgramError, WrongAnswer) as error:
+        return client.described(error)
+    return ""
+
+
 def _connected(client: Client | None) -> bool | None:
     found = getattr(client, "connected", None)
     return None if found is None else bool(found)
@@ -121,9 +140,10 @@ def main() -> None:
     control = socket.socket(fileno=os.dup(0))
     _quiet()
     _, make_client = load_system(Path(given["file"]), given["options"])
+    logs = Path(given["logs"]) if isinstance(make_client(), ProgramClient) else None
     # Ended processes need no one who waits for them.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    pass_sockets(control, {"ready": True}, [])
+    pass_sockets(control, {"programs": logs is not None}, [])
     while True:
         request, descriptors = take_sockets(control)
         if request is None:
@@ -132,7 +152,8 @@ def main() -> None:
         parent = os.getpid()
         if (pid := os.fork()) == 0:
             control.close()
-            _be_a_client(make_client, stream, dials, parent)
+            stderr = None if logs is None else logs / f"{request['slot']}.log"
+            _be_a_client(partial(serve, make_client, stream, dials, stderr), parent)
         stream.close()
         dials.close()
         with suppress(ProcessLookupError):
@@ -142,7 +163,7 @@ def main() -> None:
         os.close(handle)
 
 
-def _be_a_client(make_client: Callable[[], Client], stream: socket.socket, dials: socket.socket, parent: int) -> None:
+def _be_a_client(serve_it: Callable[[], None], parent: int) -> None:
     status = 1
     try:
         os.setpgid(0, 0)
@@ -150,7 +171,7 @@ def _be_a_client(make_client: Callable[[], Client], stream: socket.socket, dials
         if os.getppid() != parent:
             return
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        serve(make_client, stream, dials)
+        serve_it()
         status = 0
     except OSError:
         # The run is over.

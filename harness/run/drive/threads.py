@@ -159,7 +159,7 @@ class ThreadDriver:
         if self._clients_are_broken():
             self.nemesis.trouble.error(
                 f"the run was ended: its first {BROKEN_CLIENT} operations were all errors of the client, the last one: "
-                f"{_raised(answer.traceback)}\nhint: `invoke` answers an Outcome and raises nothing; see docs/guides/own-system.md"
+                f"{_raised(answer)}\nhint: `invoke` answers an Outcome and raises nothing; see docs/guides/own-system.md"
             )
 
     def _clients_are_broken(self) -> bool:
@@ -177,8 +177,9 @@ class ThreadDriver:
         return completions
 
 
-def _raised(traceback: str) -> str:
-    """What was raised and where, in one line; the full traceback is printed with the causes that the run counts."""
-    lines = [line.strip() for line in traceback.strip().splitlines()] or ["without a traceback"]
+def _raised(answer: Answer) -> str:
+    """What was raised and where, in one line; the full traceback is printed with the causes that the run counts. Of a client program: what it did wrong."""
+    message = str(answer.outcome.extra.get("message", "without a traceback"))
+    lines = [line.strip() for line in answer.traceback.strip().splitlines()] or [message]
     where = next((line for line in reversed(lines) if line.startswith("File ")), "")
     return f"{lines[-1]} ({where})" if where else lines[-1]

@@ -15,6 +15,7 @@ from ...errors import CampaignError
 from ...foreign import contained
 from ...nemesis.cluster.control import HandsOver, Leavable, Reconfigurable, Replaceable
 from ...nemesis.cluster.fault_disk import OnDisk
+from ...systems.adapter.program import ProgramClient
 from ...systems.base import Client, Service
 from ...systems.operations import lacking
 from ...trouble import place_of_users
@@ -47,7 +48,8 @@ def load_system(
         raise CampaignError(f"{path} does not define {' and '.join(missing)}", hint=hint)
     service = _called(path, "service", lambda: module.service(options))
     client = _called(path, "client", lambda: module.client(options))
-    problems = [*_service_problems(service), *_problems(client, Client), *_lacking(client, asked or {})]
+    of_client = [*_problems(client, Client), *(client.problems() if isinstance(client, ProgramClient) else ())]
+    problems = [*_service_problems(service), *of_client, *_lacking(client, asked or {})]
     if problems:
         raise CampaignError("\n".join(f"{path}: {problem}" for problem in problems), hint=GUIDE)
     return service, lambda: module.client(options)
@@ -85,8 +87,11 @@ def _lacking(client: Any, asked: Mapping[str, Collection[str]]) -> Iterator[str]
     for f in dict.fromkeys(f for missing in named.values() for f in missing):
         takers = [workload for workload, missing in named.items() if f in missing]
         which = f"workload {takers[0]} asks" if len(takers) == 1 else f"workloads {' and '.join(takers)} ask"
-        method = f.replace("-", "_")
-        yield f"{type(client).__name__}.{method}(op) is missing: {which} for operation {f!r}"
+        name, method = type(client).__name__, f.replace("-", "_")
+        what = (
+            f"{name}.operations lacks {f!r}" if isinstance(client, ProgramClient) else f"{name}.{method}(op) is missing"
+        )
+        yield f"{what}: {which} for operation {f!r}"
 
 
 _WANTED = {

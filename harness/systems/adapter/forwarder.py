@@ -29,6 +29,8 @@ class Forwarder:
         self._listener.settimeout(TICK_S)
         self.address: tuple[str, int] = self._listener.getsockname()[:2]
         self.deadline_s: float | None = None
+        self.used = False
+        """Whether a connection was ever made to it."""
         self._open: set[_Way] = set()
         self._lock = threading.Lock()
         self._closed = False
@@ -50,6 +52,7 @@ class Forwarder:
                     near, _ = self._listener.accept()
                 except TimeoutError:
                     continue
+                self.used = True
                 threading.Thread(target=self._serve, args=(near,), name="forwarded", daemon=True).start()
 
     def _serve(self, near: socket.socket) -> None:

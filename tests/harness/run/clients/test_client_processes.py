@@ -104,7 +104,7 @@ def server() -> Iterator[Echo]:
 def pool(tmp_path: Path) -> Iterator[ClientProcesses]:
     (tmp_path / "own.py").write_text(ADAPTER)
     slots = [Slot(number, "register", number, 2, "n1") for number in range(2)]
-    with closing(ClientProcesses(tmp_path / "own.py", {}, slots)) as made:
+    with closing(ClientProcesses(tmp_path / "own.py", {}, slots, tmp_path)) as made:
         yield made
 
 
@@ -199,7 +199,7 @@ def test_a_killed_client_stays_down_until_it_is_released(pool: ClientProcesses, 
 
 def test_everything_ends_with_the_run(tmp_path: Path, server: Echo) -> None:
     (tmp_path / "own.py").write_text(ADAPTER)
-    pool = ClientProcesses(tmp_path / "own.py", {}, [Slot(0, "register", 0, 1, "n1")])
+    pool = ClientProcesses(tmp_path / "own.py", {}, [Slot(0, "register", 0, 1, "n1")], tmp_path)
     opened(pool, server)
     (process,) = pool.seen()
     pool.pause([process])
@@ -210,4 +210,4 @@ def test_everything_ends_with_the_run(tmp_path: Path, server: Echo) -> None:
 def test_an_adapter_that_does_not_load_there_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text("raise RuntimeError('only once')\n")
     with pytest.raises(DeployError, match="the adapter was not loaded"):
-        ClientProcesses(tmp_path / "own.py", {}, [])
+        ClientProcesses(tmp_path / "own.py", {}, [], tmp_path)
