@@ -12,6 +12,7 @@ from tribulation.checkers import Fault, Gap, RunRecord
 from tribulation.checkers.faults.drawn import without_effect
 from tribulation.checkers.faults.kinds import ONCE
 from tribulation.checkers.faults.masked import masked
+from tribulation.checkers.soundness.no_node import answered_by_no_node
 from tribulation.histories import NEMESIS, Event, History, Type
 from tribulation.histories.model.columns import ABSENT, OK
 
@@ -42,6 +43,8 @@ class Doubts:
     without_effect: Sequence[str] = ()
     none_took_place: int = 0
     """How many faults were skipped, when none took place; else 0."""
+    answered_by_none: str | None = None
+    """What shows that operations were answered by something else than the nodes."""
 
     @property
     def sentences(self) -> list[str]:
@@ -49,6 +52,7 @@ class Doubts:
             *(f"fault {fault} was not seen to take effect" for fault in self.unverified),
             *(f"fault {fault} was not seen undone" for fault in self.not_undone),
             *(f"evidence is missing: {gap}" for gap in self.gaps if gap.part in WHOLE),
+            *([self.answered_by_none] if self.answered_by_none else []),
             *([f"no fault took place: all {self.none_took_place} were skipped"] if self.none_took_place else []),
         ]
 
@@ -64,6 +68,7 @@ def doubts_of(record: RunRecord, skipped: int = 0) -> Doubts:
         gaps=record.gaps,
         without_effect=nothing,
         none_took_place=0 if record.faults else skipped,
+        answered_by_none=answered_by_no_node(record),
     )
 
 

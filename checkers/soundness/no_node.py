@@ -1,0 +1,81 @@
+"""Operations that ended ok while no node could have answered them: what answered is not the system under test, or the faults did not hold.
+
+A client may answer from a cache of its own, talk to a stale address, or reach a copy of the system that no fault knows of. A node cannot answer while it
+is certainly down, or certainly cut off from the clients in one direction. Where that holds of all nodes during a whole operation, its answer came from
+elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from tribulation.histories import HistoryError
+from tribulation.histories.model.columns import NO_NUMBER
+
+from ..base.acknowledged import describe
+from ..base.logged import logged
+from ..base.result import RunRecord
+from ..base.wording import seconds
+from ..faults.connectivity import Epoch, epochs
+from ..faults.kinds import STOPS, stopped, touched
+
+CLIENTS = "clients"
+
+
+def answered_by_no_node(record: RunRecord) -> str | None:
+    """Return a sentence that counts them and names the first; None where there is none."""
+    if not record.is_run or not _may_silence_all(record):
+        return None
+    try:
+        ops = logged(record)
+    except HistoryError:
+        return None  # It is reported as a gap.
+    ended = ops.ok & (ops.complete_ns != NO_NUMBER)
+    count, first = 0, None
+    for start_ns, end_ns, faults in _silences(record):
+        rows = np.flatnonzero(ended & (ops.invoke_ns >= start_ns) & (ops.complete_ns <= end_ns))
+        if len(rows) and first is None:
+            first = ops.operation(rows[0]), faults
+        count += len(rows)
+    if first is None:
+        return None
+    op, faults = first
+    return (
+        f"{count} operations ended ok although every node was down or cut off from the clients, the first, {describe(op)}, at {seconds(op.invoke_ns)} "
+        f"(faults {', '.join(sorted(faults))}): something else than the nodes answered, or the faults did not hold"
+    )
+
+
+def _may_silence_all(record: RunRecord) -> bool:
+    """Cheap, since most runs have no such faults."""
+    reached: set[str] = set()
+    for fault in record.faults:
+        if fault.kind in STOPS:
+            reached.update(stopped(fault))
+        elif fault.kind == "cut" and CLIENTS in touched(fault):
+            reached |= touched(fault)
+    return bool(record.nodes) and reached.issuperset(record.nodes)
+
+
+def _silences(record: RunRecord) -> Iterator[tuple[int, int, set[str]]]:
+    """Intervals without a node that could answer; adjoining epochs are one."""
+    start_ns, end_ns, faults = 0, -1, set[str]()
+    for epoch in epochs(record.faults, record.reachability).epochs:
+        if not _is_silent(epoch, record):
+            continue
+        if epoch.start_ns != end_ns:
+            if faults:
+                yield start_ns, end_ns, faults
+            start_ns, faults = epoch.start_ns, set()
+        end_ns = epoch.end_ns
+        faults |= set(epoch.faults)
+    if faults:
+        yield start_ns, end_ns, faults
+
+
+def _is_silent(epoch: Epoch, record: RunRecord) -> bool:
+    return all(
+        node in epoch.down or (CLIENTS, node) in epoch.cut or (node, CLIENTS) in epoch.cut for node in record.nodes
+    )
