@@ -10,9 +10,10 @@ import os
 import re
 import shlex
 import socket
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ...errors import HostError
 from ..errors import ConnectError
@@ -24,7 +25,7 @@ OLDEST_PYTHON = (3, 10)
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _NETWORK = "/proc/self/ns/net"
 _LOOK = f"""echo "$SSH_CONNECTION"; cat {_BOOT_ID} || echo; readlink {_NETWORK} || echo
-echo $(id -u; stat -c "%u %a" %s %s/..)"""
+echo $(id -u; stat -c "%u %f" %s)"""
 _SCOPE = re.compile(r"[A-Za-z0-9_.-]*")
 _LOGIN_STEPS = 4
 """The connection, the greeting with the key exchange (twice as long), the key."""
@@ -50,7 +51,7 @@ def here() -> Identity | None:
 def admit(host: RemoteHost, timeout_s: float) -> Identity | None:
     """Log in, and read the host's identity and the controller's address as the host sees it; `timeout_s` is for each step. Raises `HostError`."""
     host.connection.connect(_LOGIN_STEPS * timeout_s)
-    look = _LOOK.replace("%s", shlex.quote(host.directory))
+    look = _LOOK.replace("%s", shlex.join(_ways_to(host.directory)))
     done = host.run(f"{{ {look}; }} 2>/dev/null", timeout_s=timeout_s, check=False)
     said, boot_id, network, owners = _lines(done.stdout)
     if len(said) != 4:
@@ -62,8 +63,9 @@ def admit(host: RemoteHost, timeout_s: float) -> Identity | None:
     # The server's own port: behind a jump host or a forwarded port, we see another one than the one that faults must exempt there.
     with understood(host.name, done.stdout, "where it sees us, and whose its directory is"):
         host.control = _control(said[0], said[3])
-        numbers = [whole(one, 8 if index in (2, 4) else 10) for index, one in enumerate(owners)]
-    _require_own_directory(host, numbers)
+        user, *numbers = [whole(one, 16 if index and index % 2 == 0 else 10) for index, one in enumerate(owners)]
+        found = list(zip(numbers[::2], numbers[1::2], strict=True))
+    _require_own_directory(host, user, found)
     identity = Identity(boot_id[0], network[0]) if boot_id and network else None
     if identity is not None and identity == here():
         raise HostError(
@@ -91,24 +93,36 @@ def _control(address: str, port: str) -> tuple[str, int]:
     return plain, number
 
 
-def _require_own_directory(host: RemoteHost, owners: Sequence[int]) -> None:
-    """Require a directory that no other user can write to, and that no other user made where anyone may make one: its programs run as root.
+def _ways_to(directory: str) -> list[str]:
+    """The root, and each directory on the way to this one."""
+    path = PurePosixPath(directory)
+    return [str(one) for one in (*reversed(path.parents), path)]
 
-    `owners`: this login, then owner and mode of the directory and of the one above it. A missing directory will be made by this login.
+
+def _require_own_directory(host: RemoteHost, user: int, found: Sequence[tuple[int, int]]) -> None:
+    """Require a directory that no other user can write to or replace: its programs run as root. `user` is this login.
+
+    `found`: owner and mode of each directory on the way that there is, the root first, and of a link its own. Those that are missing will be made by this login.
     """
-    if len(owners) != 5:
-        return
-    user, owner, mode, _, above = owners
-    if mode & 0o022:
-        whose = f"may be written by others ({mode:o})"
-    elif above & 0o002 and owner not in (0, user):
-        whose = f"was made by user number {owner}, where anybody may make one"
-    else:
-        return
-    raise HostError(
-        f"{host.target.where}: the directory {host.directory} {whose}",
-        hint="what lies there is run with all privileges: make it yours alone (chown, chmod go-w), or name another `directory`",
-    )
+    ways = _ways_to(host.directory)
+    for number, (path, (owner, mode)) in enumerate(zip(ways, found, strict=False)):
+        anyone, bits = number > 0 and found[number - 1][1] & 0o002, stat.S_IMODE(mode)
+        if number == len(ways) - 1 and bits & 0o022:
+            whose = f"may be written by others ({bits:o})"
+        elif owner not in (0, user):
+            whose = (
+                f"was made by user number {owner}, where anybody may make one"
+                if anyone
+                else f"belongs to user number {owner}"
+            )
+        elif bits & 0o002 and not bits & stat.S_ISVTX and not stat.S_ISLNK(mode):
+            whose = f"may be written by others ({bits:o})"
+        else:
+            continue
+        raise HostError(
+            f"{host.target.where}: the directory {path} {whose}",
+            hint="what lies there is run with all privileges: make it yours alone (chown, chmod go-w), or name another `directory`",
+        )
 
 
 def resolve(host: RemoteHost, behind_bastion: bool) -> str:

@@ -92,7 +92,8 @@ class RemoteHost:
         return _LineChannel(self, channel, text)
 
     def put(self, content: bytes, path: str, *, mode: int = 0o644, timeout_s: float = 60.0) -> None:
-        exit_code, _, err = self._execute(put_script(path, len(content), mode), timeout_s, content, False)
+        below = self.directory if posixpath.normpath(path).startswith(f"{self.directory.rstrip('/')}/") else None
+        exit_code, _, err = self._execute(put_script(path, len(content), mode, below), timeout_s, content, False)
         if exit_code:
             raise self._failed(f"put {len(content)} bytes to {path}", exit_code, err.decode(errors="replace"))
 
@@ -270,14 +271,29 @@ class _LineChannel:
         return f": {said}" if said else ""
 
 
-def put_script(path: str, size: int, mode: int) -> str:
-    """A script for `sh` that writes its input to that file, atomically and completely, or not at all."""
+def put_script(path: str, size: int, mode: int, below: str | None = None) -> str:
+    """A script for `sh` that writes its input to that file, atomically and completely, or not at all.
+
+    `below`: a directory that must be this login's or root's, as must be the one above it. Another user may make it while it is missing, where anyone may
+    make one, and would own the programs that are run from it.
+    """
     # The length is checked on the host, where a connection that breaks half-way looks like the end of the input.
     folder, target = shlex.quote(posixpath.dirname(path) or "."), shlex.quote(path)
     temporary = shlex.quote(f"{path}.new-{os.urandom(6).hex()}")
     return (
-        f"umask 077 && mkdir -p -m 755 {folder} && cat >{temporary} && [ $(wc -c <{temporary}) = {size} ] "
+        f"umask 077 && {_made_by_us(below)}mkdir -p -m 755 {folder} && cat >{temporary} && [ $(wc -c <{temporary}) = {size} ] "
         f"&& chmod {mode:o} {temporary} && mv -f {temporary} {target} || {{ rm -f {temporary}; exit 1; }}"
+    )
+
+
+def _made_by_us(directory: str | None) -> str:
+    if directory is None:
+        return ""
+    both = f"{shlex.quote(directory)} {shlex.quote(posixpath.dirname(directory))}"
+    refused = 'echo "a directory on the way belongs to user number $owner" >&2; exit 1'
+    return (
+        f"mkdir -p -m 755 {shlex.quote(directory)} && for owner in $(stat -c %u {both}); do "
+        f'[ "$owner" = 0 ] || [ "$owner" = "$(id -u)" ] || {{ {refused}; }}; done && '
     )
 
 

@@ -191,3 +191,20 @@ def test_output_without_end_is_cut_at_its_bound(host: RemoteHost) -> None:
     finally:
         channel.close()
     host.run("true")
+
+
+def test_a_directory_that_another_user_made_meanwhile_gets_no_program(host: RemoteHost, lab: LocalProvider) -> None:
+    if host.target.user != "root":
+        pytest.skip("only root can play another user")
+    host.run(
+        "mkdir -m 1777 -p /srv/open && mkdir /srv/open/ours && chown 7 /srv/open/ours && mkdir -p /srv/aim && ln -s /srv/aim /srv/open/link && chown -h 7 /srv/open/link"
+    )
+    for place in ("/srv/open/ours", "/srv/open/link", "/srv/open/ours/deeper"):
+        other = RemoteHost(host.target, directory=place, python="python3", control=host.control)
+        try:
+            with pytest.raises(CommandError, match="belongs to user number 7"):
+                other.put(b"x", f"{place}/nemesis/agent.pyz")
+        finally:
+            other.close()
+    assert host.run("ls -A /srv/open/ours/nemesis 2>/dev/null; ls -A /srv/aim/nemesis 2>/dev/null; true").stdout == ""
+    host.run("rm -rf /srv/open")

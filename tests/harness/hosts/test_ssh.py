@@ -118,6 +118,20 @@ def test_a_directory_that_others_may_write_is_refused(outside: RemoteHost, lab: 
         )
         exit_code, out = provide(outside, inventory_of(outside, ", directory: /srv/anybody/s"))
         assert exit_code == 4 and "was made by user number 7, where anybody may make one" in out
+        # It is not there yet, and the owner of the directory above it can replace it at any time.
+        for above in (
+            "mkdir -p /srv/seven && chown 7 /srv/seven",
+            "ln -sfn /srv/anybody /srv/link && chown -h 7 /srv/link",
+        ):
+            lab.hosts[1].run(above)
+        for place in ("/srv/seven", "/srv/link"):
+            exit_code, out = provide(outside, inventory_of(outside, f", directory: {place}/deep/tribulation"))
+            assert exit_code == 4 and f"the directory {place} belongs to user number 7" in out
+        lab.hosts[1].run("mkdir -m 777 /srv/all && mkdir /srv/goal && ln -s /srv/goal /srv/way")
+        exit_code, out = provide(outside, inventory_of(outside, ", directory: /srv/all/tribulation"))
+        assert exit_code == 4 and "the directory /srv/all may be written by others (777)" in out
+        exit_code, out = provide(outside, inventory_of(outside, ", directory: /srv/way/tribulation"))
+        assert exit_code == 0, out
 
 
 def test_unknown_hosts_are_refused(outside: RemoteHost) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,6 +14,7 @@ from tribulation.harness.hosts.base import Host
 from tribulation.harness.hosts.local import LocalProvider
 from tribulation.harness.nemesis.agent_client.heal import heal
 from tribulation.harness.nemesis.faults.fault import Intent, Resolved
+from tribulation.harness.nemesis.kinds.hosts import dns
 from tribulation.harness.simulator.faults.injector import SimInjector
 
 HOSTS = "127.0.0.1 localhost\n10.0.0.1 n1 one # first\n10.0.0.2 n2\n"
@@ -70,3 +72,15 @@ def test_the_simulator_says_that_it_does_nothing_there() -> None:
     seen = injector.inject(gone)
     assert not seen.verified and "by address" in seen.observed["no_op"]
     assert injector.heal(gone).verified
+
+
+def test_the_end_of_one_on_a_host_that_is_off_is_not_seen(monkeypatch) -> None:
+    ground = SimpleNamespace(notes={}, cluster=SimpleNamespace(nodes={}, agents={}), on=["n2"])
+    monkeypatch.setattr(
+        dns, "ask", lambda agents, requests: ({name: {"names": {"n3": ["10.0.0.3"]}} for name in requests}, {})
+    )
+    one, both = fault("dns", nodes=["n1"], of=["n3"]), fault("dns", nodes=["n1", "n2"], of=["n3"])
+    for given in (one, both):
+        seen = dns.OnHosts().look(given, ground, on=False)
+        assert not seen.verified and dns.KIND.unheard(given.what, seen.observed) == ["n1"]
+    assert dns.OnHosts().look(fault("dns", nodes=["n2"], of=["n3"]), ground, on=False).verified

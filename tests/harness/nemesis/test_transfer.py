@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
 
 from tests.harness.nemesis.lab_tools import fault, reference_on, running
 from tests.harness.simulator.real import follower, leader, real_cluster
 from tribulation.harness.hosts.local import LocalProvider
 from tribulation.harness.nemesis.faults.fault import Intent, Situation
+from tribulation.harness.nemesis.kinds.members import transfer
 from tribulation.harness.nemesis.topology.resolve import resolve
 from tribulation.harness.simulator.faults.injector import SimInjector
 from tribulation.harness.simulator.options import SECOND
@@ -34,6 +38,39 @@ def test_in_the_simulator_another_leads_then_and_the_former_one_again() -> None:
     assert injector.situation().leader == to and injector.situation().former == first
     assert injector.inject(fault("transfer", to=first)).verified and injector.situation().leader == first
     assert injector.heal(fault("transfer", to=first)).verified
+
+
+def test_in_the_simulator_a_target_that_leads_already_hands_over_to_another() -> None:
+    cluster = real_cluster()
+    injector, first = SimInjector(cluster), leader(cluster)
+    seen = injector.inject(fault("transfer", to=first))
+    assert seen.verified and seen.observed["to"] == injector.situation().leader != first
+
+
+class Handing:
+    """A service that takes every request to hand over, and does nothing."""
+
+    name = "handing"
+
+    def __init__(self, *leaders: str | None) -> None:
+        self._leaders = list(leaders)
+
+    def hand_over(self, hosts, dial, to, timeout_s) -> None:
+        pass
+
+    def leader(self, hosts, dial) -> str | None:
+        return self._leaders.pop(0) if len(self._leaders) > 1 else self._leaders[0]
+
+
+@pytest.mark.parametrize(
+    ("leaders", "verified"), [(["n1", "n2"], True), (["n2"], False), ([None, "n2"], False), (["n1"], False)]
+)
+def test_on_hosts_a_leader_that_was_the_target_before_is_no_transfer(monkeypatch, leaders, verified) -> None:
+    monkeypatch.setattr(transfer, "TRANSFER_S", 0.05)
+    cluster = SimpleNamespace(service=Handing(*leaders), hosts={}, dial=None)
+    ground, package, handed = SimpleNamespace(cluster=cluster, notes={}), transfer.OnHosts(), fault("transfer", to="n2")
+    package.begin(handed, ground)
+    assert package.look(handed, ground, on=True).verified is verified
 
 
 def test_in_the_simulator_a_transfer_without_a_quorum_is_not_verified() -> None:

@@ -70,7 +70,8 @@ class OnHosts(Package):
             told = {"nodes": good, "resolved": now}
             return Observation(bool(good) and good == list(fault.what["nodes"]), told)
         still = [node for node, found in now.items() if node in before and found != before[node]]
-        return Observation(not still, {"nodes": still, "resolved": now})
+        # Of a host that is off nothing is learnt.
+        return Observation(not still and now.keys() == {*fault.what["nodes"]}, {"nodes": still, "resolved": now})
 
 
 def _names(fault: Resolved, node: str) -> list[str]:
@@ -116,6 +117,10 @@ class Dns(FaultKind):
             "of": list(parameters.get("of") or situation.nodes),
             **({} if to == NOWHERE else {"to": to}),
         }
+
+    def unheard(self, what: Mapping[str, Any], observed: Mapping[str, Any]) -> list[Any]:
+        resolved = observed.get("resolved", {})
+        return [] if observed.get("nodes") else [node for node in what["nodes"] if node not in resolved]
 
     def on_hosts(self) -> OnHosts:
         return OnHosts()

@@ -71,7 +71,8 @@ class OnHosts(Package):
         before = ground.notes.get(fault.intent.id, {}).get("before")
         while True:
             leader = leader_of(cluster.service, list(cluster.hosts.values()), cluster.dial)
-            led = leader is not None and (leader == fault.what["to"] or leader != before)
+            # The target may have led before it was asked for: then nothing was handed over.
+            led = leader is not None and before is not None and leader != before
             if led or time.monotonic() > deadline_s:
                 return Observation(led, {"to": leader})
             time.sleep(LOOK_S)
@@ -91,7 +92,7 @@ class Simulated:
         ground, ident = self._ground, fault.intent.id
         self._on[ident] = then
         ground.cluster.schedule(ground.cluster.now_ns + MOST_NS, self._give_up, ident)
-        self._ask(fault, self._ground.situation().leader)
+        self._ask(fault, None)
 
     def heal(self, fault: Resolved, then: Any) -> None:
         self._give_up(fault.intent.id)
@@ -101,19 +102,20 @@ class Simulated:
         for ident in list(self._on):
             self._give_up(ident)
 
-    def _ask(self, fault: Resolved, before: str | None) -> None:
+    def _ask(self, fault: Resolved, asked: str | None) -> None:
+        """Ask the leader; `asked` is the first one that was. A target that leads before any was asked is asked as well, to hand over to another."""
         cluster, ident = self._ground.cluster, fault.intent.id
         if ident not in self._on:
             return
         leader, to = self._ground.situation().leader, fault.what["to"]
-        if leader == to or (leader is not None and before not in (None, leader)):
+        if leader is not None and asked not in (None, leader):
             self._ground.soon(self._on.pop(ident), Observation(True, {"to": leader}))
             return
         if leader is not None:
             self._asked += 1
             body = {"id": self._asked, **requests.hand_over(self._willing(to), DEADLINE_MS)}
             cluster.request(f"transfer-{ident}", leader, body, lambda answer: None)
-        cluster.schedule(cluster.now_ns + AGAIN_NS, self._ask, fault, before or leader)
+        cluster.schedule(cluster.now_ns + AGAIN_NS, self._ask, fault, asked or leader)
 
     def _willing(self, to: str) -> str:
         """The target; if it is down by now, the next voter that is up."""
