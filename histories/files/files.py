@@ -100,8 +100,9 @@ def _read_large(path: Path, of_run: bool) -> History:
     return history
 
 
-def write_history(path: str | Path, events: Iterable[Event]) -> None:
-    """Writes `events` to `path`, replacing it in one step."""
+def write_history(path: str | Path, events: Iterable[Event], torn: str | None = None) -> None:
+    """Write `events` to `path`, replacing it in one step, and `torn` as its unfinished last line."""
     with replacing(path) as file:
         for event in events:
             file.write(encode_event(event))
+        file.write((torn or "").encode())

@@ -15,6 +15,7 @@ from importlib import import_module
 from pathlib import Path
 
 from ..files.codec import decode_line
+from ..files.files import write_history
 from ..files.opening import opened, unreadable
 from ..files.replacing import refuse_special
 from ..model.columns import Columns
@@ -105,7 +106,10 @@ def read(path: str | Path, format: str | None = None) -> History:
 
 
 def write(history: History, path: str | Path, format: str | None = None) -> str:
-    """Write the history in `format`, or in the one of the name's ending; return the name of the format."""
+    """Write the history in `format`, or in the one of the name's ending; return the name of the format.
+
+    Only our own format has a place for a cut last line. In another one the history would pass for a whole one, so it is refused.
+    """
     name = format_named(format) if format is not None else of_ending(path)
     if name is None:
         endings = ", ".join(ending for found in FORMATS.values() for ending in found.endings)
@@ -113,12 +117,20 @@ def write(history: History, path: str | Path, format: str | None = None) -> str:
             f"{path}: the name's ending is not that of a format", f"name the format, or end the name in {endings}"
         )
     spec = FORMATS[name]
+    if history.torn is not None and name != "jsonl":
+        raise HistoryError(
+            f"{history.source or 'the history'}: its last line is cut, which {name} has no way to say: {history.torn[:80]!r}",
+            "convert it to jsonl, which keeps that; or remove the cut line from a copy, whose verdict then holds for what is in it",
+        )
     try:
         refuse_special(path, links=False)
     except OSError as error:
         raise HistoryError(f"cannot write {path}: {error.strerror}", "name a new file or a regular one") from error
     try:
-        _function(spec.writer)(path, history if spec.sessions else history.events)
+        if history.torn is not None:
+            write_history(path, history.events, history.torn)
+        else:
+            _function(spec.writer)(path, history if spec.sessions else history.events)
     except (TypeError, OverflowError, UnicodeEncodeError) as error:
         raise HistoryError(
             f"a value of the history cannot be written in {name}: {error}", "another format may be able to express it"

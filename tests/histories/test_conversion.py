@@ -242,3 +242,20 @@ def test_writing_leaves_the_old_file_when_it_fails(tmp_path: Path) -> None:
         write_history(path, [Event(0, 0, 0, Type.INVOKE, "write", object())])
     assert path.read_bytes() == before
     assert [found.name for found in tmp_path.iterdir()] == ["h.jsonl"]
+
+
+@pytest.mark.parametrize("tail", [b'{"index":2,"ti', b'{"index":2,"f":"\xff', b"\0\0\0"])
+def test_a_cut_last_line_is_kept_or_the_conversion_is_refused(tail: bytes, tmp_path: Path) -> None:
+    """Without it the copy would pass for a whole history, and be judged otherwise."""
+    source = tmp_path / "history.jsonl"
+    write_history(source, parse("p0 w1").events)
+    source.write_bytes(source.read_bytes() + tail)
+    history = read(source)
+    assert history.torn is not None
+    for form in FORMATS:
+        if form == "jsonl":
+            write(history, tmp_path / form, form)
+            assert read(tmp_path / form).torn == history.torn
+        else:
+            with pytest.raises(HistoryError, match="its last line is cut"):
+                write(history, tmp_path / form, form)

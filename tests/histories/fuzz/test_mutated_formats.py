@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tribulation.checkers import Budget, check, merge
+from tribulation.checkers import Budget, check
 from tribulation.histories import History, HistoryError
 from tribulation.histories.files.reading import read_columns
 from tribulation.histories.formats import FORMATS, read, write
@@ -60,11 +60,12 @@ def _judge(path: Path, format: str) -> None:
         assert _verdict(read(converted, other)) == verdict, other
 
 
-def _verdict(history: History) -> str:
+def _verdict(history: History) -> dict[str, str]:
+    """Of every checker."""
     results = check(history, budget=BUDGET)
     failed = [result.reason for result in results.values() if "the checker failed" in (result.reason or "")]
     assert failed == []
-    return merge(result.verdict for result in results.values()).value
+    return {name: result.verdict.value for name, result in results.items()}
 
 
 def _assert_alike(history: History, path: Path) -> None:
