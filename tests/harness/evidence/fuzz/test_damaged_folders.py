@@ -50,6 +50,20 @@ def test_a_damaged_run_is_never_valid(sound_run: Path, damages: list[Damage], se
 
 
 @FUZZ
+@given(st.lists(DAMAGES, min_size=1, max_size=2))
+def test_a_damaged_run_keeps_its_anomaly_where_the_history_is_whole(stale_run: Path, damages: list[Damage]) -> None:
+    """The stale read rests on the history alone; damage to the history may hide it, and never makes the run valid."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = copied(stale_run, Path(folder))
+        before = _contents(run)
+        damaged = {damage.do(run) for damage in damages}
+        changed = {name for name in damaged if _contents(run).get(name) != before[name]}
+        code, said = _tri("check", run)
+        event(f"{code}")
+        assert code in ((1, 2, 3, 4) if "history.jsonl" in changed else (1,)), (changed, said)
+
+
+@FUZZ
 @given(st.lists(DAMAGES, min_size=1, max_size=2), st.booleans(), st.sampled_from(READING))
 def test_every_command_that_reads_ends_in_order(
     stale_run: Path, damages: list[Damage], sealed: bool, command: str
