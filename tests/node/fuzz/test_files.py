@@ -56,10 +56,26 @@ def test_the_files_as_they_were_written_boot() -> None:
     assert solo.halted is None and solo.status()["role"] == "leader"
 
 
+@pytest.fixture(scope="module")
+def whole() -> dict[str, Any]:
+    """What a node says of itself that boots from the files as they were written."""
+    return state_of(boots_or_says_why(WRITTEN))
+
+
+def state_of(solo: Solo) -> dict[str, Any]:
+    return {"digest": solo.ask(admin="digest")[0]["digest"], "memory": solo.status()["memory_digest"]}
+
+
 @FUZZ
 @given(files.damaged(WRITTEN))
-def test_damage(found: files.Files) -> None:
-    boots_or_says_why(found)
+def test_damage_is_made_good_or_reported(whole: dict[str, Any], found: files.Files) -> None:
+    """A node that boots has the state that was written. Or it knows what it lacks: of its log, so that it does not vote, and of its memory, by the place."""
+    solo = boots_or_says_why(found)
+    if solo.halted is None:
+        state, status = state_of(solo), solo.status()
+        assert state["digest"] == whole["digest"] or (status["torn"] and status["role"] == "follower"), status
+        reported = [fields["place"] for name, fields in solo.traces if name == "memory-damage"]
+        assert state["memory"] == whole["memory"] or reported, status
 
 
 @FUZZ
