@@ -11,6 +11,7 @@ import pytest
 from tribulation.harness.campaign.load import dump_campaign, load_campaign
 from tribulation.harness.errors import CampaignError
 from tribulation.harness.run.plan.own_system import load_system
+from tribulation.harness.user_files.python_files import imported
 
 WHOLE = """
 from __future__ import annotations
@@ -92,6 +93,23 @@ def test_the_short_name_of_a_package_of_ours_is_refused_with_the_new_one(write, 
 def test_each_system_has_the_modules_beside_it(write) -> None:
     names = [load_system(write(folder=folder), {})[0].leader([], None) for folder in ("one", "two", "one")]
     assert names == ["one", "two", "one"]
+
+
+def test_a_system_that_is_loaded_again_has_its_modules_as_they_are_now(write) -> None:
+    """Repeated runs load it once each; a change of the same length in the same second counts."""
+    for name in ("one", "two", "six"):
+        service, make_client = load_system(write(helper=f"NAME = {name!r}", later=f"NAME = {name!r}"), {})
+        assert (service.leader([], None), make_client().open("n1", None, 1.0)) == (name, name)
+
+
+def test_a_plugin_keeps_the_module_that_it_shares_with_a_system(write, tmp_path: Path) -> None:
+    path = write()
+    plugin = path.with_name("plugin.py")
+    plugin.write_text("import helper\n")
+    kept = imported(plugin, "plugin").helper
+    load_system(path, {})
+    load_system(path, {})
+    assert sys.modules["helper"] is kept
 
 
 @pytest.mark.parametrize(
