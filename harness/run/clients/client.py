@@ -21,12 +21,19 @@ class RaisedInClient(Exception):
 
 
 class ProcessClient:
-    """`start(node, timeout_s)` returns a process; raises `OSError` while a fault keeps it down."""
+    """`start(node, timeout_s)` returns a process; raises `OSError` while a fault keeps it down. `give_back(process)` takes one that can be started again, and
+    `taken()` is called for every other one."""
 
     def __init__(
-        self, start: Callable[[str, float], ClientProcess], told: Callable[[ClientProcess, str | None], None]
+        self,
+        start: Callable[[str, float], ClientProcess],
+        told: Callable[[ClientProcess, str | None], None],
+        give_back: Callable[[ClientProcess], None],
+        taken: Callable[[], None],
     ) -> None:
         self._start, self._tell = start, told
+        self._give_back, self._taken = give_back, taken
+        self._is_fresh = False
         self._process: ClientProcess | None = None
         self._is_silent = False
         self.connected: bool | None = None
@@ -35,7 +42,12 @@ class ProcessClient:
         self._process = process = self._start(node, timeout_s)
         process.reach = lambda to, port, within_s: _reached(dial, to, port, within_s)
         addresses = dict(dial.addresses) if isinstance(dial, PortDial) else {}
-        answer = self._asked({"do": "open", "node": node, "addresses": addresses, "timeout_s": timeout_s}, timeout_s)
+        request = {"do": "open", "node": node, "addresses": addresses, "timeout_s": timeout_s}
+        try:
+            answer = self._asked(request, timeout_s)
+        finally:
+            if not self._is_fresh:
+                self._taken()
         if isinstance(answer, str):
             raise ConnectionError(f"{answer} while it connected")
 
@@ -50,7 +62,9 @@ class ProcessClient:
 
     def close(self) -> None:
         process, self._process = self._process, None
-        if process is not None:
+        if process is not None and self._is_fresh:
+            self._give_back(process)
+        elif process is not None:
             # One that did not answer an operation would not close either.
             process.close(*([0.0] if self._is_silent else []))
 
@@ -71,6 +85,8 @@ class ProcessClient:
             return ENDED
         self.connected = answer.get("connected")
         if "raised" in answer:
+            # No connection was asked for, as its node refuses: a program, which is slow to start, is kept.
+            self._is_fresh = answer["fresh"]
             raise _raised(answer["raised"])
         return answer
 

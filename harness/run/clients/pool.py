@@ -97,7 +97,12 @@ class ClientProcesses:
 
     def client_of(self, slot: int) -> Callable[[], Client]:
         """The factory of one slot's clients."""
-        return lambda: ProcessClient(lambda node, timeout_s: self._start(slot, node, timeout_s), self._tell)
+        return lambda: ProcessClient(
+            lambda node, timeout_s: self._start(slot, node, timeout_s),
+            self._tell,
+            lambda process: self._give_back(slot, process),
+            lambda: self._wanted.put(slot),
+        )
 
     def close(self) -> None:
         self._wanted.put(None)
@@ -135,6 +140,10 @@ class ClientProcesses:
     def kill(self, processes: Sequence[int]) -> None:
         with self._lock:
             self._held.update({self._known[pid].slot: pid for pid in processes if pid in self._known})
+            for slot in [slot for slot, spare in self._spare.items() if spare in processes]:
+                # It was given back.
+                del self._spare[slot]
+                self._wanted.put(slot)
         self._signal(processes, signal.SIGKILL)
 
     def release(self, processes: Sequence[int]) -> None:
@@ -170,9 +179,15 @@ class ClientProcesses:
                 raise ConnectionError(self._why_none or f"no process was made for this client within {timeout_s:.3g} s")
             self._serves(pid)
             self._known[pid].node = node
-            process = self._known[pid].process
+            return self._known[pid].process
+
+    def _give_back(self, slot: int, process: ClientProcess) -> None:
+        with self._changed:
+            if process.pid in self._known and process.state() is not None:
+                self._spare[slot] = process.pid
+                self._changed.notify_all()
+                return
         self._wanted.put(slot)
-        return process
 
     def _serves(self, pid: int) -> None:
         slot = self._known[pid].slot

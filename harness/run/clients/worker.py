@@ -85,7 +85,7 @@ def serve(
                     assert client is not None
                     answer = _answered(client, Op(**request["op"]), request["timeout_s"])
             except BaseException as error:  # a client is foreign code
-                answer = {"raised": _told(error)}
+                answer = {"raised": _told(error), "fresh": isinstance(client, ProgramClient) and client.is_fresh}
             lines.send({**answer, "connected": _connected(client)})
     finally:
         with suppress(BaseException):

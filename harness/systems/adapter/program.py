@@ -126,6 +126,11 @@ class ProgramClient(DriverClient):
             self._set_deadline(None)
 
     @property
+    def is_fresh(self) -> bool:
+        """Whether its program is there and has not been asked for a connection: `open` may be tried again."""
+        return self._started is not None and not self._forwarders
+
+    @property
     def address_unused(self) -> bool:
         return not any(one.used for one in self._forwarders.values())
 

@@ -203,7 +203,6 @@ def test_a_refused_setup_is_no_connection(opened: Callable[..., Own]) -> None:
         opened(setup="refused")
 
 
-NAME = f"{Path(sys.executable).name} program.py"
 WRONG: dict[str, tuple[str, Any, str, str]] = {
     "ends": ("exit", None, "client-ended", "ended with exit status 0 before it answered; its last words: it began"),
     "is killed": ("kill", None, "client-ended", "ended by SIGKILL before it answered"),

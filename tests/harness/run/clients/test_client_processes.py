@@ -211,3 +211,64 @@ def test_an_adapter_that_does_not_load_there_is_an_error(tmp_path: Path) -> None
     (tmp_path / "own.py").write_text("raise RuntimeError('only once')\n")
     with pytest.raises(DeployError, match="the adapter was not loaded"):
         ClientProcesses(tmp_path / "own.py", {}, [], tmp_path)
+
+
+PROGRAM = """
+import json, socket, sys
+print("begun", file=sys.stderr, flush=True)
+for line in sys.stdin:
+    request = json.loads(line)
+    if request["do"] == "setup":
+        at = request["addresses"][request["node"]]["client"]
+        socket.create_connection((at["host"], at["port"]))
+    print(json.dumps({"id": request["id"], "type": "ok"}), flush=True)
+"""
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Iterator[ClientProcesses]:
+    """A pool of one client, which is a program."""
+    head = "import sys\nfrom tribulation.testing import ProgramClient\n"
+    client = "class Client(ProgramClient):\n    command, operations = [sys.executable, 'program.py'], {'write'}\n"
+    (tmp_path / "own.py").write_text(
+        head + ADAPTER[: ADAPTER.index("class Client:")] + client + ADAPTER[ADAPTER.index("\n\ndef service") :]
+    )
+    (tmp_path / "program.py").write_text(PROGRAM)
+    slots = [Slot(0, "register", 0, 1, "n1")]
+    with closing(ClientProcesses(tmp_path / "own.py", {}, slots, tmp_path / "logs")) as made:
+        yield made
+
+
+def test_a_program_is_kept_while_its_node_refuses(programs: ClientProcesses, server: Echo, tmp_path: Path) -> None:
+    (first,) = programs._spare.values()
+    for _ in range(3):
+        client = programs.client_of(0)()
+        with pytest.raises(ConnectionError, match="nothing listens"):
+            client.open("nowhere", server.dial, 5.0)
+        client.close()
+    assert programs._spare == {0: first}
+    assert (tmp_path / "logs/0.log").read_text() == "begun\n"
+    opened(programs, server)
+    assert list(programs.seen()) == [first]
+    until(lambda: programs._spare.get(0) not in (None, first))
+
+
+def test_a_program_that_is_killed_while_its_node_refuses_has_a_successor(
+    programs: ClientProcesses, server: Echo
+) -> None:
+    client = programs.client_of(0)()
+    with pytest.raises(ConnectionError, match="nothing listens"):
+        client.open("nowhere", server.dial, 5.0)
+    client.close()
+    (process,) = programs.seen()
+    programs.kill([process])
+    programs.release([process])
+    (again,) = programs.seen()
+    assert again != process
+    opened(programs, server)
+
+
+def test_a_program_that_does_not_start_is_an_error(tmp_path: Path, programs: ClientProcesses) -> None:
+    (tmp_path / "program.py").write_text("raise SystemExit('no driver: error 7')")
+    with pytest.raises(DeployError, match=r"ended with exit status 1 before it .*; its last words: no driver: error 7"):
+        ClientProcesses(tmp_path / "own.py", {}, [Slot(0, "register", 0, 1, "n1")], tmp_path / "logs")
