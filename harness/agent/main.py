@@ -24,7 +24,7 @@ from .clocks import mover
 from .clocks.newcomers import Newcomers
 from .faults import PARTS
 from .keeper import Keeper
-from .network import addresses, queue_thread
+from .network import addresses, burst, queue_thread
 from .network.probes import Probes
 from .processes import proc, processes
 from .state import account
@@ -80,6 +80,8 @@ class Agent:
 
     def _configure(self, request: Json) -> Json:
         self._config = {**self._config, **request["config"]}
+        if key := request["config"].get("probe_key"):
+            burst.use_key(bytes.fromhex(key))
         if "peers" in request["config"]:
             self._need_probes().configure(request["config"]["peers"])
         return {}

@@ -7,12 +7,13 @@ harness knows how far apart these are.
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import hmac
 import socket
 import statistics
 import struct
 import threading
 import time
-import zlib
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
@@ -20,8 +21,9 @@ Json = dict[str, Any]
 MAGIC = b"TRIBB "
 HEAD = struct.Struct("!IIQ")
 """Which burst, number, ns."""
-CHECK = struct.Struct("!I")
-"""CRC-32 of all that follows it: what is not what was sent counts as damaged, and as nothing else."""
+SEAL_BYTES = 8
+"""BLAKE2b of all that follows it, with the run's key: what is not what was sent counts as damaged, and as nothing else. Any user of a host may send to this port."""
+KEY_BYTES = 64
 REMEMBERED = 8
 """Bursts whose packets a receiver still counts; older ones are forgotten."""
 COUNTED = 1 << 18
@@ -29,15 +31,28 @@ COUNTED = 1 << 18
 NAME_ENDS = b"\n"
 
 
+_key = b""
+
+
+def use_key(key: bytes) -> None:
+    """Use the run's key from now on, in this process."""
+    global _key
+    _key = key[:KEY_BYTES]
+
+
 def sealed(magic: bytes, body: bytes) -> bytes:
-    return magic + CHECK.pack(zlib.crc32(body)) + body
+    return magic + _seal(body) + body
+
+
+def _seal(body: bytes) -> bytes:
+    return hashlib.blake2b(body, digest_size=SEAL_BYTES, key=_key).digest()
 
 
 def opened(magic: bytes, packet: bytes) -> bytes:
     """The body of a packet with this magic. Raises `ValueError` when it is not what was sent."""
-    check, body = packet[len(magic) : len(magic) + CHECK.size], packet[len(magic) + CHECK.size :]
-    if check != CHECK.pack(zlib.crc32(body)):
-        raise ValueError("its checksum is wrong")
+    seal, body = packet[len(magic) : len(magic) + SEAL_BYTES], packet[len(magic) + SEAL_BYTES :]
+    if not hmac.compare_digest(seal, _seal(body)):
+        raise ValueError("it was changed, or sent by something else")
     return body
 
 
@@ -128,6 +143,6 @@ def send(
             each = socket_for(address[0])
             if each is not None:
                 body = HEAD.pack(burst, number, time.monotonic_ns()) + tail
-                body = body.ljust(sizes.get(vertex, 0) - len(MAGIC) - CHECK.size, b".")
+                body = body.ljust(sizes.get(vertex, 0) - len(MAGIC) - SEAL_BYTES, b".")
                 with contextlib.suppress(OSError):
                     each.sendto(sealed(MAGIC, body), address)

@@ -4,7 +4,8 @@ Every packet carries the sender's name, its *epoch* and a sequence number. The h
 the new epoch was sent after the change was in force everywhere, so that hearing one, or not, is evidence about the new state alone.
 A packet that comes from another address than the configured one (address translation) moves that peer's return address.
 
-Behind the magic stands the CRC-32 of what follows, since a fault may damage what arrives: a changed digit must not pass for a newer epoch.
+Behind the magic stands a keyed digest of what follows (`burst`): a fault may damage what arrives, and any user of a host may send here. A changed digit, or a
+forger's packet, must not pass for a newer epoch.
 
 Bursts (`burst`), which show what a link does to packets, use the same sockets.
 """
@@ -20,7 +21,7 @@ from typing import Any
 
 from . import burst
 
-MAGIC = b"TRIB2 "
+MAGIC = b"TRIB3 "
 PERIOD_S = 0.1
 PACKETS_A_SECOND = 3000
 """Over the whole cluster; with many vertices the period grows, so that probing does not become the load."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
@@ -37,10 +38,14 @@ class Reachability:
     _epoch: int = 0
 
     def connect(self) -> None:
-        """Send every agent the addresses of its peers."""
+        """Send every agent the addresses of its peers, and the key by which they know each other's packets."""
+        key = secrets.token_hex(16)
         peers = {name: [agent.address, agent.port] for name, agent in self.agents.items() if agent.address}
         requests = {
-            name: {"do": "configure", "config": {"peers": {other: at for other, at in peers.items() if other != name}}}
+            name: {
+                "do": "configure",
+                "config": {"probe_key": key, "peers": {other: at for other, at in peers.items() if other != name}},
+            }
             for name in self.agents
         }
         require(ask(self.agents, requests), "configuring the probes")

@@ -209,6 +209,18 @@ def test_a_packet_that_changed_on_its_way_counts_for_nothing(place: int, bit: in
     assert arrivals.count(7) == 0
 
 
+def test_another_user_of_a_host_cannot_pass_for_a_prober(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If n2 is heard, the harness believes that a link is up, or that a fault is over."""
+    forged, shot = probes.written_packet("n2", 3, 7), burst.sealed(burst.MAGIC, burst.HEAD.pack(7, 1, 1) + b"n2\n")
+    monkeypatch.setattr(burst, "_key", b"")
+    burst.use_key(bytes.fromhex("00112233445566778899aabbccddeeff"))
+    with pytest.raises(ValueError):
+        probes.read_packet(forged)
+    with pytest.raises(ValueError):
+        burst.Arrivals().note(shot, 1, {"n2": 0})
+    assert probes.read_packet(probes.written_packet("n2", 3, 7)) == ("n2", 3, 7)
+
+
 def _flipped(packet: bytes, first: int, place: int, bit: int) -> bytes:
     changed = bytearray(packet)
     changed[first + place % (len(packet) - first)] ^= 1 << bit
