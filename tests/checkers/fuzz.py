@@ -28,6 +28,7 @@ PARTS = (
     "tests.checkers.structures.fuzz",
     "tests.checkers.transactions.fuzz",
     "tests.checkers.fuzz_generated",
+    "tests.checkers.fuzz_metamorphic",
 )
 
 

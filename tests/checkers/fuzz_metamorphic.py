@@ -248,8 +248,8 @@ def compare(source: str, seed: int) -> str:
     keyed = any(event.key is not None for event in events)
     name = random.choice([name for name in (*SAME, *WEAKER) if keyed or "key" not in name])
     changed = {**SAME, **WEAKER}[name](random, events)
-    if not changed:
-        return "empty"
+    if {event.f for event in changed} != {event.f for event in events}:
+        return "of another kind, by its names"
     after = judged(changed)
     story = (
         f"{name}: {before} became {after}\n"
