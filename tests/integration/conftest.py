@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.documents import problems, schema_of
 from tests.integration.running import RunningTri
 from tribulation.harness.errors import HostError
 from tribulation.harness.hosts.local import LocalProvider, launch, list_labs
@@ -27,10 +28,14 @@ class Ended:
     exit_code: int
     stdout: str
     stderr: str
+    words: tuple[str, ...] = ()
 
     @property
     def document(self) -> Any:
-        return json.loads(self.stdout)
+        """What was printed with `--json`; it fits the schema of its command."""
+        document, name = json.loads(self.stdout), schema_of(self.words) if self.words else None
+        assert name is None or problems(name, document) == []
+        return document
 
 
 @pytest.fixture
@@ -51,7 +56,7 @@ def tri(tmp_path: Path, labs: Path) -> Callable[..., Ended]:
         command = [sys.executable, "-m", "tribulation.harness.cli", *words, *further]
         environment = {**os.environ, "TRI_LABS": str(labs)}
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=timeout_s)
-        return Ended(done.returncode, done.stdout, done.stderr)
+        return Ended(done.returncode, done.stdout, done.stderr, words)
 
     return call
 

@@ -27,13 +27,27 @@ TITLES: Mapping[str, str] = {
     "runs": "What `tri list runs --json` prints",
     "list": "What `tri list --json` prints of anything but runs",
     "show": "What `tri show --json` prints of a fault, workload, checker or flaw",
+    "compare": "What `tri compare --json` prints",
+    "explain": "What `tri explain --json` prints",
+    "replay": "What `tri replay --json` prints: of a simulated run, of recorded inputs, of a search in the simulator, of runs on hosts",
+    "repeat": "What `tri run --repeat N --json` prints",
+    "shrunk-history": "What `tri shrink HISTORY --json` prints",
+    "doctor": "What `tri doctor --json` prints",
+    "heal": "What `tri heal --json` prints",
+    "hosts-up": "What `tri hosts up --json` prints",
+    "hosts-list": "What `tri hosts list --json` prints",
+    "deploy": "What `tri deploy --json` prints: the results, the status, or with --dry-run a plan",
+    "try": "What `tri try --json` prints",
+    "nodes": "What `tri nodes --json` prints",
+    "cluster-bench": "What `tri cluster-bench --json` prints",
 }
 """Name of each schema → what it describes."""
 
 
 def schema(name: str) -> dict[str, Any]:
     """The schema of this name. Raises `KeyError` for another."""
-    return {"$schema": DIALECT, "title": TITLES[name], **_MADE[name]()}
+    made = _MADE[name]() if name in _MADE else _printed(name)
+    return {"$schema": DIALECT, "title": TITLES[name], **made}
 
 
 def _campaign() -> dict[str, Any]:
@@ -108,6 +122,16 @@ def _of_type(kind: Any) -> dict[str, Any]:
     import msgspec
 
     return msgspec.json.schema(kind)
+
+
+def _printed(name: str) -> dict[str, Any]:
+    """The schema of what a command prints, in any of its forms."""
+    import msgspec
+
+    from .documents import DOCUMENTS
+
+    forms, definitions = msgspec.json.schema_components(DOCUMENTS[name], ref_template="#/$defs/{name}")
+    return {**(forms[0] if len(forms) == 1 else {"anyOf": list(forms)}), "$defs": definitions}
 
 
 def _history() -> dict[str, Any]:

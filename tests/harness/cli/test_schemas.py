@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import runpy
 from collections.abc import Callable
@@ -13,19 +15,24 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
+from tests.documents import problems
 from tribulation.harness.cli.catalogue.entries import NAMES, entry
 from tribulation.harness.cli.catalogue.schemas import TITLES, schema
+from tribulation.harness.cli.machines.deploy import _row
 from tribulation.harness.cli.main import main
+from tribulation.harness.cluster.bench import Result, document
+from tribulation.harness.cluster.picture import Picture, Row
+from tribulation.harness.cluster.scenarios import SCENARIOS
+from tribulation.harness.deploy.deploy import HostResult
+from tribulation.harness.deploy.plan import HostPlan, Refusal, Step
+from tribulation.harness.deploy.status import NodeStatus
+from tribulation.harness.errors import HostError
 from tribulation.harness.user_files.yaml_loader import load_yaml
 
+FAILING = "flaws/ack-before-majority"
 ROOT = Path(__file__).resolve().parents[3]
 FILES = runpy.run_path(str(ROOT / "scripts/make_reference.py"))["schemas"]()
 CAMPAIGNS = [*sorted((ROOT / "campaigns").rglob("*.yaml")), *sorted((ROOT / "systems").glob("*.yaml"))]
-
-
-def problems(name: str, document: Any) -> list[str]:
-    found = Draft202012Validator(schema(name)).iter_errors(json.loads(json.dumps(document)))
-    return [f"{'.'.join(map(str, error.absolute_path))}: {error.message[:200]}" for error in found]
 
 
 @pytest.mark.parametrize("name", TITLES)
@@ -97,14 +104,24 @@ def tri(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[int, An
     return call
 
 
-def test_what_commands_print_and_write_fits(
-    tri: Callable[..., tuple[int, Any]], capsys: pytest.CaptureFixture[str], tmp_path: Path
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a failing run printed; `run` is its folder."""
+    printed, runs = io.StringIO(), tmp_path_factory.mktemp("ran") / "runs"
+    faults = "faults=[{partition: {shape: leader-minority, after: 1s, for: 1s}}]"
+    few = ("--set", "duration=3s", "--set", faults, "--set", "workloads=[{register: {rate: 200/s}}]")
+    words = ["run", FAILING, "--hosts", "sim", "--seed", "5", "--json", "--runs", str(runs), *few]
+    with pytest.raises(SystemExit) as ended, contextlib.redirect_stdout(printed):
+        main(words)
+    assert ended.value.code == 1
+    return dict(json.loads(printed.getvalue()))
+
+
+def test_a_run_and_its_files_fit(
+    ran: dict[str, Any], tri: Callable[..., tuple[int, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    runs = str(tmp_path / "runs")
-    few = ("--set", "duration=3s", "--set", "faults=[{partition: {shape: leader-minority, after: 1s, for: 1s}}]")
-    code, told = tri(capsys, "run", "flaws/ack-before-majority", "--hosts", "sim", "--json", "--runs", runs, *few)
-    assert code in (0, 1, 3) and problems("verdict", told) == []
-    folder = Path(told["run"])
+    folder = Path(ran["run"])
+    assert problems("verdict", ran) == []
     for name in ("run", "plan", "verdict"):
         assert problems(name, json.loads((folder / f"{name}.json").read_text())) == []
     for name in ("history", "ledger"):
@@ -113,22 +130,76 @@ def test_what_commands_print_and_write_fits(
         wrong = [error.message for line in lines[1:] for error in validator.iter_errors(line)]
         assert len(lines) > 3 and wrong == []
     assert problems("verdict", tri(capsys, "check", str(folder), "--json")[1]) == []
-    assert problems("runs", tri(capsys, "list", "runs", "--runs", runs, "--json")[1]) == []
-    found = tri(
-        capsys,
-        "search",
-        "flaws/ack-before-majority",
-        "--seeds",
-        "2",
-        "--jobs",
-        "1",
-        "--json",
-        "--runs",
-        runs,
-        "--folders",
-        "0",
-    )
-    assert problems("search", found[1]) == []
+    assert problems("runs", tri(capsys, "list", "runs", "--runs", str(folder.parents[1]), "--json")[1]) == []
+
+
+def test_a_search_fits(tri: Callable[..., tuple[int, Any]], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    few = ("--seeds", "2", "--jobs", "1", "--json", "--runs", str(tmp_path), "--folders", "0")
+    assert problems("search", tri(capsys, "search", FAILING, *few)[1]) == []
+
+
+FEW = ("--tries", "2", "--jobs", "1", "--json")
+OF_A_RUN: list[tuple[str, tuple[str, ...]]] = [
+    ("compare", ("compare", "RUN", "RUN", "--json")),
+    ("replay", ("replay", "RUN", "--json")),
+    ("replay", ("replay", "RUN", "--tier", "c", "--runs", "RUN/more", *FEW)),
+    ("explain", ("explain", "RUN", "--salts", "2", "--points", "3", *FEW)),
+    ("shrunk-history", ("shrink", "RUN/history.jsonl", "--tries", "5", "--json")),
+]
+
+
+@pytest.mark.parametrize(("name", "words"), OF_A_RUN, ids=[" ".join(words[:3]) for _, words in OF_A_RUN])
+def test_what_is_printed_of_a_run_fits(
+    name: str,
+    words: tuple[str, ...],
+    ran: dict[str, Any],
+    tri: Callable[..., tuple[int, Any]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert problems(name, tri(capsys, *(word.replace("RUN", ran["run"]) for word in words))[1]) == []
+
+
+SMALL = "name: small\nduration: 1s\nhosts: {provider: sim, nodes: 3}\nworkloads: [{register: {rate: 20/s}}]\n"
+
+
+def test_repeated_runs_fit(
+    tri: Callable[..., tuple[int, Any]], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "small.yaml").write_text(SMALL)
+    words = ("run", str(tmp_path / "small.yaml"), "--repeat", "2", "--seed", "1", "--runs", str(tmp_path), "--json")
+    told = tri(capsys, *words)[1]
+    assert problems("repeat", told) == [] and len(told["runs"]) == 2
+    own = {"run": "x", "failure": "a/b", "alike": told["rates"]["valid"]}
+    of_hosts = {name: told[name] for name in ("confidence", "rates", "failures", "runs", "exit_code")}
+    assert problems("replay", {**of_hosts, **own}) == []
+
+
+def test_a_field_that_is_missing_or_unknown_is_seen() -> None:
+    good = {"host": "n1", "ok": True, "detail": "", "elapsed_s": 0.5, "error": None}
+    assert problems("deploy", {"hosts": [good]}) == []
+    assert problems("deploy", {"hosts": [{**good, "more": 1}]}) != []
+    assert problems("deploy", {"hosts": [{"host": "n1"}]}) != []
+
+
+def test_rows_of_hosts_nodes_and_scenarios_fit() -> None:
+    results = [HostResult("n1", True, "ready", 0.1), HostResult("n2", False, "refused", 0.1, HostError("no login"))]
+    assert problems("deploy", {"hosts": [_row(result) for result in results]}) == []
+    assert problems("deploy", {"hosts": [_row(NodeStatus("n1", "runs", "1a2b", True, "leader", 3, 9, 0, 1.5))]}) == []
+    plans = [HostPlan("n1", [Step("install", "node.pyz")]), HostPlan("n2", refusals=[Refusal("port taken", "free it")])]
+    assert problems("deploy", {"plan": [plan.to_json() for plan in plans]}) == []
+    row = Row("n1", "10.0.0.1", "worker", "alive", "leader", 1, 0, 4, "python", None)
+    for seen in (Picture("n1", False), Picture("n1", True, "n1", 2, rows=(row,), tasks={"done": 1})):
+        assert problems("nodes", seen.to_json()) == []
+    some = next(iter(SCENARIOS.values()))
+    measured = [Result(some, "2 s", True), Result(some, "no", None)]
+    assert problems("cluster-bench", document(measured)) == []
+
+
+def test_lists_of_labs_and_heals_fit(tri: Callable[..., tuple[int, Any]], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRI_LABS", "labs")
+        assert problems("hosts-list", tri(capsys, "hosts", "list", "--json")[1]) == []
+        assert problems("heal", tri(capsys, "heal", "--json")[1]) == []
 
 
 @pytest.mark.parametrize("what", ["campaigns", "workloads", "systems", "faults", "checkers", "flaws"])
