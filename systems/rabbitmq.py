@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import pika
-from pika.exceptions import AMQPError, UnroutableError
+from pika.exceptions import AMQPError, ChannelClosedByBroker, UnroutableError
 
 from tribulation.testing import Daemon, Dial, DriverClient, Host, Op
 
@@ -78,10 +78,8 @@ class QueueClient(DriverClient):
     definite = (UnavailableError, UnroutableError)
 
     def connect(self, address: tuple[str, int], timeout_s: float) -> pika.BlockingConnection:
-        parameters = pika.ConnectionParameters(
-            *address, socket_timeout=timeout_s, stack_timeout=timeout_s, heartbeat=HEARTBEAT_S
-        )
-        connection = pika.BlockingConnection(parameters)
+        times = {"socket_timeout": timeout_s, "stack_timeout": timeout_s, "heartbeat": HEARTBEAT_S}
+        connection = pika.BlockingConnection(pika.ConnectionParameters(*address, **times))
         self.channel, self.declared = connection.channel(), set[str]()
         self.channel.confirm_delivery()
         return connection
@@ -95,23 +93,24 @@ class QueueClient(DriverClient):
 
     def enqueue(self, op: Op) -> None:
         """Returns when the broker confirms; `mandatory` has it refuse what no queue takes."""
-        persistent = pika.BasicProperties(delivery_mode=2)
-        self.channel.basic_publish("", self.queue(op), str(op.value).encode(), persistent, mandatory=True)
+        kept = pika.BasicProperties(delivery_mode=2)
+        self.channel.basic_publish("", self.queue(op), str(op.value).encode(), kept, mandatory=True)
 
     def dequeue(self, op: Op) -> int | None:
         found, _, body = self.channel.basic_get(self.queue(op))
-        if found is None:
-            return None
-        self.channel.basic_ack(found.delivery_tag)
-        return int(body)
+        if found is not None:
+            self.channel.basic_ack(found.delivery_tag)
+        return None if found is None else int(body)
 
     def queue(self, op: Op) -> str:
-        arguments = {"x-queue-type": self.options.get("queue_type", "quorum")}
+        """Declares the queue once. Until then nothing was sent to it: an ended connection and a refusal are definite, a declaration without an answer is not."""
+        arguments, definite = {"x-queue-type": self.options.get("queue_type", "quorum")}, AMQPError
         try:
-            self.connection.process_data_events(0)  # Sees a connection that has ended, before anything is sent on it.
+            self.connection.process_data_events(0)  # Sees that the connection has ended.
+            definite = ChannelClosedByBroker
             if op.key not in self.declared:
                 self.channel.queue_declare(op.key, durable=True, arguments=arguments)
-        except AMQPError as error:
+        except definite as error:
             raise UnavailableError from error
         self.declared.add(op.key)
         return str(op.key)
