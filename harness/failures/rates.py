@@ -59,6 +59,11 @@ def wilson(count: int, runs: int) -> tuple[float, float]:
     return (0.0 if count == 0 else max(0.0, middle - spread)), (1.0 if count == runs else min(1.0, middle + spread))
 
 
+def chance_of_none(rate: Rate, runs: int) -> float:
+    """The chance that none of so many runs fails, where each fails at this rate: at most so much, with `CONFIDENCE` of the rate."""
+    return float((1 - rate.low) ** runs)
+
+
 def rates(repeats: Sequence[Repeat]) -> dict[str, Rate]:
     """By outcome, in the order of their first runs."""
     return _counted([[one.outcome] for one in repeats])

@@ -189,7 +189,8 @@ def _expected(expected: Any) -> str:
 def _shrinking(told: Mapping[str, Any] | None) -> Shrinking | None:
     if told is None:
         return None
-    minimal = "Without any one of its faults or operations it does not fail." if told["one_minimal"] else ""
+    without = f"did not fail in {told['repeat']} runs" if "repeat" in told else "does not fail"
+    minimal = f"Without any one of its faults or operations it {without}." if told["one_minimal"] else ""
     seconds = words.duration(told["seconds"] * 1e9)
     return Shrinking(
         story=told["story"],
@@ -199,8 +200,14 @@ def _shrinking(told: Mapping[str, Any] | None) -> Shrinking | None:
             (name, [f"{value:,g}".replace(",", "\u202f") for value in told[name].values()])
             for name in ("before", "after")
         ],
-        told=f"Shrunk from {told['source']} in {told['runs']} runs and {seconds}. {minimal} {_stability(told['stability'])}",
+        told=f"Shrunk from {told['source']} in {told['runs']} runs and {seconds}. {minimal} {_stability(told['stability'])}{_rate(told.get('rate'))}",
     )
+
+
+def _rate(rate: Mapping[str, Any] | None) -> str:
+    if rate is None:
+        return ""
+    return f"It fails in {rate['count']} of {rate['runs']} runs (95% interval {rate['low']:.0%} to {rate['high']:.0%})."
 
 
 def _stability(stable: Mapping[str, Any] | None) -> str:

@@ -61,6 +61,13 @@ class _Stability(TypedDict):
     without_flaws: bool | None
 
 
+class _Rate(TypedDict):
+    count: _Count
+    runs: _Count
+    low: Annotated[float, Meta(ge=0, le=1)]
+    high: Annotated[float, Meta(ge=0, le=1)]
+
+
 class ShrinkShape(TypedDict):
     source: str
     runs: _Count
@@ -71,3 +78,6 @@ class ShrinkShape(TypedDict):
     before: dict[str, int | float]
     after: dict[str, int | float]
     stability: _Stability | None
+    repeat: NotRequired[_Count]
+    rate: NotRequired[_Rate]
+    unneeded: NotRequired[Annotated[float, Meta(ge=0, le=1)]]

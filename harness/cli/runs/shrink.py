@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -140,6 +141,7 @@ class _Search:
 def _on_hosts(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
 
     from ...evidence.writing import write_json
+    from ...failures.rates import Rate, chance_of_none
     from ...report import write_report
     from ...run.settings import Settings
     from ...shrink.folder import SHRINK_FILE, choose, read_recorded
@@ -160,15 +162,26 @@ def _on_hosts(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
             say(_did_not_fail(target, wanted.checker, wanted.kind, allowance.left))
             return EXIT_UNKNOWN
         smallest = trials.last
-        hits, tries = trials.rate(shrunk.best.plan)
-        told = {**document(str(target), shrunk, None), "hits": [hits, tries]}
+        rate = Rate(*trials.rate(shrunk.best.plan))
+        told = {
+            **document(str(target), shrunk, None),
+            "hits": [rate.count, rate.runs],
+            "rate": asdict(rate),
+            "repeat": options["repeat"],
+            "unneeded": chance_of_none(rate, options["repeat"]),
+        }
         write_json(smallest / SHRINK_FILE, told)
         write_report(smallest)
     if as_json:
         out.print_json(json.dumps(written({**told, "run": str(smallest)}), default=str))
     else:
         print_shrunk(told)
-        out.print(f"fails in {hits} of {tries} runs\n\nrun     {smallest}")
+        out.print(f"fails in {rate}")
+        if told["one_minimal"]:
+            out.print(
+                f"a part that it does not need is left in it with a chance of at most {told['unneeded']:.1%} each"
+            )
+        out.print(f"\nrun     {smallest}")
     return EXIT_SHRUNK
 
 
@@ -253,8 +266,9 @@ def print_shrunk(told: Mapping[str, Any]) -> None:
         table.add_row(name, *(f"{value:g}" for value in told[name].values()))
     out.print()
     out.print(table)
+    without = f"did not fail in {told['repeat']} runs" if "repeat" in told else "does not fail"
     minimal = (
-        "without any one fault or operation it does not fail"
+        f"without any one fault or operation it {without}"
         if told["one_minimal"]
         else "it was stopped before all was tried"
     )

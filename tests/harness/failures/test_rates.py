@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tribulation.harness.failures.rates import ERROR, Rate, Repeat, Z, exit_code, failure_rates, rates, to_json, wilson
+from tribulation.harness.failures.rates import (
+    ERROR,
+    Rate,
+    Repeat,
+    Z,
+    chance_of_none,
+    exit_code,
+    failure_rates,
+    rates,
+    to_json,
+    wilson,
+)
 
 counts = st.integers(1, 500).flatmap(lambda runs: st.tuples(st.integers(0, runs), st.just(runs)))
 
@@ -68,3 +79,9 @@ def test_outcomes_and_failures_are_counted_by_runs() -> None:
 )
 def test_the_exit_code_is_the_worst_of_all(codes: list[int], together: int) -> None:
     assert exit_code([Repeat(seed, "", code) for seed, code in enumerate(codes)]) == together
+
+
+def test_runs_that_pass_say_little_of_a_failure_that_is_rare() -> None:
+    assert chance_of_none(Rate(5, 5), 5) == pytest.approx((1 - wilson(5, 5)[0]) ** 5)
+    assert chance_of_none(Rate(5, 5), 5) < 0.02 < 0.5 < chance_of_none(Rate(1, 5), 5)
+    assert chance_of_none(Rate(0, 5), 5) == 1.0
