@@ -128,12 +128,12 @@ def _mine(record: RunRecord, kinds: Sequence[Kind | None]) -> list[int]:
 
 
 def _nothing_happened(record: RunRecord) -> bool:
-    """Return whether the user named a model, and the history (not an empty file) has only operations of it or none, and none of them happened.
+    """Return whether the user named a model, and the history has operations, only of it, of which none happened.
 
     The empty order is legal.
     """
     asked, columns = record.options.get("model"), record.history.columns
-    if asked is None or not len(record.history) or not (columns.type == FAIL).all():
+    if asked is None or not len(columns) or not (columns.type == FAIL).all():
         return False
     return family_of(frozenset(columns.f_names), asked=asked) is not None or structure_named(asked) is not None
 

@@ -30,6 +30,9 @@ SINGLE = frozenset({*VALUE_READS, "write", "put", "cas"})
 WHOLES = frozenset({"recall", "scan", "effects", "pool", *REMOVALS})
 """Reads and removals whose answer shows something where it is not empty."""
 
+BLIND = frozenset({"write", "put", "add", "append", "enqueue", "push"})
+"""Operations whose answer shows nothing of the object: a history of them alone has a legal order whatever the object does."""
+
 FEW_TRIES = 20
 """Fewer tries of one kind in a run, while other kinds succeed, may all fail by chance: for example during a fault."""
 
@@ -81,6 +84,9 @@ def doubts_of(found: Mapping[str | None, Workload], is_run: bool) -> list[str]:
             chance = is_run and alike and sum(counts.values()) < FEW_TRIES
             if f not in mine.took_place and not chance:
                 doubts.append(f"no {f}{of} ended ok ({counts['fail']} failed, {counts['info']} unknown)")
+        blind = all(kind in BLIND and mine.effects.get(kind) != "reads" for kind in mine.tried)
+        if mine.took_place and blind:
+            doubts.append(f"nothing{of} was observed: the operations that ended ok only change things")
         if mine.reads and not mine.saw:
             doubts.append(f"none of {mine.reads} ok reads{of} saw a value that was written")
     return doubts

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..base.result import RunRecord
 from ..base.wording import show
+from ..linearizability.sparse import connected_components, csr_matrix
 from .graph.version_graph import Constraints, circles, constraints, together
 from .isolation import Counted, SessionsChecker
 from .register_anomalies import cyclic_versions, lost_updates
@@ -54,10 +55,6 @@ class _Chains:
 
 
 def _chains(versions: Versions) -> _Chains:
-    # Imported when needed: loading scipy takes longer than most checks.
-    from scipy.sparse import csr_matrix
-    from scipy.sparse.csgraph import connected_components
-
     count = len(versions)
     if versions.ordered:
         chain = versions.key.astype(np.int64)

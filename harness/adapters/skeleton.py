@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import re
+import sys
+from importlib.util import find_spec
+from keyword import iskeyword
 from pathlib import Path
+
+import yaml
 
 from ..errors import CampaignError
 
@@ -112,6 +117,24 @@ faults:
 """
 
 
+USED = ("Path", "Daemon", "DriverClient", "Outcome")
+"""Names that the adapter imports."""
+
+
+def _taken(name: str, module: str, class_name: str) -> str | None:
+    """Why files, classes or a campaign of this name would not work."""
+    if iskeyword(module) or iskeyword(class_name):
+        return f"{module if iskeyword(module) else class_name} is a word of Python"
+    if {class_name, f"{class_name}Client"} & set(USED):
+        return f"the adapter imports {class_name if class_name in USED else class_name + 'Client'}"
+    for hidden in (module, f"{module}_server"):
+        if hidden in sys.stdlib_module_names or find_spec(hidden) is not None:
+            return f"{hidden}.py would hide Python's module {hidden}"
+    if name == "latest" or yaml.safe_load(name) != name:
+        return f"{name} means something else as the name of a campaign"
+    return None
+
+
 def write_system(name: str, folder: Path) -> list[Path]:
     """Raises `CampaignError` for a name that is none, and where a file is there already."""
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,40}", name):
@@ -120,6 +143,8 @@ def write_system(name: str, folder: Path) -> list[Path]:
         )
     module = name.replace("-", "_")
     class_name = "".join(part.capitalize() for part in name.split("-"))
+    if why := _taken(name, module, class_name):
+        raise CampaignError(f"{name!r} cannot be the name of a system: {why}", hint=f"for example {name}-database")
     texts = {f"{module}.py": ADAPTER, f"{module}_server.py": SERVER, f"{name}.yaml": CAMPAIGN}
     paths = [folder / file for file in texts]
     if there := [path for path in paths if path.exists()]:

@@ -28,6 +28,7 @@ from ..nemesis.schedule.mix import changes_voters, planned
 from ..plugins.loading import file_of_system, load_installed, load_plugin
 from ..plugins.trust import plugins_of, require_trust
 from ..user_files.opening import read_text
+from ..user_files.quantities import format_ns
 from ..user_files.renamed import old_words
 from ..user_files.yaml_bounds import MOST_BYTES
 from ..user_files.yaml_loader import Positions, Problem, load_yaml, parse_yaml, refuse, suggest, validate
@@ -41,7 +42,27 @@ from .upgrade import upgraded
 
 def load_campaign(path: str | Path, overrides: Sequence[str] = (), hosts: str | None = None) -> Campaign:
     """Read `path`, apply `--set key=value` overrides and `--hosts`, and check everything."""
-    return _loaded(*load_yaml(path), path, overrides, hosts)
+    data, positions = load_yaml(path)
+    campaign = _loaded(data, positions, path, overrides, hosts)
+    refuse_early_deadlines(campaign, positions, path)
+    return campaign
+
+
+def refuse_early_deadlines(campaign: Campaign, positions: Positions, path: str | Path) -> None:
+    """Refuse deadlines that a healthy system misses: every operation times out, and the system looks as if it did not answer.
+
+    A confirmed read may take the reference cluster two heartbeats. Runs that were recorded are read as they are.
+    """
+    least_ns = LEAST_OPERATION_TIMEOUT_NS
+    if campaign.system.file is None:
+        least_ns = max(least_ns, 2 * campaign.system.heartbeat_ns)
+    if campaign.operation_timeout < least_ns:
+        told = f"{format_ns(campaign.operation_timeout)} is too short a deadline: a healthy system may answer later"
+        problem = Problem(("operation_timeout",), told, hint=f"give {format_ns(least_ns)} or more")
+        refuse([problem], positions, path)
+
+
+LEAST_OPERATION_TIMEOUT_NS = 100_000_000
 
 
 def load_recorded(path: Path) -> Campaign:

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from tribulation.node.config.node import TIMINGS
+
 from ..nemesis.specs.specs import FaultSpec
 from ..nemesis.topology.liveness import LivenessSpec
 from ..user_files.bounded_model import BoundedModel
@@ -171,6 +173,11 @@ class SystemSpec(BoundedModel):
         default=None,
         description="certificates for nodes and clients, signed datagrams; default: on `ssh`, `vagrant` and `qemu` hosts, not elsewhere",
     )
+
+    @property
+    def heartbeat_ns(self) -> int:
+        """Of the reference node."""
+        return TIMINGS[self.timing].heartbeat_ns if isinstance(self.timing, str) else self.timing.heartbeat
 
     @model_validator(mode="after")
     def _a_file_or_the_reference(self) -> SystemSpec:

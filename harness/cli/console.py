@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import IO, Any
 
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.console import Console, ConsoleDimensions, ConsoleOptions, RenderableType
 from rich.live import Live
 from rich.markup import escape
 from rich.segment import Segment
@@ -21,13 +21,26 @@ from tribulation.histories.printable import printable
 from .process.streams import Escaping
 
 PLAIN_EVERY_S = 5.0
+LEAST_WIDTH = 40
+"""Columns of a result, at least: narrower terminals wrap it themselves."""
 
 
 class _Console(Console):
     """What is printed is text and no markup, but for what `marked` makes; what others put into it is escaped. Its own colours go past the stream, which would escape them."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, least_width: int = 1, **options: Any) -> None:
+        self._least_width = least_width
         super().__init__(highlight=False, soft_wrap=True, markup=False, emoji=False, **options)
+
+    @property
+    def size(self) -> ConsoleDimensions:
+        """A terminal may say that it has no columns, and so may COLUMNS: the result of a command was cut to nothing."""
+        size = super().size
+        return ConsoleDimensions(max(size.width, self._least_width), max(size.height, 1))
+
+    @size.setter
+    def size(self, new_size: tuple[int, int]) -> None:
+        self._width, self._height = new_size
 
     @property
     def file(self) -> IO[str]:
@@ -50,7 +63,7 @@ class _Console(Console):
         super().print_json(json, **{"ensure_ascii": not self.encoding.startswith("utf"), **options})
 
 
-out = _Console()
+out = _Console(LEAST_WIDTH)
 err = _Console(stderr=True)
 
 COLOURS = {"valid": "green", "invalid": "red", "unknown": "yellow"}

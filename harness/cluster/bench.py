@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from ..errors import CampaignError, TribulationError
+from ..errors import CampaignError, TribulationError, shown
 from .asking import Refused
 from .deployed import Deployed
 from .lab import Lab
@@ -21,6 +21,9 @@ from .waiting import Missed
 
 Tell = Callable[[str, str], None]
 """`tell(phase, detail)`: progress for a person."""
+
+
+_MOST_DIGITS = 4
 
 
 def chosen(only: str | None, scenarios: Mapping[int, Scenario]) -> list[Scenario]:
@@ -34,11 +37,14 @@ def chosen(only: str | None, scenarios: Mapping[int, Scenario]) -> list[Scenario
             raise CampaignError(
                 f"--only {only!r}: {part.strip()!r} is not a number of a scenario", hint="write 1,4,12-15"
             )
-        numbers |= dict.fromkeys(range(int(first), int(last if dash else first) + 1))
-    unknown = [number for number in numbers if number not in scenarios]
-    if unknown or not numbers:
-        told = unknown[0] if unknown else only
-        raise CampaignError(f"--only {only!r}: there is no scenario {told}", hint=f"they are 1 to {max(scenarios)}")
+        ends = first, last if dash else first
+        unknown = [end for end in ends if len(end) > _MOST_DIGITS or int(end) not in scenarios]
+        if unknown or int(ends[0]) > int(ends[1]):
+            told = shown(unknown[0] if unknown else part.strip())
+            raise CampaignError(
+                f"--only {shown(only)}: there is no scenario {told}", hint=f"they are 1 to {max(scenarios)}"
+            )
+        numbers |= dict.fromkeys(range(int(ends[0]), int(ends[1]) + 1))
     return [scenarios[number] for number in sorted(numbers)]
 
 

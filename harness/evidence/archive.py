@@ -26,7 +26,7 @@ from tribulation.histories.files.opening import open_regular
 from tribulation.histories.files.replacing import refuse_special, replacing
 
 from ..errors import CampaignError
-from ..user_files.renamed import written
+from ..user_files.renamed import Words, current, written
 from . import inside_folder
 from .documents import required_document
 from .seal import HISTORY_FILE
@@ -42,6 +42,8 @@ HEAD, RUN = "archive.json", "run/"
 _LEFT_OUT = re.compile(r"(\.pem|\.key|\.p12|\.pfx|\.keytab|/id_[a-z0-9]+|/\.env)$")
 _BEGIN = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----")
 _END = re.compile(rb"-----END [A-Z0-9 ]*PRIVATE KEY-----")
+_NO_NEWLINE = re.compile(rb"[^\n]")
+_BLOCK, _LONGEST_MARK = 1 << 20, 100
 _CAMPAIGN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _STAMP = re.compile(r"2\d{7}T\d{6}Z(-\d{1,4})?")
 _DAMAGED = (
@@ -156,11 +158,11 @@ def _add(tar: tarfile.TarFile, name: str, source: Any, size: int) -> None:
 def _has_key(source: IO[bytes]) -> bool:
     """Reads to the end."""
     tail = b""
-    while block := source.read(1 << 20):
+    while block := source.read(_BLOCK):
         if _BEGIN.search(tail + block):
             source.seek(0, os.SEEK_END)
             return True
-        tail = block[-100:]
+        tail = (tail + block)[-_LONGEST_MARK:]
     return False
 
 
@@ -169,24 +171,29 @@ class _WithoutKeys:
 
     def __init__(self, source: IO[bytes]) -> None:
         self._source = source
-        self._within = False
-        self._ready = b""
+        self._within = self._at_end = False
+        self._held = self._ready = b""
 
     def read(self, size: int) -> bytes:
-        while len(self._ready) < size and (line := self._source.readline()):
-            self._ready += self._cleaned(line)
+        while len(self._ready) < size and not self._at_end:
+            block = self._source.read(_BLOCK)
+            self._at_end = not block
+            self._ready += self._cleaned(self._held + block)
         found, self._ready = self._ready[:size], self._ready[size:]
         return found
 
-    def _cleaned(self, line: bytes) -> bytes:
-        cleaned = b""
-        while line:
-            mark = (_END if self._within else _BEGIN).search(line)
-            part = line[: mark.end()] if mark else line
-            cleaned += re.sub(rb"[^\n]", b"x", part) if self._within else part
-            line = line[len(part) :]
-            self._within = self._within is (mark is None)
-        return cleaned
+    def _cleaned(self, text: bytes) -> bytes:
+        """All but the end of `text`, in which a mark may begin."""
+        parts, at = [], 0
+        while mark := (_END if self._within else _BEGIN).search(text, at):
+            parts.append(self._shown(text[at : mark.end()]))
+            at, self._within = mark.end(), not self._within
+        end = len(text) if self._at_end else max(at, len(text) - _LONGEST_MARK)
+        self._held = text[end:]
+        return b"".join([*parts, self._shown(text[at:end])])
+
+    def _shown(self, text: bytes) -> bytes:
+        return _NO_NEWLINE.sub(b"x", text) if self._within else text
 
 
 class _Bounded:
@@ -235,7 +242,10 @@ def _head(tar: tarfile.TarFile) -> tuple[str, str]:
     if first is None or first.name != HEAD:
         raise ValueError(f"it does not begin with {HEAD}")
     head = json.loads(b"".join(_content(tar, first, LARGEST_READ)))
-    campaign, name = (head.get("campaign"), head.get("name")) if isinstance(head, dict) else (None, None)
+    if not isinstance(head, dict):
+        raise ValueError(f"{HEAD} is not an object")
+    head = current(head, Words({}))
+    campaign, name = head.get("campaign"), head.get("name")
     if not isinstance(campaign, str) or not _CAMPAIGN.fullmatch(campaign) or campaign == "latest":
         raise ValueError(f"{inside_folder.shown(str(campaign))!r} cannot be the name of a campaign")
     return campaign, name if isinstance(name, str) and _STAMP.fullmatch(name) else "20000101T000000Z"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import shlex
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,6 @@ def plugins_of(document: Mapping[str, Any]) -> Collection[object]:
     return named if isinstance(named, list) else (named,) if named else ()
 
 
-def with_flag(command: str, options: Mapping[str, Any]) -> str:
-    """A command that repeats a plan with these options."""
-    return f"{command} {FLAG}" if plugins_of(options) else command
+def repeat_by(words: Sequence[str | Path], options: Mapping[str, Any]) -> str:
+    """The command of these words that repeats a plan with these options."""
+    return shlex.join([*map(str, words), *([FLAG] if plugins_of(options) else [])])

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..evidence.writing import RunFolderError, write_json, writing
 from ..failures.trial import attempt
-from ..plugins.trust import with_flag
+from ..plugins.trust import repeat_by
 from ..run.plan.plan import Plan
 from ..run.settings import Settings, open_run_folder
 from ..run.simulated import write_run
@@ -34,8 +34,8 @@ class Kept:
 
     @property
     def repeat(self) -> str:
-        command = f"tri run --plan {self.run_dir}/plan.json" if self.crashed else f"tri replay {self.run_dir}"
-        return with_flag(command, self.options)
+        again = ("run", "--plan", self.run_dir / "plan.json") if self.crashed else ("replay", self.run_dir)
+        return repeat_by(["tri", *again], self.options)
 
 
 def keep_failures(findings: Findings, wanted: Search, settings: Settings, limit: int) -> Mapping[int, Kept]:
@@ -66,7 +66,9 @@ def keep_trial(trial: Trial, wanted: Search, settings: Settings) -> Kept:
             "failures": [str(signature) for signature in trial.signatures],
         },
     )
-    quiet = replace(settings, command=f"tri replay {run_dir}", tell=lambda phase, detail: None)
+    quiet = replace(
+        settings, command=repeat_by(["tri", "replay", run_dir], plan.options), tell=lambda phase, detail: None
+    )
     if trial.verdict == "crashed":
         return Kept(run_dir, _crashed_again(trial, plan, run_dir), crashed=True, options=plan.options)
     judgement = write_run(wanted.campaign, plan, quiet, run_dir)

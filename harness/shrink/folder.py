@@ -19,6 +19,7 @@ from ..evidence.writing import write_json
 from ..failures.folder import read_plan, read_record
 from ..failures.signature import Signature, signatures
 from ..failures.trial import attempt
+from ..plugins.trust import repeat_by
 from ..run.outcome.run_folder import reached_its_end
 from ..run.outcome.verdict import Judgement, judge
 from ..run.plan.plan import Plan
@@ -138,8 +139,13 @@ def write_shrunk(
     write_json(run_dir / SHRINK_FILE, document)
     if source.crash is not None:
         return run_dir, None
-    judgement = write_run(campaign, plan, replace(settings, command=f"tri replay {run_dir}"), run_dir)
+    judgement = write_run(campaign, plan, replace(settings, command=replay_of(run_dir, plan)), run_dir)
     return run_dir, judgement
+
+
+def replay_of(run_dir: Path, plan: Plan) -> str:
+    """The command that replays the run of this plan."""
+    return repeat_by(["tri", "replay", run_dir], plan.options)
 
 
 def campaign_of(plan: Plan, source: Campaign | None, place: str) -> Campaign:

@@ -142,3 +142,84 @@ def test_operations_of_a_checker_that_is_not_there_are_counted_by_the_others() -
     record = as_record(WROTE)
     absent = CheckResult("of-a-plugin", Verdict.UNKNOWN, reason="a checker of a plugin, which was not run")
     assert unjudged_of(record, {"of-a-plugin": absent}) == {"write": 1}
+
+
+MOVED = _done(0, "transfer", {"from": "a", "to": "b", "amount": 1}, None)
+
+
+def _bank(*reads: Any) -> list[tuple[Any, ...]]:
+    return MOVED + [event for read in reads for event in _done(1, "read", None, read)]
+
+
+@pytest.mark.parametrize(
+    ("history", "options", "why"),
+    [
+        (_bank({"a": 1, "b": 1}), {}, "one read"),
+        (_bank({"a": float(2**53), "b": 0}, {"a": float(2**53), "b": 1.0}), {}, "rounded"),
+        (_bank({"a": 0.1, "b": 0.2}, {"a": 0.30000000000000004, "b": 0.0}), {}, "rounded"),
+        (_bank({"a": 0.1, "b": 0.2}, {"a": 0.3, "b": 0.0}), {}, "rounded"),
+    ],
+)
+def test_totals_that_were_compared_with_nothing_or_rounded_are_unknown(
+    history: list[tuple[Any, ...]], options: dict[str, Any], why: str
+) -> None:
+    found = check(history, model="bank", options=options)["bank"]
+    assert found.verdict is Verdict.UNKNOWN and why in (found.reason or ""), found
+
+
+def test_a_total_that_is_given_is_compared_with_one_read() -> None:
+    for right, verdict in ((2, Verdict.VALID), (3, Verdict.INVALID)):
+        found = check(_bank({"a": 1, "b": 1}), model="bank", options={"bank": {"total": right}})["bank"]
+        assert found.verdict is verdict, found
+
+
+def test_a_wrong_total_of_fractions_stays_wrong() -> None:
+    assert check(_bank({"a": 0.5, "b": 0.5}, {"a": 0.5, "b": 0.25}), model="bank")["bank"].verdict is Verdict.INVALID
+
+
+def test_a_bank_that_was_never_read_is_not_covered_by_the_reads_of_another() -> None:
+    read = [(*event, "k") for event in _bank({"a": 1, "b": 1}, {"a": 0, "b": 2})]
+    found = check(read + [(*event, "never") for event in MOVED], model="bank")["bank"]
+    assert found.verdict is Verdict.UNKNOWN and "never" in (found.reason or ""), found
+
+
+@pytest.mark.parametrize("tokens", [("10", 9), (None, None), (1, True)])
+def test_locks_that_answer_no_tokens_are_not_judged_by_tokens(tokens: tuple[Any, Any]) -> None:
+    history = [
+        event for token in tokens for event in _done(0, "acquire", None, token) + _done(0, "release", token, None)
+    ]
+    found = check(history, model="fenced-mutex")
+    assert found["linearizable"].verdict is Verdict.UNKNOWN, found
+    assert "of history index" in (found["linearizable"].reason or "")
+    if 1 in tokens:
+        assert check(history, ["fencing-tokens"])["fencing-tokens"].verdict is Verdict.UNKNOWN
+
+
+def test_a_send_that_was_answered_for_another_value_is_unknown() -> None:
+    history = _done(0, "send", [["send", "x", 1]], [["send", "x", [0, 2]]]) + _done(
+        1, "poll", [["poll"]], [["poll", {"x": [[0, 2]]}]]
+    )
+    found = check(history, model="kafka")["kafka"]
+    assert found.verdict is Verdict.UNKNOWN and "history index 0" in (found.reason or ""), found
+
+
+def test_a_history_of_what_was_done_to_the_system_alone_is_not_valid() -> None:
+    history = [("nemesis", "info", "write", 1), ("nemesis", "info", "read", 9)]
+    assert check(history, model="register")["linearizable"].verdict is Verdict.UNKNOWN
+
+
+def test_a_truth_value_is_no_number_that_was_added() -> None:
+    history = _done(0, "add", True, True) + _done(0, "read", None, 1)
+    assert check(history, model="counter")["linearizable"].verdict is Verdict.UNKNOWN
+
+
+def test_a_read_of_a_set_that_shows_an_element_twice_is_no_answer_of_a_set() -> None:
+    history = _done(0, "add", 1, 1) + _done(0, "read", None, [1, 1])
+    found = check(history, model="set")["linearizable"]
+    assert found.verdict is Verdict.UNKNOWN and "history index 2" in (found.reason or ""), found
+
+
+@pytest.mark.parametrize("f", ["write", "enqueue", "push", "append"])
+def test_a_history_in_which_nothing_was_observed_is_not_valid(f: str) -> None:
+    found = check(_done(0, f, 1, 1) + _done(0, f, 2, 2))
+    assert found["vacuity"].verdict is Verdict.UNKNOWN and "observed" in (found["vacuity"].reason or ""), found

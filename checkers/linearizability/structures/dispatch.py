@@ -34,7 +34,7 @@ from ...models.structures import (
     TokenLockModel,
 )
 from .fallback import Judged, judge_by_search
-from .parts.finding import Doubt, Finding, Unsuitable
+from .parts.finding import Doubt, Finding, Strange, Unsuitable
 from .parts.strange import strange
 from .parts.view import View
 
@@ -232,6 +232,8 @@ def judge(view: View, structure: Structure, key: Hashable, meter: Meter, options
         return Judged(Verdict.UNKNOWN, structure.name, len(view), reason=wrong)
     try:
         finding = structure.check(view, options)
+    except Strange as why:
+        return Judged(Verdict.UNKNOWN, structure.name, len(view), reason=str(why))
     except Unsuitable as why:
         if why.parts:
             return _apart(view, why, structure, key, meter, options)

@@ -7,16 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...linearizability.sparse import connected_components, csr_matrix
 from ..table.table import OPEN, Bool, Int32, Int64
 from .dependencies import Edges, Graph
 
 
 def labels(nodes: int, source: Int32, target: Int32) -> Int32:
     """The component of each node."""
-    # Imported when needed: loading scipy takes longer than most checks.
-    from scipy.sparse import csr_matrix
-    from scipy.sparse.csgraph import connected_components
-
     # int32 ones: repeated edges are summed, and smaller types might wrap round to zero.
     matrix = csr_matrix((np.ones(len(source), np.int32), (source, target)), shape=(nodes, nodes))
     found: Int32 = connected_components(matrix, directed=True, connection="strong")[1]

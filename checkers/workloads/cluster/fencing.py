@@ -46,6 +46,7 @@ class FencingTokensChecker:
         for (_, key), ops in by_object(record).items():
             _accesses(key, [op for op in ops if op.f == ACCESS], findings, stats)
             _issues(key, [op for op in ops if op.f in ACQUIRES], findings, stats)
+            doubts += _without_token(ops)
         if not stats["accepted"] and not stats["issued"]:
             doubts.append("no token was issued or accepted")
         return conclude(self.name, findings, stats, all_of(doubts))
@@ -61,6 +62,17 @@ def _tokens(record: RunRecord) -> Iterator[Operation]:
 
 def _is_token(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _without_token(ops: Sequence[Operation]) -> list[str]:
+    """Return the first answer without a token of a lock or resource that has others with one."""
+    ok = [(op, op.argument if op.f == ACCESS else op.result) for op in ops if op.type is Type.OK]
+    mine = [(op, token) for op, token in ok if op.f == ACCESS or op.f in ACQUIRES]
+    without = [(op, token) for op, token in mine if not _is_token(token)]
+    if not without or len(without) == len(mine):
+        return []
+    op, token = without[0]
+    return [f"the {op.f} of history index {op.invoke_index} has {show(token)} and no token, which is an integer"]
 
 
 def _at_resources(record: RunRecord, findings: Findings, stats: dict[str, int]) -> list[str]:

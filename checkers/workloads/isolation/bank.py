@@ -21,6 +21,7 @@ from ...base.result import Budget, CheckResult, RunRecord
 from ...base.selection import Bool, by_object, judges, names
 from ...base.wording import describe, indices, on_key, show
 from .bank_witness import Seen, blamed, name_of
+from .totals import exact_sum, is_amount, is_rounding, plain
 
 Balances = dict[Hashable, Any]
 
@@ -55,7 +56,9 @@ class BankChecker:
             stats["banks"] += 1
             stats["transfers"] += len(bank.transfers)
             stats["reads"] += len(bank.reads)
-            _judge(bank, options["negative_balances"], findings)
+            _judge(bank, options["negative_balances"], findings, doubts)
+            if bank.reads or any(op.type is Type.OK for op in bank.transfers):
+                doubts += _uncompared(bank)
         if not stats["reads"] or not stats["transfers"]:
             doubts.append(
                 f"{stats['transfers']} transfers may have happened and {stats['reads']} reads ended ok: nothing to compare"
@@ -101,7 +104,7 @@ def _bank(key: Hashable, ops: Sequence[Operation], options: Mapping[str, Any], d
     total = options["total"]
     reference = None
     if total is None and whole:
-        reference, total = whole[0][0], sum(whole[0][1].values())
+        reference, total = whole[0][0], exact_sum(whole[0][1].values())
     return Bank(key, reads, transfers, accounts, total, reference)
 
 
@@ -123,18 +126,24 @@ def _balances(value: Any) -> Balances | None:
 
 
 def _is_whole(balances: Balances, accounts: Iterable[Hashable]) -> bool:
-    return balances.keys() == set(accounts) and all(_is_amount(balance) for balance in balances.values())
+    return balances.keys() == set(accounts) and all(is_amount(balance) for balance in balances.values())
 
 
-def _is_amount(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _uncompared(bank: Bank) -> list[str]:
+    """Return why nothing follows from the reads of this bank: there are none, or a single one, which nothing is known to hold against."""
+    if not bank.reads:
+        return [f"{on_key(bank.key)}transfers ended ok and no read did"]
+    if bank.reference is not None and len(bank.reads) == 1:
+        return [f"{on_key(bank.key)}one read ended ok and no total is given: nothing to compare it with"]
+    return []
 
 
-def _judge(bank: Bank, negative_allowed: bool, findings: Findings) -> None:
+def _judge(bank: Bank, negative_allowed: bool, findings: Findings, doubts: list[str]) -> None:
+    rounded = 0
     for read, balances in bank.reads:
         strange = balances.keys() ^ bank.accounts
-        empty = [account for account, balance in balances.items() if not _is_amount(balance)]
-        below = [account for account, balance in balances.items() if _is_amount(balance) and balance < 0]
+        empty = [account for account, balance in balances.items() if not is_amount(balance)]
+        below = [account for account, balance in balances.items() if is_amount(balance) and balance < 0]
         if strange:
             named = ", ".join(sorted(map(show, strange)))
             text = f"{describe(read)} has not the accounts that there are: {named} differ"
@@ -142,28 +151,32 @@ def _judge(bank: Bank, negative_allowed: bool, findings: Findings) -> None:
         elif empty:
             text = f"{describe(read)} has no balance of account {show(empty[0])}"
             _add(findings, "null-balance", bank, [read], text, {"accounts": empty})
-        elif sum(balances.values()) != bank.total:
-            _wrong_total(bank, read, balances, findings)
+        elif (off := exact_sum((*balances.values(), -bank.total))) != 0:
+            if is_rounding(off, balances.values(), bank.total):
+                rounded += 1
+            else:
+                _wrong_total(bank, read, balances, plain(off), findings)
         if below and not negative_allowed:
             text = f"account {show(below[0])} is at {show(balances[below[0]])} in {describe(read)}"
             _add(findings, "negative-balance", bank, [read], text, {"accounts": below})
+    if rounded:
+        doubts.append(f"{on_key(bank.key)}{rounded} reads differ from the total by no more than floats are rounded")
 
 
-def _wrong_total(bank: Bank, read: Operation, balances: Balances, findings: Findings) -> None:
+def _wrong_total(bank: Bank, read: Operation, balances: Balances, off: Any, findings: Findings) -> None:
     if not findings.wants("wrong-total"):
         findings.count("wrong-total")
         return
-    total = sum(balances.values())
-    off = total - bank.total
+    total, expected = plain(exact_sum(balances.values())), plain(exact_sum([bank.total]))
     ops = [read] if bank.reference is None else [bank.reference, read]
     why = blamed(bank.transfers, _last_right(bank, read), Seen(read, balances), off)
-    text = f"the accounts hold {show(bank.total)} together, but {describe(read)} sums to {show(total)}"
+    text = f"the accounts hold {show(expected)} together, but {describe(read)} sums to {show(total)}"
     if bank.reference is not None:
-        text = f"the accounts held {show(bank.total)} together in {describe(bank.reference)}, but {describe(read)} sums to {show(total)}"
+        text = f"the accounts held {show(expected)} together in {describe(bank.reference)}, but {describe(read)} sums to {show(total)}"
     if why is not None:
         ops += why.ops
         text += f", {why.text}"
-    _add(findings, "wrong-total", bank, ops, text, {"total": total, "expected": bank.total})
+    _add(findings, "wrong-total", bank, ops, text, {"total": total, "expected": expected})
 
 
 def _last_right(bank: Bank, read: Operation) -> Seen | None:
@@ -173,7 +186,7 @@ def _last_right(bank: Bank, read: Operation) -> Seen | None:
         for op, balances in bank.reads
         if (op.complete_index or 0) < read.invoke_index
         and _is_whole(balances, bank.accounts)
-        and sum(balances.values()) == bank.total
+        and exact_sum(balances.values()) == bank.total
     ]
     return max(right, key=lambda seen: seen.op.complete_index or 0, default=None)
 

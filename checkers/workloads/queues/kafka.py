@@ -46,6 +46,11 @@ class KafkaChecker:
             _judge(logs, book, findings, totals)
             if logs.unreadable:
                 doubts.append(f"{logs.unreadable} parts are not a send or a poll")
+            if logs.answered_for_another:
+                op = logs.answered_for_another[0]
+                doubts.append(
+                    f"the {op.f} of history index {op.invoke_index} was answered for another value than it sent"
+                )
         if not totals["acknowledged"] or not totals["messages"]:
             doubts.append(
                 f"{totals['acknowledged']} sends were acknowledged and {totals['messages']} messages were polled: nothing to compare"

@@ -10,7 +10,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tribulation.histories import Operation, Type, canonical
+from tribulation.histories import Operation, Type, canonical, same
 
 PARTS = ("send", "poll")
 MOVES = ("assign", "subscribe")
@@ -39,7 +39,7 @@ class Polled:
 
 @dataclass(slots=True)
 class Logs:
-    """`refused` are sends that did not happen. `moves`: operations after which a process may read on from elsewhere."""
+    """`refused` are sends that did not happen, `answered_for_another` ok ones whose answer is not of what they sent. `moves`: operations after which a process may read on from elsewhere."""
 
     sent: list[Sent] = field(default_factory=list)
     refused: list[Sent] = field(default_factory=list)
@@ -47,6 +47,7 @@ class Logs:
     moves: list[tuple[Operation, frozenset[Hashable] | None]] = field(default_factory=list)
     polls: int = 0
     unreadable: int = 0
+    answered_for_another: list[Operation] = field(default_factory=list)
 
 
 def read_logs(ops: Sequence[Operation]) -> Logs:
@@ -94,10 +95,20 @@ def _parts(op: Operation, logs: Logs) -> None:
             logs.moves.append((op, None))
         elif len(part) == 3:
             offset, value = _sent(part[2], done)
+            if done and not _is_of(op, place, part[1], value):
+                logs.answered_for_another.append(op)
             found = Sent(op, canonical(part[1]), offset, canonical(value))
             (logs.refused if op.type is Type.FAIL else logs.sent).append(found)
         else:
             logs.unreadable += 1
+
+
+def _is_of(op: Operation, place: int, key: Any, value: Any) -> bool:
+    """Return whether an answer is of the key and value that were sent."""
+    asked = op.argument[place] if isinstance(op.argument, (list, tuple)) and len(op.argument) > place else None
+    if not isinstance(asked, (list, tuple)) or len(asked) != 3 or asked[0] != "send":
+        return False
+    return same(asked[1], key) and same(asked[2], value)
 
 
 def _sent(operand: Any, done: bool) -> tuple[int | None, Any]:

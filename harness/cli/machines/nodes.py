@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ...errors import CampaignError
+from ...errors import CampaignError, shown
 from ..console import out
 from ..options import hosts_option, json_option
 from .hosts import DEFAULT_LAB
@@ -55,6 +55,8 @@ def command(host: str | None, hosts: str | None, lab: str, name: str | None, onc
             hint="for example --host 10.0.0.1; `tri demo cluster` brings up a cluster to look at",
         )
 
+    if hosts is None:
+        split_address(host)
     inventory = _inventory_of(hosts, lab)
     local = lab if hosts == "local" else None
     with (
@@ -155,7 +157,15 @@ def split_address(text: str) -> tuple[str, int]:
     """`10.0.0.1`, `10.0.0.1:10001`, `fd77::1`, `[fd77::1]:10001`: host and port."""
     host, colon, port = text.rpartition(":")
     has_port = bool(colon) and port.isdecimal() and (host.startswith("[") or ":" not in host)
-    return (host.strip("[]"), int(port)) if has_port else (text.strip("[]"), PORT)
+    host = host.strip("[]") if has_port else text.strip("[]")
+    # Longer labels of names raise `UnicodeError` where they are looked up.
+    if not host or len(host) > 253 or any(len(label.encode()) > 63 for label in host.split(".")):
+        raise CampaignError(f"--host {shown(text)}: no name or address of a host", hint="for example --host 10.0.0.1")
+    if has_port and not (len(port) <= 5 and 0 < int(port) < 1 << 16):
+        raise CampaignError(
+            f"--host {shown(text)}: a port is from 1 to 65535", hint="for example --host 10.0.0.1:10000"
+        )
+    return host, int(port) if has_port else PORT
 
 
 def _print(watch: Watch) -> None:

@@ -96,6 +96,7 @@ def report(found: Sequence[Repeat], asked: int, until: str | None, about: dict[s
 
 def replayed(target: Path, times: int, failure: str | None, runs: Path, as_json: bool) -> int:
     """Carry out the plan of a run on hosts again, and count the runs that fail alike. Exit code: 0 one did, 4 none came to a verdict, 3 otherwise."""
+    from ...plugins.trust import repeat_by
     from ...run.settings import Settings
     from ...shrink.folder import choose, read_recorded
     from ...shrink.hosts import runs_on_hosts
@@ -105,7 +106,9 @@ def replayed(target: Path, times: int, failure: str | None, runs: Path, as_json:
     name = f"{wanted.checker}/{wanted.kind}"
     say(f"{target}: its plan {times} times, in search of {name}")
     with Progress() as progress:
-        run = runs_on_hosts(source, Settings(f"tri replay {target}", target, runs, progress.show))
+        run = runs_on_hosts(
+            source, Settings(repeat_by(["tri", "replay", target], source.plan.options), target, runs, progress.show)
+        )
         found = list(repeats(lambda seed: run(source.plan), [source.plan.seed] * times, None, say))
     alike = Rate(sum(name in one.failures for one in found), len(found))
     if as_json:

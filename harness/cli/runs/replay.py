@@ -139,11 +139,12 @@ def _keep(target: Path, runs: Path, progress: Progress) -> str:
     """The plan again, as a whole run."""
     from ...campaign.load import load_recorded
     from ...failures.folder import read_plan
+    from ...plugins.trust import repeat_by
     from ...run.settings import Settings, open_run_folder
     from ...run.simulated import write_run
 
     campaign, plan = load_recorded(target / "campaign.yaml"), read_plan(target)
-    settings = Settings(f"tri replay {target} --save", target, runs, progress.show)
+    settings = Settings(repeat_by(["tri", "replay", target, "--save"], plan.options), target, runs, progress.show)
     run_dir = open_run_folder(campaign, plan, settings)
     write_run(campaign, plan, settings, run_dir)
     return str(run_dir)

@@ -126,6 +126,8 @@ def _loaded(
     if campaign is None:
         raise click.UsageError("Missing argument 'CAMPAIGN'.")
     talk.say(f"campaign {campaign}")
+    if seed is not None:
+        _refuse_two_seeds(seed, overrides)
     from ...campaign.load import load_campaign
 
     loaded = load_campaign(campaign, [*overrides, *([f"seed={seed}"] if seed is not None else [])], hosts)
@@ -135,6 +137,15 @@ def _loaded(
 
         loaded = loaded.model_copy(update={"seed": make_plan(loaded, campaign.parent).seed})
     return campaign, loaded
+
+
+def _refuse_two_seeds(seed: int, overrides: tuple[str, ...]) -> None:
+    """One of two seeds would win, and nothing would say which."""
+    from ...errors import CampaignError
+
+    for name, _, value in (override.partition("=") for override in overrides):
+        if name.strip() == "seed" and value.strip() != str(seed):
+            raise CampaignError(f"--seed {seed} and --set seed={value} are two seeds", hint="give one of them")
 
 
 def _run_loaded(
@@ -172,7 +183,7 @@ def _run_plan(campaign: Path | None, path: Path, changed: str | bool, runs: Path
     from ...campaign.simulable import require_simulable
     from ...errors import CampaignError
     from ...failures.folder import read_plan_file
-    from ...plugins.trust import with_flag
+    from ...plugins.trust import repeat_by
     from ...run.outlook import outlook_of_plan
     from ...run.settings import Settings, open_run_folder
     from ...run.simulated import write_run
@@ -189,7 +200,7 @@ def _run_plan(campaign: Path | None, path: Path, changed: str | bool, runs: Path
     known = load_recorded(beside) if beside.exists() else campaign_of(plan, None, str(path))
     talk.say(f"plan {path} · seed {plan.seed} · sim hosts")
     talk.say(str(outlook_of_plan(plan)))
-    repeat = with_flag(shlex.join(["tri", "run", "--plan", str(path.resolve())]), plan.options)
+    repeat = repeat_by(["tri", "run", "--plan", path.resolve()], plan.options)
     with talk.progress() as progress:
         settings = Settings(repeat, path.parent, runs, progress.show, tell_all=talk.say_all, hint=progress.note)
         return write_run(known, plan, settings, open_run_folder(known, plan, settings))
@@ -203,6 +214,7 @@ def repeat_command(campaign: Path, hosts: str | None, seed: int, overrides: tupl
     if hosts is not None:
         words += ["--hosts", hosts]
     for override in overrides:
-        words += ["--set", override]
+        if override.partition("=")[0].strip() != "seed":
+            words += ["--set", override]
     # Names that the locale cannot say are bytes in disguise; it is written down and printed as text.
     return os.fsencode(shlex.join(words)).decode("utf-8", "backslashreplace")

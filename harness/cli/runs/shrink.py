@@ -87,7 +87,7 @@ def command(target: Path, as_json: bool, **options: Any) -> int:
 
 
 def _simulated(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
-    from ...plugins.trust import with_flag
+    from ...plugins.trust import repeat_by
     from ...run.settings import Settings
     from ...shrink.corpus import keep
     from ...shrink.folder import choose, read_source, write_shrunk
@@ -118,8 +118,8 @@ def _simulated(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
         out.print_json(json.dumps(written({**told, "run": str(run_dir), "verdict": verdict}), default=str))
     else:
         print_shrunk(told)
-        repeat = f"tri replay {run_dir}" if judgement is not None else f"tri run --plan {run_dir}/plan.json"
-        repeat = with_flag(repeat, shrunk.best.plan.options)
+        again = ("replay", run_dir) if judgement is not None else ("run", "--plan", run_dir / "plan.json")
+        repeat = repeat_by(["tri", *again], shrunk.best.plan.options)
         out.print(f"\nrun     {run_dir}\nrepeat  {repeat}")
     return EXIT_SHRUNK
 

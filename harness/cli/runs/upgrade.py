@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ..console import say
+
+if TYPE_CHECKING:
+    from ...user_files.renamed import Old
 
 
 @click.command("upgrade")
@@ -21,12 +25,11 @@ def command(files: tuple[Path, ...], check: bool) -> int:
     tri upgrade mine.yaml
     tri upgrade --check campaigns/*.yaml
     """
-    from ...campaign.upgrade import upgraded
     from ...errors import CampaignError
     from ...user_files.opening import read_text
     from ...user_files.yaml_bounds import MOST_BYTES
 
-    done = [(path, *upgraded(read_text(path, MOST_BYTES), path)) for path in files]
+    done = [(path, *_of_a_campaign(read_text(path, MOST_BYTES), path)) for path in files]
     for path, text, found in done:
         changes = ", ".join(dict.fromkeys(f"{old.old} → {old.new}" for old in found))
         say(f"{path}: {changes or 'has the words of this version'}")
@@ -38,3 +41,18 @@ def command(files: tuple[Path, ...], check: bool) -> int:
                     f"cannot write {path}: {error.strerror}", hint="nothing of it was changed"
                 ) from error
     return 1 if check and any(found for _, _, found in done) else 0
+
+
+def _of_a_campaign(text: str, path: Path) -> tuple[str, list[Old]]:
+    """Raises `CampaignError` for a file that is none: of such a file it would be false that its words are those of this version."""
+    from ...campaign.upgrade import upgraded
+    from ...errors import CampaignError
+    from ...user_files.yaml_loader import parse_yaml
+
+    found = upgraded(text, path)
+    data, _ = parse_yaml(found[0], path)
+    if not isinstance(data, dict) or not {"name", "workloads"} & data.keys():
+        raise CampaignError(
+            f"{path} is not a campaign: a mapping with `name` and `workloads`", hint="see docs/reference/campaign.md"
+        )
+    return found

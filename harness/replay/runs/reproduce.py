@@ -19,7 +19,7 @@ from ...run.outcome.verdict import Judgement, judge
 from ...run.plan.plan import Plan
 from ...run.settings import Settings, open_run_folder
 from ...run.simulated import write_run
-from ...shrink.folder import campaign_of, choose
+from ...shrink.folder import campaign_of, choose, replay_of
 from ...shrink.trial import first_seen
 from .pinning import PinnedPlan, plan_of_history, plan_of_run
 from .tries import Tries, cut_short, search
@@ -108,7 +108,7 @@ def _keep(plan: Plan, target: Path, wanted: Signature, tries: Tries, asked: Aske
     settings = Settings("", target, asked.runs, tell)
     run_dir = open_run_folder(campaign, plan, settings)
     write_json(run_dir / REPLAY_FILE, {"source": str(target), **tries.to_json()})
-    judgement = write_run(campaign, plan, replace(settings, command=f"tri replay {run_dir}"), run_dir)
+    judgement = write_run(campaign, plan, replace(settings, command=replay_of(run_dir, plan)), run_dir)
     if not any(wanted.same_failure(one) for one in signatures(judgement.results, judgement.record.history)):
         raise CampaignError(
             f"{run_dir} does not fail by {wanted}, as it did when it was tried", hint="please report it"

@@ -16,21 +16,25 @@ import numpy as np
 from tribulation.histories import canonical
 from tribulation.histories.model.columns import ABSENT, Int32, Int64
 
+from ....base.wording import show
 from ....sets.order import Disorder, WholeSet
 from ....sets.witness import anomaly_of_disorder
-from ..parts.finding import Finding
+from ...sparse import csr_matrix
+from ..parts.finding import Finding, Strange
 from ..parts.intervals import out_of_order
 from ..parts.view import Mask, View
 
 
 @dataclass(frozen=True, slots=True)
 class _Reads:
-    """Reads by place, by size and then by start (`rank` is the inverse); `shows` are their elements by element: `shows.indices` are reads."""
+    """Reads by place, by size and then by start (`rank` is the inverse); `shows` are their elements by element: `shows.indices` are reads.
+    `twice`: a read and an element that it shows more than once."""
 
     place: Int64
     size: Int64
     rank: Int64
     shows: Any
+    twice: tuple[int, int] | None = None
 
     def elements(self, read: int) -> Int32:
         """Ids of what a read shows."""
@@ -53,6 +57,9 @@ def check_grow_set(view: View) -> Finding | None:
     if isinstance(line, Finding):
         return line
     found = out_of_order(_begins(view, line), view.end[line.place], line.group)
+    if found is None and reads.twice is not None:
+        read = int(view.start[reads.place[reads.twice[0]]])
+        raise Strange(f"the read of history index {read} shows {show(view.value(reads.twice[1]))} more than once")
     return None if found is None else _disorder(view, reads, line, *found)
 
 
@@ -72,9 +79,6 @@ def _begins(view: View, line: _Line) -> Int64:
 
 def _reads(view: View) -> _Reads:
     """Return the reads and, transposed, what they show. Elements that occur twice in one read count once."""
-    # Imported when needed: loading scipy takes longer than most checks.
-    from scipy.sparse import csr_matrix
-
     place = np.flatnonzero(view.called("read") & view.ok)
     lists = view.columns.lists
     rows = view.columns.result_list[view.rows[place]]
@@ -86,15 +90,18 @@ def _reads(view: View) -> _Reads:
     shape = (len(place), len(view.columns.values))
     shows = csr_matrix((np.ones(len(items), np.int8), items, bounds), shape=shape).tocsc()
     twice = (shows.indices[1:] == shows.indices[:-1]) & _same_column(shows)
+    again = None
     if twice.any():
         kept = np.append(True, ~twice)
+        at = int(np.flatnonzero(twice)[0])
+        again = int(shows.indices[at]), int(np.searchsorted(shows.indptr, at, side="right")) - 1
         column = np.repeat(np.arange(shape[1]), np.diff(shows.indptr))[kept]
         shows = csr_matrix((np.ones(len(column), np.int8), (shows.indices[kept], column)), shape=shape).tocsc()
         length = np.bincount(shows.indices, minlength=len(place))
     by_size = np.lexsort((view.start[place], length))
     rank = np.empty(len(place), np.int64)
     rank[by_size] = np.arange(len(place))
-    return _Reads(place, length.astype(np.int64), rank, shows)
+    return _Reads(place, length.astype(np.int64), rank, shows, again)
 
 
 def _same_column(shows: Any) -> Mask:

@@ -28,6 +28,10 @@ class Unsuitable(Exception):
         self.parts = tuple(parts)
 
 
+class Strange(Exception):
+    """Nothing is wrong with the order, but an operation answered what this structure cannot answer: this proves no violation, and is not valid."""
+
+
 class Doubt(Exception):
     """A fast method cannot decide. `suspects` are rows whose operations, if they have no legal order, prove that all have none."""
 

@@ -10,7 +10,7 @@ import numpy as np
 from tribulation.histories.model.columns import ABSENT, NONE_ID, Int64
 
 from ....base.wording import show
-from ....models.operation_names import INSERTS
+from ....models.operation_names import ACQUIRES, INSERTS
 from .view import Mask, View
 
 
@@ -42,6 +42,20 @@ def _no_integer(view: View) -> str | None:
     return _told(view, wrong, view.result, "answered {}, not an integer")
 
 
+def _no_number(view: View) -> str | None:
+    adds = view.called("add") & ~view.failed & _of_type(view, view.argument, bool)
+    return _told(view, adds, view.argument, "adds {}, not an integer") or _no_integer(view)
+
+
+def _no_token(view: View) -> str | None:
+    acquires = view.called(*ACQUIRES) & view.ok
+    blank = acquires & (view.result == NONE_ID)
+    wrong = acquires & _without(view, view.result, int)
+    if not blank.any() and (acquires & ~_without(view, view.result, str)).sum() == acquires.sum():
+        return None  # Texts have an order, too.
+    return _told(view, blank | wrong, view.result, "answered {}: tokens are integers, or all of them texts")
+
+
 def _no_order(view: View) -> str | None:
     inserts = view.called(*INSERTS) & ~view.failed
     wrong = inserts & _without(view, view.argument, int)
@@ -55,6 +69,11 @@ def _without(view: View, ids: Any, wanted: type) -> Mask:
     used = np.unique(ids)
     other = [number for number in used if number > NONE_ID and type(view.value(int(number))) is not wanted]
     return np.isin(ids, other)
+
+
+def _of_type(view: View, ids: Any, wanted: type) -> Mask:
+    used = np.unique(ids)
+    return np.isin(ids, [number for number in used if number > NONE_ID and type(view.value(int(number))) is wanted])
 
 
 def _told(view: View, which: Mask, ids: Any, text: str) -> str | None:
@@ -71,6 +90,7 @@ def _told(view: View, which: Mask, ids: Any, text: str) -> str | None:
 _FINDERS: dict[str, Callable[[View], str | None]] = {
     "set": _no_list,
     "list": _no_list,
-    "counter": _no_integer,
+    "counter": _no_number,
+    "fenced-mutex": _no_token,
     "priority-queue": _no_order,
 }
