@@ -38,11 +38,11 @@ class Meter:
     def of(cls, budget: Budget) -> Meter:
         return cls(budget.time_s, budget.memory_mb, budget)
 
-    def charge(self, size: int, position: int) -> None:
-        """Raises `OutOfBudget` when a bound is reached."""
+    def charge(self, size: int, position: int, times: int = 1) -> None:
+        """Raises `OutOfBudget` when a bound is reached. `times`: for how many steps of the work this is the charge."""
         self._bytes += size
-        self._charges += 1
-        if self._charges % _LOOK_EVERY:
+        self._charges += times
+        if self._charges % _LOOK_EVERY >= times:
             return
         self.peak_bytes = max(self.peak_bytes, self._bytes)
         if self._bytes > self._memory_mb * 1_000_000:

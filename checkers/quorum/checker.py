@@ -59,7 +59,7 @@ class QuorumChecker:
                 trouble = str(error)
         settings = settings_of(record, self)
         if facts is not None:
-            leased = any(line["clock"] == "monotonic" for line, _ in facts.leases)
+            leased = any(clock == "monotonic" for _, clock in facts.leases.forms.values)
             settings = {**settings, "reads_need_quorum": not leased}
         timeline = voter_timeline(record, facts)
         history = epochs(record.faults, record.reachability)

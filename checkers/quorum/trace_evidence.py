@@ -8,7 +8,7 @@ counted as `claimed`; where nothing is left to compare, as `undecided`.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,113 +22,101 @@ from ..base import acknowledged
 from ..base.findings import Findings
 from ..base.logged import Logged
 from ..base.quorum_weights import Weights, is_quorum, names, show, total, weight, weights_of
-from ..raft.durability import Bool, Int64, Moment, Moments, outside
-from ..raft.facts import Ack, Survey
+from ..raft.facts import Rounds, Survey
+from ..raft.structures.durability import OUTSIDE, Bool, Int64, Moments, more_than_half
+from ..raft.structures.rows import NONE, Codes, forms_of
 from ..raft.voter_timeline import VoterTimeline
-from ..traces.traces import Line, excerpt
-
-_SMALL = 1 << 60
-"""Twice as much as this fits into 64 bits."""
+from ..traces.traces import FOREVER_NS, Line, excerpt
 
 
 @dataclass(frozen=True, slots=True)
-class _Write:
-    """An acknowledged write with what its quorum is judged by. `weights` are the configurations that may have counted."""
+class _Writes:
+    """Acknowledged writes with what their quorums are judged by. `ack`: the row of the line that released the answer, or `NONE`."""
 
-    row: int
-    index: int
-    term: int
-    entry_term: int
-    moment: Moment
-    ack: Ack | None
-    weights: Sequence[Weights]
+    row: Int64
+    index: Int64
+    term: Int64
+    entry_term: Int64
+    ack: Int64
+    moments: Moments
+
+    def only(self, which: npt.NDArray[Any]) -> _Writes:
+        index, term = self.index[which], self.term[which]
+        return _Writes(self.row[which], index, term, self.entry_term[which], self.ack[which], self.moments.only(which))
+
+
+_Short = tuple[int, int, int, set[str], Weights]
+"""A write that no quorum can have had: its row, its index, the row of its ack, the nodes that can have had it, the configuration."""
 
 
 def judge_writes(operations: Logged, facts: Survey, timeline: VoterTimeline, findings: Findings) -> dict[str, int]:
     """Judge Q1, for every ok write that names its log index."""
-    writes = _writes(operations, facts, timeline)
+    writes = _writes(operations, facts)
     counts = {"writes": int(np.count_nonzero(operations.acknowledged)), "proven": 0, "claimed": 0, "undecided": 0}
     claims = _Claims(facts)
-    short: list[tuple[_Write, set[str]]] = []
-    decided = 0
-    for group in _by_weights(writes):
-        possible, proven, voters = _quorums(group, facts)
+    short: list[_Short] = []
+    for which, weights in timeline.for_entries(writes.index, writes.moments.high_ns):
+        group = writes.only(which)
+        possible, proven, voters = _quorums(group, weights, facts)
         for place in np.flatnonzero(~possible.any(axis=0)):
-            short.append((group[place], {node for node, absent in voters.items() if not absent[place]}))
+            nodes = {node for node, absent in voters.items() if not absent[place]}
+            short.append((int(group.row[place]), int(group.index[place]), int(group.ack[place]), nodes, weights[0]))
         is_proven = possible.any(axis=0) & proven.all(axis=0)
-        left = np.flatnonzero(possible.any(axis=0) & ~is_proven)
-        claimed = sum(claims.has(group[place].index, group[place].term) for place in left)
+        left = possible.any(axis=0) & ~is_proven
         counts["proven"] += int(np.count_nonzero(is_proven))
-        counts["claimed"] += claimed
-        decided += int(np.count_nonzero(is_proven)) + claimed
-    for write, nodes in sorted(short, key=lambda found: found[0].row):
-        _report_write(operations.operation(write.row), write, nodes, findings)
-    counts["undecided"] = counts["writes"] - decided
+        counts["claimed"] += claims.count(group.index[left], group.term[left])
+    for one in sorted(short, key=lambda found: found[0]):
+        _report_write(one, operations, facts, findings)
+    counts["undecided"] = counts["writes"] - counts["proven"] - counts["claimed"]
     return counts
 
 
-def _writes(operations: Logged, facts: Survey, timeline: VoterTimeline) -> list[_Write]:
+def _writes(operations: Logged, facts: Survey) -> _Writes:
     """The acknowledged writes that can be judged, in order."""
-    ack_of = {(ack.line.get("session"), ack.line.get("command")): ack for ack in facts.acks}
     known = (operations.index != NO_NUMBER) & (operations.term != NO_NUMBER) & (operations.complete_ns != NO_NUMBER)
-    rows = np.flatnonzero(operations.acknowledged & known)
-    columns = (operations.index, operations.term, operations.complete_ns, operations.command)
-    found = []
-    for row, index, term, complete_ns, command in zip(
-        rows.tolist(), *(column[rows].tolist() for column in columns), strict=True
-    ):
-        ack = None if command == ABSENT else ack_of.get(operations.commands[command])
-        moment = outside(complete_ns) if ack is None else ack.moment
-        weights = timeline.for_entry(index, moment.at.high_ns)
-        if weights is not None:
-            applied = facts.applied.get(index)
-            # A retried command may be acknowledged in a later term than its entry's.
-            entry_term = term if applied is None else applied[1] if applied[1] <= term else 0
-            found.append(_Write(row, index, term, entry_term, moment, ack, weights))
-    return found
+    small = [np.abs(values) < FOREVER_NS for values in (operations.index, operations.term, operations.complete_ns)]
+    rows = np.flatnonzero(operations.acknowledged & known & np.logical_and.reduce(small).astype(np.bool_))
+    index, term = operations.index[rows].astype(np.int64), operations.term[rows].astype(np.int64)
+    ack_of, command = facts.acks.by_command(), operations.command[rows].tolist()
+    ack = np.array([NONE if one == ABSENT else ack_of.get(operations.commands[one], NONE) for one in command], np.int64)
+    found, by = ack != NONE, facts.acks.moments()
+    moments = Moments(
+        np.full(len(rows), OUTSIDE), np.full(len(rows), -1), operations.complete_ns[rows].astype(np.int64), by.names
+    )
+    for mine, its in ((moments.nodes, by.nodes), (moments.ordinals, by.ordinals), (moments.high_ns, by.high_ns)):
+        mine[found] = its[ack[found]]
+    applied = facts.applied.terms(index)
+    # A retried command may be acknowledged in a later term than its entry's.
+    entry_term = np.where(applied == NONE, term, np.where(applied <= term, applied, 0))
+    return _Writes(rows, index, term, entry_term, ack, moments)
 
 
-def _by_weights(writes: Sequence[_Write]) -> Iterable[list[_Write]]:
-    groups: dict[int, list[_Write]] = {}
-    for write in writes:
-        groups.setdefault(id(write.weights), []).append(write)
-    return groups.values()
-
-
-def _quorums(group: Sequence[_Write], facts: Survey) -> tuple[Bool, Bool, dict[str, Bool]]:
-    """For each of the group's configurations and each write: whether a quorum may have had it on disk, and whether one had; and by voter, where it had not."""
-    index = np.array([write.index for write in group], np.int64)
-    term = np.array([write.entry_term for write in group], np.int64)
-    moments = Moments.of([write.moment for write in group])
-    configurations = group[0].weights
-    nobody = np.zeros(len(group), np.bool_)
+def _quorums(group: _Writes, configurations: Sequence[Weights], facts: Survey) -> tuple[Bool, Bool, dict[str, Bool]]:
+    """For each configuration and each write: whether a quorum may have had it on disk, and whether one had; and by voter, where it had not."""
+    count = len(group.row)
+    nobody = np.zeros(count, np.bool_)
     seen = {
-        node: facts.durable[node].before_each(index, term, moments) if node in facts.durable else (nobody, nobody)
+        node: facts.durable[node].before_each(group.index, group.entry_term, group.moments)
+        if node in facts.durable
+        else (nobody, nobody)
         for weights in configurations
         for node, _ in weights
     }
     may_hold, holds = {node: ~no for node, (no, _) in seen.items()}, {node: yes for node, (_, yes) in seen.items()}
-    possible = np.array([_more_than_half(weights, may_hold, len(group)) for weights in configurations])
-    proven = np.array([_more_than_half(weights, holds, len(group)) for weights in configurations])
+    possible = np.array([more_than_half(weights, may_hold, count) for weights in configurations])
+    proven = np.array([more_than_half(weights, holds, count) for weights in configurations])
     return possible, proven, {node: no for node, (no, _) in seen.items()}
 
 
-def _more_than_half(weights: Weights, holds: Mapping[str, Bool], count: int) -> Bool:
-    whole = total(weights)
-    held = np.zeros(count, np.int64 if whole < _SMALL else object)
-    for node, share in weights:
-        held += share * holds[node].astype(held.dtype)
-    return (2 * held > whole).astype(np.bool_)
-
-
-def _report_write(op: Operation, write: _Write, possible: set[str], findings: Findings) -> None:
-    weights, ack = write.weights[0], write.ack
+def _report_write(short: _Short, operations: Logged, facts: Survey, findings: Findings) -> None:
+    row, index, ack, possible, weights = short
+    op = operations.operation(row)
     findings.add(
         "Q1-acknowledged-before-quorum",
-        f"{acknowledged.describe(op)} was acknowledged by {acknowledged.served_by(op)} at log index {write.index} when at most {names(possible)} can have had it on "
+        f"{acknowledged.describe(op)} was acknowledged by {acknowledged.served_by(op)} at log index {index} when at most {names(possible)} can have had it on "
         f"disk: {weight(weights, possible)} of {total(weights)} (voters {show(weights)}), not more than half.",
         ops=(op.invoke_index,),
-        details={"index": write.index, "trace": [excerpt(ack.line)] if ack is not None else []},
+        details={"index": index, "trace": [] if ack == NONE else [excerpt(facts.acks.line(ack))]},
     )
 
 
@@ -137,16 +125,24 @@ class _Claims:
 
     def __init__(self, facts: Survey) -> None:
         self._highest: dict[int, int] = {}
-        for commit in facts.commits:
-            line = commit.line
-            holders = {voter for voter, durable in line["match"].items() if durable >= line["index"]}
-            if commit.leader_term is not None and is_quorum(weights_of(line["voters"]), holders):
-                known = self._highest.get(commit.leader_term, 0)
-                self._highest[commit.leader_term] = max(known, line["index"])
+        commits = facts.commits
+        term, index, *codes = (commits.column(name) for name in ("leader_term", "index", "claimed", "counted"))
+        claims = forms_of(*codes)
+        matched = [
+            is_quorum(commits.weights.values[claimed], commits.counts.values[counted].matched)
+            for claimed, counted in claims.values
+        ]
+        good = np.array(matched, np.bool_)[claims.which] & (term != NONE)
+        for one in np.unique(term[good]).tolist():
+            self._highest[one] = max(0, int(index[good & (term == one)].max()))
         self._any = max(self._highest.values(), default=0)
 
-    def has(self, index: int, term: int) -> bool:
-        return self._highest.get(term, self._any) >= index
+    def count(self, index: Int64, term: Int64) -> int:
+        """How many of these entries a quorum held, by what leaders of their terms reported."""
+        return sum(
+            int(np.count_nonzero(index[term == one] <= self._highest.get(one, self._any)))
+            for one in np.unique(term).tolist()
+        )
 
 
 # -- Q3
@@ -157,67 +153,62 @@ def judge_reads(operations: Logged, facts: Survey, findings: Findings) -> dict[s
     known = {weights_of(line["voters"]) for line, _ in facts.configs} | {
         weights_of(incarnation.start["voters"]) for incarnation in facts.traces if incarnation.start is not None
     }
-    forms: dict[Any, bool] = {}
-    for line, _ in facts.confirmations:
-        # Most rounds are alike.
-        form = (line["node"], *line["acks"], None, *line["voters"].items())
-        if form not in forms:
-            forms[form] = _is_confirmed(line, known)
-        if not forms[form]:
-            _report_round(line, known, findings)
-    good = [(line, moment) for line, moment in facts.leases if line["clock"] == "monotonic"]
-    bad = [(line, moment) for line, moment in facts.leases if line["clock"] != "monotonic"]
+    rounds, leases = facts.confirmations, facts.leases
+    wrong = [not _is_confirmed(form, known) for form in rounds.forms.values]
+    for row in np.flatnonzero(np.array(wrong, np.bool_)[rounds.column("form")]).tolist():
+        _report_round(rounds.line(row), known, findings)
+    steady = np.array([clock == "monotonic" for _, clock in leases.forms.values], np.bool_)[leases.column("form")]
     known_end = operations.complete_ns != NO_NUMBER
     rows = np.flatnonzero(operations.ok & ~operations.write & ~operations.stale & known_end)
-    confirmed = _have(facts.confirmations, operations, rows, with_index=True)
+    confirmed = _have(rounds, np.arange(len(rounds)), operations, rows, with_index=True)
     rest = rows[~confirmed]
-    by_lease, by_bad = (_have(leases, operations, rest, with_index=False) for leases in (good, bad))
+    good, bad = np.flatnonzero(steady), np.flatnonzero(~steady)
+    by_lease, by_bad = (_have(leases, some, operations, rest, with_index=False) for some in (good, bad))
     covered = _Coverage(facts)
     undecided = 0
     for place in np.flatnonzero(~by_lease):
         row = rest[place]
         if by_bad[place]:
-            _report_lease(bad[0][0], operations.operation(row), findings)
+            _report_lease(leases.line(int(bad[0])), operations.operation(row), findings)
         elif covered.whole(int(operations.invoke_ns[row]), int(operations.complete_ns[row])):
             _report_read(operations.operation(row), findings)
         else:
             undecided += 1
     leased = int(np.count_nonzero(by_lease | by_bad))
     counts = {"reads": len(rows), "confirmed": len(rows) - len(rest), "leased": leased, "undecided": undecided}
-    return {**counts, "rounds": len(facts.confirmations)}
+    return {**counts, "rounds": len(rounds)}
 
 
 def _have(
-    lines: Sequence[tuple[Line, Moment]], operations: Logged, rows: npt.NDArray[np.intp], with_index: bool
+    lines: Rounds, some: npt.NDArray[np.intp], operations: Logged, rows: npt.NDArray[np.intp], with_index: bool
 ) -> Bool:
-    """Return for which operations some node has a line that may lie within the interval, at an index that the read had seen."""
+    """Return for which operations some node has one of these lines that may lie within the interval, at an index that the read had seen."""
     found = np.zeros(len(rows), np.bool_)
     begun, ended, index = operations.invoke_ns[rows], operations.complete_ns[rows], operations.index[rows]
-    of_node: dict[str, list[tuple[Line, Moment]]] = {}
-    for line, moment in lines:
-        of_node.setdefault(line["node"], []).append((line, moment))
-    for mine in of_node.values():
-        low_ns = np.array([moment.at.low_ns for _, moment in mine], np.int64)
-        high_ns = [moment.at.high_ns for _, moment in mine]
-        seen = np.array([line.get("index", 0) for line, _ in mine], np.int64)
-        first = _first(high_ns, begun)
-        at = np.minimum(first, len(mine) - 1)
-        inside = (first < len(mine)) & (low_ns[at] <= ended)
-        found |= inside & ((index == NO_NUMBER) | (seen[at] <= index)) if with_index else inside
+    nodes = Codes[str]()
+    node = np.array([nodes.of(form[0]) for form in lines.forms.values], np.int64)[lines.column("form")[some]]
+    for number in range(len(nodes.values)):
+        mine = some[node == number]
+        low_ns, high_ns, seen = (lines.column(name)[mine] for name in ("low_ns", "high_ns", "index"))
+        if len(mine):
+            first = _first(high_ns, begun)
+            at = np.minimum(first, len(mine) - 1)
+            inside = (first < len(mine)) & (low_ns[at] <= ended)
+            found |= inside & ((index == NO_NUMBER) | (seen[at] <= index)) if with_index else inside
     return found
 
 
-def _first(high_ns: Sequence[int], begun: Int64) -> npt.NDArray[np.intp]:
+def _first(high_ns: Int64, begun: Int64) -> npt.NDArray[np.intp]:
     """The first line that may be at or after each moment, where times only grow, as in the trace of one boot."""
-    times = np.array(high_ns, np.int64)
-    if bool((times[1:] >= times[:-1]).all()):
-        return np.searchsorted(times, begun)
-    return np.array([bisect_left(high_ns, moment) for moment in begun.tolist()], np.intp)
+    if bool((high_ns[1:] >= high_ns[:-1]).all()):
+        return np.searchsorted(high_ns, begun)
+    times = high_ns.tolist()
+    return np.array([bisect_left(times, moment) for moment in begun.tolist()], np.intp)
 
 
-def _is_confirmed(line: Line, known: set[Weights]) -> bool:
-    weights = weights_of(line["voters"])
-    return (not known or weights in known) and is_quorum(weights, {*line["acks"], line["node"]})
+def _is_confirmed(form: tuple[str, frozenset[str], Weights], known: set[Weights]) -> bool:
+    _, supporters, weights = form
+    return (not known or weights in known) and is_quorum(weights, supporters)
 
 
 def _report_round(line: Line, known: set[Weights], findings: Findings) -> None:

@@ -19,8 +19,9 @@ from tribulation.histories.model.columns import ABSENT, NO_NUMBER
 from ..base import acknowledged
 from ..base.findings import Findings
 from ..base.logged import Logged
-from ..traces.traces import excerpt
+from ..traces.traces import FOREVER_NS, excerpt
 from .facts import Ack, Reign, Survey
+from .structures.rows import NONE, highest_of_each
 
 Rows = npt.NDArray[np.intp]
 
@@ -66,24 +67,19 @@ def _judge_one_index(view: Logged, indexed: Rows, findings: Findings) -> None:
 
 
 def _judge_replaced(view: Logged, indexed: Rows, facts: Survey, findings: Findings) -> int:
-    compared = 0
-    rows = indexed[view.term[indexed] != NO_NUMBER]
-    applied_at = facts.applied.get
-    for row, index, term in zip(rows.tolist(), view.index[rows].tolist(), view.term[rows].tolist(), strict=True):
-        applied = applied_at(index)
-        if applied is None:
-            continue
-        compared += 1
-        if applied[1] > term:
-            op = view.operation(row)
-            findings.add(
-                "SB3-lost-acknowledged-write",
-                f"{acknowledged.describe(op)} was acknowledged by {acknowledged.served_by(op)} at log index {index} in term {term}, but that index holds an "
-                f"entry of term {applied[1]}: the write was acknowledged and then replaced.",
-                ops=(op.invoke_index,),
-                details={"index": index, "acknowledged_term": term, "applied": list(applied)},
-            )
-    return compared
+    rows = indexed[(view.term[indexed] != NO_NUMBER) & (np.abs(view.index[indexed]) < FOREVER_NS)]
+    applied_term, term = facts.applied.terms(view.index[rows].astype(np.int64)), view.term[rows]
+    for place in np.flatnonzero((applied_term != NONE) & (applied_term > term)):
+        op, applied = view.operation(rows[place]), facts.applied.get(int(view.index[rows[place]]))
+        assert applied is not None
+        findings.add(
+            "SB3-lost-acknowledged-write",
+            f"{acknowledged.describe(op)} was acknowledged by {acknowledged.served_by(op)} at log index {applied[0]} in term {term[place]}, but that index holds an "
+            f"entry of term {applied[1]}: the write was acknowledged and then replaced.",
+            ops=(op.invoke_index,),
+            details={"index": applied[0], "acknowledged_term": int(term[place]), "applied": applied},
+        )
+    return int(np.count_nonzero(applied_term != NONE))
 
 
 class _ByCommand:
@@ -102,29 +98,26 @@ class _ByCommand:
 
 
 def _judge_held(facts: Survey, by_command: _ByCommand, findings: Findings) -> None:
-    for ack in facts.acks:
+    applied_term, held_term = facts.applied.terms(facts.acks.column("index")), facts.acks.column("entry_term")
+    for row in np.flatnonzero((applied_term != NONE) & (held_term != NONE) & (applied_term != held_term)).tolist():
+        ack = facts.acks.get(row)
         index = ack.line["index"]
         applied = facts.applied.get(index)
-        if applied is None or ack.entry_term is None or applied[1] == ack.entry_term:
-            continue
+        assert applied is not None
         op = by_command.of(ack)
         findings.add(
             "SB3-lost-acknowledged-write",
             f"{ack.line['node']} acknowledged {acknowledged.describe(op) if op else 'a write'} at log index {index}, where it held an entry of term "
             f"{ack.entry_term}, but an entry of term {applied[1]} was applied there.",
             ops=(op.invoke_index,) if op else (),
-            details={"index": index, "applied": list(applied), "trace": [excerpt(ack.line)]},
+            details={"index": index, "applied": applied, "trace": [excerpt(ack.line)]},
         )
 
 
 def _judge_leaders(facts: Survey, by_command: _ByCommand, findings: Findings) -> None:
     """Judge leaders: what a leader acknowledged was committed in its term at the latest, so the leaders of all later terms must hold it."""
-    best: dict[int, Ack] = {}
-    for ack in facts.acks:
-        if ack.leader_term is not None:
-            known = best.setdefault(ack.leader_term, ack)
-            if known.line["index"] < ack.line["index"]:
-                best[ack.leader_term] = ack
+    furthest = highest_of_each(facts.acks.column("leader_term"), facts.acks.column("index"))
+    best = {term: facts.acks.get(row) for term, row in furthest.items()}
     terms = sorted(best)
     highest: list[Ack] = []
     for term in terms:

@@ -12,16 +12,20 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 from ..base import acknowledged
 from ..base.budget import OutOfBudget
 from ..base.findings import Findings
-from ..base.quorum_weights import Weights, is_quorum, names, show, total, weight, weights_of
+from ..base.quorum_weights import is_quorum, names, show, total, weight, weights_of
 from ..base.result import Anomaly, Budget, CheckResult, RunRecord, Verdict
 from ..base.selection import NOTHING
 from ..traces.traces import Line, TraceError, excerpt
-from .durability import Boot, Durable
+from .commits import judge_commits, judge_voters, starts
 from .facts import Commit, Reign, Survey
 from .shared_survey import survey_of
+from .structures.durability import Boot
+from .structures.rows import NONE, highest_of_each
 from .voter_timeline import VoterTimeline, voter_timeline
 
 WORST_FIRST = (
@@ -61,7 +65,7 @@ class RaftSafetyChecker:
         timeline = voter_timeline(record, facts)
         _report_conflicts(facts)
         _judge_elections(facts, timeline)
-        commit_doubts = _judge_commits(facts, timeline)
+        commit_doubts = judge_commits(facts, timeline)
         _judge_boots(facts)
         completeness_doubts = _judge_completeness(facts)
         _judge_applied(facts)
@@ -143,10 +147,11 @@ def _judge_applied(facts: Survey) -> None:
             f"(crc {second[2]}).",
             details={"index": index, "trace": _lines_with(facts, ("apply",), index, None)},
         )
-    for commit in facts.commits:
+    applied_term, held_term = facts.applied.terms(facts.commits.column("index")), facts.commits.column("entry_term")
+    for row in np.flatnonzero((applied_term != NONE) & (held_term != NONE) & (applied_term != held_term)).tolist():
+        commit = facts.commits.get(row)
         applied = facts.applied.get(commit.line["index"])
-        if applied is None or commit.entry_term is None or applied[1] == commit.entry_term:
-            continue
+        assert applied is not None
         facts.findings.add(
             "applied-uncommitted",
             f"{commit.line['node']} committed entry {applied[0]} of term {commit.entry_term}, but an entry of term {applied[1]} was applied there.",
@@ -176,10 +181,10 @@ def _lines_with(facts: Survey, events: Sequence[str], index: int, term: int | No
 
 
 def _judge_elections(facts: Survey, timeline: VoterTimeline) -> None:
-    known = set(timeline.all) | {weights_of(line["voters"]) for line in _starts(facts)}
+    known = set(timeline.all) | {weights_of(line["voters"]) for line in starts(facts)}
     for reign in facts.reigns:
         claimed = weights_of(reign.line["voters"])
-        _judge_voters(facts, reign.line, claimed, reign.in_force, known)
+        judge_voters(facts, reign.line, claimed, reign.in_force, known)
         # It voted for itself, whether or not its list has it. Votes are by voter: a repeated one counts once.
         supporters = {*reign.line["votes"], reign.node}
         for weights in dict.fromkeys([reign.in_force or claimed, claimed]):
@@ -194,100 +199,32 @@ def _judge_elections(facts: Survey, timeline: VoterTimeline) -> None:
             break
 
 
-def _judge_voters(facts: Survey, line: Line, claimed: Weights, in_force: Weights | None, known: set[Weights]) -> None:
-    right = claimed == in_force if in_force is not None else claimed in known
-    if not right:
-        facts.findings.add(
-            "wrong-voters",
-            f"{line['node']} counted by the voters {show(claimed)} ({line['event']!r} of term {line.get('term')}), but in force was "
-            f"{show(in_force) if in_force is not None else 'none of the configurations that were ever adopted'}.",
-            details={"trace": [excerpt(line)]},
-        )
-
-
-def _starts(facts: Survey) -> list[Line]:
-    return [incarnation.start for incarnation in facts.traces if incarnation.start is not None]
-
-
-# -- commits
-
-
-def _judge_commits(facts: Survey, timeline: VoterTimeline) -> int:
-    """Judge each commit: own term, and durable on voters with more than half of the weight. Returns how many remain undecided."""
-    known = set(timeline.all) | {weights_of(line["voters"]) for line in _starts(facts)}
-    undecided = 0
-    for commit in facts.commits:
-        claimed = weights_of(commit.line["voters"])
-        _judge_voters(facts, commit.line, claimed, commit.in_force, known)
-        if commit.leader_term is not None and commit.entry_term is not None and commit.entry_term != commit.leader_term:
-            facts.findings.add(
-                "commit-of-old-term",
-                f"{commit.line['node']}, leading term {commit.leader_term}, committed up to entry {commit.line['index']} of term "
-                f"{commit.entry_term} by counting replicas; a later leader may not hold it (Raft paper, figure 8).",
-                details={"index": commit.line["index"], "trace": [excerpt(commit.line)]},
-            )
-        undecided += _judge_replicas(facts, commit, claimed)
-    return undecided
-
-
-def _judge_replicas(facts: Survey, commit: Commit, claimed: Weights) -> int:
-    line, index = commit.line, commit.line["index"]
-    weights = commit.in_force or claimed
-    match = line["match"]
-    holders = {voter for voter, durable in match.items() if durable >= index}
-    if line["node"] not in match:
-        holders.add(line["node"])
-    if not is_quorum(weights, holders):
-        facts.findings.add(
-            "commit-without-quorum",
-            f"{line['node']} committed entry {index} when {names(holders)} had it on disk: {weight(weights, holders)} of {total(weights)} "
-            f"(voters {show(weights)}), not more than half.",
-            details={"index": index, "trace": [excerpt(line)]},
-        )
-        return 0
-    if commit.entry_term is None:
-        return 1
-    seen = {voter: _durable(facts, voter, commit) for voter in sorted(holders)}
-    possible = {voter for voter, durable in seen.items() if durable is not Durable.NO}
-    if not is_quorum(weights, possible):
-        late = sorted(set(seen) - possible)
-        facts.findings.add(
-            "commit-before-written",
-            f"{line['node']} committed entry {index} counting {names(holders)}, but by their own traces {names(late)} had not even "
-            f"written it yet: {weight(weights, possible)} of {total(weights)} remain, not more than half.",
-            details={"index": index, "not_written": late, "trace": [excerpt(line)]},
-        )
-        return 0
-    return 0 if is_quorum(weights, {voter for voter, durable in seen.items() if durable is Durable.YES}) else 1
-
-
-def _durable(facts: Survey, voter: str, commit: Commit) -> Durable:
-    history = facts.durable.get(voter)
-    if history is None or commit.entry_term is None:
-        return Durable.MAYBE
-    return history.before(commit.line["index"], commit.entry_term, commit.moment)
+# -- boots
 
 
 def _judge_boots(facts: Survey) -> None:
     """Judge boots: a node that was counted for a committed entry still holds it when it boots, unless it reports that its tail was torn, or a fault took it."""
-    commits = [commit for commit in facts.commits if commit.entry_term is not None]
-    commits.sort(key=lambda commit: commit.moment.at.high_ns)
+    commits = facts.commits
+    index, high_ns, counted = (commits.column(name) for name in ("index", "high_ns", "counted"))
+    rows = np.flatnonzero(commits.column("entry_term") != NONE)
+    rows = rows[np.argsort(high_ns[rows], kind="stable")]
     for voter, history in facts.durable.items():
         if len(history.boots) < 2 or history.incomplete:
             continue
-        best: Commit | None = None
+        counting = np.array([voter in count.matched for count in commits.counts.values], np.bool_)
+        mine = rows[counting[counted[rows]]] if len(rows) else rows
+        best: int | None = None
         at = 0
         for boot in history.boots:
-            while at < len(commits) and commits[at].moment.at.high_ns < boot.moment.at.low_ns:
-                line = commits[at].line
-                counted = line["match"].get(voter, 0) >= line["index"]
-                if counted and (best is None or best.line["index"] < line["index"]):
-                    best = commits[at]
-                at += 1
+            end = max(at, int(np.searchsorted(high_ns[mine], boot.moment.at.low_ns)))
+            if end > at:
+                furthest = mine[at + int(np.argmax(index[mine[at:end]]))]
+                best = furthest if best is None or index[best] < index[furthest] else best
+            at = end
             if boot.forgot:
                 best = None
             if best is not None:
-                _judge_boot(facts, voter, boot, best)
+                _judge_boot(facts, voter, boot, commits.get(int(best)))
 
 
 def _judge_boot(facts: Survey, voter: str, boot: Boot, commit: Commit) -> None:
@@ -301,7 +238,7 @@ def _judge_boot(facts: Survey, voter: str, boot: Boot, commit: Commit) -> None:
         f"a log that ends at {boot.last_index} of term {boot.last_term}: it acknowledged what was not durable.",
         details={
             "index": index,
-            "trace": [excerpt(commit.line), *(excerpt(line) for line in _starts(facts) if _is_boot(line, voter, boot))],
+            "trace": [excerpt(commit.line), *(excerpt(line) for line in starts(facts) if _is_boot(line, voter, boot))],
         },
     )
 
@@ -315,12 +252,9 @@ def _is_boot(line: Line, voter: str, boot: Boot) -> bool:
 
 def _judge_completeness(facts: Survey) -> int:
     """Judge each leader, and each commit, of a later term: it holds what the last term before it committed. Returns how many remain undecided."""
-    best: dict[int, Commit] = {}
-    for commit in facts.commits:
-        if commit.leader_term is not None and commit.entry_term is not None:
-            known = best.setdefault(commit.leader_term, commit)
-            if known.line["index"] < commit.line["index"]:
-                best[commit.leader_term] = commit
+    commits = facts.commits
+    known = np.where(commits.column("entry_term") == NONE, NONE, commits.column("leader_term"))
+    best = {term: commits.get(row) for term, row in highest_of_each(known, commits.column("index")).items()}
     terms = sorted(best)
     undecided = 0
     for reign in facts.reigns:

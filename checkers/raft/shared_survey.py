@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from copy import copy
 
 from ..base.budget import Meter
 from ..base.findings import Findings
@@ -31,4 +31,6 @@ def survey_of(record: RunRecord, budget: Budget, findings: Findings) -> Survey:
         keep(record, _NAME, facts)
     else:
         findings.extend(facts.findings)
-    return replace(facts, findings=findings)
+    mine = copy(facts)
+    mine.findings = findings
+    return mine

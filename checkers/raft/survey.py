@@ -1,30 +1,38 @@
-"""One pass over all traces: collects the facts of a Raft run, and reports what a single node's order of lines already proves.
+"""One pass over all traces: collects the facts of a Raft run.
 
-Facts that need several nodes (leader completeness, durable quorums) are judged afterwards by the checkers that need them. Lines of one node may be
-released slightly out of order, when they wait for different disk writes; nothing here relies on the order of such lines.
+Facts that need several nodes (leader completeness, durable quorums) are judged afterwards by the checkers that need them. Of a large trace, the
+stretches of ordinary lines are read at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+import numpy as np
+
+from tribulation.histories.lines.table import LineTable
+
 from ..base.budget import Meter
-from ..base.findings import KEEP_PER_KIND, Findings
-from ..traces.state_digests import scheme_of
-from ..traces.traces import FOREVER_NS, Incarnation, Interval, Line, Traces, excerpt
-from .durability import DurableHistory, Moment
+from ..base.findings import Findings
+from ..traces.traces import Incarnation, Traces
 from .elections import Ballots
-from .facts import Ack, Commit, Reign, Survey
-from .log import NodeLog
-from .membership import Adopted, Change, judge_order, judge_step
+from .facts import Survey
+from .stretch import Stretches
+from .structures.durability import DurableHistory
+from .structures.rows import Int64
+from .walk import HANDLERS, Walk
+from .window import window_of
 
 BYTES_PER_LINE = 100
 BYTES_PER_ENTRY = 150
 """Rough sizes of what is kept, on the high side."""
+BYTES_PER_LINE_OF_MANY = 50
 
 _WITH_ENTRIES = frozenset({"append", "apply"})
+_WINDOW = 1 << 16
+_SHORT = 64
+"""Stretches of fewer lines are read line by line."""
 
 
 Losses = Mapping[str, Sequence[tuple[int, int]]]
@@ -42,337 +50,76 @@ def survey(traces: Traces, findings: Findings, meter: Meter, losses: Losses = Ma
         for position, incarnation in enumerate(incarnations):
             history.incomplete = history.incomplete or bool(incarnation.gaps)
             following = incarnations[position + 1] if position + 1 < len(incarnations) else None
-            walk = _Walk(facts, ballots, incarnation, history, ordinal)
+            walk = Walk(facts, ballots, incarnation, history, ordinal)
             walk.losses = losses.get(node, ())
-            walk.run(meter)
+            _run(walk, traces, meter)
             walk.end(following)
             ordinal += len(incarnation.lines)
     facts.torn_boots = ballots.torn_boots
     return facts
 
 
-@dataclass(slots=True)
-class _Jump:
-    """Entries were skipped. An installed snapshot may explain it, and its line may come later, since it waits for the disk.
+def _run(walk: Walk, traces: Traces, meter: Meter) -> None:
+    incarnation = walk.incarnation
+    lines = incarnation.lines
+    for first in range(0, len(lines), _WINDOW):
+        part = lines[first : first + _WINDOW]
+        times = traces.times(incarnation, part)
+        if times is None or not isinstance(part, LineTable):
+            _one_by_one(walk, Incarnation(incarnation.node, incarnation.number, part, ()), first, traces, meter)
+        else:
+            _Window(walk, part, first, times, traces, meter).run()
+    walk.history.saw(walk.moment)
+    walk.facts.lines += len(lines)
 
-    `settled`: an entry written after it became durable. Writes finish in order, so that line has come if there is one.
-    """
 
-    line: Line
-    index: int
-    expected: int
-    settled: bool = False
+def _one_by_one(walk: Walk, part: Incarnation, first: int, traces: Traces, meter: Meter) -> None:
+    charge = meter.charge
+    for position, (line, at) in enumerate(zip(part.lines, traces.moments(part), strict=True), first):
+        entries = len(line["entries"]) if line["event"] in _WITH_ENTRIES else 0
+        charge(BYTES_PER_LINE + BYTES_PER_ENTRY * entries, position)
+        walk.read(position, line, at)
 
 
-class _Walk:
-    """State of one incarnation while its lines are read in order."""
+class _Window:
+    """Some lines of an incarnation, from its line `first` on."""
 
     def __init__(
-        self, facts: Survey, ballots: Ballots, incarnation: Incarnation, history: DurableHistory, ordinal: int
+        self, walk: Walk, lines: LineTable, first: int, times: tuple[Int64, Int64], traces: Traces, meter: Meter
     ) -> None:
-        self.facts = facts
-        self.findings = facts.findings
-        self.ballots = ballots
-        self.incarnation = incarnation
-        self.history = history
-        self.first_ordinal = ordinal
-        self.ordinal = ordinal
-        self.at = facts.traces.place(incarnation.lines[0])
-        self.log = NodeLog()
-        self.adopted = Adopted()
-        self.unwritten: dict[int, tuple[Change, int | None]] = {}
-        self.reign: Reign | None = None
-        self.committed: int | None = None
-        self.next_apply: int | None = None
-        self.jumps: list[_Jump] = []
-        self.installed: set[int] = set()
-        self.truncated_as_leader: Line | None = None
-        self.losses: Sequence[tuple[int, int]] = ()
+        self._walk, self._lines, self._first, self._times = walk, lines, first, times
+        self._traces, self._meter = traces, meter
 
-    @property
-    def moment(self) -> Moment:
-        """The place of the line that is being read."""
-        return Moment(self.incarnation.node, self.ordinal, self.at)
-
-    def run(self, meter: Meter) -> None:
-        gaps = set(self.incarnation.gaps)
-        first, charge = self.first_ordinal, meter.charge
-        moments = self.facts.traces.moments(self.incarnation)
-        for position, (line, at) in enumerate(zip(self.incarnation.lines, moments, strict=True)):
-            event = line["event"]
-            entries = len(line["entries"]) if event in _WITH_ENTRIES else 0
-            charge(BYTES_PER_LINE + BYTES_PER_ENTRY * entries, position)
-            if event == "start" and position:
-                self.history.saw(self.moment)
-            self.ordinal, self.at = first + position, at
-            if position in gaps:
-                self._lose_track()
-            handler = _HANDLERS.get(event)
-            if handler is not None:
-                handler(self, line)
-        self.history.saw(self.moment)
-        self.facts.lines += len(self.incarnation.lines)
-
-    def end(self, following: Incarnation | None) -> None:
-        """End the incarnation. What its lost last lines may have explained is dropped."""
-        for jump in self.jumps:
-            if jump.settled and jump.index - 1 not in self.installed:
-                self._skipped(jump)
-        if self.reign is not None:
-            until = FOREVER_NS if following is None else self.facts.traces.place(following.lines[0]).high_ns
-            self.reign.ends = Interval(self.at.low_ns, until)
-
-    def _lose_track(self) -> None:
-        self.log.forget()
-        self.adopted.forget()
-        self.unwritten.clear()
-        self.next_apply = None
-        self.truncated_as_leader = None
-        self._step_down()
-
-    def _step_down(self) -> None:
-        if self.reign is not None:
-            self.reign.ends = self.at
-        self.reign, self.committed = None, None
-
-    # -- elections and terms
-
-    def start(self, line: Line) -> None:
-        at = self.at
-        forgot = any(at.high_ns >= from_ns and at.low_ns <= to_ns for from_ns, to_ns in self.losses)
-        self.ballots.start(line, forgot)
-        self.adopted.start(line)
-        self.log.reset(line["last_index"], line["last_term"])
-        self.next_apply = line["snapshot_index"] + 1
-        self.history.booted(
-            self.incarnation.number, line["last_index"], line["last_term"], bool(line.get("torn")), self.moment, forgot
-        )
-
-    def term(self, line: Line) -> None:
-        self.ballots.term(line)
-        if self.reign is not None and line["term"] > self.reign.term:
-            self._step_down()
-
-    def vote(self, line: Line) -> None:
-        self.ballots.vote(line)
-
-    def leader(self, line: Line) -> None:
-        self.ballots.leader(line)
-        self._step_down()
-        last_index = line["last_index"]
-        begins = self.at
-        in_force = self.adopted.in_force
-        self.reign = Reign(
-            line, last_index, self.log.term(last_index), in_force, begins, Interval(begins.low_ns, FOREVER_NS)
-        )
-        self.facts.reigns.append(self.reign)
-        self.truncated_as_leader = None
-
-    def follower(self, line: Line) -> None:
-        # It waits for the disk, so it may come late; it never ends a reign that began after it.
-        if self.reign is not None and line["term"] >= self.reign.term:
-            self._step_down()
-
-    # -- the log
-
-    def append(self, line: Line) -> None:
-        log, add = self.log, self.facts.tree.add
-        reign_term = -1 if self.reign is None else self.reign.term
-        previous_index, previous_term = -1, None
-        for index, term, crc in line["entries"]:
-            if index <= log.last and term == reign_term:
-                self._overwritten(line, index, term)
-            if index - 1 != previous_index:
-                previous_term = log.term(index - 1)
-            if self.unwritten and index in self.unwritten:
-                self._config_written(index, term == reign_term)
-            add(index, term, crc, previous_term)
-            log.append(index, term)
-            if term != previous_term and previous_index == index - 1 and previous_term is not None:
-                self.history.written(previous_index, previous_term, self.at.low_ns, self.ordinal)
-            previous_index, previous_term = index, term
-        if previous_term is not None:
-            self.history.written(previous_index, previous_term, self.at.low_ns, self.ordinal)
-        if self.truncated_as_leader is not None and line["entries"] and line["entries"][-1][1] == reign_term:
-            self._prove_truncation(line)
-
-    def truncate(self, line: Line) -> None:
-        if self.reign is not None and line["from"] <= self.log.last:
-            self.truncated_as_leader = line
-        self.log.truncate(line["from"])
-        self.unwritten.clear()
-        self.adopted.truncate(line["from"])
-
-    def snapshot_installed(self, line: Line) -> None:
-        index, term = line["index"], line["term"]
-        if self.next_apply is not None and index >= self.next_apply:
-            self.next_apply = index + 1
-        if self.log.term(index) != term and (self.log.last <= index or self.log.term(index) is not None):
-            self.log.reset(index, term)
-            self.adopted.forget()
-        self.installed.add(index)
-        self.history.written(index, term, self.at.low_ns, self.ordinal)
-        self.history.durable(index, term, self.at.low_ns, self.ordinal)
-        self._digest(line)
-
-    def durable(self, line: Line) -> None:
-        self.ballots.synced(line)
-        for jump in self.jumps:
-            jump.settled = jump.settled or line["index"] > jump.index
-        if line["term"] is not None:
-            self.history.durable(line["index"], line["term"], self.at.low_ns, self.ordinal)
-
-    def config(self, line: Line) -> None:
-        """Activate a configuration at once. Its entry's own line comes after it, if this node wrote it; one that a snapshot brought has none."""
-        change = self.adopted.adopt(line)
-        if change is not None and line["index"] > self.log.last:
-            self.unwritten[line["index"]] = (change, self.committed)
-        self.facts.configs.append((line, self.moment))
-
-    def _config_written(self, index: int, led: bool) -> None:
-        change, committed = self.unwritten.pop(index)
-        judge_step(change, self.findings)
-        if led:
-            judge_order(change, committed, self.findings)
-
-    # -- committing and applying
-
-    def commit(self, line: Line) -> None:
-        index = line["index"]
-        reign_term = None if self.reign is None else self.reign.term
-        leader_term = line.get("term") if reign_term is None else reign_term
-        fact = Commit(line, leader_term, self.log.term(index), self.adopted.in_force, self.moment)
-        self.facts.commits.append(fact)
-        if self.reign is None:
+    def run(self) -> None:
+        walk, count = self._walk, len(self._lines)
+        window = window_of(self._lines, walk.incarnation.node, walk.facts, HANDLERS.keys())
+        gaps = [gap - self._first for gap in walk.gaps if 0 <= gap - self._first < count]
+        apart = np.union1d(window.apart, np.array(gaps, np.intp)).tolist()
+        if len(apart) * _SHORT > count:
+            self._read(0, count)
             return
-        if self.committed is not None and index < self.committed:
-            self.findings.add(
-                "commit-regressed",
-                f"The leader {line['node']} of term {reign_term} moved its commit index back from {self.committed} to {index}.",
-                details={"trace": [excerpt(line)]},
-            )
-        if 0 <= self.log.last < index:
-            self.findings.add(
-                "commit-beyond-log",
-                f"The leader {line['node']} of term {reign_term} committed index {index}, but its log ends at {self.log.last}.",
-                details={"trace": [excerpt(line)]},
-            )
-        self.committed = index
-        if self.truncated_as_leader is not None:
-            self._prove_truncation(line)
+        stretches = Stretches(walk, self._lines, window, self._first, self._times)
+        at = 0
+        for stop in [*apart, count]:
+            self._stretch(stretches, at, stop)
+            self._read(stop, stop + 1)
+            at = stop + 1
 
-    def apply(self, line: Line) -> None:
-        applied, add, expected = self.facts.applied, self.facts.tree.add, self.next_apply
-        for entry in line["entries"]:
-            index, term, crc = entry
-            known = applied.setdefault(index, entry)
-            if known is not entry and (known[1] != term or known[2] != crc):
-                self.facts.applied_conflicts.append((known, entry))
-            add(index, term, crc, None)
-            if expected is not None and index != expected:
-                self._jumped(line, index, expected)
-            expected = index + 1
-        self.next_apply = expected
+    def _stretch(self, stretches: Stretches, at: int, stop: int) -> None:
+        """Read ordinary lines: at once up to the one that shows something else than an ordinary course."""
+        alone = _SHORT
+        while stop - at > _SHORT:
+            end = stretches.advance(at, stop)
+            self._meter.charge(BYTES_PER_LINE_OF_MANY * (end - at), self._first + end, times=end - at)
+            at = end
+            if at < stop:
+                # Where there is one such line, there may be many.
+                self._read(at, min(at + alone, stop))
+                at, alone = min(at + alone, stop), 2 * alone
+        self._read(at, stop)
 
-    def ack(self, line: Line) -> None:
-        if line["kind"] == "write":
-            self.facts.acks.append(Ack(line, self.log.term(line["index"]), self._acking_term(line), self.moment))
-
-    def _acking_term(self, line: Line) -> int | None:
-        """Return the term that it led when it answered. The line of its stepping down waits for the disk, and answers that a later leader gave it to
-        pass on may come before that line. An entry of a later term, or the removal of its own entries, shows that it no longer led.
-        """
-        if self.reign is None or self.truncated_as_leader is not None:
-            return None
-        newest = max(line.get("term") or 0, self.log.term(self.log.last) or 0)
-        return self.reign.term if newest <= self.reign.term else None
-
-    def read_confirmed(self, line: Line) -> None:
-        self.facts.confirmations.append((line, self.moment))
-
-    def lease(self, line: Line) -> None:
-        self.facts.leases.append((line, self.moment))
-
-    def snapshot(self, line: Line) -> None:
-        self._digest(line)
-
-    def digest(self, line: Line) -> None:
-        self._digest(line)
-
-    def _digest(self, line: Line) -> None:
-        if line.get("digest") is None:
-            return
-        group = "digest" if line["event"] == "digest" else "snapshot"
-        known = self.facts.digests.setdefault((group, line["index"], scheme_of(line["digest"])), line)
-        if known["digest"] != line["digest"]:
-            self.findings.add(
-                "state-diverged",
-                f"{known['node']} and {line['node']} applied the same log up to index {line['index']}, but their states differ "
-                f"({known['digest']} and {line['digest']}).",
-                details={"index": line["index"], "trace": [excerpt(known), excerpt(line)]},
-            )
-
-    # -- violations that one node's own lines prove
-
-    def _overwritten(self, line: Line, index: int, term: int) -> None:
-        old_term = self.log.term(index)
-        if old_term is None or old_term == term:
-            return
-        self.findings.add(
-            "leader-overwrote",
-            f"{line['node']}, leading term {term}, replaced entry {index} of term {old_term} in its own log: a leader only appends.",
-            details={"index": index, "trace": [excerpt(line, index)]},
-        )
-
-    def _prove_truncation(self, proof: Line) -> None:
-        """It removed entries and went on to act as leader of the same term, so it led when it removed them."""
-        line = self.truncated_as_leader
-        self.truncated_as_leader = None
-        if line is None or self.reign is None:
-            return
-        self.findings.add(
-            "leader-truncated",
-            f"{line['node']}, leading term {self.reign.term}, removed its own entries from index {line['from']} on: a leader only appends.",
-            details={"trace": [excerpt(self.reign.line), excerpt(line), excerpt(proof)]},
-        )
-
-    def _jumped(self, line: Line, index: int, expected: int) -> None:
-        if index > expected:
-            if index - 1 not in self.installed and len(self.jumps) < KEEP_PER_KIND:
-                self.jumps.append(_Jump(line, index, expected))
-            return
-        self.findings.add(
-            "applied-again",
-            f"{line['node']} applied entry {index} again in incarnation {line['incarnation']}; the next one was to be {expected}.",
-            details={"index": index, "trace": [excerpt(line, index)]},
-        )
-
-    def _skipped(self, jump: _Jump) -> None:
-        node, incarnation = self.incarnation.node, self.incarnation.number
-        self.findings.add(
-            "apply-gap",
-            f"{node} applied entry {jump.index} in incarnation {incarnation} without the ones from {jump.expected} on, "
-            "and no installed snapshot explains it.",
-            details={"index": jump.index, "trace": [excerpt(jump.line, jump.index)]},
-        )
-
-
-_HANDLERS: dict[str, Callable[[_Walk, Line], None]] = {
-    "start": _Walk.start,
-    "term": _Walk.term,
-    "vote": _Walk.vote,
-    "leader": _Walk.leader,
-    "follower": _Walk.follower,
-    "append": _Walk.append,
-    "truncate": _Walk.truncate,
-    "snapshot-installed": _Walk.snapshot_installed,
-    "durable": _Walk.durable,
-    "config": _Walk.config,
-    "commit": _Walk.commit,
-    "apply": _Walk.apply,
-    "ack": _Walk.ack,
-    "read-confirmed": _Walk.read_confirmed,
-    "lease": _Walk.lease,
-    "snapshot": _Walk.snapshot,
-    "digest": _Walk.digest,
-}
+    def _read(self, at: int, stop: int) -> None:
+        if at < min(stop, len(self._lines)):
+            node, number = self._walk.incarnation.node, self._walk.incarnation.number
+            part = Incarnation(node, number, self._lines[at:stop], ())
+            _one_by_one(self._walk, part, self._first + at, self._traces, self._meter)

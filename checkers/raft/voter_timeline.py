@@ -5,15 +5,20 @@ Every answer errs on the side of too many, so that "under none of them" is proof
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from ..base.quorum_weights import Weights, weights_of
 from ..base.result import RunRecord
 from ..faults.kinds import changes_voters
 from ..traces.traces import FOREVER_NS, NEVER_NS
-from .facts import Survey
+from .facts import Commits, Survey
+from .structures.rows import Int64, forms_of
+
+_NONE = np.zeros(0, np.int64), np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,20 @@ class VoterTimeline:
             self._for_entries[places] = self._look_for_entry(index, until_ns)
         return self._for_entries[places]
 
+    def for_entries(self, index: Int64, until_ns: Int64) -> list[tuple[Int64, list[Weights]]]:
+        """`for_entry` of many: the places of those that have the same ones, and these. The others are left out."""
+        since = np.array(self._since_ns, np.int64), np.array(self._indices, np.int64)
+        places = np.searchsorted(since[1], index, "right"), np.searchsorted(since[0], until_ns, "right")
+        forms = forms_of(*places)
+        whole = until_ns < self._unknown_from_ns
+        found = []
+        for number in range(len(forms.values)):
+            which = np.flatnonzero((forms.which == number) & whole)
+            weights = self.for_entry(int(index[which[0]]), int(until_ns[which[0]])) if len(which) else None
+            if weights is not None:
+                found.append((which, weights))
+        return found
+
     def _look_for_entry(self, index: int, until_ns: int) -> list[Weights] | None:
         before = sorted({config.index for config in self._configs if config.index <= index and config.committed})
         floor = before[-2] if len(before) > 1 else 0
@@ -111,35 +130,33 @@ class _Superseded:
     def __init__(self, survey: Survey | None) -> None:
         configs = [] if survey is None else [(line["index"], weights_of(line["voters"])) for line, _ in survey.configs]
         self._configs = sorted(set(configs))
-        counted: dict[Weights, list[tuple[int, int]]] = {}
-        for commit in () if survey is None else survey.commits:
-            counted.setdefault(weights_of(commit.line["voters"]), []).append(
-                (commit.line["index"], commit.moment.at.high_ns)
-            )
-        self._counted = {weights: _earliest_from(pairs) for weights, pairs in counted.items()}
+        self._counted = {} if survey is None else _counted(survey.commits)
 
     def committed(self, index: int, weights: Weights) -> bool:
         """Return whether a leader certainly committed it: it counted by it, before any later configuration began. Its entry may be truncated otherwise."""
         later = bisect_right(self._configs, index, key=lambda config: config[0])
         end = self._configs[later][0] if later < len(self._configs) else FOREVER_NS
-        indices, _ = self._counted.get(weights, ([], []))
-        at = bisect_left(indices, index)
-        return at < len(indices) and indices[at] < end
+        indices, _ = self._counted.get(weights, _NONE)
+        at = int(np.searchsorted(indices, index))
+        return at < len(indices) and bool(indices[at] < end)
 
     def until_ns(self, index: int) -> int:
         later = self._configs[bisect_right(self._configs, index, key=lambda config: config[0]) :]
         ends = [FOREVER_NS]
         for weights in {weights for _, weights in later}:
-            indices, earliest = self._counted.get(weights, ([], []))
-            at = bisect_left(indices, later[0][0])
-            ends.extend(earliest[at : at + 1])
+            indices, earliest = self._counted.get(weights, _NONE)
+            at = int(np.searchsorted(indices, later[0][0]))
+            ends.extend(earliest[at : at + 1].tolist())
         return min(ends)
 
 
-def _earliest_from(pairs: list[tuple[int, int]]) -> tuple[list[int], list[int]]:
-    """Return indices, sorted, and for each the earliest time among it and all higher ones."""
-    pairs.sort()
-    earliest = [high_ns for _, high_ns in pairs]
-    for at in range(len(earliest) - 2, -1, -1):
-        earliest[at] = min(earliest[at], earliest[at + 1])
-    return [index for index, _ in pairs], earliest
+def _counted(commits: Commits) -> dict[Weights, tuple[Int64, Int64]]:
+    """Weights → the indices that leaders committed by them, sorted, and for each the earliest time among it and all higher ones."""
+    index, high_ns, claimed = (commits.column(name) for name in ("index", "high_ns", "claimed"))
+    found = {}
+    for code in np.unique(claimed).tolist():
+        rows = np.flatnonzero(claimed == code)
+        rows = rows[np.lexsort((high_ns[rows], index[rows]))]
+        earliest = np.minimum.accumulate(high_ns[rows][::-1])[::-1]
+        found[commits.weights.values[code]] = index[rows], earliest
+    return found

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tribulation.histories.lines.scan import Int64
 from tribulation.histories.lines.table import LineTable
 
 from ..base.result import Gap, RunRecord
@@ -140,14 +141,25 @@ class Traces:
 
     def moments(self, incarnation: Incarnation) -> Iterator[Interval]:
         """The places of its lines, in order."""
+        times = self.times(incarnation, incarnation.lines)
+        if times is not None:
+            return map(Interval, *(each.tolist() for each in times))
         shift = self.clocks.shift(incarnation.node, incarnation.number)
         if shift is None:
             return repeat(ANYTIME, len(incarnation.lines))
         early, late = shift
-        times = columns.numbers(incarnation.lines, "mono_ns")
-        if times is not None and abs(early) < LIMIT and abs(late) < LIMIT:
-            return map(Interval, (times + early).tolist(), (times + late).tolist())
         return (Interval(mono_ns + early, mono_ns + late) for mono_ns in map(_MONO_NS, incarnation.lines))
+
+    def times(self, incarnation: Incarnation, lines: Sequence[Line]) -> tuple[Int64, Int64] | None:
+        """The earliest and the latest moment of each of these lines of the incarnation; None where they are objects, or times do not fit into 64 bits."""
+        times = columns.numbers(lines, "mono_ns")
+        if times is None:
+            return None
+        shift = self.clocks.shift(incarnation.node, incarnation.number)
+        if shift is None:
+            return np.full(len(times), NEVER_NS), np.full(len(times), FOREVER_NS)
+        early, late = shift
+        return (times + early, times + late) if abs(early) < LIMIT and abs(late) < LIMIT else None
 
     def place(self, line: Line) -> Interval:
         return self.clocks.place(line["node"], line["mono_ns"], line["incarnation"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -37,7 +37,7 @@ class Words(NamedTuple):
     parts: tuple[str, ...]
     runs: tuple[int, ...]
 
-    def of(self, numbers: Sequence[int]) -> str:
+    def of(self, numbers: Sequence[int] | Mapping[int, int]) -> str:
         return self.parts[0] + "".join(
             f"{numbers[run]}{part}" for run, part in zip(self.runs, self.parts[1:], strict=True)
         )
@@ -81,7 +81,7 @@ def form_of(text: bytes) -> Form | None:
     found = _taken_apart(json.loads(marked, object_pairs_hook=lambda pairs: Pairs(tuple(pairs))), apart)
     if not isinstance(found, Pairs) or any(isinstance(name, Words) for name, _ in found.items):
         return None
-    seen = sorted(_runs_in(found))
+    seen = sorted(runs_in(found))
     if seen != list(range(runs)) or len(apart) > MOST_LIKE_NAMES**2:
         return None
     return Form(text, {str(name): value for name, value in found.items}, runs, tuple(apart))
@@ -107,7 +107,7 @@ def _words(text: str) -> str | Words:
     return Words(tuple(_RUN.split(text)), tuple(int(run) - _FIRST for run in found)) if found else text
 
 
-def _runs_in(value: Any) -> Iterator[int]:
+def runs_in(value: Any) -> Iterator[int]:
     """All runs that the parts of a form name; a number that is not an integer names none."""
     if type(value) is Run:
         yield value.place
@@ -115,8 +115,21 @@ def _runs_in(value: Any) -> Iterator[int]:
         yield from value.runs
     elif type(value) is Pairs:
         for name, inner in value.items:
-            yield from _runs_in(name)
-            yield from _runs_in(inner)
+            yield from runs_in(name)
+            yield from runs_in(inner)
     elif type(value) is tuple:
         for inner in value:
-            yield from _runs_in(inner)
+            yield from runs_in(inner)
+
+
+def said(value: Any, numbers: Mapping[int, int]) -> Any:
+    """The value of a part of a form in a line whose runs have these numbers."""
+    if type(value) is Run:
+        return value.sign * numbers[value.place]
+    if type(value) is Words:
+        return value.of(numbers)
+    if type(value) is Pairs:
+        return {said(name, numbers): said(inner, numbers) for name, inner in value.items}
+    if type(value) is tuple:
+        return tuple(said(inner, numbers) for inner in value)
+    return value

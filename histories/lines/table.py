@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from .forms import Form, Run, form_of
+from .forms import Form, Run, form_of, runs_in, said
 from .scan import Int64, scan
 
 MOST_FORMS = 4096
@@ -53,6 +53,25 @@ class Group:
             return None
         numbers: Int64 = value.of(self.run(value.place))
         return numbers
+
+    def distinct(self, value: Any) -> tuple[list[Any], Int64]:
+        """What a part of the form says in its lines: each thing once (lists as tuples), and which of them each line says."""
+        places = sorted(set(runs_in(value)))
+        if not len(self):
+            return [], np.zeros(0, np.int64)
+        varied = [place for place in places if not self._is_constant(place)]
+        which: Int64 = np.zeros(len(self), np.int64)
+        first = np.zeros(1, np.intp)
+        for place in varied:
+            _, each = np.unique(self._columns[place][self._rows], return_inverse=True)
+            _, first, which = np.unique(which * (int(each.max()) + 1) + each, return_index=True, return_inverse=True)
+        return [
+            said(value, {place: int(self._columns[place][self._rows[at]]) for place in places}) for at in first
+        ], which
+
+    def _is_constant(self, place: int) -> bool:
+        column = self._columns[place]
+        return column.strides == (0,) or bool((column[self._rows] == column[self._rows[0]]).all())
 
 
 class LineTable(Sequence[Object]):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tribulation.checkers import RunRecord, check
 from tribulation.checkers.base import acknowledged
 from tribulation.checkers.base.logged import of_operations
-from tribulation.checkers.raft.durability import Durable, DurableHistory, Moment, Moments
+from tribulation.checkers.raft.structures.durability import Durable, DurableHistory, Moment, Moments
 from tribulation.checkers.soundness.vacuity import _concurrency
 from tribulation.checkers.traces.traces import Interval
 from tribulation.histories import History, Operation, Type, canonical

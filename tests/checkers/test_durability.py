@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tribulation.checkers.raft.durability import Durable, DurableHistory, Moment, outside
+from tribulation.checkers.raft.structures.durability import Durable, DurableHistory, Moment, outside
 from tribulation.checkers.traces.traces import Interval
 
 HERE = "n1"

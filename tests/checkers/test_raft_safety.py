@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tribulation.checkers import Budget, RunRecord, Verdict
-from tribulation.checkers.raft.log import EntryTree
 from tribulation.checkers.raft.safety import RaftSafetyChecker
+from tribulation.checkers.raft.structures.log import EntryTree
 
 from .cluster_runs import run_cluster
 from .raft_stories import calm, check, verdict

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from tribulation.checkers.base.quorum_weights import weights_of
+from tribulation.checkers.raft.facts import Commits
 from tribulation.checkers.raft.voter_timeline import VoterTimeline, _Config, _Superseded
 
 A, B, C = (weights_of({"n1": weight, "n2": 1}) for weight in (1, 2, 3))
@@ -71,7 +72,9 @@ def test_a_configuration_is_committed_by_a_leader_that_counts_by_it_before_the_n
         return {"index": index, "voters": {"n1": weight, "n2": 1}}
 
     moment = SimpleNamespace(at=SimpleNamespace(low_ns=0, high_ns=0))
-    commits = [SimpleNamespace(line=line(*pair), moment=moment) for pair in ((3, 1), (4, 2), (12, 3))]
+    commits = Commits(())
+    for index, weight in ((3, 1), (4, 2), (12, 3)):
+        commits.add((0, 0, 0, 0), {**line(index, weight), "node": "n1", "match": {}}, 1, 1, None)
     survey = SimpleNamespace(
         configs=[(line(3, 2), moment), (line(5, 3), moment), (line(10, 3), moment)], commits=commits
     )

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from ..traces.traces import NEVER_NS, Interval
+from ...base.quorum_weights import Weights, total
+from ...traces.traces import NEVER_NS, Interval
 
 Int64 = npt.NDArray[np.int64]
 Bool = npt.NDArray[np.bool_]
@@ -46,12 +48,23 @@ class Moments(NamedTuple):
     high_ns: Int64
     names: Mapping[str, int]
 
-    @classmethod
-    def of(cls, moments: Sequence[Moment]) -> Moments:
-        names: dict[str, int] = {}
-        nodes = np.array([names.setdefault(moment.node, len(names)) for moment in moments], np.int64)
-        ordinals = np.array([moment.ordinal for moment in moments], np.int64)
-        return cls(nodes, ordinals, np.array([moment.at.high_ns for moment in moments], np.int64), names)
+    def only(self, rows: npt.NDArray[Any]) -> Moments:
+        return Moments(self.nodes[rows], self.ordinals[rows], self.high_ns[rows], self.names)
+
+
+OUTSIDE = -1
+"""Stands for no node in `Moments`."""
+_SMALL = 1 << 60
+"""Twice as much as this fits into 64 bits."""
+
+
+def more_than_half(weights: Weights, holds: Mapping[str, Bool], count: int) -> Bool:
+    """For which of `count` things the nodes that hold them have more than half of the weight."""
+    whole = total(weights)
+    held = np.zeros(count, np.int64 if whole < _SMALL else object)
+    for node, share in weights:
+        held += share * holds[node].astype(held.dtype)
+    return (2 * held > whole).astype(np.bool_)
 
 
 def outside(high_ns: int) -> Moment:
@@ -104,6 +117,17 @@ class _Evidence:
             run.indices.append(index)
             run.low_ns.append(low_ns)
             run.ordinals.append(ordinal)
+
+    def extend(self, index: Int64, term: Int64, low_ns: Int64, ordinal: Int64) -> None:
+        """Add many statements at once."""
+        breaks = np.flatnonzero((term[1:] != term[:-1]) | (index[1:] < index[:-1])) + 1
+        bounds = [0, *breaks.tolist(), len(index)]
+        for first, end in pairwise(bounds if len(index) else ()):
+            self.add(int(index[first]), int(term[first]), int(low_ns[first]), int(ordinal[first]))
+            grown = np.flatnonzero(index[first + 1 : end] > index[first : end - 1]) + first + 1
+            run = self._runs[-1]
+            for column, values in ((run.indices, index), (run.low_ns, low_ns), (run.ordinals, ordinal)):
+                column.frombytes(values[grown].tobytes())
 
     def first(self, index: int, term: int) -> tuple[int, int] | None:
         """(low, ordinal) of the first log as long as `index` and of `term` or a later one."""
@@ -162,6 +186,12 @@ class DurableHistory:
     def durable(self, index: int, term: int, low_ns: int, ordinal: int) -> None:
         self._durable.add(index, term, low_ns, ordinal)
 
+    def written_each(self, index: Int64, term: Int64, low_ns: Int64, ordinal: Int64) -> None:
+        self._written.extend(index, term, low_ns, ordinal)
+
+    def durable_each(self, index: Int64, term: Int64, low_ns: Int64, ordinal: Int64) -> None:
+        self._durable.extend(index, term, low_ns, ordinal)
+
     def before(self, index: int, term: int, moment: Moment) -> Durable:
         """Return whether entry `index` of `term` was on this node's disk before `moment`."""
         written = self._written.first(index, term)
@@ -175,7 +205,7 @@ class DurableHistory:
 
     def before_each(self, index: Int64, term: Int64, moments: Moments) -> tuple[Bool, Bool]:
         """What `before` gives for each of many entries: which were not on its disk (`NO`), and which were (`YES`)."""
-        here = moments.nodes == moments.names.get(self.node, -1)
+        here = moments.nodes == moments.names.get(self.node, OUTSIDE - 1)
         low_ns, ordinal, _ = self._written.first_of_each(index, term, (self._last_low_ns, self._last_ordinal))
         unwritten = np.where(here, ordinal > moments.ordinals, low_ns > moments.high_ns)
         lost_ns = [boot.moment.at.low_ns for boot in self.boots if boot.torn or boot.forgot]

@@ -12,10 +12,19 @@ Where the traces lack the beginning of a term the answer is None, never a guess.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from ...traces.columns import stretches
+from .pages import Pages
+from .rows import NONE, Int64
+
 _TERM_SHIFT = 40
+INDICES = 1 << _TERM_SHIFT
+"""Entries of lower indices, and of terms that are not negative, can be added many at once."""
 
 
 class NodeLog:
@@ -55,6 +64,21 @@ class NodeLog:
             self._terms.append(term)
         self.last = index
 
+    def extend(self, indices: Int64, terms: Int64) -> None:
+        """Write entries that follow the last known one and each other."""
+        for first, _ in stretches(terms):
+            if terms[first] != self._terms[-1]:
+                self._starts.append(int(indices[first]))
+                self._terms.append(int(terms[first]))
+        self.last = int(indices[-1])
+
+    def terms(self, indices: Int64) -> Int64:
+        """What `term` gives for each index, `NONE` for None."""
+        if not self._starts:
+            return np.full(len(indices), NONE)
+        found = np.array(self._terms, np.int64)[np.searchsorted(self._starts, indices, "right") - 1]
+        return np.where((indices > self.last) | (indices < self._starts[0]), NONE, found)
+
     def truncate(self, first: int) -> None:
         """Remove the entries from `first` on."""
         if not self._starts or first <= self._starts[0]:
@@ -85,7 +109,7 @@ class EntryTree:
     __slots__ = ("_begins", "_crcs", "_inner", "conflicts")
 
     def __init__(self) -> None:
-        self._crcs: dict[int, Any] = {}
+        self._crcs = Pages(1)
         self._begins: dict[int, tuple[int, int]] = {}
         """term → (its first index, the term of the entry before that)."""
         self._inner: dict[int, int] = {}
@@ -95,12 +119,9 @@ class EntryTree:
     def __len__(self) -> int:
         return len(self._crcs)
 
-    def crc(self, index: int, term: int) -> Any:
-        return self._crcs.get(term << _TERM_SHIFT | index)
-
     def add(self, index: int, term: int, crc: Any, previous_term: int | None) -> None:
         """Record that a log holds this entry, after an entry of `previous_term` (None: unknown)."""
-        known = self._crcs.setdefault(term << _TERM_SHIFT | index, crc)
+        (known,) = self._crcs.setdefault(term << _TERM_SHIFT | index, (crc,))
         if known != crc:
             self.conflicts.append(Conflict("command", index, term, known, crc))
         if previous_term is None:
@@ -115,6 +136,32 @@ class EntryTree:
             kind = "predecessor" if begin[0] == index else "split-term"
             self.conflicts.append(Conflict(kind, index, term, begin, (index, previous_term)))
         self._check_run(term)
+
+    def first_conflict(self, indices: Int64, terms: Int64, crcs: Int64) -> int | None:
+        """The place of the first of these entries that is known with another command. The indices follow each other."""
+        for first, end, key in self._runs(indices, terms):
+            place = self._crcs.first_other(key, crcs[None, first:end])
+            if place is not None:
+                return first + place
+        return None
+
+    def fill(self, indices: Int64, terms: Int64, crcs: Int64) -> None:
+        """Record entries that `first_conflict` has let pass, after unknown ones."""
+        for first, end, key in self._runs(indices, terms):
+            self._crcs.fill(key, crcs[None, first:end])
+
+    def extend(self, indices: Int64, terms: Int64, crcs: Int64, previous_term: int) -> None:
+        """Record what `add` does of each of these entries, which follow each other and one of `previous_term`, and have let pass `first_conflict`."""
+        for first, end, _ in self._runs(indices, terms):
+            # Of a run, the entries after the second one prove nothing more.
+            for at in range(first, min(first + 2, end)):
+                self.add(int(indices[at]), int(terms[at]), int(crcs[at]), previous_term)
+                previous_term = int(terms[at])
+        self.fill(indices, terms, crcs)
+
+    @staticmethod
+    def _runs(indices: Int64, terms: Int64) -> Iterator[tuple[int, int, int]]:
+        return ((first, end, int(terms[first]) << _TERM_SHIFT | int(indices[first])) for first, end in stretches(terms))
 
     def term_at(self, last_index: int, last_term: int, index: int) -> int | None:
         """Return the term of entry `index` in every log whose entry `last_index` is of `last_term`; None where that is unknown."""

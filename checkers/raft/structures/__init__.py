@@ -1,0 +1,1 @@
+"""What is kept of a Raft run: logs, the tree of their entries, and columns of whole numbers."""
