@@ -49,6 +49,7 @@ class Truth:
     what a network needs to carry everything again after a fault. `fair`: it is fast enough for stable leaders. `calm`: from the heal on only faults
     lost or delayed anything; `lossless`: all the time. In `probing_ns` a failure detector that does not doubt itself probes every
     member. `detection_ns` is the longest time in which it notices the end or the return of a member while all others answer it, `worst_detection_ns` the same whatever happens to the others; 0 without detectors.
+    A suspicion that nothing refutes ends within `suspicion_ns`: the member counts as failed.
     `datagrams_lossless`: only faults lose or reorder datagrams.
     """
 
@@ -62,6 +63,7 @@ class Truth:
     probing_ns: int = 0
     detection_ns: int = 0
     worst_detection_ns: int = 0
+    suspicion_ns: int = 0
     datagrams_lossless: bool = False
     fair: bool = True
     calm: bool = False

@@ -232,6 +232,12 @@ def _name_problems(campaign: Campaign, path: str | Path) -> list[Problem]:
         for name in getattr(system, field) or ():
             if name not in nodes:
                 problems.append(Problem(("system", field, name), f"no node {shown(name)}", hint=suggest(name, nodes)))
+    for name, spec in campaign.workload_specs.items():
+        for node in spec.clients_at or ():
+            if node not in nodes:
+                problems.append(
+                    Problem(("workloads", name, "clients_at"), f"no node {shown(node)}", hint=suggest(node, nodes))
+                )
     return [*problems, *_contradictions(campaign)]
 
 

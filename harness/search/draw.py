@@ -34,7 +34,18 @@ from ..run.plan.build import make_plan
 from ..run.plan.plan import Plan
 from ..run.simulated import node_configs, world_of
 from ..simulator.options import SECOND
-from .sections import drawn_levels, more_workloads, open_load, outage_first, outage_of, section_of, with_section
+from .sections import (
+    QUIET_MIX,
+    QUIET_RATE,
+    drawn_levels,
+    more_workloads,
+    open_load,
+    outage_first,
+    outage_of,
+    quiet,
+    section_of,
+    with_section,
+)
 from .swarm import swarm, swarm_faults, swarm_node
 
 LOADS_NS = (2 * SECOND, 4 * SECOND, 8 * SECOND, 16 * SECOND)
@@ -76,7 +87,7 @@ def _swarmed(campaign: Campaign, seed: int, directory: Path, as_written: bool) -
         outage = _ITEMS.validate_python(outage_of(seed)) if section == "members" else []
         campaign = campaign.model_copy(update={"faults": outage + _drawn_faults(campaign, knobs, seed, directory)})
         campaign = campaign.model_copy(update={"workloads": [*campaign.workloads, *more_workloads(campaign, seed)]})
-    written = campaign.model_copy(update={"workloads": _drawn_workloads(campaign, knobs, seed)})
+    written = campaign.model_copy(update={"workloads": _drawn_workloads(campaign, knobs, seed, nodes)})
     campaign = written.model_copy(update={"system": _drawn_system(campaign.system, seed)})
     plan = _in_drawn_world(campaign, seed, directory)
     if campaign.liveness is not None:
@@ -112,7 +123,7 @@ def _drawn_system(system: SystemSpec, seed: int) -> SystemSpec:
     return SystemSpec.model_validate({**system.model_dump(mode="json"), **drawn})
 
 
-def _drawn_workloads(campaign: Campaign, knobs: Knobs, seed: int) -> list[dict[str, Any]]:
+def _drawn_workloads(campaign: Campaign, knobs: Knobs, seed: int, nodes: Sequence[str]) -> list[dict[str, Any]]:
     """The campaign's workloads, each with its share of the drawn operations, if it would try more, and on as few keys as were drawn."""
     specs = campaign.workload_specs
     sharing = sum(not spec.reactive for spec in specs.values())
@@ -120,6 +131,7 @@ def _drawn_workloads(campaign: Campaign, knobs: Knobs, seed: int) -> list[dict[s
     # A cas in a transaction is judged by search alone: the checkers of sessions do not know it.
     refused = any(getattr(spec, "refused", 0) for spec in specs.values())
     levels = None if refused else drawn_levels(seed)
+    calm = "register" in specs and quiet(seed)
     drawn = []
     for name, spec in specs.items():
         options = {**spec.model_dump(mode="json"), "rate": min(spec.rate, most)}
@@ -131,7 +143,9 @@ def _drawn_workloads(campaign: Campaign, knobs: Knobs, seed: int) -> list[dict[s
         if "keys" in options:
             options["keys"] = min(options["keys"], knobs.choose("keys", KEYS))
         if name == "register" and spec.bursts is None:
-            options |= open_load(seed, campaign.duration)
+            options |= ({"mix": QUIET_MIX} if calm else {}) | open_load(seed, campaign.duration, nodes)
+        elif calm and not spec.reactive:
+            options["rate"] = min(options["rate"], QUIET_RATE)
         drawn.append({name: options})
     return drawn
 

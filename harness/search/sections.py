@@ -46,12 +46,17 @@ def with_section(campaign: Campaign, section: str | None, nodes: Sequence[str], 
     return campaign.model_copy(update={"system": system, "workloads": workloads, **times})
 
 
-OPEN_PPM = 120_000
+OPEN_PPM, CROWD_PPM, QUIET_PPM = 120_000, 500_000, 60_000
+QUIET_RATE = 2.0
+"""Operations a second of each other workload in a quiet seed, at most."""
 OPEN_BURST_NS = 80 * MILLISECOND
 
 
-def open_load(seed: int, load_ns: int) -> dict[str, Any]:
-    """For some seeds: options of a workload whose operations do not wait for each other, with bursts. A deposed leader then has a long tail that conflicts."""
+def open_load(seed: int, load_ns: int, nodes: Sequence[str]) -> dict[str, Any]:
+    """For some seeds: options of a workload whose operations do not wait for each other, with bursts. A deposed leader then has a long tail that conflicts.
+
+    In half of them all its clients are at one node: when that node leads and is cut off, the next leader commits less than the tail is long.
+    """
     knobs = Knobs(seed, "swarm/open-load")
     if not knobs.on("at-all", OPEN_PPM):
         return {}
@@ -61,7 +66,16 @@ def open_load(seed: int, load_ns: int) -> dict[str, Any]:
         "for": _in_ms(OPEN_BURST_NS),
         "rate": f"{knobs.choose('rate', (500, 1_500))}/s",
     }
-    return {"open_loop": True, "bursts": bursts, "mix": {"read": 30, "write": 70}}
+    crowd = {"clients_at": [knobs.choose("crowd-at", list(nodes))]} if knobs.on("crowd", CROWD_PPM) else {}
+    return {"open_loop": True, "bursts": bursts, "mix": {"read": 30, "write": 70}, **crowd}
+
+
+def quiet(seed: int) -> bool:
+    """Whether nearly all operations of a seed read: logs stay equal while leaders change, so that a node that heard nothing for a while may win."""
+    return Knobs(seed, "swarm/quiet").on("at-all", QUIET_PPM)
+
+
+QUIET_MIX = {"read": 199, "write": 1}
 
 
 def _in_ms(ns: int) -> str:

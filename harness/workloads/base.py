@@ -103,6 +103,13 @@ class WorkloadSpec(BoundedModel):
     open_loop: bool = Field(
         default=False, description="an operation waits for no earlier one: `clients` grow to as many as may be open"
     )
+    clients_at: list[str] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MOST_CLIENTS,
+        exclude_if=lambda given: given is None,  # it came later: plans of before are the same
+        description="nodes to which its clients are dealt in turn; all of them by default",
+    )
 
     @field_validator("levels", "change_levels", check_fields=False)
     @classmethod

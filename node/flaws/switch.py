@@ -123,6 +123,9 @@ class Flaws:
     counter_added_on_join: bool = False
     sync_counted_before_its_end: bool = False
     health_never_recovers: bool = False
+    suspicion_restarts: bool = False
+    restart_votes_within_lease: bool = False
+    conflicting_tail_survives_snapshot: bool = False
 
     @classmethod
     def from_names(cls, names: Iterable[str]) -> Flaws:

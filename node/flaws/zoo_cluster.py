@@ -263,4 +263,13 @@ CLUSTER_FLAWS = (
         ("pause", "kill"),
         campaign=True,
     ),
+    Flaw(
+        "suspicion-restarts",
+        "A suspicion begins again whenever it is repeated",
+        "Each further report that a member is suspect starts its time again, so a member that is gone stays suspect and never counts as failed.",
+        "memberlist pull request 82 (an old message must not reset the timer); Orleans issue 4847",
+        "failure-detector",
+        ("kill",),
+        campaign=True,
+    ),
 )

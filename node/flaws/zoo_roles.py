@@ -84,4 +84,23 @@ ROLES_FLAWS = (
         campaign=True,
         searched=True,
     ),
+    Flaw(
+        "restart-votes-within-lease",
+        "A restarted node forgets that it heard a leader",
+        "A node that restarts grants its vote at once, although the leader that it heard before may still hold a lease.",
+        "TiKV issue 15035",
+        "linearizable",
+        ("kill", "cut"),
+        campaign=True,
+    ),
+    Flaw(
+        "conflicting-tail-survives-snapshot",
+        "A snapshot leaves the conflicting log after it",
+        "A follower that installs a snapshot keeps its entries after the snapshot's index even where its own entry at that index is of another term.",
+        "hashicorp/raft pull request 704 (figure 13 of the Raft paper, rule 7); NuRaft issue 143",
+        "halts",
+        ("cut",),
+        {"snapshot_threshold": 10},
+        campaign=True,
+    ),
 )

@@ -31,16 +31,23 @@ class Promises:
 
     def detection_ns(self, observer: str, outage: Outage) -> int | None:
         """Return the longest time from the outage to the observer's lasting suspicion; None: nothing is promised."""
+        return self._within(observer, outage)
+
+    def failed_ns(self, observer: str, outage: Outage) -> int | None:
+        """Return the longest time from the outage to when the observer counts the node as failed; None: nothing is promised."""
+        return self._within(observer, outage, self.truth.suspicion_ns) if self.truth.suspicion_ns else None
+
+    def _within(self, observer: str, outage: Outage, more_ns: int = 0) -> int | None:
         calm_ns = min(self.truth.detection_ns, (1 + self._together(outage)) * self.truth.probing_ns)
         for allowed_ns, before_ns, harmless in (
             (calm_ns or self.truth.detection_ns, self.truth.detection_ns, frozenset[str]()),
             (self.truth.worst_detection_ns, self.truth.worst_detection_ns, _DELAY_NOTHING),
         ):
-            stretch = (outage.start_ns, outage.start_ns + allowed_ns)
+            stretch = (outage.start_ns, outage.start_ns + allowed_ns + more_ns)
             near = self._near(outage.begin_ns - before_ns, stretch[1])
             others = [fault for fault in near if fault.id != outage.fault]
             if all(fault.kind in harmless for fault in others):
-                return allowed_ns if self._may_judge(observer, outage.node, stretch) else None
+                return allowed_ns + more_ns if self._may_judge(observer, outage.node, stretch) else None
         return None
 
     def _together(self, outage: Outage) -> int:

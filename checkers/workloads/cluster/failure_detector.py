@@ -1,6 +1,7 @@
 """Checker `failure-detector`: how fast crashes are suspected, and how often and how long live nodes are, with the ledger's faults as ground truth.
 
-Trace lines `suspect` and `trust` (field `target`) are an observer's changes of opinion about a member; it trusts at first. Figures are those of Chen,
+Trace lines `suspect` and `trust` (field `target`) are an observer's changes of opinion about a member; it trusts at first. A suspicion that nothing refutes
+ends in `failed`. Figures are those of Chen,
 Toueg and Aguilera (IEEE Transactions on Computers, May 2002): detection time, mistake recurrence and mistake duration, and what follows from them. It
 judges only against bounds that the campaign gives: `max_detection_s`, `max_mistakes_per_hour`, `max_mistake_s`. In a simulated run the detectors' own
 configuration gives bounds too (`detector_promises`).
@@ -25,7 +26,7 @@ from ...traces.traces import Line, Traces, excerpt, read_traces
 from ..liveness_bounds import FOREVER_NS, Outage, outages
 from .detector_promises import Promises, promises
 
-SUSPECT, TRUST = "suspect", "trust"
+SUSPECT, TRUST, FAILED = "suspect", "trust", "failed"
 _HOUR_NS = 3600 * 10**9
 
 
@@ -59,6 +60,7 @@ class FailureDetectorChecker:
         promised = promises(record, traces)
         if promised is not None:
             _by_configuration(quality, promised, options, findings)
+            _conclusions(quality, _opinions(traces, FAILED), promised, findings)
         doubts = list(traces.problems)
         unplaced = [node for node in traces.incarnations if not traces.clocks.knows(node)]
         if unplaced:
@@ -79,8 +81,8 @@ class Opinion:
     line: Line
 
 
-def _opinions(traces: Traces) -> dict[str, dict[str, list[Opinion]]]:
-    """Observer → target → changes of opinion, in order. After a boot an observer trusts every node again."""
+def _opinions(traces: Traces, against: str = SUSPECT) -> dict[str, dict[str, list[Opinion]]]:
+    """Observer → target → changes of opinion, in order; event `against` begins a suspicion. After a boot an observer trusts every node again."""
     found: dict[str, dict[str, list[Opinion]]] = {}
     for incarnation in traces:
         if not traces.clocks.knows(incarnation.node):
@@ -89,9 +91,9 @@ def _opinions(traces: Traces) -> dict[str, dict[str, list[Opinion]]]:
         for opinions in mine.values():
             if opinions and opinions[-1].suspects:
                 opinions.append(Opinion(_at_ns(traces, incarnation.lines[0]), False, incarnation.lines[0]))
-        for line in of(incarnation.lines, (SUSPECT, TRUST)):
+        for line in of(incarnation.lines, (against, TRUST)):
             opinions = mine.setdefault(line["target"], [])
-            suspects = line["event"] == SUSPECT
+            suspects = line["event"] == against
             if suspects != (bool(opinions) and opinions[-1].suspects):
                 opinions.append(Opinion(_at_ns(traces, line), suspects, line))
     return found
@@ -235,6 +237,28 @@ def _by_configuration(quality: Quality, promised: Promises, options: Mapping[str
                 f"(allowed: {promised.truth.detection_ns / 1e9:g} s)"
             )
             findings.add("lasting-mistake", sentence(text), details={"traces": [excerpt(opinion.line)]})
+
+
+def _conclusions(
+    quality: Quality, counted: Mapping[str, Mapping[str, Sequence[Opinion]]], promised: Promises, findings: Findings
+) -> None:
+    """A crash that was suspected must count as failed in the end."""
+    for observer, outage, took_ns, line in quality.slow:
+        limit_ns = promised.failed_ns(observer, outage)
+        lasted_ns = min(outage.end_ns, quality.end_ns) - outage.start_ns
+        if took_ns is None or line is None or limit_ns is None or lasted_ns <= limit_ns:
+            continue
+        by_then = [o for o in counted[observer].get(outage.node, ()) if o.at_ns <= outage.start_ns + limit_ns]
+        if not by_then or not by_then[-1].suspects:
+            text = (
+                f"{observer} suspected {outage.node}, which was down from {seconds(outage.start_ns)} for {lasted_ns / 1e9:.3f} s, "
+                f"but did not count it as failed in time (allowed: {limit_ns / 1e9:g} s)"
+            )
+            findings.add(
+                "crash-not-concluded",
+                sentence(text),
+                details={"observer": observer, "fault": outage.fault, "traces": [excerpt(line)]},
+            )
 
 
 def _detection(

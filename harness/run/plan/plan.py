@@ -278,15 +278,17 @@ def _pinned_json(pinned: Pinned) -> list[Any]:
 
 
 def make_slots(workloads: Mapping[str, Workload], nodes: Sequence[str], final_everywhere: bool = False) -> list[Slot]:
-    """Every workload's clients, dealt to the nodes in turn (each workload starts at the first node).
+    """Every workload's clients, dealt in turn to its nodes, or to all of them (each workload starts at the first one).
 
-    `final_everywhere`: where a workload has fewer clients than nodes, each other node has a client for final reads only (`Slot.only_final`).
+    `final_everywhere`: each node without a client of a workload has one for final reads only (`Slot.only_final`); so it has where the workload names its nodes.
     """
     slots: list[Slot] = []
     for name, workload in workloads.items():
-        clients = workload.spec.clients
-        for client in range(max(clients, len(nodes)) if final_everywhere else clients):
-            slots.append(Slot(len(slots), name, client, clients, nodes[client % len(nodes)]))
+        clients, own = workload.spec.clients, workload.spec.clients_at
+        places = [(own or nodes)[client % len(own or nodes)] for client in range(clients)]
+        if final_everywhere or own:
+            places += [node for node in nodes if node not in places]
+        slots += [Slot(len(slots) + i, name, i, clients, node) for i, node in enumerate(places)]
     return slots
 
 

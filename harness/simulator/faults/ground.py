@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol, runtime_checkable
 
+from tribulation.node.core.interface.events import Event, Received
+from tribulation.node.core.interface.messages import TimeoutNow
+
 from ...errors import FaultError
 from ...nemesis.faults.fault import Observation, Resolved, Situation
 from ...nemesis.topology.masking import Covering
@@ -78,6 +81,15 @@ class Ground:
         return FaultError(
             f"{fault.intent.kind} {fault.intent.id}: no edge {unknown[0]}", "name nodes of the cluster, or `clients`"
         )
+
+    def on_request_to_stand(self, tell: Callable[[str], None]) -> None:
+        """Report each node that a leader's request to stand at once reaches."""
+
+        def hear(node: str, event: Event) -> None:
+            if type(event) is Received and type(event.message) is TimeoutNow:
+                tell(node)
+
+        self.cluster.event_watchers.append(hear)
 
     def soon(self, then: Then, result: Observation | FaultError) -> None:
         """Call `then` later, never within the call: a caller that schedules its next step must have returned first."""

@@ -260,7 +260,7 @@ class Swim:
     def _suspect(self, now_ns: int, name: str, peer: Peer, number: int, source: str) -> None:
         if number < peer.number or (number == peer.number and peer.belief == FAILED):
             return
-        if number == peer.number and peer.suspicion is not None:
+        if number == peer.number and peer.suspicion is not None and not self._flaws.suspicion_restarts:
             if peer.suspicion.confirm(source):
                 self._rumours.put(Rumour(SUSPECT, name, number, source))
             return

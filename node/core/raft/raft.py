@@ -130,7 +130,7 @@ class Raft(Machine):
         s.begin_segment()
         for peer in (s.me, *s.others):
             s.heard_from[peer] = now_ns
-        if self._config.lease_reads:
+        if self._config.lease_reads and not s.flaws.restart_votes_within_lease:
             s.quiet_until_ns = now_ns + s.timing.election_min_ns
         contact.begin(s, now_ns)
         roles.arm_election(s, now_ns)

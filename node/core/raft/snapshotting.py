@@ -149,7 +149,8 @@ def _install(s: RaftState, snapshot: Snapshot) -> None:
     s.trace_appended()
     s.snapshot = snapshot
     s.out.trace("snapshot-installed", index=snapshot.index, term=snapshot.term, digest=snapshot.digest)
-    if s.log.term(snapshot.index) == snapshot.term:
+    forked = s.flaws.conflicting_tail_survives_snapshot and s.log.last_index > snapshot.index
+    if s.log.term(snapshot.index) == snapshot.term or forked:
         s.log.compact(snapshot.index)
         s.durable = max(s.durable, snapshot.index)
     else:

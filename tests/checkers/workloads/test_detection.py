@@ -292,3 +292,38 @@ def test_detectors_that_had_no_reason_to_doubt_themselves_notice_a_crash_sooner(
     only(late.judge("failure-detector", **promised(probing_ns=600 * MS)), "slow-detection", ())
     valid(noticed(crashed(), 2100).judge("failure-detector", **promised(probing_ns=600 * MS)))
     valid(late.fault("kill", "n3", 100, 200).judge("failure-detector", **promised(probing_ns=600 * MS)))
+
+
+def failed(lines, at_ms):
+    return lines.line("n1", "failed", at_ms, target="n2")
+
+
+def down_long(lines=None):
+    return noticed_from(members(lines or pair(), "n1", "n2").fault("kill", "n2", 1000, 9000), 2000)
+
+
+def noticed_from(lines, at_ms):
+    return suspect(lines, "n1", "n2", at_ms)
+
+
+CONCLUDED = {"suspicion_ns": 3000 * MS}
+"""Detection takes 2 s, a suspicion 3 s: failed by 6 s."""
+
+
+def test_a_suspicion_that_nothing_refutes_ends():
+    anomaly = only(down_long().judge("failure-detector", **promised(**CONCLUDED)), "crash-not-concluded", ())
+    assert anomaly.explanation == (
+        "n1 suspected n2, which was down from 1.000 s for 8.000 s, but did not count it as failed in time (allowed: 5 s)."
+    )
+    assert places(anomaly) == [("n1", 1)]
+    only(failed(down_long(), 6001).judge("failure-detector", **promised(**CONCLUDED)), "crash-not-concluded", ())
+    valid(failed(down_long(), 6000).judge("failure-detector", **promised(**CONCLUDED)))
+
+
+def test_a_suspicion_need_not_end_where_nothing_is_promised():
+    valid(down_long().judge("failure-detector", **promised()))
+    short = suspect(members(pair(), "n1", "n2").fault("kill", "n2", 1000, 6000), "n1", "n2", 2000)
+    valid(trust(short, "n1", "n2", 6100).judge("failure-detector", **promised(**CONCLUDED)))
+    valid(down_long().fault("clog", "n3", 4000, 4100).judge("failure-detector", **promised(**CONCLUDED)))
+    left = down_long().line("n1", "view", 4000, epoch=2, members={"n1": 1})
+    valid(left.judge("failure-detector", **promised(**CONCLUDED)))

@@ -76,6 +76,7 @@ def test_every_problem_is_told_at_once_with_file_line_and_hint(tmp_path):
         (("shape: halves", "shape: grudge, edges: [[n1, n7]]"), "no node 'n7'"),
         (("for: 4s", "for: 9s"), "story.yaml:8"),
         (("rate: 90/m", "rate: fast"), "400/s"),
+        (("rate: 90/m", "rate: 90/m, clients_at: [n1, n9]"), "no node 'n9'"),
         (("name: story", "name: story\nname: again"), "duplicate key"),
         (("provider: sim", "provider: ssh"), "inventory"),
         (("duration: 20s", "duration: 2s"), "story.yaml"),

@@ -8,7 +8,14 @@ from pathlib import Path
 from tribulation.harness.campaign.load import load_campaign
 from tribulation.harness.run.simulated import node_configs, world_of
 from tribulation.harness.search.draw import searched_plan
-from tribulation.harness.search.sections import OUTAGE, OUTAGE_PERIOD_NS, SECTION_LOAD_NS, section_of
+from tribulation.harness.search.sections import (
+    OUTAGE,
+    OUTAGE_PERIOD_NS,
+    QUIET_MIX,
+    QUIET_RATE,
+    SECTION_LOAD_NS,
+    section_of,
+)
 from tribulation.harness.search.swarm import OUTAGE_PERIODS, outage_periods
 from tribulation.harness.simulator.coverage.detection_bounds import detection_bounds
 
@@ -71,3 +78,22 @@ def test_some_seeds_load_without_waiting_for_answers() -> None:
     loads = [plan.workloads["register"].spec for plan in plans]
     opened = [spec for spec in loads if spec.open_loop]
     assert 4 < len(opened) < 25 and all(spec.bursts and spec.clients > 50 for spec in opened)
+
+
+def test_in_half_of_these_seeds_one_node_has_nearly_all_clients() -> None:
+    plans = [searched_plan(QUICKSTART, seed) for seed in range(240)]
+    opened = [plan for plan in plans if plan.workloads["register"].spec.open_loop]
+    crowded = [plan for plan in opened if plan.workloads["register"].spec.clients_at]
+    assert len(opened) / 4 < len(crowded) < 3 * len(opened) / 4
+    for plan in crowded:
+        (node,) = plan.workloads["register"].spec.clients_at
+        slots = [slot for slot in plan.slots if slot.workload == "register"]
+        assert {slot.node for slot in slots if not slot.only_final} == {node}
+        assert {slot.node for slot in slots} == set(plan.nodes)
+
+
+def test_some_seeds_hardly_write() -> None:
+    plans = [searched_plan(load_campaign(ROOT / "campaigns/all-faults.yaml", hosts="sim"), seed) for seed in range(120)]
+    calm = [plan for plan in plans if plan.workloads["register"].spec.mix == QUIET_MIX]
+    assert 2 < len(calm) < 20
+    assert all(plan.workloads["set"].spec.rate <= QUIET_RATE for plan in calm if "set" in plan.workloads)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.harness.simulator.real import leader, real_cluster
 from tribulation.harness.nemesis.faults.fault import Intent, Resolved
 from tribulation.harness.simulator.faults.injector import SimInjector
-from tribulation.harness.simulator.options import MILLISECOND
+from tribulation.harness.simulator.options import MILLISECOND, SECOND
+from tribulation.node.core.interface.events import Event, Received
+from tribulation.node.core.interface.messages import TimeoutNow
 
 SHORT_NS = 20 * MILLISECOND
 
@@ -32,3 +36,26 @@ def test_a_target_that_is_down_is_replaced_by_one_that_is_up() -> None:
     cluster.kill(to)
     seen = injector.inject(transfer(to))
     assert seen.verified and seen.observed["to"] not in (old, to)
+
+
+def test_a_leader_that_nothing_requested_to_stand_is_no_transfer() -> None:
+    """Another node, perhaps the target, comes to lead by itself while the former leader is stopped: only the request to a node that then leads is a transfer."""
+    cluster = real_cluster()
+    injector = SimInjector(cluster)
+    old = leader(cluster)
+    requested: list[str] = []
+
+    def hear(node: str, event: Event) -> None:
+        if isinstance(event, Received) and isinstance(event.message, TimeoutNow) and leader(cluster) != node:
+            requested.append(node)
+
+    cluster.event_watchers.append(hear)
+    cluster.pause(old)
+    cluster.run_until(cluster.now_ns + cluster.nodes[old].config.timing.election_min_ns - 100 * MILLISECOND)
+    assert leader(cluster) == old
+    seen: list[Any] = []
+    injector.begin_inject(transfer(next(node for node in cluster.nodes if node != old)), seen.append)
+    assert cluster.run_while(lambda: leader(cluster) == old, cluster.now_ns + SECOND)
+    cluster.resume(old)
+    assert cluster.run_while(lambda: not seen, cluster.now_ns + 5 * SECOND)
+    assert seen[0].verified and seen[0].observed["to"] in requested

@@ -79,20 +79,23 @@ class OnHosts(Package):
 
 
 class Simulated:
-    """The current leader is asked until another node leads, for `MOST_NS` at most: a fault counts its time from then on, so that a short one does not end
-    before there is a leader to ask. `_on` are the faults that still ask. The outcome is observed from the leader, not from the answer.
+    """The current leader is asked until a node leads that a leader requested to stand, for `MOST_NS` at most: a fault counts its time from then on, so that a
+    short one does not end before there is a leader to ask. `_on` are the faults that still ask, `_stood` the nodes that such a request reached meanwhile. The
+    answer counts for nothing, and neither does a leader that was elected without a request.
     """
 
     def __init__(self, ground: Any) -> None:
         self._ground = ground
         self._on: dict[str, Any] = {}
+        self._stood: dict[str, set[str]] = {}
         self._asked = 0
+        ground.on_request_to_stand(self._requested)
 
     def inject(self, fault: Resolved, then: Any) -> None:
         ground, ident = self._ground, fault.intent.id
-        self._on[ident] = then
+        self._on[ident], self._stood[ident] = then, set()
         ground.cluster.schedule(ground.cluster.now_ns + MOST_NS, self._give_up, ident)
-        self._ask(fault, None)
+        self._ask(fault)
 
     def heal(self, fault: Resolved, then: Any) -> None:
         self._give_up(fault.intent.id)
@@ -102,20 +105,25 @@ class Simulated:
         for ident in list(self._on):
             self._give_up(ident)
 
-    def _ask(self, fault: Resolved, asked: str | None) -> None:
-        """Ask the leader; `asked` is the first one that was. A target that leads before any was asked is asked as well, to hand over to another."""
+    def _requested(self, node: str) -> None:
+        """Note that `node` received a leader's request. One that leads already was not made to lead by it."""
+        if self._on and self._ground.situation().leader != node:
+            for ident in self._on:
+                self._stood[ident].add(node)
+
+    def _ask(self, fault: Resolved) -> None:
         cluster, ident = self._ground.cluster, fault.intent.id
         if ident not in self._on:
             return
         leader, to = self._ground.situation().leader, fault.what["to"]
-        if leader is not None and asked not in (None, leader):
+        if leader in self._stood[ident]:
             self._ground.soon(self._on.pop(ident), Observation(True, {"to": leader}))
             return
         if leader is not None:
             self._asked += 1
             body = {"id": self._asked, **requests.hand_over(self._willing(to), DEADLINE_MS)}
             cluster.request(f"transfer-{ident}", leader, body, lambda answer: None)
-        cluster.schedule(cluster.now_ns + AGAIN_NS, self._ask, fault, asked or leader)
+        cluster.schedule(cluster.now_ns + AGAIN_NS, self._ask, fault)
 
     def _willing(self, to: str) -> str:
         """The target; if it is down by now, the next voter that is up."""
