@@ -10,6 +10,7 @@ from .harness.hosts.base import Host
 from .harness.systems.adapter.daemon import Daemon, listens
 from .harness.systems.adapter.driver import DriverClient
 from .harness.systems.adapter.program import ProgramClient
+from .harness.systems.adapter.running import RunningUnit
 from .harness.systems.base import Client, Dial, Op, Outcome, Service
 from .harness.workloads.base import (
     CHANGES,
@@ -67,6 +68,7 @@ __all__ = [
     "ProgramClient",
     "Rate",
     "RunRecord",
+    "RunningUnit",
     "Service",
     "Type",
     "Verdict",

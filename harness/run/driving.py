@@ -79,9 +79,12 @@ def drive(run: Run, hosts: Sequence[Host]) -> None:
             return run.interrupts.asked() or recorder.failure is not None or ledger.failure is not None
 
         tick = progress(journal, nemesis, run.plan.timing.load_ns, run.settings.tell)
-        driver = ThreadDriver(run.plan, run.system.make_client, dial, nemesis, journal, clock, tick, stop_asked)
+        driver = ThreadDriver(
+            run.plan, run.system.keyed(run.system.make_client), dial, nemesis, journal, clock, tick, stop_asked
+        )
         if clients is not None:
-            driver.client_of = clients.client_of
+            made = clients
+            driver.client_of = lambda slot: run.system.keyed(made.client_of(slot))
         events = events_of(run.plan.intents)
         stack.enter_context(Following(hosts, service, dial, events, driver.happened, clock.now_ns, run.trouble))
         clock.started_ns = time.monotonic_ns()

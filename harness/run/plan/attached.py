@@ -6,7 +6,6 @@ fault disk or under a clock library are refused, and so are those that would lea
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,18 +19,15 @@ from ...hosts.parallel import on_all
 from ...hosts.printed import object_in, understood, whole
 from ...nemesis.schedule.abilities import OF_THE_SYSTEM
 from ...systems.base import Service
-from ...systems.keyed import KeyedClient
 from ...systems.reference.authority import kept_directory
 from ...systems.reference.client import ReferenceClient
 from ...systems.reference.system import ReferenceService
-from .build import System, needs_of, reference_options
+from .build import System, needs_of, own_keys, reference_options
 from .plan import Plan
 
 if TYPE_CHECKING:
     from ...hosts.ssh.provider import SshProvider
 
-WORKLOADS = frozenset({"register", "set"})
-"""Workloads that can be kept to keys of their own. Others count what the whole cluster did."""
 TRACE_BYTES = 128 << 20
 """A longer trace is not collected: a cluster that ran for weeks has written more than a run's checkers can read."""
 BACK_S, LOOK_S = 10.0, 0.1
@@ -66,19 +62,12 @@ def attached_system(campaign: Campaign, provider: Provider) -> System:
             f"the certificate authority of cluster {inventory.stem!r} is not on this machine: {authority}",
             hint="attach from the machine, and as the user, that deployed the cluster; or `tri deploy up` first",
         )
-    unable = sorted(set(campaign.workload_specs) - WORKLOADS)
-    if unable:
-        raise CampaignError(
-            f"campaign {campaign.name}: workload {unable[0]!r} counts what the whole cluster did, in earlier runs as well",
-            hint=f"with --attach there are {', '.join(sorted(WORKLOADS))}; without it all of them",
-        )
+    prefix = own_keys(campaign)
     options = {"cluster": inventory.stem, "keep_data": True, "tls": True, "authority": str(authority)}
     service = AttachedService(options)
     if _moves_own_clocks(provider):
         service.capabilities |= {"clock"}
-    # Earlier runs wrote under other keys.
-    prefix = f"{campaign.name}-{secrets.token_hex(4)}/"
-    return System(service, lambda: KeyedClient(ReferenceClient(service.cluster_id, tls=service.client_tls), prefix))
+    return System(service, lambda: ReferenceClient(service.cluster_id, tls=service.client_tls), prefix)
 
 
 def require_attachable(campaign: Campaign, plan: Plan, service: AttachedService) -> None:

@@ -26,6 +26,7 @@ from ...nemesis.schedule.mix import composed_needs, planned
 from ...nemesis.topology.liveness import LivenessSpec
 from ...plugins.copying import require_adapter
 from ...systems.base import Client, Service
+from ...systems.keyed import KeyedClient
 from .own_system import load_system
 from .pacing import pace_of
 from .plan import Liveness, Plan, Timing, make_slots, settling_slots
@@ -33,10 +34,14 @@ from .plan import Liveness, Plan, Timing, make_slots, settling_slots
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """A service to deploy, and a factory of its clients."""
+    """A service to deploy, and a factory of its clients. `prefix`: of all keys, where the system has data of earlier runs."""
 
     service: Service
     make_client: Callable[[], Client]
+    prefix: str = ""
+
+    def keyed(self, make_client: Callable[[], Client]) -> Callable[[], Client]:
+        return make_client if not self.prefix else lambda: KeyedClient(make_client(), self.prefix)
 
 
 def make_plan(campaign: Campaign, directory: Path, able: Collection[str] | None = None) -> Plan:
@@ -129,6 +134,20 @@ def require_capabilities(campaign: Campaign, provider: Provider, system: frozens
         )
 
 
+KEYED_WORKLOADS = frozenset({"register", "set"})
+"""Workloads that can be kept to keys of their own. Others count what the whole system did."""
+
+
+def own_keys(campaign: Campaign) -> str:
+    """A prefix of keys that no earlier run has. Raises `CampaignError` for workloads that cannot be kept to them."""
+    if unable := sorted(set(campaign.workload_specs) - KEYED_WORKLOADS):
+        raise CampaignError(
+            f"campaign {campaign.name}: workload {unable[0]!r} counts what the whole cluster did, in earlier runs as well",
+            hint=f"a cluster that ran before has {', '.join(sorted(KEYED_WORKLOADS))}",
+        )
+    return f"{campaign.name}-{secrets.token_hex(4)}/"
+
+
 def make_system(campaign: Campaign, plan: Plan, directory: Path) -> System:
     """The reference cluster, or the system that the campaign's Python file defines."""
     spec = campaign.system
@@ -136,7 +155,8 @@ def make_system(campaign: Campaign, plan: Plan, directory: Path) -> System:
         asked = {name: workload.asked() for name, workload in plan.workloads.items()}
         path = directory / spec.file
         require_adapter(path, directory)
-        return System(*load_system(path, spec.options, asked))
+        service, make_client = load_system(path, spec.options, asked)
+        return System(service, make_client, own_keys(campaign) if getattr(service, "keeps_data", False) else "")
     from ...systems.reference.client import ReferenceClient
     from ...systems.reference.system import ReferenceService
 
