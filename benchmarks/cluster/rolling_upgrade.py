@@ -17,7 +17,8 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,10 @@ from tests.harness.deploy.register_clients import Clients
 from tribulation.checkers import RunRecord, Verdict, check
 from tribulation.harness.deploy.cluster import Deployment
 from tribulation.harness.deploy.upgrade import Upgrade, why_unsettled
+from tribulation.harness.hosts.base import Host
 from tribulation.harness.hosts.local import LocalProvider
 from tribulation.harness.systems.reference.system import ReferenceService
+from tribulation.node.config.node import NodeConfig
 
 OPTIONS = {
     "cluster": "rolling",
@@ -57,6 +60,8 @@ def main() -> int:
     return 1 if found["wrong"] else 0
 
 
+CONFIGS = ("tribulation.node.config.node", "node.config.node", "node.config")
+"""Where commits have the fields of a node's configuration, the newest first."""
 BUILDERS = ("tribulation.harness.systems.reference.package", "harness.deploy.package")
 """Where commits have what builds the node's program, the newest first."""
 
@@ -76,13 +81,34 @@ def old_archive(revision: str, folder: Path) -> bytes:
     sys.exit(f"{revision}: its program cannot be built\n{built.stderr.decode()}")
 
 
+def old_fields(folder: Path) -> set[str]:
+    """The fields of a configuration that the program of that commit knows."""
+    for module in CONFIGS:
+        code = f"import sys; sys.path.insert(0, sys.argv[1]); from {module} import NodeConfig; from dataclasses import fields; print(*[f.name for f in fields(NodeConfig)])"
+        asked = subprocess.run([sys.executable, "-I", "-S", "-c", code, str(folder)], capture_output=True, cwd=folder)
+        if asked.returncode == 0:
+            return set(asked.stdout.decode().split())
+    sys.exit(f"its configuration has no fields that can be read\n{asked.stderr.decode()}")
+
+
+class OldService(ReferenceService):
+    """What is newer than the old program stays out of its configuration, as it would in a cluster that was installed then."""
+
+    known: set[str]
+
+    def config(self, host: Host, cluster: Sequence[Host]) -> Mapping[str, Any]:
+        newer = {field.name for field in fields(NodeConfig)} - self.known
+        return {name: value for name, value in super().config(host, cluster).items() if name not in newer}
+
+
 def play(place: Path, archive: bytes, load_s: float, tls: bool) -> dict[str, Any]:
     options = {**OPTIONS, **({"tls": True, "authority": str(place / "ca")} if tls else {})}
     lab = LocalProvider(nodes=3, name="rolling", directory=place / "labs")
     lab.up()
     try:
-        old = Deployment(ReferenceService(options, archive=archive), lab.hosts)
-        old.up()
+        service = OldService(options, archive=archive)
+        service.known = old_fields(place / "old")
+        Deployment(service, lab.hosts).up()
         new = Deployment(ReferenceService(options), lab.hosts)
         try:
             return _upgrade(lab, new, load_s)

@@ -93,7 +93,8 @@ def test_any_value_in_a_plan_is_taken_or_refused_with_its_place_and_soon(
         found = Plan.from_json(plan, "some/plan.json")
         event("taken")
         assert found.timing.load_ns <= 1000 * 3600 * 10**9
-        json.dumps(found.to_json(), allow_nan=False).encode()
+        written = json.dumps(found.to_json(), allow_nan=False)
+        assert Plan.from_json(json.loads(written), "some/plan.json") == found
     except CampaignError as error:
         event("refused")
         assert error.message.startswith("some/plan.json: not a plan: ") and error.hint
