@@ -32,6 +32,11 @@ OURS = str(Path(tribulation.__file__).parent) + os.sep
 PYTHON = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 
 
+def is_of_the_machine(error: BaseException) -> bool:
+    """Whether the harness's own machine lacks something."""
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in MACHINE)
+
+
 def place_of_users(error: BaseException) -> str | None:
     """The last place in the traceback outside Tribulation and Python: a user's file, such as an adapter."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
@@ -72,8 +77,10 @@ class Trouble:
         if isinstance(error, TribulationError) and error.exit_code != BUG_EXIT:
             self.error(f"{where}: {error}")
             return
-        if isinstance(error, OSError) and error.errno in MACHINE:
-            self.error(f"{where}: {error}\n\nhint: does the machine that runs tri have disk, files and memory left?")
+        if is_of_the_machine(error):
+            self.error(
+                f"{where}: {error or 'out of memory'}\n\nhint: does the machine that runs tri have disk, files and memory left?"
+            )
             return
         if place := place_of_users(error):
             told = "".join(traceback.format_exception(error)).rstrip()

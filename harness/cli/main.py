@@ -111,6 +111,8 @@ def _exit_code(arguments: list[str] | None) -> int:
         if ending.began:
             # Compiled modules that are being imported answer an interrupt by an error of their own.
             return _complain(f"interrupted: {type(error).__name__}: {error}", INTERRUPTED)
+        if isinstance(error, MemoryError):
+            return _complain("this machine: out of memory\n\nhint: give the process more, or a smaller run", 4)
         if place := place_of_users(error):
             told = f"{place}: {type(error).__name__}: {error}"
             return _complain(f"{told}\n\nhint: that file is the system's own; TRI_DEBUG=1 shows the traceback", 4)

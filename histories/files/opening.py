@@ -51,7 +51,9 @@ def read_bytes(path: str | Path, limit: int = TEXT_BYTES) -> bytes:
     try:
         with opened(path) as file:
             size = os.fstat(file.fileno()).st_size
-            content = file.read(limit + 1) if size <= limit else b""
+            # No more than there is: Python gets memory for all that is asked for. It may grow meanwhile.
+            content = file.read(size + 1) if size <= limit else b""
+            content += file.read(limit + 1 - len(content)) if len(content) > size else b""
     except OSError as error:
         raise unreadable(path, error) from error
     if max(size, len(content)) > limit:

@@ -39,7 +39,9 @@ def test_what_our_code_raises_is_a_bug_with_its_traceback_and_the_same_again_is_
     assert second.startswith("renewing: ") and trouble.errors == []
 
 
-@pytest.mark.parametrize("error", [FaultError("n1 is away", "look"), OSError(errno.ENOSPC, "No space left on device")])
+@pytest.mark.parametrize(
+    "error", [FaultError("n1 is away", "look"), OSError(errno.ENOSPC, "No space left on device"), MemoryError()]
+)
 def test_errors_of_the_environment_are_no_bugs(error):
     trouble = Trouble()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from tribulation.harness.cli.main import main
 from tribulation.histories import History, HistoryError, canonical, read_history
+from tribulation.histories.files.opening import read_bytes
 from tribulation.histories.files.reading import read_columns
 from tribulation.histories.formats import read, write
 from tribulation.histories.formats.edn import parse_edn
@@ -305,3 +307,14 @@ def test_a_history_is_not_written_in_place_of_a_device_a_pipe_or_a_link(tmp_path
     before = os.lstat(target)
     assert exit_code("convert", source, target) == 2
     assert os.path.samestat(before, os.lstat(target)) and not (tmp_path / "other").exists()
+
+
+def test_a_small_file_takes_little_memory_however_large_it_might_be(tmp_path: Path) -> None:
+    path = tmp_path / "small.json"
+    path.write_text("{}")
+    tracemalloc.start()
+    try:
+        assert read_bytes(path, 1 << 40) == b"{}"
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
