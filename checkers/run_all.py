@@ -27,6 +27,7 @@ from .campaign_options import problems
 from .model_names import MODELS, checkers_of, infer, model_named, prepared
 from .registry import CHECKERS, OF_THE_RUN, OF_WORKLOAD, checker
 from .soundness.gating import gated, withheld
+from .soundness.own_results import understood
 from .soundness.unjudged import UNJUDGED, doubt_of, is_silent, unjudged
 from .sources import Source, as_record
 from .traces.lines import with_understood_traces
@@ -207,7 +208,7 @@ def _run(name: str, record: RunRecord, budget: Budget, asked: bool) -> CheckResu
             )
         if not asked and not _in_auto(found, record):
             return None
-        return gated(found, record, found.check(record, budget))
+        return gated(found, record, understood(name, found.check(record, budget)))
     except HistoryError as error:
         return CheckResult(name, Verdict.UNKNOWN, reason=f"the history is inconsistent: {error.message}")
     except MemoryError:

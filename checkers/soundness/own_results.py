@@ -1,0 +1,56 @@
+"""Validation of what a checker returned: a user's checker is foreign code, and only a proper result is a verdict.
+
+A text instead of a `Verdict` would pass by every comparison that doubts it, and a result that contradicts itself says nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..base.result import Anomaly, CheckResult, Verdict
+
+SHOWN = 100
+
+
+def understood(name: str, answer: Any) -> CheckResult:
+    """Return the result, or UNKNOWN with what is wrong with it."""
+    wrong = _wrong(answer)
+    if wrong is not None:
+        return CheckResult(name, Verdict.UNKNOWN, reason=f"the checker returned {wrong}")
+    found: CheckResult = answer
+    return found
+
+
+def _wrong(answer: Any) -> str | None:
+    if not isinstance(answer, CheckResult):
+        return f"{_shown(answer)}, not a CheckResult"
+    if not isinstance(answer.verdict, Verdict):
+        return f"the verdict {_shown(answer.verdict)}, which is not of `Verdict`"
+    if not isinstance(answer.anomalies, tuple | list) or not all(map(_is_proper, answer.anomalies)):
+        return f"the anomalies {_shown(answer.anomalies)}, which are not of `Anomaly`"
+    if not isinstance(answer.stats, Mapping) or not (answer.reason is None or isinstance(answer.reason, str)):
+        return f"stats or a reason of another type: {_shown(answer.stats)}, {_shown(answer.reason)}"
+    if answer.verdict is Verdict.VALID and answer.anomalies:
+        return f"valid together with the anomaly {_shown(answer.anomalies[0].kind)}"
+    if answer.verdict is Verdict.INVALID and not answer.anomalies:
+        return "invalid without an anomaly that shows it"
+    return None
+
+
+def _is_proper(anomaly: Any) -> bool:
+    return (
+        isinstance(anomaly, Anomaly)
+        and isinstance(anomaly.kind, str)
+        and isinstance(anomaly.explanation, str)
+        and isinstance(anomaly.ops, tuple | list)
+        and all(isinstance(op, int | np.integer) for op in anomaly.ops)
+        and isinstance(anomaly.details, Mapping)
+    )
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"

@@ -1,0 +1,62 @@
+"""A checker of a user that returns something else than a proper result gives no verdict."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tribulation.checkers import CHECKERS, Anomaly, CheckResult, Gap, RunRecord, Verdict, check
+from tribulation.checkers.registry import add_checker
+from tribulation.histories import parse
+
+BAD = Anomaly("bad", (0,), "it is bad")
+GAP = Gap("history", "history.jsonl", "is missing")
+
+
+@pytest.fixture
+def judged():
+    """What is made of a result that the checker `own` returns."""
+
+    def run(returned, *gaps: Gap) -> CheckResult:
+        class Own:
+            name = "own"
+
+            def applies(self, record):
+                return True
+
+            def check(self, record, budget):
+                return returned
+
+        add_checker("own", Own)
+        record = RunRecord(parse("p0 w1 | p1 r1"), nodes=["n1"], is_run=True, gaps=gaps)
+        return check(record, ["own"])["own"]
+
+    yield run
+    CHECKERS.pop("own", None)
+
+
+@pytest.mark.parametrize("gaps", [(), (GAP,)], ids=["complete", "with a gap"])
+@pytest.mark.parametrize(
+    ("returned", "told"),
+    [
+        (None, "None, not a CheckResult"),
+        ("valid", "'valid', not a CheckResult"),
+        (CheckResult("own", "valid"), "the verdict 'valid'"),
+        (CheckResult("own", "invalid", (BAD,)), "the verdict 'invalid'"),
+        (CheckResult("own", Verdict.VALID, (BAD,)), "valid together with the anomaly 'bad'"),
+        (CheckResult("own", Verdict.INVALID), "invalid without an anomaly"),
+        (CheckResult("own", Verdict.INVALID, ({"kind": "bad"},)), "the anomalies"),
+        (CheckResult("own", Verdict.INVALID, (replace(BAD, ops=("0",)),)), "the anomalies"),
+        (CheckResult("own", Verdict.VALID, stats=None), "stats or a reason"),
+        (CheckResult("own", Verdict.UNKNOWN, reason=7), "stats or a reason"),
+    ],
+)
+def test_what_is_no_proper_result_is_no_verdict(judged, returned, told, gaps):
+    result = judged(returned, *gaps)
+    assert result.verdict is Verdict.UNKNOWN and told in result.reason
+
+
+def test_a_proper_result_stays_as_it_is(judged):
+    assert judged(CheckResult("own", Verdict.VALID)) == CheckResult("own", Verdict.VALID)
+    assert judged(CheckResult("own", Verdict.INVALID, (BAD,))).verdict is Verdict.INVALID
