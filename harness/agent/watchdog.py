@@ -87,7 +87,7 @@ def _guard(store: Store, guard: IO[str]) -> None:
                     undo_all(store, "watchdog")
                     fcntl.flock(guard, fcntl.LOCK_UN)
                     return
-        except (OSError, RuntimeError, subprocess.TimeoutExpired) as error:
+        except Exception as error:
             # A firewall tool that is briefly in the way must not leave a fault on without end.
             log_line(f"could not undo, trying again: {type(error).__name__}: {error}")
             failing_since = failing_since or time.monotonic()

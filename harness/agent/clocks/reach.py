@@ -165,7 +165,7 @@ def _address(pid: int, library: str, symbol: str) -> int | None:
     """Of a symbol of the library in the process's memory; None where that is not mapped, or has no such symbol."""
     if not library:
         return None
-    with open(f"/proc/{pid}/maps") as file:
+    with open(f"/proc/{pid}/maps", errors="surrogateescape") as file:
         for line in file:
             if line.rstrip().endswith(f" {library}") and line.split()[2] == "00000000":
                 at = elf.of_file(library).symbols.get(symbol)

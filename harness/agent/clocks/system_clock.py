@@ -96,7 +96,7 @@ class Here:
         time.clock_settime_ns(time.CLOCK_REALTIME, wall_ns)
 
     def boot(self) -> str:
-        with open("/proc/sys/kernel/random/boot_id") as file:
+        with open("/proc/sys/kernel/random/boot_id", errors="surrogateescape") as file:
             return file.read().strip()
 
     def running(self) -> list[str]:
@@ -116,7 +116,7 @@ class Here:
             # Processes come and go.
             with contextlib.suppress(OSError):
                 if entry.isdigit():
-                    with open(f"/proc/{entry}/comm") as file:
+                    with open(f"/proc/{entry}/comm", errors="surrogateescape") as file:
                         found.add(file.read().strip())
         return sorted(found & SYNC_PROGRAMS)
 

@@ -88,7 +88,7 @@ def owner_of(file: str) -> int:
 
 def image_of(pid: int) -> Image | None:
     """None without a vDSO, as of a kernel thread. Raises `OSError` where the memory is not ours to read."""
-    with open(f"/proc/{pid}/maps") as maps:
+    with open(f"/proc/{pid}/maps", errors="surrogateescape") as maps:
         line = next((line for line in maps if line.rstrip().endswith("[vdso]")), None)
     if line is None:
         return None

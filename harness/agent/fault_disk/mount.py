@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import re
 import subprocess
 import sys
 
@@ -57,13 +58,18 @@ def unmount_from_outside(directory: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-I", "-S", "-c", program, directory])
 
 
+def unescaped(point: str) -> str:
+    """A path of mountinfo, in which the kernel writes spaces, tabs, line ends and backslashes as octal numbers."""
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), point)
+
+
 def mounted(directory: str) -> bool:
     """Whether one of ours lies over this directory, dead or alive."""
     wanted = os.path.abspath(directory)
-    with open("/proc/self/mountinfo") as file:
+    with open("/proc/self/mountinfo", errors="surrogateescape") as file:
         for line in file:
             before, _, after = line.partition(" - ")
-            point = before.split()[4].encode().decode("unicode_escape")
+            point = unescaped(before.split()[4])
             if point == wanted and after.split()[0] == TYPE:
                 return True
     return False

@@ -101,7 +101,7 @@ def uncover(path: str) -> bool:
 def is_covered(path: str) -> bool:
     """Whether what lies on top there is a copy of ours, by the kernel's word."""
     target, top = os.path.realpath(path), ""
-    with open("/proc/self/mountinfo") as file:
+    with open("/proc/self/mountinfo", errors="surrogateescape") as file:
         for line in file:
             root, at = line.split()[3:5]
             top = root if at == target else top

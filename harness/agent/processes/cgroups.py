@@ -64,7 +64,7 @@ class Controller:
 def find(name: str) -> Controller | None:
     """By what the kernel says; whether it can be used is found out by using it."""
     try:
-        with open("/proc/cgroups") as file:
+        with open("/proc/cgroups", errors="surrogateescape") as file:
             rows = [line.split() for line in file if not line.startswith("#")]
     except FileNotFoundError:
         return None
@@ -78,7 +78,7 @@ def find(name: str) -> Controller | None:
 
 def _mounted(name: str, version: int) -> str:
     """Where its file system is mounted here, from its root and not only to be read; empty if nowhere."""
-    with open("/proc/self/mountinfo") as file:
+    with open("/proc/self/mountinfo", errors="surrogateescape") as file:
         for line in file:
             fields, _, rest = line.partition(" - ")
             kind, _, options = rest.split()[:3]
@@ -98,7 +98,7 @@ def group_name() -> str:
 
 def path_of(pid: int, controller: Controller) -> str:
     """Of the group that a process is in. Raises `OSError` when there is no such process."""
-    with open(f"/proc/{pid}/cgroup") as file:
+    with open(f"/proc/{pid}/cgroup", errors="surrogateescape") as file:
         for line in file:
             _, names, path = line.rstrip("\n").split(":", 2)
             if (names == "" and controller.version == 2) or controller.name in names.split(","):

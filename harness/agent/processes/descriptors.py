@@ -62,7 +62,7 @@ def _put_as(owner: tuple[int, int], limits: list[tuple[int, int, int]]) -> None:
 
 
 def _limits(pid: int) -> tuple[int, int] | None:
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/limits") as file:
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/limits", errors="surrogateescape") as file:
         for line in file:
             if line.startswith("Max open files"):
                 soft, hard = (UNLIMITED if word == "unlimited" else int(word) for word in line.split()[3:5])

@@ -75,7 +75,7 @@ def command_line(pid: int) -> bytes:
 def identity(pid: int) -> list[Any] | None:
     """[user, group, [further groups]], the effective ones."""
     found: dict[str, list[int]] = {}
-    with contextlib.suppress(OSError, ValueError), open(f"/proc/{pid}/status") as file:
+    with contextlib.suppress(OSError, ValueError), open(f"/proc/{pid}/status", errors="surrogateescape") as file:
         for line in file:
             name, _, words = line.partition(":")
             if name in ("Uid", "Gid", "Groups"):
@@ -86,7 +86,7 @@ def identity(pid: int) -> list[Any] | None:
 def control_groups(pid: int) -> frozenset[str]:
     """One line for each hierarchy."""
     try:
-        with open(f"/proc/{pid}/cgroup") as file:
+        with open(f"/proc/{pid}/cgroup", errors="surrogateescape") as file:
             return frozenset(file.read().splitlines())
     except OSError:
         return frozenset()
@@ -102,7 +102,7 @@ def resident_bytes(pid: int) -> int:
 
 def _kilobytes(pid: int, file: str, *words: str) -> int:
     total = 0
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/{file}") as lines:
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/{file}", errors="surrogateescape") as lines:
         for line in lines:
             if line.startswith(words):
                 total += int(line.split()[1]) << 10
@@ -123,7 +123,7 @@ def _state_of_threads(pid: int) -> str:
 
 def _stops_next(pid: int) -> bool:
     try:
-        with open(f"/proc/{pid}/status") as file:
+        with open(f"/proc/{pid}/status", errors="surrogateescape") as file:
             masks = [int(line.split()[1], 16) for line in file if line.startswith(("SigPnd", "ShdPnd"))]
     except OSError:
         return False

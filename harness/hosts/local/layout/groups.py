@@ -55,7 +55,7 @@ def _pid_namespaces() -> set[str]:
 def _folders() -> Iterator[Path]:
     """The folders in which hosts make groups: below the group that they share with this process (version 1), or at the top (version 2)."""
     own = [line.split(":", 2)[1:] for line in Path("/proc/self/cgroup").read_text().splitlines()]
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+    for line in Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines():
         fields, _, rest = line.partition(" - ")
         kind, _, options = rest.split()[:3]
         place = Path(fields.split()[4])

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from ....agent.fault_disk.mount import unescaped
 from ..layout import groups
 from ..layout.layout import GROUPS, Machine
 from .freezing import continue_all, stop_all
@@ -92,8 +93,8 @@ def _build_dev(lab: Path) -> None:
 
 def _disk_mounts() -> list[str]:
     """Mount points of this mount namespace, unescaped, each once."""
-    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    return list(dict.fromkeys(point.encode().decode("unicode_escape") for point in points))
+    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines()]
+    return list(dict.fromkeys(map(unescaped, points)))
 
 
 class Host:
