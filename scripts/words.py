@@ -4,6 +4,7 @@ scripts/words.py                  files with more findings than the baseline all
 scripts/words.py PATH…            every finding in these files and folders
 scripts/words.py --all            every finding
 scripts/words.py --lower          lower the baseline to what is left
+scripts/words.py --draw 40 --seed 7   40 docstrings, 40 messages and 40 sentences of the docs, to be read by a person
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import ast
 import io
 import json
+import random
 import re
 import sys
 import tokenize
@@ -175,12 +177,51 @@ def lower() -> None:
         BASELINE.unlink(missing_ok=True)
 
 
+ROOMS = ("node", "harness", "histories", "checkers")
+
+
+def passages() -> Iterator[tuple[str, str, str]]:
+    """Each docstring, message of five words and more, and sentence of the documentation: kind, place, text."""
+    for path in files():
+        name = path.relative_to(ROOT).as_posix()
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".md" and not name.startswith("docs/internals/"):
+            for line, part in prose_of_markdown(text):
+                if not part.startswith(("#", "|", "!")):
+                    yield from (
+                        ("sentence", f"{name}:{line}", one)
+                        for one in re.split(r"(?<=[.?!]) +", part.strip(" -"))
+                        if len(one.split()) >= 5
+                    )
+        elif path.suffix == ".py" and name.startswith(ROOMS):
+            for line, part, message in prose_of_python(text, messages=True):
+                if not part.startswith("#") and len(part.split()) >= (5 if message else 1):
+                    yield "message" if message else "docstring", f"{name}:{line}", " ".join(part.split())
+
+
+def draw(count: int, seed: int) -> list[str]:
+    """`count` of each kind, drawn by the seed."""
+    found: dict[str, list[str]] = {}
+    for kind, place, text in passages():
+        found.setdefault(kind, []).append(f"{kind} {place}: {text}")
+    return [
+        one
+        for kind, texts in sorted(found.items())
+        for one in random.Random(f"{seed}/{kind}").sample(texts, min(count, len(texts)))
+    ]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("paths", nargs="*", type=Path)
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--lower", action="store_true")
+    parser.add_argument("--draw", type=int, metavar="N")
+    parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
+    if options.draw:
+        print("\n".join(draw(options.draw, options.seed)))
+        return 0
     if options.lower:
         lower()
         return 0

@@ -88,7 +88,7 @@ class BoundedLoader(yaml.SafeLoader):
         return value
 
 
-_WRITE_OUT = "write out what is meant, without aliases; no campaign or inventory is so large"
+_WRITE_OUT = "write the values out, without aliases; no campaign or inventory needs so many"
 _DIGITS = list("-+0123456789")
 for _tag, _pattern, _first in (
     ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),

@@ -1,7 +1,7 @@
 """Pure generators of operations, and the combinators that build them.
 
-A generator answers for one client: what comes next, and not before when. It is immutable: `next` returns the emission and the generator that
-follows, `update` the generator after a completion: itself, when that changes nothing. Each client has its own generator state and draws
+A generator gives the next operation of one client, and the time before which it must not start. It is immutable: `next` returns the emission and the
+generator that follows; `update` returns the generator after a completion, which is the same one when nothing changes. Each client has its own generator state and draws
 from a stream keyed by (seed, client, count), so a client's operations do not depend on the timing or on other clients.
 
     stagger(80_000_000, mix({reads: 50, writes: 50}))  limited by  time_limit(30 * SECOND, …)  then  sequence(final_reads)

@@ -106,7 +106,7 @@ class Record:
     """Acknowledged deletions of what a node held."""
     reads: list[tuple[Operation, View]] = field(default_factory=list)
     last_change_ns: int = 0
-    """When the last change or deletion ended whose end is known."""
+    """End of the last change or deletion, among those whose end is known."""
 
     def learn(self, op: Operation) -> None:
         if op.type is Type.FAIL:

@@ -92,7 +92,7 @@ class Arrivals:
                 came.append((number, now_ns - sent_ns, now_ns))
 
     def count(self, burst: int) -> int:
-        """How many packets have come of it, copies and all."""
+        """Number of packets received from that burst, copies included."""
         with self._lock:
             return sum(map(len, self._seen.get(burst, {}).values()))
 

@@ -82,7 +82,7 @@ def command(
     asked = {"keep": keep, "attach": attach, "take_over": take_over}
     if repeat is not None:
         if plan is not None or keep or junit is not None or fail_on != "unknown":
-            raise click.UsageError("--repeat goes with none of --plan, --keep, --junit, --fail-on")
+            raise click.UsageError("--repeat cannot be combined with --plan, --keep, --junit or --fail-on")
         path, loaded = _loaded(campaign, hosts, seed, overrides, talk)
 
         def run(one: int) -> Judgement:

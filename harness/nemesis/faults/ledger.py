@@ -128,7 +128,7 @@ class Ledger(LedgerSink):
             if self.failure is not None and line.get("phase") == "intended":
                 reason = self.failure.strerror or str(self.failure)
                 raise FaultError(
-                    f"{self.path} cannot be written: {reason}; no fault is injected that was not written down",
+                    f"{self.path} cannot be written: {reason}; a fault is injected only after it is in the ledger",
                     hint="free some space there, or give another folder with --runs",
                 )
 

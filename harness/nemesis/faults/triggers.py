@@ -74,6 +74,6 @@ def latency(fault: Resolved, injected_ns: int) -> dict[str, Any]:
 
 
 def may_start(on: Mapping[str, Any], at_ns: int) -> bool:
-    """Return whether a fault that starts then is over before the load's end and outside of the recovery windows."""
+    """Return whether a fault that starts then ends before the load does, and touches no recovery window."""
     windows: Sequence[Sequence[int]] = on["windows"]
     return any(first_ns <= at_ns <= last_ns for first_ns, last_ns in windows)

@@ -260,7 +260,7 @@ def _message(error: BaseException) -> str:
 
 
 def _excerpt(error: BaseException) -> str:
-    """The traceback, its middle left out where it is long."""
+    """The traceback; a long one without its middle."""
     lines = "".join(traceback.format_exception(error)).encode(errors="backslashreplace").decode().splitlines()
     if len(lines) > TRACEBACK_LINES:
         half = TRACEBACK_LINES // 2

@@ -32,7 +32,7 @@ from .run_folder import RunFacts, load_history_record, load_record, read_facts
 _OUTCOMES = {"ok": OK, "fail": FAIL, "info": INFO}
 FINAL_READS = "final-reads"
 ENDED_BY_USER = "the user ended the run before its final reads"
-"""As an error of a run it keeps the run from being valid, but it is not an error of the environment."""
+"""Error of a run that makes it unknown, and that is not an error of the environment."""
 EXIT_VALID, EXIT_INVALID, EXIT_USAGE, EXIT_UNKNOWN, EXIT_ENVIRONMENT, EXIT_BUG = 0, 1, 2, 3, 4, 70
 
 

@@ -151,7 +151,7 @@ class Plan:
         return (op.key,) if workload is None else workload.keys_of(op)
 
     def final_of(self, slot: Slot, keys: Sequence[str]) -> Generator:
-        """The final reads of one client: of all keys of its workload, or of its share where they are many."""
+        """Final reads of one client: every key of its workload, or its share of the keys when there are many."""
         mine = keys if len(keys) <= MOST_READ_BY_ALL else keys[slot.client % slot.clients :: slot.clients]
         return self.workloads[slot.workload].final(tuple(mine))
 

@@ -89,7 +89,7 @@ def test_what_does_not_go_with_it_is_refused(tmp_path: Path, capsys: Any, more: 
     campaign = tmp_path / "small.yaml"
     campaign.write_text(CAMPAIGN)
     code, _, said = tri(capsys, "run", str(campaign), "--repeat", "2", *more)
-    assert code == 2 and "--repeat goes with none of" in said
+    assert code == 2 and "--repeat cannot be combined with" in said
     code, _, said = tri(capsys, "run", str(campaign), "--until", "valid")
     assert code == 2 and "--until goes with --repeat" in said
 

@@ -102,7 +102,7 @@ def test_no_fault_begins_that_the_disk_did_not_take_and_those_that_are_on_can_be
         ledger.step("injected", cut("a"), 6)
         with files_of_at_most(path.stat().st_size + 10):
             ledger.step("healing", cut("a"), 15)
-            with pytest.raises(FaultError, match="no fault is injected that was not written down"):
+            with pytest.raises(FaultError, match="a fault is injected only after it is in the ledger"):
                 ledger.intended(cut("b"), 20)
         ledger.observed("healed", cut("a"), 16, Observation(True, {"edges": []}))
         assert ledger.failure is not None

@@ -69,7 +69,7 @@ def _as_lists(view: View) -> _Parts | Finding:
     written = view.called("append", "put", "write")
     codes = _prefix_code(view, written) or _prefix_code(view, written & ~view.failed)
     if codes is None:
-        raise Unsuitable("parts of texts are no texts, or one begins another")
+        raise Unsuitable("a part is not a text, or one part is the beginning of another")
     number, times = np.unique(view.argument[written & ~view.failed], return_counts=True)
     again = frozenset(number[times > 1].tolist())
     if again and not view.called("append").any():

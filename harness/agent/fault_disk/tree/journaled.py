@@ -18,7 +18,7 @@ from .nodes import Change, Cut, Directory, File, Link, Move, Node, Operation, by
 from .tearing import BLOCK, survivors
 
 MOST_OPERATIONS = 4096
-"""More are made durable, the oldest first: a journal has a size, and is committed every few seconds."""
+"""Operations that are not durable, at most; the oldest become durable first, as a real journal has a size and is committed every few seconds."""
 
 
 class Journaled:

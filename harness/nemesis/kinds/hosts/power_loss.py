@@ -45,8 +45,11 @@ class PowerSpec(Aimed):
 
 def _boots_by_hooks(host: Host) -> str:
     if host.run(f"test -d {shlex.quote(f'{host.directory}/{BOOT_HOOKS}')}", check=False).exit_code:
-        hint = "local hosts can: something outside of them switches them on again"
-        raise FaultError(f"{host.name} runs no boot hooks of ours, so nothing would be as before when it boots", hint)
+        hint = "use local hosts: the supervisor of the lab boots them again"
+        raise FaultError(
+            f"{host.name} does not run the boot hooks of Tribulation, so after its boot the node would not be restored",
+            hint,
+        )
     return "by the lab's supervisor, which boots it again; on a lease"
 
 
