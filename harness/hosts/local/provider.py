@@ -79,6 +79,7 @@ class LocalProvider:
     @classmethod
     def find(cls, name: str = "default", directory: str | Path | None = None) -> LocalProvider:
         """The provider of a lab that is up, however many hosts it has. Raises `HostError` when there is none."""
+        check_names(name, nodes=1)
         lab = state.find_lab(Path(directory) if directory else state.default_directory(), name)
         if not lab.alive or not lab.nodes:
             raise HostError(f"no lab {name!r} is up in {lab.directory.parent}", hint="tri hosts up")

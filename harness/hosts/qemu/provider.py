@@ -28,6 +28,7 @@ from ...errors import HostError
 from ..errors import CommandError, ConnectError
 from ..local import launch
 from ..local.layout import state
+from ..local.layout.layout import check_names
 from ..local.provider import LEASE_S, LocalProvider
 from ..parallel import on_all
 from ..ssh.provider import CLIENTS, SshProvider
@@ -79,6 +80,7 @@ class QemuProvider(LocalProvider):
 
     @classmethod
     def find(cls, name: str = "default", directory: str | Path | None = None) -> QemuProvider:
+        check_names(name, nodes=1)
         lab = state.find_lab(Path(directory) if directory else lab_directory(), name)
         if not lab.alive or not lab.nodes:
             raise HostError(f"no lab {name!r} is up in {lab.directory.parent}", hint="tri hosts up --hosts qemu")

@@ -115,3 +115,53 @@ def test_a_result_is_printed_whatever_the_width_of_the_terminal(columns: str) ->
     script = "from tribulation.harness.cli.console import out; from rich.table import Table; t = Table.grid(); t.add_row('linearizable', 'valid'); out.print(t); out.print('all is well')"
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert "linearizable" in done.stdout and "valid" in done.stdout and "all is well" in done.stdout, done
+
+
+@pytest.mark.parametrize("hosts", ["local", "qemu"])
+@pytest.mark.parametrize("name", ["../x", "..", "/etc", "", "a/b"])
+def test_a_lab_is_not_looked_for_outside_of_the_folder_of_labs(
+    hosts: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, said = _run(capsys, "nodes", "--once", "--host", "n1", "--hosts", hosts, "--name", name)
+    assert code == 2 and "not usable" in said, said
+
+
+HIDING = [
+    "json",
+    "os",
+    "class",
+    "import",
+    "none",
+    "true",
+    "null",
+    "latest",
+    "path",
+    "outcome",
+    "daemon",
+    "driver-client",
+    "tribulation",
+    "pytest",
+    "yaml",
+    "test",
+    "http",
+]
+
+
+@pytest.mark.parametrize("name", HIDING)
+def test_a_system_is_not_named_like_what_its_adapter_needs(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`json.py` hid the module of that name, `null.yaml` had no name, and the class `Path` hid the one that it uses."""
+    code, said = _run(capsys, "new", "system", name, "--folder", tmp_path)
+    assert code == 2 and "cannot be the name of a system" in said and "hint:" in said, said
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["my-database", "kv", "http-server", "match-case", "etcd-like", "a", "x" * 41])
+def test_files_of_other_names_can_be_used(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, said = _run(capsys, "new", "system", name, "--folder", tmp_path)
+    assert code == 0, said
+    for file in tmp_path.glob("*.py"):
+        compile(file.read_text(), file.name, "exec")
+    code, said = _run(capsys, "run", tmp_path / f"{name}.yaml", "--hosts", "sim")
+    assert code == 2 and "sim" in said, said

@@ -8,8 +8,11 @@ import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tribulation.harness.campaign.load import load_campaign
 from tribulation.harness.errors import CampaignError, TribulationError
@@ -70,6 +73,40 @@ def test_keys_in_logs_are_removed_and_sizes_stay(run: Path, tmp_path: Path, text
     cleaned = (back / "logs/n1/log.txt").read_text()
     assert len(cleaned) == len(text) and cleaned.count("\n") == text.count("\n") and "c2VjcmV0" not in cleaned
     assert ("after" in cleaned) is ("after" in text) and not (back / "logs/n1/node.key").exists()
+
+
+@given(
+    st.lists(st.sampled_from(["x" * 90, "\n", "-" * 5, KEY[:31], KEY, KEY[-29:], " "]), max_size=12),
+    st.integers(1, 200),
+)
+def test_keys_are_removed_wherever_blocks_end(parts: list[str], block: int) -> None:
+    """A log without a newline was read as one line, in whole."""
+    text = "".join(parts).encode()
+    whole = archive._WithoutKeys(io.BytesIO(text)).read(len(text) + 1)
+    with patch.object(archive, "_BLOCK", block):
+        source = archive._WithoutKeys(io.BytesIO(text))
+        assert b"".join(iter(lambda: source.read(7), b"")) == whole
+    assert len(whole) == len(text) and b"c2VjcmV0" not in whole
+
+
+def test_no_more_than_a_block_of_a_log_is_in_memory() -> None:
+    class Endless(io.RawIOBase):
+        def read(self, size: int = -1) -> bytes:
+            assert 0 < size <= 1 << 20
+            return b"x" * size
+
+        def readline(self, size: int | None = -1) -> bytes:
+            raise AssertionError("a line may have no end")
+
+    source = archive._WithoutKeys(Endless())
+    assert len(source.read(1 << 16)) == 1 << 16
+
+
+def test_an_archive_of_a_later_version_is_refused(tmp_path: Path) -> None:
+    head = {"schema_version": 99, "campaign": "small", "name": "20261202T084257Z"}
+    file = _archive(tmp_path / "a.tar.gz", _named("run/plan.json"), head)
+    with pytest.raises(CampaignError, match="schema_version is 99"):
+        unpack(file, tmp_path / "runs")
 
 
 def test_a_key_in_the_evidence_refuses_the_export(run: Path, tmp_path: Path) -> None:
