@@ -21,8 +21,11 @@ from ..run.settings import Settings
 from .steps import Step, Wrong
 
 NAME = "power loss"
-WORKLOADS = ("register", "set", "list-append", "rw-register", "append-log")
+WORKLOADS = ("register", "set", "list-append", "rw-register", "append-log", "queue")
 """The first that the client has all operations for is used: their checkers find what is lost."""
+CHECKER_OPTIONS = {"queue": {"total-queue": {"at_least_once": True}}}
+"""By workload. Whether a queue may deliver again is not what is tried here."""
+SETTLE_S = 3.0
 _SYNC = "what is acknowledged must be synced below `data`; where the system promises less, choose campaigns that say so"
 
 
@@ -32,19 +35,22 @@ def applies(system: System, provider: Provider) -> bool:
 
 
 def power_loss(
-    file: Path, options: Mapping[str, Any], system: System, provider: Provider, nodes: int, known: Sequence[str]
+    file: Path,
+    options: Mapping[str, Any],
+    system: System,
+    provider: Provider,
+    nodes: int,
+    known: Sequence[str],
+    start_s: float,
 ) -> Step:
-    """`known`: the workloads that the client has all operations for."""
+    """`known`: the workloads that the client has all operations for; `start_s`: how long the system took to start."""
     workload = next((name for name in WORKLOADS if name in known), None)
     if workload is None:
         return Step(NAME, f"not tried: the client has the operations of none of {', '.join(WORKLOADS)}")
     campaign = {
-        "name": "power-loss",
         "system": {"file": str(file.absolute()), "options": dict(options)},
         "hosts": {"provider": provider.name, "nodes": nodes},
-        "duration": "10s",
-        "workloads": [{workload: {"clients": 3, "rate": "30/s"}}],
-        "faults": [{"power-loss": {"target": "all", "after": "3s", "for": "1s"}}],
+        **load(workload, start_s),
     }
     with tempfile.TemporaryDirectory(prefix="tri-try-") as folder:
         path = Path(folder) / "power-loss.yaml"
@@ -55,6 +61,18 @@ def power_loss(
             return Step(NAME, seen(judgement))
         except Wrong as wrong:
             return Step(NAME, wrong=str(wrong), hint=wrong.hint)
+
+
+def load(workload: str, start_s: float) -> dict[str, Any]:
+    """What the run does. Before it reads what is left, it waits twice as long as the system took to start: a server may recover slower than it starts."""
+    return {
+        "name": "power-loss",
+        "duration": "10s",
+        "settle": f"{SETTLE_S + 2 * start_s:.0f}s",
+        "workloads": [{workload: {"clients": 3, "rate": "30/s"}}],
+        "faults": [{"power-loss": {"target": "all", "after": "3s", "for": "1s"}}],
+        "checker_options": CHECKER_OPTIONS.get(workload, {}),
+    }
 
 
 def seen(judgement: Judgement) -> str:

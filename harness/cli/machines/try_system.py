@@ -46,12 +46,12 @@ def command(file: Path, hosts: str, nodes: int, options: tuple[str, ...], as_jso
     provider = provider_of(choice if choice.inventory else replace(choice, nodes=nodes), name=f"try-{os.getpid()}")
     say(f"{nodes} {hosts} hosts" if choice.inventory is None else f"hosts of {hosts}")
     try:
-        steps = _exercised(provider, service, make_client, as_json)
+        steps, start_s = _exercised(provider, service, make_client, as_json)
     finally:
         provider.down()
     system, known = System(service, make_client), {step.name.split(":")[0] for step in steps if not step.wrong}
     if applies(system, provider) and not any(step.wrong for step in steps):
-        steps.append(power_loss(file, given, system, provider, nodes, sorted(known)))
+        steps.append(power_loss(file, given, system, provider, nodes, sorted(known), start_s))
         _show(steps[-1], as_json)
     wrong = [step for step in steps if step.wrong]
     if as_json:
@@ -69,7 +69,10 @@ def command(file: Path, hosts: str, nodes: int, options: tuple[str, ...], as_jso
     return 1 if wrong else 0
 
 
-def _exercised(provider: Provider, service: Any, make_client: Any, quiet: bool) -> list[Step]:
+def _exercised(provider: Provider, service: Any, make_client: Any, quiet: bool) -> tuple[list[Step], float]:
+    """The steps, and how long the longest start took."""
+    import time
+
     from ...adapters.trial import Trial
     from ...run.plan.build import System
 
@@ -81,11 +84,15 @@ def _exercised(provider: Provider, service: Any, make_client: Any, quiet: bool) 
         lambda node, timeout_s: provider.dial(addresses[node], service.port, timeout_s=timeout_s),
         lambda node, timeout_s: provider.dial(addresses[node], CLOSED_PORT, timeout_s=timeout_s),
     )
-    steps = []
+    steps: list[Step] = []
+    began_s, start_s = time.monotonic(), 0.0
     for step in trial.steps():
         steps.append(step)
         _show(step, quiet)
-    return steps
+        if step.name.startswith("start"):
+            start_s = max(start_s, time.monotonic() - began_s)
+        began_s = time.monotonic()
+    return steps, start_s
 
 
 def _show(step: Step, quiet: bool) -> None:

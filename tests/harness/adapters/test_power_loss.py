@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tribulation.checkers import Anomaly, CheckResult, Verdict
-from tribulation.harness.adapters.power_loss import applies, power_loss, seen
+from tribulation.harness.adapters.power_loss import applies, load, power_loss, seen
 from tribulation.harness.adapters.steps import Wrong
 from tribulation.testing import Daemon
 
@@ -58,4 +58,13 @@ def test_it_is_for_systems_with_data_whose_client_has_a_workload(tmp_path: Any) 
     system: Any = SimpleNamespace(service=With(), make_client=None)
     assert applies(system, powered) and not applies(system, SimpleNamespace())
     assert not applies(SimpleNamespace(service=Without()), powered)  # type: ignore[arg-type]
-    assert "not tried" in power_loss(tmp_path, {}, system, powered, 1, ["queue"]).seen
+    assert "not tried" in power_loss(tmp_path, {}, system, powered, 1, ["mutex"], 0.0).seen
+
+
+def test_a_system_that_starts_slowly_has_time_to_recover() -> None:
+    assert load("set", 0.2)["settle"] == "3s" and load("set", 20.0)["settle"] == "43s"
+
+
+def test_a_queue_may_deliver_again_after_a_power_loss() -> None:
+    assert load("queue", 1.0)["checker_options"] == {"total-queue": {"at_least_once": True}}
+    assert load("set", 1.0)["checker_options"] == {}
