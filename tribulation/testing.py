@@ -10,7 +10,7 @@ from .harness.hosts.base import Host
 from .harness.systems.adapter.daemon import Daemon, listens
 from .harness.systems.adapter.driver import DriverClient
 from .harness.systems.adapter.program import ProgramClient
-from .harness.systems.adapter.running import RunningUnit
+from .harness.systems.adapter.running import RunningCgroup, RunningUnit
 from .harness.systems.base import Client, Dial, Op, Outcome, Service
 from .harness.workloads.base import (
     CHANGES,
@@ -68,6 +68,7 @@ __all__ = [
     "ProgramClient",
     "Rate",
     "RunRecord",
+    "RunningCgroup",
     "RunningUnit",
     "Service",
     "Type",

@@ -1,4 +1,4 @@
-"""A system that runs already, as units of systemd: nothing is installed, stopped or removed. Faults apply to the unit's processes.
+"""A system that runs already, as units of systemd or in control groups: nothing is installed, stopped or removed. Faults apply to its processes.
 
     class Etcd(RunningUnit):
         unit, port = "etcd.service", 2379
@@ -26,13 +26,12 @@ MOST_LINES = 20_000
 RESTART_MS = 100
 
 
-class RunningUnit:
-    """Implements `Service`. A subclass has `unit` and `port`; `logs` are further files to keep, by name.
+class _Running:
+    """What both have in common. A subclass has `port`; `logs` are files to keep, by name.
 
     `keeps_data`: the system has data of earlier runs, so that this run uses keys of its own.
     """
 
-    unit: str
     port: int
     logs: ClassVar[Mapping[str, str]] = {}
     capabilities: frozenset[str] = frozenset()
@@ -40,7 +39,6 @@ class RunningUnit:
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         self.options: Mapping[str, Any] = options or {}
-        self._since: dict[str, str] = {}
 
     @property
     def name(self) -> str:
@@ -56,6 +54,36 @@ class RunningUnit:
     def status(self, host: Host, dial: Dial) -> Mapping[str, Any] | None:
         return None
 
+    def wait_ready(self, host: Host, timeout_s: float) -> None:
+        deadline_s = time.monotonic() + timeout_s
+        while not self.ready(host):
+            if time.monotonic() > deadline_s:
+                raise DeployError(
+                    f"{host.name}: {self.name} does not serve port {self.port} after {timeout_s:g} s",
+                    hint="look at its log on the host",
+                )
+            time.sleep(POLL_S)
+
+    def stop(self, host: Host) -> None:
+        """Nothing: it ran before."""
+
+    def collect(self, host: Host) -> Mapping[str, bytes]:
+        return {f"logs/{name}": host.get(path) for name, path in self.logs.items()}
+
+    @staticmethod
+    def _as_root(host: Host, command: Sequence[str]) -> None:
+        host.run([*host.sudo, *command])
+
+
+class RunningUnit(_Running):
+    """Implements `Service` for a unit of systemd. A subclass has `unit` and `port`; `logs` are files to keep in addition to the unit's journal."""
+
+    unit: str
+
+    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
+        super().__init__(options)
+        self._since: dict[str, str] = {}
+
     def install(self, host: Host, cluster: Sequence[Host]) -> None:
         """Make kills last. Raises `DeployError` where the unit does not run."""
         pid = self.pid(host)
@@ -66,7 +94,7 @@ class RunningUnit:
         self._since.setdefault(host.name, host.run(["date", "+%s"]).stdout.strip())
         host.put(self._drop_in(host).encode(), self._path(host, DROP_IN))
         host.put(f"{pid}\n".encode(), self._path(host, "pid"))
-        place = self._place()
+        place = self._place(host)
         self._as_root(host, ["mkdir", "-p", place.rpartition("/")[0]])
         self._as_root(host, ["cp", self._path(host, DROP_IN), place])
         self._as_root(host, ["systemctl", "daemon-reload"])
@@ -82,16 +110,6 @@ class RunningUnit:
             self._as_root(host, ["rm", "-f", self._path(host, "stopped")])
             self._as_root(host, ["systemctl", "start", "--no-block", self.unit])
 
-    def wait_ready(self, host: Host, timeout_s: float) -> None:
-        deadline_s = time.monotonic() + timeout_s
-        while not self.ready(host):
-            if time.monotonic() > deadline_s:
-                raise DeployError(
-                    f"{host.name}: unit {self.unit} does not serve port {self.port} after {timeout_s:g} s",
-                    hint=f"journalctl -u {self.unit}",
-                )
-            time.sleep(POLL_S)
-
     def pid(self, host: Host) -> int | None:
         """The unit's main process."""
         found = self._shown(host, "MainPID")
@@ -101,25 +119,19 @@ class RunningUnit:
     def control(self, host: Host) -> Mapping[str, str]:
         return {"pid_file": self._path(host, "pid"), "marker": self._path(host, "stopped")}
 
-    def stop(self, host: Host) -> None:
-        """Nothing: it ran before."""
-
     def collect(self, host: Host) -> Mapping[str, bytes]:
         since = self._since.get(host.name)
         if since is None:
             return {}
         command = ["journalctl", "--unit", self.unit, "--since", f"@{since}", "--lines", str(MOST_LINES), "--no-pager"]
         journal = host.run([*host.sudo, *command, "--output", "short-precise"], check=False)
-        return {
-            "logs/journal.log": journal.stdout.encode(),
-            **{f"logs/{name}": host.get(path) for name, path in self.logs.items()},
-        }
+        return {"logs/journal.log": journal.stdout.encode(), **super().collect(host)}
 
     def uninstall(self, host: Host) -> None:
         """Remove what `install` put there. A unit that a fault kept down runs again."""
-        if host.run(["test", "-e", self._place()], check=False).exit_code == 0:
-            self._as_root(host, ["rm", "-f", self._path(host, "stopped"), self._place()])
-            self._as_root(host, ["rmdir", "--ignore-fail-on-non-empty", self._place().rpartition("/")[0]])
+        if host.run(["test", "-e", self._place(host)], check=False).exit_code == 0:
+            self._as_root(host, ["rm", "-f", self._path(host, "stopped"), self._place(host)])
+            self._as_root(host, ["rmdir", "--ignore-fail-on-non-empty", self._place(host).rpartition("/")[0]])
             self._as_root(host, ["systemctl", "daemon-reload"])
             self.start(host, {})
         self._as_root(host, ["rm", "-rf", self._path(host)])
@@ -137,12 +149,63 @@ class RunningUnit:
     def _shown(self, host: Host, name: str) -> str:
         return host.run(["systemctl", "show", "--property", name, "--value", "--", self.unit]).stdout.strip()
 
-    def _place(self) -> str:
+    def _place(self, host: Host) -> str:
         return f"/run/systemd/system/{self.unit}.d/{DROP_IN}"
 
     def _path(self, host: Host, name: str = "") -> str:
         return f"{host.directory}/{self.name}/{name}".rstrip("/")
 
-    @staticmethod
-    def _as_root(host: Host, command: Sequence[str]) -> None:
-        host.run([*host.sudo, *command])
+
+class RunningCgroup(_Running):
+    """Implements `Service` for the processes of a control group, such as that of a container: `cgroup` is its path below `/sys/fs/cgroup`. The root of its processes
+    is the oldest one.
+
+    `restart` is a command that starts the system again after a kill, in the same group. Without the harness the watchdog starts the process as it was, outside of the group.
+    """
+
+    cgroup: str
+    restart: ClassVar[Sequence[str]] = ()
+
+    def install(self, host: Host, cluster: Sequence[Host]) -> None:
+        """Raises `DeployError` where the group has no process."""
+        if self.pid(host) is None:
+            raise DeployError(
+                f"{host.name}: control group {self.cgroup} has no process",
+                hint="cgroup is a path below /sys/fs/cgroup, as in /proc/PID/cgroup of its process",
+            )
+
+    def start(self, host: Host, environment: Mapping[str, str]) -> None:
+        if self.pid(host) is None:
+            if not self.restart:
+                raise DeployError(f"{host.name}: {self.name} does not run, and its class has no `restart`")
+            self._as_root(host, self.restart)
+
+    def pid(self, host: Host) -> int | None:
+        found = host.run([host.python, "-I", "-S", "-c", _OLDEST, self.cgroup.strip("/")]).stdout
+        with understood(host.name, found, "a process's number"):
+            return whole(found) or None
+
+    def uninstall(self, host: Host) -> None:
+        if self.restart:
+            self.start(host, {})
+
+
+_OLDEST = """
+import glob, sys
+
+def born(pid):
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            fields = stat.read().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in b"ZX" else int(fields[19])
+
+pids = set()
+for place in ("/sys/fs/cgroup/", "/sys/fs/cgroup/*/"):
+    for path in glob.glob(place + glob.escape(sys.argv[1]) + "/cgroup.procs"):
+        with open(path) as file:
+            pids.update(map(int, file.read().split()))
+living = [(start, pid) for pid in pids if (start := born(pid)) is not None]
+print(min(living)[1] if living else 0)
+"""

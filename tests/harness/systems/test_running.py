@@ -11,60 +11,28 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.harness.systems.loopback import LoopbackHost, free_port
+from tests.systems.systemd_standin import JOURNALCTL, SYSTEMCTL, SYSTEMD
 from tribulation.harness.agent.processes import processes
 from tribulation.harness.errors import DeployError
-from tribulation.harness.hosts.base import CommandResult
-from tribulation.harness.systems.adapter.running import RunningUnit
+from tribulation.harness.hosts.base import CommandResult, Host
+from tribulation.harness.nemesis.cluster.control import process_of
+from tribulation.harness.systems.adapter.running import RunningCgroup, RunningUnit
 
-SYSTEMD = """
-import os, pathlib, re, shlex, subprocess, sys, time
-here, port = pathlib.Path(sys.argv[1]), sys.argv[2]
-drop_in = here / "etc/own.service.d/90-tribulation.conf"
-
-def said(name):
-    text = drop_in.read_text() if drop_in.exists() else ""
-    lines = re.findall(rf"^{name}=\\+?(.*)$", text, re.M)
-    return [shlex.split(line.replace("$$", "$").replace("%%", "%")) for line in lines]
-
-while True:
-    for words in said("ExecStartPre"):
-        subprocess.run(words, check=True)
-    child = subprocess.Popen([sys.executable, "-m", "http.server", port], start_new_session=True, stderr=subprocess.DEVNULL)
-    (here / "MainPID").write_text(str(child.pid))
-    for words in said("ExecStartPost"):
-        subprocess.run(words, env={**os.environ, "MAINPID": str(child.pid)}, check=True)
-    child.wait()
-    (here / "MainPID").write_text("0")
-    if said("Restart") != [["always"]]:
-        while not (here / "asked").exists():
-            time.sleep(0.01)
-        (here / "asked").unlink()
-    time.sleep(0.1)
-"""
-SYSTEMCTL = """#!/bin/sh
-cd "$(dirname "$0")/.." || exit 1
-case "$*" in
-    "show --property MainPID --value -- own.service") cat MainPID ;;
-    "show --property Restart --value -- own.service") sed -n 's/^Restart=//p' etc/own.service.d/*.conf ;;
-    "start --no-block own.service") touch asked ;;
-    daemon-reload) echo >>reloads ;;
-    *) echo "unknown: $*" >&2; exit 1 ;;
-esac
-"""
-JOURNALCTL = '#!/bin/sh\necho "journal of $2 since $4"\n'
+SERVER = (sys.executable, "-m", "http.server")
 
 
 class Own(RunningUnit):
     unit = "own.service"
     folder = Path()
 
-    def _place(self) -> str:
+    def _place(self, host: Host) -> str:
         return f"{self.folder}/etc/own.service.d/90-tribulation.conf"
 
 
@@ -108,7 +76,9 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Own:
 @pytest.fixture
 def manager(tmp_path: Path, host: WithPrograms, service: Own) -> Iterator[None]:
     (tmp_path / "systemd.py").write_text(SYSTEMD)
-    started = subprocess.Popen([sys.executable, str(tmp_path / "systemd.py"), str(tmp_path), str(service.port)])
+    started = subprocess.Popen(
+        [sys.executable, str(tmp_path / "systemd.py"), str(tmp_path), *SERVER, str(service.port)]
+    )
     try:
         until(lambda: service.pid(host) and service.ready(host))
         yield
@@ -177,3 +147,58 @@ def test_a_unit_that_refuses_the_drop_in_is_refused(
         service.install(host, [host])
     service.uninstall(host)
     assert not (tmp_path / "etc/own.service.d").exists()
+
+
+@pytest.fixture
+def group() -> Iterator[Path]:
+    """A control group of this machine's own."""
+    name = f"tribulation-test-{os.getpid()}"
+    for place in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/pids"):
+        made = Path(place, name)
+        with suppress(OSError):
+            made.mkdir()
+            if (made / "cgroup.procs").exists():
+                break
+            made.rmdir()
+    else:
+        pytest.skip("no control group can be made here")
+    yield made
+    until(lambda: not (made / "cgroup.procs").read_text())
+    made.rmdir()
+
+
+def test_a_control_group_is_killed_and_started_again(group: Path, tmp_path: Path, service: Own) -> None:
+    host = LoopbackHost("n1", "127.0.0.1", tmp_path)
+    began = tmp_path / "begin.sh"
+    serve = f"exec setsid {sys.executable} -m http.server {service.port} --directory {tmp_path}"
+    began.write_text(f"(echo 0 > {group}/cgroup.procs && {serve}) </dev/null >/dev/null 2>&1 &\n")
+
+    class Contained(RunningCgroup):
+        cgroup, port = group.name, service.port
+        restart = ("sh", str(began))
+
+    contained = Contained()
+    with pytest.raises(DeployError, match=f"n1: control group {group.name} has no process"):
+        contained.install(host, [host])
+    contained.start(host, {})
+    contained.wait_ready(host, 20.0)
+    before = contained.pid(host)
+    contained.install(host, [host])
+    processes.kill(process_of(contained, host))
+    assert contained.pid(host) is None and not contained.ready(host)
+    contained.start(host, {})
+    contained.wait_ready(host, 20.0)
+    after = contained.pid(host)
+    assert before != after is not None
+    contained.stop(host)
+    contained.uninstall(host)
+    assert contained.pid(host) == after
+    os.kill(after, signal.SIGKILL)
+
+
+def test_what_it_cannot_start_again_is_said() -> None:
+    class Bare(RunningCgroup):
+        cgroup, port = "no/such-group", 1
+
+    with pytest.raises(DeployError, match="bare does not run, and its class has no `restart`"):
+        Bare().start(LoopbackHost("n1", "127.0.0.1", Path("/nowhere")), {})
