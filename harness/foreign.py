@@ -20,6 +20,7 @@ from typing import NoReturn
 
 ENDED = 4
 FORKED = 0
+_OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep
 FIRST_OF_OURS = 64
 """Descriptors of ours are at least this large: a library that daemonises, or closes what it did not open, begins with the smallest."""
 
@@ -63,8 +64,8 @@ class _Containment:
         put_back_time()
 
     def _refuse(self, status: int) -> NoReturn:
-        if os.getpid() == self._pid:
-            frame = sys._getframe(1)
+        frame = sys._getframe(1)
+        if os.getpid() == self._pid and not frame.f_code.co_filename.startswith(_OURS):
             told = f"error: {frame.f_code.co_filename}:{frame.f_lineno} ended the process by os._exit({status})\n"
             with suppress(OSError):
                 os.write(self._copies[-1] if self._copies else 2, told.encode(errors="backslashreplace"))

@@ -23,6 +23,7 @@ from .connection import Connection, Target
 _CHUNK = 1 << 18
 PRINTED_BYTES = 16 << 20
 """Limit for the output of a command, and for one line of a helper. A host that prints more is broken or malicious."""
+_MOST_SAID = 64
 GOT_BYTES = 256 << 20
 """Limit for `get`; larger files are read in parts."""
 
@@ -265,7 +266,10 @@ class _LineChannel:
         return f" with exit code {self._channel.exit_status}" if self._channel.exit_status >= 0 else ""
 
     def _said(self) -> str:
-        while self._channel.recv_stderr_ready():
+        # A host that prints without end must not keep the caller here.
+        for _ in range(_MOST_SAID):
+            if not self._channel.recv_stderr_ready():
+                break
             self._stderr = (self._stderr + self._channel.recv_stderr(_CHUNK))[-2000:]
         said = self._stderr.decode(errors="replace").strip()[-600:]
         return f": {said}" if said else ""

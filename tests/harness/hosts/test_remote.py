@@ -12,7 +12,7 @@ from tribulation.harness.errors import HostError, TribulationError
 from tribulation.harness.hosts.errors import CommandError, ConnectError
 from tribulation.harness.hosts.local import LocalProvider
 from tribulation.harness.hosts.parallel import on_all
-from tribulation.harness.hosts.ssh.remote import RemoteHost
+from tribulation.harness.hosts.ssh.remote import RemoteHost, _LineChannel
 
 
 @pytest.fixture
@@ -208,3 +208,18 @@ def test_a_directory_that_another_user_made_meanwhile_gets_no_program(host: Remo
             other.close()
     assert host.run("ls -A /srv/open/ours/nemesis 2>/dev/null; ls -A /srv/aim/nemesis 2>/dev/null; true").stdout == ""
     host.run("rm -rf /srv/open")
+
+
+def test_errors_without_end_do_not_keep_the_caller() -> None:
+    class Endless:
+        pieces = 0
+
+        def recv_stderr_ready(self) -> bool:
+            return True
+
+        def recv_stderr(self, size: int) -> bytes:
+            self.pieces += 1
+            return b"no such file\n" * 100
+
+    channel = _LineChannel(None, Endless(), "tail -f")  # type: ignore[arg-type]
+    assert channel._said().endswith("no such file") and channel._channel.pieces < 1000
