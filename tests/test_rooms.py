@@ -198,6 +198,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "harness.shrink": {
         "checkers",
+        "checkers.faults",
         "harness",
         "harness.campaign",
         "harness.evidence",

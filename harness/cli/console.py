@@ -134,7 +134,7 @@ class Progress:
             self._live.stop()
 
     def _line(self) -> str:
-        return f"{time.monotonic() - self._started:6.1f}s  {self._phase:<10} {self._detail.partition(chr(10))[0]}"
+        return f"{time.monotonic() - self._started:6.1f}s  {self._phase:<16} {self._detail.partition(chr(10))[0]}"
 
     def _shown(self) -> Text:
         """The line and what follows it, each cut at the terminal's width: a wrapped line would be redrawn in the wrong place."""

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from tribulation.checkers.faults.kinds import called
+
 from ..nemesis.faults.fault import Intent
 from ..run.plan.plan import Pinned, Plan
 from ..user_files.quantities import format_ns
@@ -37,7 +39,7 @@ def operation(pinned: Pinned) -> str:
 def _fault(intent: Intent, plan: Plan) -> str:
     words = [_parameter(name, value) for name, value in intent.parameters.items() if _DULL.get(name) != value]
     lasts = "" if intent.for_ns is None else f", for {format_ns(intent.for_ns)}"
-    return f"{intent.kind} {' '.join(words)}{lasts}"
+    return f"{called(intent.kind)} {' '.join(words)}{lasts}"
 
 
 def _parameter(name: str, value: Any) -> str:

@@ -71,7 +71,7 @@ def test_a_shrunk_run_is_a_run_that_says_how_it_came_about(
     judged = judge(small)
     assert judged.document["verdict"] == "invalid"
     page = (small / "report.html").read_text(encoding="utf-8")
-    assert "What happens" in page and "cut leader-minority" in page
+    assert "What happens" in page and "partition leader-minority" in page
     campaign = load_campaign(small / "campaign.yaml")
     assert "faults and operations are those of plan.json" in campaign.description
     assert campaign.hosts.nodes == 3
