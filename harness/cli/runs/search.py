@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import time
-from collections.abc import Iterable, Mapping, Sized
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,7 +84,7 @@ SHOWN = 20
     "flaws",
     type=Named("flaw", flaw_names),
     multiple=True,
-    help="With --all-flaws: only this flaw; may be repeated.",
+    help="Plant this flaw; without CAMPAIGN in the one that shows it, with --all-flaws only this one; may be repeated.",
 )
 @click.option(
     "--state", type=click.Path(dir_okay=False, path_type=Path), help="With --all-flaws: resume from this file."
@@ -108,16 +108,24 @@ def command(campaign: Path | None, all_flaws: bool, flaws: tuple[str, ...], stat
 
         told = {name: options[name] for name in ("seeds", "jobs", "as_json", "until_found")}
         return zoo_command(flaws=flaws, state=state, **told)
-    for option, given in (("--flaw", flaws), ("--state", state)):
-        if given:
-            raise CampaignError(
-                f"{option} belongs to --all-flaws", hint="a campaign plants flaws by --set system.flaws='[NAME]'"
-            )
+    if state is not None:
+        raise CampaignError("--state belongs to --all-flaws", hint="a search of a campaign keeps no state")
+    if flaws:
+        campaign = campaign or _campaign_of(flaws)
+        options["overrides"] = (*options["overrides"], f"system.flaws=[{', '.join(flaws)}]")
     if campaign is None:
         raise CampaignError(
-            "missing CAMPAIGN (or --all-flaws)", hint="tri search quickstart, or tri search --all-flaws"
+            "missing CAMPAIGN (or --flaw, or --all-flaws)", hint="tri search quickstart, or tri search --all-flaws"
         )
     return _search(campaign, options)
+
+
+def _campaign_of(flaws: Sequence[str]) -> Path:
+    """The flaw's own campaign; else the one around which flaws are hunted."""
+    from ...search.zoo.hunt import CAMPAIGNS, HUNT
+
+    own = CAMPAIGNS / f"{flaws[0]}.yaml"
+    return own if len(flaws) == 1 and own.is_file() else HUNT
 
 
 def _search(campaign: Path, options: Mapping[str, Any]) -> int:

@@ -49,7 +49,8 @@ class _Talk:
 
     def __init__(self, console: Console | None) -> None:
         self._console = console or Console(stderr=True, highlight=False, soft_wrap=True)
-        self._last_s = time.monotonic()
+        self._last_s = -TOLD_EVERY_S
+        """So that the first line comes at once."""
 
     def __call__(self, text: str) -> None:
         if time.monotonic() - self._last_s >= TOLD_EVERY_S:

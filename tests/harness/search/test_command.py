@@ -15,6 +15,7 @@ import yaml
 
 from tests.integration.running import with_default_signals
 from tribulation.harness.cli.main import main
+from tribulation.harness.cli.runs.search import _campaign_of
 
 from .campaigns import campaign
 
@@ -94,7 +95,7 @@ def test_nothing_is_found_in_a_correct_node(correct: Path, capsys: pytest.Captur
     [
         ([], "tri search quickstart"),
         (["CAMPAIGN", "--all-flaws"], "leave the campaign out"),
-        (["CAMPAIGN", "--flaw", "ack-before-fsync"], "--set system.flaws"),
+        (["CAMPAIGN", "--flaw", "ack-before-fsyncs"], "ack-before-fsync"),
         (["CAMPAIGN", "--dask", "nonsense://x"], "dask scheduler"),
         (["CAMPAIGN", "--set", "system={file: mine.py}"], "cannot be simulated"),
     ],
@@ -104,6 +105,19 @@ def test_what_cannot_be_searched_is_refused_with_a_hint(
 ):
     assert tri("search", *(correct if word == "CAMPAIGN" else word for word in words)) == 2
     assert hint in capsys.readouterr().err
+
+
+def test_a_flaw_is_hunted_by_its_name(
+    correct: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    """Planted into the campaign that is given; else into its own, or into the one around which flaws are hunted."""
+    monkeypatch.chdir(tmp_path)
+    words = ("--flaw", "ack-before-majority", "--until-found", "--seeds", "12", "--jobs", "1", "--folders", "0")
+    assert tri("search", correct, *words) == 1
+    told = capsys.readouterr()
+    assert "flaws      ack-before-majority" in told.err and "--set 'system.flaws=[ack-before-majority]'" in told.out
+    assert _campaign_of(["suspicion-restarts"]).stem == "suspicion-restarts"
+    assert _campaign_of(["dup-vote-counted"]).stem == "hunt"
 
 
 def test_ctrl_c_tells_what_was_found_and_leaves_no_process(flawed: Path, tmp_path: Path):
