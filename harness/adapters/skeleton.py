@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from importlib.util import find_spec
+from importlib.metadata import packages_distributions
 from keyword import iskeyword
 from pathlib import Path
 
@@ -127,8 +127,10 @@ def _taken(name: str, module: str, class_name: str) -> str | None:
         return f"{module if iskeyword(module) else class_name} is a word of Python"
     if {class_name, f"{class_name}Client"} & set(USED):
         return f"the adapter imports {class_name if class_name in USED else class_name + 'Client'}"
+    # Not `find_spec`: adapters that this process has loaded are no modules of others.
+    known = {"tribulation", *sys.stdlib_module_names, *packages_distributions()}
     for hidden in (module, f"{module}_server"):
-        if hidden in sys.stdlib_module_names or find_spec(hidden) is not None:
+        if hidden in known:
             return f"{hidden}.py would hide Python's module {hidden}"
     if name == "latest" or yaml.safe_load(name) != name:
         return f"{name} means something else as the name of a campaign"

@@ -142,7 +142,6 @@ HIDING = [
     "tribulation",
     "pytest",
     "yaml",
-    "test",
     "http",
 ]
 
