@@ -116,7 +116,7 @@ def test_a_replay_of_an_own_system_says_how_often_it_fails_alike(
     def found(results: Any, history: Any) -> list[Signature]:
         return [wanted] if results["set"].verdict is Verdict.INVALID else []
 
-    source = SimpleNamespace(plan=SimpleNamespace(seed=7), signatures=lambda: [wanted])
+    source = SimpleNamespace(plan=SimpleNamespace(seed=7, options={"system": {}}), signatures=lambda: [wanted])
     monkeypatch.setattr(folder, "read_recorded", lambda target: source)
     monkeypatch.setattr(hosts, "runs_on_hosts", lambda source, settings: run)
     monkeypatch.setattr(repeating, "signatures", found)
