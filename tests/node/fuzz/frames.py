@@ -14,6 +14,8 @@ from tribulation.node.wire import HEADER, MAGIC, MAX_PAYLOAD, VERSION, Kind
 
 from .values import REQUESTS, WIRES, around
 
+SHOWN_CHARACTERS = 300
+
 
 class Lazy:
     """A text or bytes that are made when they are asked for: Hypothesis keeps every `str` and `bytes` that it draws until the test ends, some megabytes an example."""
@@ -25,11 +27,21 @@ class Lazy:
         return self._make(*(part() if isinstance(part, Lazy) else part for part in self._parts))
 
     def __repr__(self) -> str:
-        return f"{self._make.__name__}({', '.join(map(repr, self._parts))})"
+        text = f"{self._make.__name__}({', '.join(map(repr, self._parts))})"
+        return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
 
 
 def lazily(make: Callable[..., Any], *parts: st.SearchStrategy[Any]) -> st.SearchStrategy[Lazy]:
     return st.builds(partial(Lazy, make), *parts)
+
+
+class Long(str):
+    """A text that is shown by its length: Hypothesis keeps what each strategy and each step of a stateful run looks like, 25 MB of it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"Long({self[:12] + '…'!r}, {len(self)} characters)"
 
 
 DEPTHS = [*around(STRICT.depth - 2, STRICT.depth, WIDE.depth), 970, 3000, 200_000]
@@ -46,12 +58,14 @@ NUMBERS += ["9" * digits for digits in (*around(4300), 100_000)] + [
     "1.",
 ]
 STRINGS = [r'"\ud800"', r'"\udc00\ud800"', r'"\u0000"', '"\u2028"', '"']
-LONG = st.sampled_from([f'"{text}"' for text in ("é" * 300_000, "i" * (MAX_PAYLOAD - 2000), "i" * (MAX_PAYLOAD - 200))])
+LONG = st.sampled_from(
+    [Long(f'"{text}"') for text in ("é" * 300_000, "i" * (MAX_PAYLOAD - 2000), "i" * (MAX_PAYLOAD - 200))]
+)
 ODD = st.one_of(
-    st.sampled_from(NUMBERS),
+    st.sampled_from([Long(number) if len(number) > 100 else number for number in NUMBERS]),
     st.sampled_from(STRINGS),
-    st.sampled_from(["[" * depth + "]" * depth for depth in DEPTHS]),
-    st.sampled_from(['{"a":' * depth + "0" + "}" * depth for depth in DEPTHS]),
+    st.sampled_from([Long("[" * depth + "]" * depth) for depth in DEPTHS]),
+    st.sampled_from([Long('{"a":' * depth + "0" + "}" * depth) for depth in DEPTHS]),
     st.sampled_from(["null", "{}", "[]", "{", "tru", '{"a":1,"a":2}', ""]),
 )
 """Texts that no Python value stands for, or not on every Python."""

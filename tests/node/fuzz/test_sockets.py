@@ -89,3 +89,11 @@ def test_a_fuzzer_keeps_little_of_each_example() -> None:
     finally:
         tracemalloc.stop()
     assert (held[last - 1] - held[first - 1]) / (last - first) < KEPT_BYTES
+
+
+def test_what_hypothesis_shows_is_short() -> None:
+    """It keeps how strategies and steps look, of every step of a stateful run."""
+    assert len(repr(st.lists(frames.CONNECTIONS | frames.PAYLOADS))) < 1_000_000
+    whole = frames.Lazy(frames._encoded, frames.Long("i" * 10_000), "utf-8")
+    assert len(repr(whole)) < 100 and len(repr(frames.Lazy(frames._encoded, "i" * 10_000, "utf-8"))) < 400
+    assert whole() == b"i" * 10_000
