@@ -211,14 +211,34 @@ def _replies(lines: Sequence[Any]) -> Lists:
 
 def _typed(lines: bytes, of_run: bool) -> Sequence[_Line] | None:
     """None where a line may be none of an ordinary event."""
-    each = lines.split(b"\n")
     try:
-        if any(map(may_exceed, each)) or any(map(event_may_repeat, each)):
+        if _has_strange_line(lines):
             return None
         found = _DECODERS[of_run](lines)
     except (ValueError, RecursionError):
         return None
     return found if one_a_line(lines, len(found)) else None
+
+
+_DIGITS_ALIKE = bytes.maketrans(b"0123456789", b"1111111111")
+
+
+def _has_strange_line(lines: bytes) -> bool:
+    """Whether a line may hold a value out of bounds, or a name twice. Lines that differ in their digits only are looked at once: equal names stay equal
+    where digits are, and long numbers long, so what is strange in a line is strange in that one too.
+    """
+    alike = lines.translate(_DIGITS_ALIKE).split(b"\n")
+    strange = {line for line in set(alike) if _is_strange(line)}
+    if not strange:
+        return False
+    return any(form in strange and _is_strange(line) for form, line in zip(alike, lines.split(b"\n"), strict=True))
+
+
+def _is_strange(line: bytes) -> bool:
+    try:
+        return may_exceed(line) or event_may_repeat(line)
+    except (ValueError, RecursionError):
+        return True
 
 
 def _one_by_one(lines: bytes, line_number: int, index: int, source: str) -> list[Event]:

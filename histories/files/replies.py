@@ -6,7 +6,7 @@ A value of another type than a system writes there makes the whole history one w
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import count
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import UNSET, UnsetType
 
-from ..model.columns import NO_NUMBER, Int32, Int64, Replies
+from ..model.columns import NO_NUMBER, Int32, Int64, Replies, UInt8
 from ..model.operation import FOUND_NOTHING, MISMATCH, Event
 
 EXTRA = ("log_index", "term", "served_by", "session", "seq", "stale", "effect", "ts")
@@ -60,21 +60,22 @@ class ReplyTables:
         nodes = lists["node"]
         if int in set(map(type, nodes)):
             nodes = [str(node) if type(node) is int else node for node in nodes]
-        _refuse_others(lists["error"], {str})
-        _refuse_others(lists["stale"], {bool})
+        errors = _refuse_others(lists["error"], {str})
+        stale = _refuse_others(lists["stale"], {bool})
         _refuse_others(lists["seq"], {int})
+        timeless = set(map(type, lists["ts"])) <= _NO_TIME
         size = len(nodes)
         return {
             "node": _ids(nodes, {str}, self._names),
-            "error": np.fromiter((_ERRORS.get(error, 0) for error in lists["error"]), np.uint8, size),
+            "error": _bytes((_ERRORS.get(error, 0) for error in lists["error"]) if str in errors else (), size),
             "log_index": _numbers(lists["log_index"]),
             "term": _numbers(lists["term"]),
             "served_by": _ids(lists["served_by"], {str}, self._names),
             "session": _ids(lists["session"], {str, int}, self._sessions),
             "seq": _numbers(lists["seq"]),
-            "stale": np.fromiter(map(_STALE.__getitem__, lists["stale"]), np.uint8, size),
+            "stale": _bytes(map(_STALE.__getitem__, lists["stale"]) if stale != {UnsetType} else (), size),
             "effect": _ids(lists["effect"], {str}, self._names),
-            "ts": np.fromiter((type(value) not in _NO_TIME for value in lists["ts"]), np.uint8, size),
+            "ts": _bytes(() if timeless else (type(value) not in _NO_TIME for value in lists["ts"]), size),
         }
 
     def finish(self, invoked: dict[str, npt.NDArray[Any]], ended: dict[str, npt.NDArray[Any]]) -> Replies:
@@ -113,22 +114,27 @@ def _refuse_others(values: Sequence[Any], kinds: set[type]) -> set[type]:
     return found
 
 
+def _bytes(values: Iterable[int], size: int) -> UInt8:
+    """The values, or zeros where there is none."""
+    return np.zeros(size, np.uint8) if values == () else np.fromiter(values, np.uint8, size)
+
+
 def _ids(values: Sequence[Any], kinds: set[type], table: dict[Any, int]) -> Int32:
-    _refuse_others(values, kinds)
+    if _refuse_others(values, kinds) == {UnsetType}:
+        return np.full(len(values), _MISSING, np.int32)
     return np.fromiter(map(table.__getitem__, values), np.int32, len(values))
 
 
 def _numbers(values: Sequence[Any]) -> Int64:
-    kinds = _refuse_others(values, {int})
-    if kinds == {UnsetType}:
+    if _refuse_others(values, {int}) == {UnsetType}:
         return np.full(len(values), _MISSING_NUMBER)
-    rows = [place for place, value in enumerate(values) if type(value) is int] if kinds & _ABSENT else slice(None)
-    found = np.array([_MISSING_NUMBER if value is UNSET else NO_NUMBER for value in values], np.int64)
+    given = [_MISSING_NUMBER if value is UNSET else NO_NUMBER if value is None else value for value in values]
     try:
-        found[rows] = [value for value in values if type(value) is int]
+        found = np.array(given, np.int64)
     except OverflowError:
         raise Irregular("a number is beyond 64 bits") from None
-    if found[rows].max(initial=0) > _LIMIT or found[rows].min(initial=0) < -_LIMIT:
+    absent = values.count(UNSET) + values.count(None)
+    if found.max(initial=0) > _LIMIT or np.count_nonzero(found < -_LIMIT) != absent:
         raise Irregular("a number is beyond 2^62")
     return found
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tribulation.harness.evidence.documents import DocumentError, read_document
 from tribulation.harness.nemesis.faults.ledger import readable_lines
 from tribulation.histories import HistoryError
-from tribulation.histories.files import codec
+from tribulation.histories.files import codec, reading
 from tribulation.histories.files.files import parse_history
 from tribulation.histories.files.reading import read_columns
 from tribulation.histories.files.store import read_json_lines
@@ -88,3 +88,20 @@ def test_values_with_objects_are_decoded_in_bulk(value: Any):
     content = (line(value=json.dumps(value, separators=(",", ":"))) + "\n").encode()
     objects = codec.decode_lines(content)
     assert objects is None or not codec.any_may_repeat(content, objects) or " :" in content.decode()
+
+
+NAMES = st.sampled_from(["value", "key", "k1", "k2", "k11", "1", "2", "", "u0061", "\\u0061", "a"])
+NUMBERS = st.sampled_from(
+    ["0", "7", "12", "-3", "1.5", "2e7", "9" * 30, '"k1"', '"\\""', "null", "[1,2]", "1" + "[" * 200]
+)
+OBJECTS = st.lists(st.tuples(NAMES, NUMBERS, st.sampled_from([":", " :", ": "])), max_size=4).map(
+    lambda items: "{" + ",".join(f'"{name}"{colon}{value}' for name, value, colon in items) + "}"
+)
+
+
+@given(st.lists(st.tuples(OBJECTS, st.integers(0, 10**6)), max_size=6))
+def test_lines_that_are_alike_are_looked_at_once(objects: list[tuple[str, int]]) -> None:
+    """What is found is what a look at each line finds."""
+    lines = [line(value=text, process=str(number)).encode() for text, number in objects]
+    content = b"".join(one + b"\n" for one in lines)
+    assert reading._has_strange_line(content) == any(map(reading._is_strange, lines))
