@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tribulation.checkers import RunRecord, check
 from tribulation.checkers.base import acknowledged
 from tribulation.checkers.base.logged import of_operations
-from tribulation.checkers.raft.structures.durability import Durable, DurableHistory, Moment, Moments
+from tribulation.checkers.raft.structures.durability import OUTSIDE, Durable, DurableHistory, Moment, Moments
 from tribulation.checkers.soundness.vacuity import _concurrency
 from tribulation.checkers.traces.traces import Interval
 from tribulation.histories import History, Operation, Type, canonical
@@ -76,6 +76,13 @@ ASKED = st.lists(
 )
 
 
+def columns_of(moments: list[Moment]) -> Moments:
+    names = {"here": 0, "there": 1}
+    nodes = [names.get(moment.node, OUTSIDE) for moment in moments]
+    ordinals, high_ns = [moment.ordinal for moment in moments], [moment.at.high_ns for moment in moments]
+    return Moments(np.array(nodes, np.int64), np.array(ordinals, np.int64), np.array(high_ns, np.int64), names)
+
+
 @given(LINES, ASKED, st.booleans())
 @settings(max_examples=300, deadline=None)
 def test_entries_on_a_disk_before_many_moments(lines: Any, asked: Any, incomplete: bool) -> None:
@@ -93,6 +100,6 @@ def test_entries_on_a_disk_before_many_moments(lines: Any, asked: Any, incomplet
     moments = [Moment(node, ordinal, Interval(high_ns - 1, high_ns)) for _, _, node, ordinal, high_ns in asked]
     one_by_one = [history.before(index, term, moment) for (index, term, *_), moment in zip(asked, moments, strict=True)]
     index, term = (np.array([one[place] for one in asked], np.int64) for place in (0, 1))
-    absent, present = history.before_each(index, term, Moments.of(moments))
+    absent, present = history.before_each(index, term, columns_of(moments))
     assert absent.tolist() == [durable is Durable.NO for durable in one_by_one]
     assert present.tolist() == [durable is Durable.YES for durable in one_by_one]

@@ -285,12 +285,12 @@ def put_script(path: str, size: int, mode: int, below: str | None = None) -> str
     folder, target = shlex.quote(posixpath.dirname(path) or "."), shlex.quote(path)
     temporary = shlex.quote(f"{path}.new-{os.urandom(6).hex()}")
     return (
-        f"umask 077 && {_made_by_us(below)}mkdir -p -m 755 {folder} && cat >{temporary} && [ $(wc -c <{temporary}) = {size} ] "
+        f"umask 077 && {_owner_script(below)}mkdir -p -m 755 {folder} && cat >{temporary} && [ $(wc -c <{temporary}) = {size} ] "
         f"&& chmod {mode:o} {temporary} && mv -f {temporary} {target} || {{ rm -f {temporary}; exit 1; }}"
     )
 
 
-def _made_by_us(directory: str | None) -> str:
+def _owner_script(directory: str | None) -> str:
     if directory is None:
         return ""
     both = f"{shlex.quote(directory)} {shlex.quote(posixpath.dirname(directory))}"
