@@ -13,7 +13,7 @@ DECODERS_S ?= 120
 FAST_TESTS := tests/test_boundaries.py tests/test_rooms.py tests/test_docs.py tests/test_words.py tests/test_guides.py tests/test_requirements.py \
 	tests/histories tests/checkers/test_unjudged.py tests/checkers/workloads tests/checkers/transactions \
 	$(wildcard tests/harness/test_*.py) tests/harness/failures tests/harness/report/test_words.py tests/harness/campaign/test_load.py tests/harness/campaign/test_renamed.py \
-	$(addprefix tests/harness/cli/test_, options.py refusals.py show.py schemas.py told_verdicts.py hostile_text.py progress.py streams.py) \
+	$(addprefix tests/harness/cli/test_, options.py refusals.py show.py schemas.py reported_verdicts.py hostile_text.py progress.py streams.py) \
 	--ignore tests/histories/fuzz
 FIRST := $(or $(FIRST),$(shell date +%s))
 

@@ -140,7 +140,7 @@ def controls() -> dict[str, Any]:
     for name, trials in CONTROLS.items():
         answers = _spread(_control, [(name, seed) for seed in range(trials)])
         verdicts = Counter(verdict for verdict, _ in answers)
-        reasons = Counter(reason for verdict, told in answers if verdict != "valid" for reason in told)
+        reasons = Counter(reason for verdict, why in answers if verdict != "valid" for reason in why)
         found[name] = {"verdicts": dict(sorted(verdicts.items())), "reasons": dict(reasons.most_common())}
     return found
 
@@ -151,13 +151,13 @@ def _control(task: tuple[str, int]) -> tuple[str, list[str]]:
     plan = searched_plan(campaign, task[1], True, ROOT / "campaigns")
     done = simulate(plan)
     judgement = judge_record(done.record, done.facts, Budget(time_s=60.0), f"seed {task[1]}")
-    told = [
+    reasons = [
         f"{name}: {result.anomalies[0].kind if result.anomalies else _without_numbers(result.reason or '')}"
         for name, result in judgement.results.items()
         if result.verdict is not Verdict.VALID
     ]
-    told += [f"error: {_without_numbers(error)}" for error in done.facts.errors]
-    return judgement.verdict.value, told or ["other"]
+    reasons += [f"error: {_without_numbers(error)}" for error in done.facts.errors]
+    return judgement.verdict.value, reasons or ["other"]
 
 
 def _without_numbers(reason: str) -> str:
@@ -178,19 +178,19 @@ def _caught(wanted: Wanted) -> bool:
 
 def mutants() -> dict[str, Any]:
     command = [sys.executable, "scripts/mutate.py", "checkers", "--sample", str(MUTANTS), "--jobs", str(JOBS)]
-    told = subprocess.run([*command, "--least", "0"], cwd=ROOT, capture_output=True, text=True)
-    match = re.search(r"(\d+) of (\d+) killed \(([\d.]+) %\)", told.stdout)
+    done = subprocess.run([*command, "--least", "0"], cwd=ROOT, capture_output=True, text=True)
+    match = re.search(r"(\d+) of (\d+) killed \(([\d.]+) %\)", done.stdout)
     if match is None:
-        raise SystemExit(f"scripts/mutate.py printed no score:\n{(told.stdout + told.stderr)[-2000:]}")
+        raise SystemExit(f"scripts/mutate.py printed no score:\n{(done.stdout + done.stderr)[-2000:]}")
     return {"killed": int(match[1]), "of": int(match[2])}
 
 
 def tests() -> dict[str, Any]:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [sys.executable, "-m", "pytest", "-n", str(JOBS), "--dist", "loadfile"]
-    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    last = told.stdout.strip().splitlines()[-1] if told.stdout.strip() else told.stderr[-300:]
+    last = done.stdout.strip().splitlines()[-1] if done.stdout.strip() else done.stderr[-300:]
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     found = {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|skipped|error)", last)}
     return {**found, "cpu_seconds": round(cpu_s)}

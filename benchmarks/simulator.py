@@ -241,8 +241,8 @@ def main() -> None:
         print(json.dumps(figures))
         return
     for name, value in figures.items():
-        told = f"{TARGETS[name][0]} {TARGETS[name][1]}" if name in TARGETS else ""
-        print(f"{name:22} {value:<12} {told}".rstrip())
+        goal = f"{TARGETS[name][0]} {TARGETS[name][1]}" if name in TARGETS else ""
+        print(f"{name:22} {value:<12} {goal}".rstrip())
 
 
 if __name__ == "__main__":

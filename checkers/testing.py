@@ -41,7 +41,7 @@ def assert_consistent(history: Source, model: str, consistency: str | None = Non
 
 
 def _conclude(results: dict[str, CheckResult]) -> None:
-    found = [_told(result) for result in results.values() if result.verdict is Verdict.INVALID]
+    found = [_described(result) for result in results.values() if result.verdict is Verdict.INVALID]
     if found:
         raise Inconsistent("\n".join(found), results)
     doubts = [
@@ -53,7 +53,7 @@ def _conclude(results: dict[str, CheckResult]) -> None:
         raise Undecided("; ".join(doubts) or "no checker found anything to judge")
 
 
-def _told(result: CheckResult) -> str:
+def _described(result: CheckResult) -> str:
     return "\n".join(
         f"{result.checker}: {anomaly.kind}: {anomaly.explanation} (operations {_listed(anomaly.ops)})"
         for anomaly in result.anomalies

@@ -66,9 +66,9 @@ class _Containment:
     def _refuse(self, status: int) -> NoReturn:
         frame = sys._getframe(1)
         if os.getpid() == self._pid and not frame.f_code.co_filename.startswith(_OURS):
-            told = f"error: {frame.f_code.co_filename}:{frame.f_lineno} ended the process by os._exit({status})\n"
+            reported = f"error: {frame.f_code.co_filename}:{frame.f_lineno} ended the process by os._exit({status})\n"
             with suppress(OSError):
-                os.write(self._copies[-1] if self._copies else 2, told.encode(errors="backslashreplace"))
+                os.write(self._copies[-1] if self._copies else 2, reported.encode(errors="backslashreplace"))
             self._exit(ENDED)
         self._exit(status)
 

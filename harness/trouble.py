@@ -83,9 +83,9 @@ class Trouble:
             )
             return
         if place := place_of_users(error):
-            told = "".join(traceback.format_exception(error)).rstrip()
+            trace = "".join(traceback.format_exception(error)).rstrip()
             self.error(
-                f"{where}: {type(error).__name__} in {place}\n{told}\nhint: that file is not Tribulation's; it is the system's own"
+                f"{where}: {type(error).__name__} in {place}\n{trace}\nhint: that file is not Tribulation's; it is the system's own"
             )
             return
         last = traceback.extract_tb(error.__traceback__)[-1:]

@@ -109,35 +109,35 @@ def child(plan: str, pollute: int, texts: str | None) -> None:
     from tribulation.harness.run.plan.plan import Plan
     from tribulation.harness.run.simulated import simulate
 
-    told: list[str] = []
-    watch = _tell_into(told) if texts is not None else lambda cluster: None
+    lines: list[str] = []
+    watch = _record_into(lines) if texts is not None else lambda cluster: None
     done = simulate(Plan.from_json(json.loads(Path(plan).read_text(encoding="utf-8")), plan), watch=watch)
     if texts is not None:
-        Path(texts).write_text("\n".join(told), encoding="utf-8")
+        Path(texts).write_text("\n".join(lines), encoding="utf-8")
     digest = done.cluster.digest
     answer = {"digest": done.digest, "marks": digest.marks, "steps": digest.steps, "version": sys.version.split()[0]}
     print(json.dumps({**answer, "ballast": len(ballast)}))
 
 
-def _tell_into(told: list[str]) -> Callable[[Any], None]:
+def _record_into(lines: list[str]) -> Callable[[Any], None]:
     """Every piece of text that goes into the digest, one an item."""
 
     def watch(cluster: Any) -> None:
         step, line = cluster.digest.step, cluster.digest.line
 
-        def told_step(now_ns: int, node: str, events: Sequence[Any], effects: Sequence[Any]) -> None:
-            told.append(
+        def record_step(now_ns: int, node: str, events: Sequence[Any], effects: Sequence[Any]) -> None:
+            lines.append(
                 f"step {cluster.digest.steps + 1}: {now_ns} ns {node} {list(events)!r} -> {effects!r}".replace(
                     "\n", " "
                 )
             )
             step(now_ns, node, events, effects)
 
-        def told_line(what: Any) -> None:
-            told.append(f"after step {cluster.digest.steps}: {what!r}".replace("\n", " "))
+        def record_line(what: Any) -> None:
+            lines.append(f"after step {cluster.digest.steps}: {what!r}".replace("\n", " "))
             line(what)
 
-        cluster.digest.step, cluster.digest.line = told_step, told_line
+        cluster.digest.step, cluster.digest.line = record_step, record_line
 
     return watch
 
@@ -148,7 +148,7 @@ def first_difference(one: Sequence[str], other: Sequence[str]) -> str:
         if a != b:
             before = one[place - 1] if place else "nothing"
             return f"same until: {before[:400]}\n  one:   {str(a)[:1200]}\n  other: {str(b)[:1200]}"
-    return "both runs told the same this time"
+    return "both runs printed the same this time"
 
 
 def explain(plan: Path, a: Setting, b: Setting, marks: tuple[list[str], list[str]]) -> str:
@@ -263,7 +263,7 @@ def survey(
     say: Callable[[str], None] = print,
     until_s: float = float("inf"),
 ) -> int:
-    """Run every plan once, and again, and so on; the number of plans that have more than one digest. At `until_s` (monotonic) it stops and tells what it has."""
+    """Run every plan once, and again, and so on; the number of plans that have more than one digest. At `until_s` (monotonic) it stops and shows what it has."""
     directories = [str(ROOT), str(folder), "/"]
     streams = {plan: settings(pythons, directories) for plan in plans}
     runs: dict[Path, dict[str, list[tuple[Setting, dict[str, Any]]]]] = {plan: defaultdict(list) for plan in plans}
@@ -279,15 +279,15 @@ def survey(
             if len(runs[plan]) > 1 and repeat and len(runs[plan][answer["digest"]]) == 1:
                 say(f"repeat {repeat + 1} of {plan.stem} has another digest")
     for plan in plans:
-        _tell(plan, runs[plan], say)
+        _explain(plan, runs[plan], say)
     unsteady = sum(len(found) > 1 for found in runs.values())
-    told = ", ".join(f"{count} on {version}" for version, count in sorted(versions.items()))
-    done = f"{len(plans)} plans, {versions.total()} runs ({told})"
+    text = ", ".join(f"{count} on {version}" for version, count in sorted(versions.items()))
+    done = f"{len(plans)} plans, {versions.total()} runs ({text})"
     say(f"{done}: {unsteady or 'no'} plan{'s' * (unsteady != 1)} with more than one digest")
     return unsteady
 
 
-def _tell(plan: Path, runs: dict[str, list[tuple[Setting, dict[str, Any]]]], say: Callable[[str], None]) -> None:
+def _explain(plan: Path, runs: dict[str, list[tuple[Setting, dict[str, Any]]]], say: Callable[[str], None]) -> None:
     count = sum(len(group) for group in runs.values())
     steps = next((group[0][1]["steps"] for group in runs.values()), 0)
     say(f"{plan.stem}: {count} runs of {steps} steps, {len(runs)} digest{'s' * (len(runs) != 1)}: {', '.join(runs)}")
@@ -305,7 +305,7 @@ def main() -> int:
         "--venvs", type=Path, help="where to make environments for interpreters without the requirements"
     )
     parser.add_argument(
-        "--minutes", type=float, default=float("inf"), help="stop after so long, and tell what there is"
+        "--minutes", type=float, default=float("inf"), help="stop after so long, and print what there is"
     )
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
     arguments = parser.parse_args()

@@ -57,7 +57,7 @@ WORDING = {
     "checkers/base/wording.py": "names operations in sentences",
     "checkers/testing.py": "assertions for tests of other projects",
     "checkers/transactions/table/naming.py": "names transactions, keys and values in sentences",
-    "checkers/transactions/graph/explanation.py": "tells a cycle that was found as a story",
+    "checkers/transactions/graph/explanation.py": "explains a cycle that was found",
     "checkers/transactions/graph/drawing.py": "draws a witness",
 }
 """Modules that decide no verdict, and what they do instead. Left out, unless one of them is asked for by name."""
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if options.line in (None, mutation.line)
         ]
         if options.again is not None:
-            survivors = Survivors.told(options.again.read_text(encoding="utf-8"))
+            survivors = Survivors.parse(options.again.read_text(encoding="utf-8"))
             mutants = [mutant for mutant in mutants if survivors.have(mutant)]
             print(f"{len(survivors.diffs)} survived in {options.again}, of which {len(mutants)} still can be made")
         print(f"seed {options.seed}: {len(mutants)} mutants in {len(modules)} modules", flush=True)
@@ -163,7 +163,7 @@ def _diff(mutation: Mutation) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Survivors:
-    """What an earlier output tells. A mutant is known by its module and difference, so that it is found again where lines have moved."""
+    """What an earlier output lists. A mutant is known by its module and difference, so that it is found again where lines have moved."""
 
     diffs: Set[tuple[str, str]]
     lines: Mapping[tuple[str, str], Sequence[int]]
@@ -172,7 +172,7 @@ class Survivors:
     MOVED: ClassVar[int] = 40
 
     @classmethod
-    def told(cls, output: str) -> Survivors:
+    def parse(cls, output: str) -> Survivors:
         diffs, lines = set(), defaultdict(list)
         for head in re.finditer(
             r"^survived (.+?):(\d+): (.+?)(?: \(no test executes it\))?\n((?:    .*\n?)*)", output, re.M
@@ -226,10 +226,10 @@ class Bench:
         """Returns those that have to be tried from the import on."""
         reader, writer = os.pipe()
 
-        def told(number: int, code: int) -> None:
+        def parse(number: int, code: int) -> None:
             os.write(writer, b"%d %d\n" % (number, code))
 
-        plugin = Try([trial for _, trial in trials], self.measured.cpu_s, self.jobs, told)
+        plugin = Try([trial for _, trial in trials], self.measured.cpu_s, self.jobs, parse)
         child = _fork(lambda: self._pytest(plugin, self.tests))
         os.close(writer)
         unfit, done = [], 0

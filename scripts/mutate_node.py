@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if mutation.within
     ]
     if options.again is not None:
-        survivors = Survivors.told(options.again.read_text(encoding="utf-8"))
+        survivors = Survivors.parse(options.again.read_text(encoding="utf-8"))
         mutants = [mutant for mutant in mutants if survivors.have(mutant)]
     print(f"seed {options.seed}: {len(mutants)} mutants of functions", flush=True)
     if options.sample is not None and options.sample < len(mutants):

@@ -32,7 +32,7 @@ UNFIT = 98
 
 @dataclass(slots=True)
 class Measured:
-    """What running the tests once, unchanged, told."""
+    """What running the tests once, unchanged, measured."""
 
     cpu_s: dict[str, float] = field(default_factory=dict)
     """Per test; traced, so more than it takes else."""
@@ -100,7 +100,7 @@ class Measure:
         known = self.missing.get(id(code))
         if known is None:
             inside = code.co_filename.startswith(self.folder)
-            # No line event tells of the first line of a function that spans several.
+            # No line event reports the first line of a function that spans several.
             missing = {line for *_, line in code.co_lines() if line} - {code.co_firstlineno} if inside else set()
             known = self.missing[id(code)] = code, missing
             if inside:
@@ -126,12 +126,12 @@ class Trial:
 
 
 class Try:
-    """Instead of running all tests: tries mutants, each in a fork of this process. `told(number of the trial, exit code)` is called at the end of each."""
+    """Instead of running all tests: tries mutants, each in a fork of this process. `report(number of the trial, exit code)` is called at the end of each."""
 
     def __init__(
-        self, trials: Sequence[Trial], cpu_s: dict[str, float], jobs: int, told: Callable[[int, int], None]
+        self, trials: Sequence[Trial], cpu_s: dict[str, float], jobs: int, report: Callable[[int, int], None]
     ) -> None:
-        self.trials, self.cpu_s, self.jobs, self.told = trials, cpu_s, jobs, told
+        self.trials, self.cpu_s, self.jobs, self.report = trials, cpu_s, jobs, report
         self.killers: dict[str, str] = {}
         self.failed = False
 
@@ -165,7 +165,7 @@ class Try:
             killer = pipe.read().decode()
         if killer:
             self.killers[self.trials[number].file] = killer
-        self.told(number, os.waitstatus_to_exitcode(status))
+        self.report(number, os.waitstatus_to_exitcode(status))
 
     def _child(self, trial: Trial, items: dict[str, pytest.Item], functions: list[FunctionType], writer: int) -> int:
         if not put_in_place(trial, functions):
@@ -279,7 +279,7 @@ def _functions(files: set[str]) -> dict[str, list[FunctionType]]:
 
 
 def _codes(module: CodeType) -> dict[tuple[str, int], CodeType]:
-    """By name and line. Two of one name in one line are left out, since nobody could tell them apart."""
+    """By name and line. Two of one name in one line are left out, since no one would notice them apart."""
     codes: dict[tuple[str, int], CodeType] = {}
     twice = set()
     todo = [module]

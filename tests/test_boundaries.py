@@ -93,25 +93,25 @@ def _all(package: str) -> list[Import]:
 IMPORTS = {package: _all(package) for package in PACKAGES}
 
 
-def _told(imports: list[Import]) -> list[str]:
+def _described(imports: list[Import]) -> list[str]:
     return [str(found) for found in imports]
 
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_a_package_imports_only_the_packages_before_it(package: str) -> None:
     strangers = set(PACKAGES) - OURS[package] - {package}
-    assert _told([found for found in IMPORTS[package] if found.top in strangers]) == []
+    assert _described([found for found in IMPORTS[package] if found.top in strangers]) == []
 
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_imports_inside_a_package_are_relative(package: str) -> None:
-    assert _told([found for found in IMPORTS[package] if found.top == package and not found.relative]) == []
+    assert _described([found for found in IMPORTS[package] if found.top == package and not found.relative]) == []
 
 
 @pytest.mark.parametrize("package", sorted(OUTSIDE))
 def test_a_package_imports_only_the_libraries_of_the_table(package: str) -> None:
     allowed = OUTSIDE[package] | set(sys.stdlib_module_names) | set(PACKAGES)
-    assert _told([found for found in IMPORTS[package] if found.top not in allowed]) == []
+    assert _described([found for found in IMPORTS[package] if found.top not in allowed]) == []
 
 
 def test_what_the_harness_imports_is_declared() -> None:
@@ -119,21 +119,21 @@ def test_what_the_harness_imports_is_declared() -> None:
     always, extras = _dependencies()
     outside = [found for found in IMPORTS["harness"] if found.top not in {*sys.stdlib_module_names, *PACKAGES, TOP}]
     undeclared = [found for found in outside if DISTRIBUTION.get(found.top, found.top) not in always]
-    assert _told([found for found in undeclared if not (found.lazily and found.top in extras)]) == []
+    assert _described([found for found in undeclared if not (found.lazily and found.top in extras)]) == []
 
 
 def test_nothing_heavy_is_imported_before_it_pays() -> None:
     """numba takes seconds to import; it may be imported only inside functions."""
-    assert _told([found for found in IMPORTS["checkers"] if found.top == "numba" and not found.lazily]) == []
+    assert _described([found for found in IMPORTS["checkers"] if found.top == "numba" and not found.lazily]) == []
 
 
 def test_the_core_has_no_clock_chance_socket_or_thread_of_its_own() -> None:
     core = [found for found in IMPORTS["node"] if (ROOT / "node/core") in found.path.parents]
     assert core, "node/core has moved; this test guards nothing"
     impure = [found for found in core if found.top in IMPURE]
-    assert _told([found for found in impure if (found.path.name, found.top) != ("rng.py", "random")]) == []
+    assert _described([found for found in impure if (found.path.name, found.top) != ("rng.py", "random")]) == []
     drivers = ("node.runtime", "node.wire", "node.__main__")
-    assert _told([found for found in core if found.module.startswith(drivers)]) == []
+    assert _described([found for found in core if found.module.startswith(drivers)]) == []
 
 
 def test_what_runs_on_a_target_needs_only_its_python() -> None:
@@ -144,13 +144,13 @@ def test_what_runs_on_a_target_needs_only_its_python() -> None:
         for found in shipped
         if found.top not in sys.stdlib_module_names and not found.module.startswith(_home(found.path))
     ]
-    assert _told(foreign) == []
+    assert _described(foreign) == []
 
 
 def test_what_is_sent_to_a_target_as_text_needs_nothing_beside_it() -> None:
     sent = [found for found in IMPORTS["harness"] if found.path.name in SENT_AS_TEXT]
     assert {found.path.name for found in sent} == SENT_AS_TEXT, "one has moved"
-    assert _told([found for found in sent if found.top not in sys.stdlib_module_names]) == []
+    assert _described([found for found in sent if found.top not in sys.stdlib_module_names]) == []
 
 
 def test_no_two_packages_import_each_other() -> None:

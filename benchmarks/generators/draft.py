@@ -90,8 +90,8 @@ def numbers(count: int) -> list[Any]:
 
 
 def _results(rows: Int32 | None, ok: Bools, failed: Bools, argument: Int32) -> Int32:
-    told = absent(len(ok)) if rows is None else rows
-    return np.where(ok, told, np.where(failed, argument, ABSENT)).astype(np.int32)
+    answers = absent(len(ok)) if rows is None else rows
+    return np.where(ok, answers, np.where(failed, argument, ABSENT)).astype(np.int32)
 
 
 def prefix_lists(lengths: np.ndarray[Any, Any], items: Int32) -> Lists:

@@ -1,4 +1,4 @@
-"""Plants one violation into a valid history, in its middle: changes what an operation returned to what it cannot have returned, or tells a story of a few.
+"""Plants one violation into a valid history, in its middle: changes what an operation returned to what it cannot have returned, or replaces a few.
 
 Each is a violation in real time and not by chance: the operations that prove it completed before others began.
 """
@@ -65,13 +65,13 @@ VIOLATIONS: dict[str, dict[str, Plant]] = {
         "stale-read": spoil_transactions.in_transactions(spoil_transactions.stale_list),
         "aborted-read": spoil_transactions.in_transactions(spoil_transactions.aborted_element),
         "duplicate": spoil_transactions.in_transactions(spoil_transactions.repeated_element),
-        **{name: stories.told(story, lists=True) for name, story in stories.LISTS.items()},
+        **{name: stories.plant_of(story, lists=True) for name, story in stories.LISTS.items()},
     },
     "rw-register": {
         "stale-read": spoil_transactions.in_transactions(spoil_transactions.stale_register),
         "aborted-read": spoil_transactions.in_transactions(spoil_transactions.aborted_register),
         "thin-air": spoil_transactions.in_transactions(spoil_transactions.thin_air_register),
-        **{name: stories.told(story, lists=False) for name, story in stories.REGISTERS.items()},
+        **{name: stories.plant_of(story, lists=False) for name, story in stories.REGISTERS.items()},
     },
 }
 """Model → violation → how it is planted."""

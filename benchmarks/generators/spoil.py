@@ -211,7 +211,7 @@ def answered(value: bool) -> Plant:
             inside = bool((columns.complete[adds & (columns.type == OK)] < columns.invoke[row]).any())
             gone = bool((columns.invoke[removals] < columns.complete[row]).any())
             if (not begun) if value else (inside and not gone):
-                return with_result(columns, row, next(at for at, told in enumerate(columns.values) if told is value))
+                return with_result(columns, row, next(at for at, found in enumerate(columns.values) if found is value))
         return None
 
     return into

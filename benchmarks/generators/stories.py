@@ -72,7 +72,7 @@ _OP = re.compile(r"(?P<f>[arw])(?P<key>[a-z])(?P<value>\S*)")
 _F = {"a": "append", "r": "r", "w": "w"}
 
 
-def told(lines: tuple[str, ...], lists: bool) -> Plant:
+def plant_of(lines: tuple[str, ...], lists: bool) -> Plant:
     """The story, in the middle of a history."""
 
     def into(columns: Columns, chance: np.random.Generator) -> Columns | None:
@@ -87,7 +87,7 @@ def told(lines: tuple[str, ...], lists: bool) -> Plant:
 def events(lines: tuple[str, ...], lists: bool) -> list[Event]:
     """A story by itself. Keys and values have names that no generated history has."""
     moments: list[tuple[int, bool, int]] = []
-    told: list[tuple[int, Type, list[list[Any]]]] = []
+    steps: list[tuple[int, Type, list[list[Any]]]] = []
     for number, line in enumerate(lines):
         match = _LINE.match(line)
         assert match is not None, line
@@ -96,11 +96,11 @@ def events(lines: tuple[str, ...], lists: bool) -> list[Event]:
             [_F[op["f"]], f"story-{op['key']}", _value(op["f"], op["value"], lists)]
             for op in _OP.finditer(match["ops"])
         ]
-        told.append((process, Type(match["outcome"] or "ok"), ops))
+        steps.append((process, Type(match["outcome"] or "ok"), ops))
         moments += [(int(match["begin"]), False, number), (int(match["end"]), True, number)]
     found = []
     for index, (_, done, number) in enumerate(sorted(moments)):
-        process, outcome, ops = told[number]
+        process, outcome, ops = steps[number]
         known = done and outcome is Type.OK
         value = [[f, key, None if f == "r" and not known else value] for f, key, value in ops]
         found.append(Event(index, index * TICK_NS, process, outcome if done else Type.INVOKE, "txn", value))

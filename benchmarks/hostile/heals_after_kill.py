@@ -75,7 +75,7 @@ def main() -> int:
 
 
 def _kill_in(
-    name: str, inventory: Path, hosts: Sequence[RemoteHost], whole: Mapping[str, dict[str, Any]], tell: bool
+    name: str, inventory: Path, hosts: Sequence[RemoteHost], whole: Mapping[str, dict[str, Any]], verbose: bool
 ) -> dict[str, Any]:
     # The claim of the run that was killed last is not renewed, and no one should have to wait until that shows.
     on_all(hosts, lambda host: host.run(["rm", "-f", f"{host.directory}/claim.json"])).require("freeing the hosts")
@@ -84,7 +84,7 @@ def _kill_in(
         try:
             seen = await_in_force(run, Path(folder))
             if seen is not None:
-                return _told(name, {"ok": True, "not_here": seen}, tell)
+                return _reported(name, {"ok": True, "not_here": seen}, verbose)
             # The look must be able to fail: some host is not whole while the fault is on.
             noticed = any(not is_whole(look(host), whole[host.name]) for host in hosts)
             run.send_signal(signal.SIGKILL)
@@ -94,11 +94,11 @@ def _kill_in(
             run.kill()
             run.wait()
     ok = noticed and all(took is not None and took <= LEASE_S + SLACK_S for took in took_s.values())
-    return _told(name, {"ok": ok, "noticed": noticed, "healed_s": took_s}, tell)
+    return _reported(name, {"ok": ok, "noticed": noticed, "healed_s": took_s}, verbose)
 
 
-def _told(name: str, row: dict[str, Any], tell: bool) -> dict[str, Any]:
-    if tell:
+def _reported(name: str, row: dict[str, Any], verbose: bool) -> dict[str, Any]:
+    if verbose:
         slowest = max((took for took in row.get("healed_s", {}).values() if took is not None), default=None)
         what = f"not here: {row['not_here']}" if "not_here" in row else f"{slowest} s until healed, {row['healed_s']}"
         print(f"{name:<14}{'ok' if row['ok'] else 'FAILED':<8}{what}", flush=True)

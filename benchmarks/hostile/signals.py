@@ -65,9 +65,9 @@ def main() -> int:
     rounds = []
     for one in play(asked.count, random.Random(asked.seed)):
         rounds.append(one)
-        told = "; ".join(one.wrong) or "nothing is left"
+        text = "; ".join(one.wrong) or "nothing is left"
         print(
-            f"{one.signal:<8} after {one.after_s:6.2f} s in {one.phase:<10} exit {one.exit_code:4} in {one.ended_in_s:5.2f} s: {told}",
+            f"{one.signal:<8} after {one.after_s:6.2f} s in {one.phase:<10} exit {one.exit_code:4} in {one.ended_in_s:5.2f} s: {text}",
             file=sys.stderr,
         )
     if asked.json:

@@ -169,13 +169,13 @@ def _witnesses(output: Path) -> dict[str, Any]:
         found = json.loads(output.read_text(encoding="utf-8"))["checkers"]
     except ValueError:
         return {}
-    told = {}
+    witnesses = {}
     for name, result in found.items():
         if result["anomalies"]:
-            told[name] = f"{result['anomalies'][0]['kind']}, {len(result['anomalies'][0]['ops'])} operations"
+            witnesses[name] = f"{result['anomalies'][0]['kind']}, {len(result['anomalies'][0]['ops'])} operations"
         elif result["reason"]:
-            told[name] = result["reason"]
-    return told
+            witnesses[name] = result["reason"]
+    return witnesses
 
 
 def figures(full: bool, only: str, seed: int) -> Iterator[Figure]:

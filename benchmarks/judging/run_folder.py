@@ -126,15 +126,15 @@ class _Run:
             self._flush(at_ns)
 
     def _answered(self, number: int, asked_ns: int, at_ns: int, about: dict[str, Any], value: int | None) -> None:
-        told_ns = at_ns + self._draw.randrange(1_000, 5 * EVERY_NS)
+        answered_ns = at_ns + self._draw.randrange(1_000, 5 * EVERY_NS)
         writes, client = about["f"] == "write", number % CLIENTS
         command = {"session": client, "seq": number // CLIENTS} if writes else {}
         extra = {"log_index": self.index, "term": 1, "served_by": about["node"], **command}
         self.history.append((asked_ns, {"type": "invoke", "value": value if writes else None, **about}))
-        self.history.append((told_ns, {"type": "ok", "value": value, **about, **extra}))
+        self.history.append((answered_ns, {"type": "ok", "value": value, **about, **extra}))
         ack = {"event": "ack", "level": "linearizable", "kind": about["f"], "session": command.get("session")}
         ack |= {"command": command.get("seq", 0), "index": self.index, "term": 1}
-        self._trace(about["node"], told_ns - 1, ack)
+        self._trace(about["node"], answered_ns - 1, ack)
 
     def _flush(self, at_ns: int) -> None:
         """The writes that wait become one batch of the log, and are answered."""

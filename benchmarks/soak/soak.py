@@ -91,7 +91,7 @@ def main() -> int:
         report = json.loads((asked.again / "soak.json").read_text(encoding="utf-8"))
         rows = read_samples(asked.again / "soak.csv")
         report |= {"growth": growths(rows), "spans_s": spans_s(rows)}
-        return _told(report, asked.json)
+        return _print_report(report, asked.json)
     before = snapshot()
     samples = asked.runs / f"soak-{time.strftime('%Y%m%dT%H%M%S')}.csv"
     asked.runs.mkdir(parents=True, exist_ok=True)
@@ -112,7 +112,7 @@ def main() -> int:
         **_checked(run_dir),
     }
     (run_dir / "soak.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    return _told(report, asked.json)
+    return _print_report(report, asked.json)
 
 
 def _asked() -> argparse.Namespace:
@@ -252,7 +252,7 @@ def spans_s(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return {phase: round(last - first + EVERY_S, 1) for phase, (first, last) in found.items()}
 
 
-def _told(report: Mapping[str, Any], as_json: bool) -> int:
+def _print_report(report: Mapping[str, Any], as_json: bool) -> int:
     grown = [name for name, found in report["growth"].items() if not found["flat"]]
     if as_json:
         print(json.dumps(report))

@@ -16,12 +16,12 @@ QUANTILES = (0.0, 0.5, 0.95, 0.99, 1.0)
 
 def conclude(name: str, findings: Findings, stats: Mapping[str, Any], doubt: str | None) -> CheckResult:
     """Return invalid with any finding; else unknown with a doubt; else valid. The stats count the findings."""
-    told = {**stats, "anomalies": dict(findings.counts)} if findings.counts else dict(stats)
+    facts = {**stats, "anomalies": dict(findings.counts)} if findings.counts else dict(stats)
     if findings.counts:
-        return CheckResult(name, Verdict.INVALID, tuple(findings.kept), told, doubt)
+        return CheckResult(name, Verdict.INVALID, tuple(findings.kept), facts, doubt)
     if doubt is not None:
-        return CheckResult(name, Verdict.UNKNOWN, (), told, doubt)
-    return CheckResult(name, Verdict.VALID, (), told)
+        return CheckResult(name, Verdict.UNKNOWN, (), facts, doubt)
+    return CheckResult(name, Verdict.VALID, (), facts)
 
 
 def quantiles_ms(times_ns: Sequence[int] | npt.NDArray[Any]) -> dict[str, float]:

@@ -151,7 +151,7 @@ def by_object(record: RunRecord) -> dict[Name, list[Operation]]:
     return found
 
 
-def telling(columns: Columns, record: RunRecord) -> Bool:
+def conclusive(columns: Columns, record: RunRecord) -> Bool:
     """Return which rows must show what was done before them: of level `linearizable` or none, or begun after the quiet period."""
     strong = np.array([name in (None, LINEARIZABLE) for name in columns.level_names], np.bool_)[columns.level]
     quiet_ns = record.phases.get("quiet_end")

@@ -59,13 +59,13 @@ class Epoch:
         to a request of this epoch is among them.
         """
         everyone = {*nodes, node}
-        return frozenset(self.told({node}, everyone) & self.telling({node}, everyone))
+        return frozenset(self.informed_by({node}, everyone) & self.informing({node}, everyone))
 
-    def told(self, informed: Set[str], nodes: Iterable[str]) -> set[str]:
+    def informed_by(self, informed: Set[str], nodes: Iterable[str]) -> set[str]:
         """Return the nodes that know in the end what `informed` know at the beginning."""
         return self._informed(informed, nodes, lambda here, peer: (here, peer) not in self.cut)
 
-    def telling(self, listeners: Set[str], nodes: Iterable[str]) -> set[str]:
+    def informing(self, listeners: Set[str], nodes: Iterable[str]) -> set[str]:
         """Return the nodes whose knowledge can reach one of `listeners`."""
         return self._informed(listeners, nodes, lambda here, peer: (peer, here) not in self.cut)
 
@@ -110,10 +110,10 @@ class Epochs:
         everyone, parts = {*nodes, node}, self.during(start_ns, end_ns)
         since = {node: 0}
         for number, epoch in enumerate(parts):
-            since.update(dict.fromkeys(epoch.told(since.keys(), everyone) - since.keys(), number))
+            since.update(dict.fromkeys(epoch.informed_by(since.keys(), everyone) - since.keys(), number))
         heard: dict[int, set[str]] = {len(parts): {node}}
         for number in reversed(range(len(parts))):
-            heard[number] = parts[number].telling(heard[number + 1], everyone)
+            heard[number] = parts[number].informing(heard[number + 1], everyone)
         return frozenset(name for name, number in since.items() if name in heard[number])
 
 

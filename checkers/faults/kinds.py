@@ -76,8 +76,8 @@ def targets(fault: Fault) -> frozenset[str]:
 
 def stopped(fault: Fault) -> list[str]:
     """Return the nodes of a fault that stops nodes, as resolved; of a symbolic one as observed."""
-    for told in (fault.intended, fault.observed or {}):
-        nodes = told.get("nodes") or told.get("node")
+    for fields in (fault.intended, fault.observed or {}):
+        nodes = fields.get("nodes") or fields.get("node")
         if isinstance(nodes, str):
             return [nodes]
         if isinstance(nodes, Sequence):
@@ -139,7 +139,7 @@ def changes_voters(fault: Fault) -> bool:
 
 def _named(fault: Fault) -> list[str]:
     for field in ("nodes", "node", "offsets_ns", "drift_ppm", "strobe_ns", "voters"):
-        told = fault.intended.get(field)
-        if told:
-            return [told] if isinstance(told, str) else list(told)
+        named = fault.intended.get(field)
+        if named:
+            return [named] if isinstance(named, str) else list(named)
     return []

@@ -22,18 +22,18 @@ def masked(faults: Sequence[Fault]) -> dict[str, tuple[str, ...]]:
     known = {fault.id: fault for fault in faults}
     found = {}
     for fault in faults:
-        told = _told(fault)
-        if told and all(ident in known and _masks(known[ident], fault) for ident in told):
-            found[fault.id] = told
+        hiding = _hidden_by(fault)
+        if hiding and all(ident in known and _masks(known[ident], fault) for ident in hiding):
+            found[fault.id] = hiding
     return found
 
 
-def _told(fault: Fault) -> tuple[str, ...]:
+def _hidden_by(fault: Fault) -> tuple[str, ...]:
     observed: Mapping[str, object] = fault.observed or {}
-    told = observed.get("hidden_by")
-    if fault.verified or fault.injected_ns is None or observed.get("lapsed") or not isinstance(told, Sequence):
+    hiding = observed.get("hidden_by")
+    if fault.verified or fault.injected_ns is None or observed.get("lapsed") or not isinstance(hiding, Sequence):
         return ()
-    return tuple(str(ident) for ident in told)
+    return tuple(str(ident) for ident in hiding)
 
 
 def _masks(other: Fault, fault: Fault) -> bool:

@@ -50,13 +50,13 @@ def judge_calls(calls: list[Call], operations: int, model: Model, key: Hashable,
 
 def _undecided(error: OutOfBudget, operations: int) -> KeyVerdict:
     proven = error.position != NOWHERE
-    told = (
+    reached = (
         f"the operations before history index {error.position} are linearizable" if proven else "nothing was shown yet"
     )
     return KeyVerdict(
         Verdict.UNKNOWN,
         "search",
         operations,
-        reason=f"{error}; {told}",
+        reason=f"{error}; {reached}",
         proven_to=error.position if proven else None,
     )

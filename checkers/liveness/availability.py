@@ -75,9 +75,9 @@ class AvailabilityChecker:
         limit_s = settings_of(record, self)["max_recovery_s"]
         disturbances = _disturbances(record)
         crowd, after = Crowd.by_node(logged(record)), _After(ops)
-        told = [_tell(span, disturbances, crowd, after, record) for span in spans]
-        stats: dict[str, Any] = {"faults": told, "ok": sum(op.type is Type.OK for op in ops)}
-        recoveries = [item["recovery_ms"] for item in told if item["recovery_ms"] is not None]
+        effects = [_effect(span, disturbances, crowd, after, record) for span in spans]
+        stats: dict[str, Any] = {"faults": effects, "ok": sum(op.type is Type.OK for op in ops)}
+        recoveries = [item["recovery_ms"] for item in effects if item["recovery_ms"] is not None]
         if recoveries:
             stats["recovery_ms_max"] = max(recoveries)
         if not ops or not spans:
@@ -148,7 +148,7 @@ class _After:
         return self._last_ns[bisect_left(self._invoked_ns, at_ns)]
 
 
-def _tell(
+def _effect(
     span: Window, disturbances: Sequence[_Disturbance], crowd: Crowd, after: _After, record: RunRecord
 ) -> dict[str, Any]:
     begun = crowd.begun_in(span.start_ns, span.end_ns)

@@ -78,7 +78,7 @@ def _states(record: RunRecord) -> list[Anomaly]:
             index_of[node] = state["index"]
     if len(groups) < 2:
         return []
-    told = "; ".join(
+    listed = "; ".join(
         f"{', '.join(nodes)} at index {index_of[nodes[0]]} with digest {show(digest)}"
         for digest, nodes in groups.items()
     )
@@ -90,11 +90,11 @@ def _states(record: RunRecord) -> list[Anomaly]:
         "groups": [{"digest": digest, "nodes": nodes, "index": index_of[nodes[0]]} for digest, nodes in groups.items()]
     }
     if any(len(digests) > 1 for digests in by_index.values()):
-        text = f"After the quiet period replicas differ at the same index: {told}."
+        text = f"After the quiet period replicas differ at the same index: {listed}."
         return [Anomaly("diverged", (), text, details)]
     if len(set(index_of.values())) == 1:
         return []
-    text = f"After the quiet period replicas are not at one state: {told}."
+    text = f"After the quiet period replicas are not at one state: {listed}."
     return [Anomaly("not-converged", (), text, details)]
 
 

@@ -49,7 +49,7 @@ def excuse(traces: Traces, stretch: Stretch) -> str | None:
                 return f"{node} had the voters {dict(voters)}, of which {stuck} reaches a quorum"
             stuck = _without_quorum(voters, stretch, able)
             if stuck is not None:
-                return f"{_told(halted, torn)}, and without them {stuck} reaches a quorum of {dict(voters)}"
+                return f"{_described(halted, torn)}, and without them {stuck} reaches a quorum of {dict(voters)}"
     return None
 
 
@@ -69,7 +69,7 @@ def _reaches_quorum(hub: str, voters: Mapping[str, int], cut: Cut, able: Sequenc
     return 2 * sum(voters.get(node, 0) for node in seen) > sum(voters.values())
 
 
-def _told(halted: Mapping[str, str], torn: Sequence[str]) -> str:
+def _described(halted: Mapping[str, str], torn: Sequence[str]) -> str:
     parts = [f"{node} had stopped itself ({reason})" for node, reason in halted.items()]
     if torn:
         parts.append(f"{', '.join(torn)} had lost the tail of the log when last started")

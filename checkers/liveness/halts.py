@@ -50,10 +50,10 @@ class HaltsChecker:
                 if _excused(record, traces, truth, line, position):
                     excused += 1
                 elif truth is None and line["event"] != FAILED:
-                    doubts.append(f"{_told(line)}, and no fault of the run explains it")
+                    doubts.append(f"{_described(line)}, and no fault of the run explains it")
                 else:
                     kind = _KIND.get(line["event"], "damage-without-cause")
-                    findings.add(kind, f"{_told(line)}, {_whole(truth)}.", details={"traces": [excerpt(line)]})
+                    findings.add(kind, f"{_described(line)}, {_whole(truth)}.", details={"traces": [excerpt(line)]})
         doubts += [] if truth is not None else _unasked(record, traces)
         stats: dict[str, Any] = {"excused": excused, "anomalies": dict(findings.counts)}
         if findings.counts:
@@ -62,7 +62,7 @@ class HaltsChecker:
         return CheckResult(self.name, Verdict.UNKNOWN if reason else Verdict.VALID, (), stats, reason)
 
 
-def _told(line: Line) -> str:
+def _described(line: Line) -> str:
     reason = str(line.get("reason") or line.get("kind") or "").partition("\nhint")[0]
     what = {HALT: "stopped itself", FAILED: "could not apply a command"}.get(line["event"], f"traced {line['event']}")
     return f"{line['node']} {what}" + (f" ({reason})" if reason else "")

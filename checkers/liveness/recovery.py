@@ -41,7 +41,7 @@ class _Phase:
     elections: int
     cut: frozenset[tuple[str, str]]
 
-    def told(self) -> str:
+    def described(self) -> str:
         return f"the core {', '.join(self.core)} (whole from {seconds(self.began_ns)} on, with {self.rest} in force)"
 
 
@@ -139,9 +139,9 @@ def _late(kind: str, tried: Sequence[Operation], first: Operation | None, phase:
     details = {"core": list(phase.core), "within_ms": (phase.bound_ns - phase.began_ns) / 1e6}
     shown = [op.invoke_index for op in (before[0], *failed[:4])]
     if first is None:
-        text = f"Of {len(tried)} {kind}s at {phase.told()} none took place until {seconds(phase.end_ns)} {within}."
+        text = f"Of {len(tried)} {kind}s at {phase.described()} none took place until {seconds(phase.end_ns)} {within}."
         return Anomaly("not-recovered", tuple(dict.fromkeys(shown)), text, {**details, "kind": kind})
-    text = f"The first {kind} at {phase.told()} took place {_after_ms(first, phase) / 1e3:.3f} s later {within}: {describe(first)}."
+    text = f"The first {kind} at {phase.described()} took place {_after_ms(first, phase) / 1e3:.3f} s later {within}: {describe(first)}."
     more = {**details, "kind": kind, "recovery_ms": _after_ms(first, phase)}
     return Anomaly("late-recovery", (first.invoke_index,), text, more)
 
@@ -152,7 +152,7 @@ def _silence(ops: Sequence[Operation], firsts: Mapping[str, Operation | None], p
     ended = [op for op in after if op.complete_ns is not None]
     if not ended or any(ran(op) for op in after) or not any(first is not None for first in firsts.values()):
         return None
-    text = f"{phase.told()[:1].upper()}{phase.told()[1:]} answered at first, but none of {len(after)} operations after {seconds(phase.bound_ns)} took place."
+    text = f"{phase.described()[:1].upper()}{phase.described()[1:]} answered at first, but none of {len(after)} operations after {seconds(phase.bound_ns)} took place."
     return Anomaly("fell-silent", tuple(op.invoke_index for op in after[:4]), text, {"core": list(phase.core)})
 
 
@@ -176,7 +176,7 @@ def _growth(terms: Sequence[int], phase: _Phase) -> Anomaly | None:
         return None
     stretch_s = (phase.end_ns - phase.bound_ns) / 1e9
     text = (
-        f"Leaders of {phase.told()} depose each other without end: between {seconds(phase.bound_ns)} and {seconds(phase.end_ns)} "
+        f"Leaders of {phase.described()} depose each other without end: between {seconds(phase.bound_ns)} and {seconds(phase.end_ns)} "
         f"terms grew from {terms[0]} to {terms[1]} (allowed in these {round(stretch_s, 1):g} s: {phase.elections})."
     )
     details = {"core": list(phase.core), "terms": list(terms), "elections": phase.elections}

@@ -87,9 +87,9 @@ class Truth:
 
 def known_truth(record: RunRecord) -> Truth | None:
     """None for every run but simulated ones."""
-    told: Mapping[str, Any] = record.truth
-    if not told:
+    recorded: Mapping[str, Any] = record.truth
+    if not recorded:
         return None
-    unanswered = [Unanswered(**one) for one in told.get("unanswered", ())]
-    administered = [Administered(**one) for one in told.get("administered", ())]
-    return Truth(**{**told, "unanswered": unanswered, "administered": administered})
+    unanswered = [Unanswered(**one) for one in recorded.get("unanswered", ())]
+    administered = [Administered(**one) for one in recorded.get("administered", ())]
+    return Truth(**{**recorded, "unanswered": unanswered, "administered": administered})

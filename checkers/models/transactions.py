@@ -96,9 +96,9 @@ class MultiRegisterModel(TransactionModel):
         if found is None:
             return None
         parts: Any = found.value
-        told = tuple(part for part in parts if part[0] != "r" or part[2] is not None)
+        known = tuple(part for part in parts if part[0] != "r" or part[2] is not None)
         # A read may determine the state, so it cannot be taken arbitrarily early: it is not pure.
-        return Step("txn", told, None, False, found.conditional) if told else None
+        return Step("txn", known, None, False, found.conditional) if known else None
 
     def apply(self, state: Any, step: Step) -> Hashable | Illegal:
         values = list(state)

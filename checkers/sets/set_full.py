@@ -19,7 +19,7 @@ from ..base.conclusion import conclude, quantiles_ms, sentence
 from ..base.findings import Findings
 from ..base.options import flag, settings_of
 from ..base.result import Budget, CheckResult, RunRecord
-from ..base.selection import LINEARIZABLE, Bool, Part, judges, names, of, operation, parts, telling
+from ..base.selection import LINEARIZABLE, Bool, Part, conclusive, judges, names, of, operation, parts
 from ..base.wording import describe, indices, on_key, show
 
 NEVER = -1
@@ -48,8 +48,8 @@ class SetFullChecker:
         tale = Tale(record, columns, settings_of(record, self)["linearizable"])
         for part in parts(columns, self.operations.rows(columns)):
             tale.judge(part)
-        told = tale.counts["stable"] + tale.counts["stale"] + tale.counts["lost"]
-        doubt = None if told else f"none of {tale.counts['attempted']} elements was seen, or missed, by a read"
+        judged = tale.counts["stable"] + tale.counts["stale"] + tale.counts["lost"]
+        doubt = None if judged else f"none of {tale.counts['attempted']} elements was seen, or missed, by a read"
         return conclude(self.name, tale.findings, tale.stats(), doubt)
 
 
@@ -76,7 +76,7 @@ class Tale:
     def __init__(self, record: RunRecord, columns: Columns, strict: bool) -> None:
         self.record = record
         self.columns = columns
-        self.evidence = telling(columns, record)
+        self.evidence = conclusive(columns, record)
         self.findings = Findings()
         self.strict = strict
         kinds = ("attempted", "acknowledged", "reads", "stable", "stale", "lost", "never_read", "recovered")
@@ -167,10 +167,10 @@ class Tale:
         self.lost_ns.append(np.where(lives.present_end == NEVER, 0, np.maximum(seen_ns - since_ns, 0))[lost])
         for at in np.flatnonzero(stale)[np.argsort(-stale_ns[stale], kind="stable")[:_WORST]]:
             self.worst.append((round(int(stale_ns[at]) / 1e6, 3), self._value(lives.element[at]), part.key))
-        self._tell_lost(part, lives, lost)
-        self._tell_stale(part, lives, stale, stale_ns)
+        self._report_lost(part, lives, lost)
+        self._report_stale(part, lives, stale, stale_ns)
 
-    def _tell_lost(self, part: Part, lives: Lives, lost: Bool) -> None:
+    def _report_lost(self, part: Part, lives: Lives, lost: Bool) -> None:
         if not lost.any():
             return
         at = int(np.flatnonzero(lost)[0])
@@ -187,7 +187,7 @@ class Tale:
         elements = [self._value(item) for item in lives.element[lost]]
         self._found("lost-write", part, text, ops, elements, {"missing_ms": after_ms})
 
-    def _tell_stale(self, part: Part, lives: Lives, stale: Bool, stale_ns: Int64) -> None:
+    def _report_stale(self, part: Part, lives: Lives, stale: Bool, stale_ns: Int64) -> None:
         strict = stale & (self.strict | (self._level(lives.absent_row) == LINEARIZABLE))
         if not strict.any():
             return

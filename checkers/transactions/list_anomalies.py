@@ -109,7 +109,7 @@ def _bad_elements(reads: ListReads, report: Report) -> None:
         hit = np.flatnonzero(reads.fits & (reads.length >= first[table.key[reads.mop]]))
         places = first[table.key[reads.mop[hit]]] - 1
         for read, place in list(zip(hit.tolist(), places.tolist(), strict=True))[:KEEP]:
-            _tell_bad(reads, report, kind, read, place)
+            _report_bad(reads, report, kind, read, place)
         report.total(kind, len(hit))
     _bad_in_strange(reads, report)
     live = ~failed & ~nobody
@@ -118,11 +118,11 @@ def _bad_elements(reads: ListReads, report: Report) -> None:
     np.maximum.at(last_live, keys[live], position[live])
     dirty = np.flatnonzero(failed & (position < last_live[keys]))
     for place in dirty[:KEEP]:
-        _tell_dirty(reads, report, int(place), live)
+        _report_dirty(reads, report, int(place), live)
     report.total("dirty-update", len(dirty))
 
 
-def _tell_bad(reads: ListReads, report: Report, kind: str, read: int, place: int) -> None:
+def _report_bad(reads: ListReads, report: Report, kind: str, read: int, place: int) -> None:
     table = report.table
     mop = int(reads.mop[read])
     reader, value = int(table.txn[mop]), elements(table, mop)[place]
@@ -169,7 +169,7 @@ def _bad_in_strange(reads: ListReads, report: Report) -> None:
                 break
 
 
-def _tell_dirty(reads: ListReads, report: Report, place: int, live: Bool) -> None:
+def _report_dirty(reads: ListReads, report: Report, place: int, live: Bool) -> None:
     table = report.table
     key = int(reads.element_key()[place])
     after = place + 1 + int(np.argmax(live[place + 1 :]))

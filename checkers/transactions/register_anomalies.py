@@ -26,17 +26,17 @@ def register_anomalies(versions: Versions, report: Report) -> None:
     own = (wrote >= 0) & (reader == writer)
     failed = (wrote >= 0) & (table.status[writer] == FAIL)
     kept = table.alive[writer] & ~groups.final[safe]
-    _tell(report, "future-read", read, wrote, np.flatnonzero(external & own), _future)
-    _tell(report, "G1a", read, wrote, np.flatnonzero(~own & failed), _aborted)
-    _tell(report, "G1b", read, wrote, np.flatnonzero((wrote >= 0) & ~own & kept), _intermediate)
+    _report(report, "future-read", read, wrote, np.flatnonzero(external & own), _future)
+    _report(report, "G1a", read, wrote, np.flatnonzero(~own & failed), _aborted)
+    _report(report, "G1b", read, wrote, np.flatnonzero((wrote >= 0) & ~own & kept), _intermediate)
     known = np.zeros(len(table.txn), bool)
     known[read] = True
     strange = np.flatnonzero((table.kind == READ) & ~known & groups.external)
     strange = strange[~_ambiguous(table, strange)] if versions.ambiguous else strange
-    _tell(report, "thin-air-read", strange, strange, np.arange(len(strange)), _thin_air)
+    _report(report, "thin-air-read", strange, strange, np.arange(len(strange)), _thin_air)
 
 
-def _tell(
+def _report(
     report: Report,
     kind: str,
     read: Int64,

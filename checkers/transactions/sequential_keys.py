@@ -94,25 +94,25 @@ def _disorder(versions: Versions, report: Report) -> None:
         _appended_elsewhere(versions, report)
     chains = _chains(versions)
     for pair in chains.forks[:KEEP]:
-        _tell_fork(versions, report, int(pair))
+        _report_fork(versions, report, int(pair))
     same = chains.chain[met.before] == chains.chain[met.after]
     back = np.flatnonzero(same & (chains.rank[met.before] > chains.rank[met.after]))
     for place in back[:KEEP]:
-        _tell(versions, report, met, [int(place)], "the values themselves show the other order")
+        _report(versions, report, met, [int(place)], "the values themselves show the other order")
     first = _after_initial(versions, chains)
     between = np.flatnonzero(~same)
     moved = constraints(
         chains.chain[met.before[between]], chains.chain[met.after[between]], met.first[between], met.second[between]
     )
     total = int(max(chains.chain.max(initial=0), 0)) + 1
-    told = 0
+    count = 0
     edges = together(first, moved)
     for circle in circles(total, edges, len(first)):
-        told += 1
-        if told <= KEEP:
+        count += 1
+        if count <= KEEP:
             shown = [edge for edge in circle if edges.first[edge] >= 0]
-            _tell(versions, report, edges, shown, "these cannot all be")
-    report.total("not-sequential", told + len(back))
+            _report(versions, report, edges, shown, "these cannot all be")
+    report.total("not-sequential", count + len(back))
 
 
 def _after_initial(versions: Versions, chains: _Chains) -> Constraints:
@@ -174,7 +174,7 @@ def _appended_elsewhere(versions: Versions, report: Report) -> None:
     report.total("lost-update", len(apart))
 
 
-def _tell_fork(versions: Versions, report: Report, pair: int) -> None:
+def _report_fork(versions: Versions, report: Report, pair: int) -> None:
     table = versions.table
     before = int(versions.pair_before[pair])
     both = np.flatnonzero(versions.pair_before == before)
@@ -188,7 +188,7 @@ def _tell_fork(versions: Versions, report: Report, pair: int) -> None:
     )
 
 
-def _tell(versions: Versions, report: Report, edges: Constraints, shown: list[int], why: str) -> None:
+def _report(versions: Versions, report: Report, edges: Constraints, shown: list[int], why: str) -> None:
     table = versions.table
     clauses = []
     txns: list[int] = []

@@ -84,12 +84,12 @@ def _judge(versions: Versions, report: Report, wanted: tuple[str, ...]) -> set[s
         parts = [orders[part] for part in ((RYW, MR, MW) if one == PRAM else (one,))]
         known = [facts.values, facts.own_writes] if one in (RYW, MW, PRAM) else [facts.values]
         # Own writes in order are the promise of monotonic writes; for the other guarantees they are a fact.
-        telling = len(facts.values) if one in (MW, PRAM) else sum(len(part) for part in known)
+        at_issue_from = len(facts.values) if one in (MW, PRAM) else sum(len(part) for part in known)
         if one == PRAM and broken & {RYW, MR, MW}:
             broken.add(PRAM)
             continue
         edges = together(*known, *parts)
-        if _tell_circles(versions, report, one, edges, telling):
+        if _report_circles(versions, report, one, edges, at_issue_from):
             broken.add(one)
     return broken
 
@@ -156,17 +156,17 @@ def _read_version(versions: Versions) -> Int64:
     return found
 
 
-def _tell_circles(versions: Versions, report: Report, kind: str, edges: Constraints, telling: int) -> int:
+def _report_circles(versions: Versions, report: Report, kind: str, edges: Constraints, at_issue_from: int) -> int:
     total = 0
-    for circle in circles(len(versions), edges, telling):
+    for circle in circles(len(versions), edges, at_issue_from):
         total += 1
         if total <= KEEP:
-            _tell(versions, report, kind, edges, circle)
+            _report(versions, report, kind, edges, circle)
     report.total(kind, total)
     return total
 
 
-def _tell(versions: Versions, report: Report, kind: str, edges: Constraints, circle: list[int]) -> None:
+def _report(versions: Versions, report: Report, kind: str, edges: Constraints, circle: list[int]) -> None:
     table = versions.table
     clauses: list[str] = []
     txns: list[int] = []

@@ -31,14 +31,14 @@ Json = dict[str, Any]
 
 
 class Follower:
-    """What is new since the last look. `tell(event, age_ns)` hears of it."""
+    """What is new since the last look. `report(event, age_ns)` hears of it."""
 
-    def __init__(self, asked: Json, tell: Callable[[str, int], None]) -> None:
+    def __init__(self, asked: Json, report: Callable[[str, int], None]) -> None:
         self._trace: str | None = asked["trace"]
         self._events: dict[str, str] = asked["events"]
         self._files: dict[str, str] = asked["files"]
         self._spare_s = float(asked["spare_s"])
-        self._tell, self._told_s = tell, dict[str, float]()
+        self._report, self._reported_s = report, dict[str, float]()
         self._offset = self._size()
         self._torn = b""
 
@@ -82,9 +82,9 @@ class Follower:
 
     def _say(self, event: str, age_ns: int) -> None:
         now_s = time.monotonic()
-        if now_s - self._told_s.get(event, -self._spare_s) >= self._spare_s:
-            self._told_s[event] = now_s
-            self._tell(event, age_ns)
+        if now_s - self._reported_s.get(event, -self._spare_s) >= self._spare_s:
+            self._reported_s[event] = now_s
+            self._report(event, age_ns)
 
     def _size(self) -> int:
         try:
@@ -127,18 +127,18 @@ class _Watch:
 def run(asked: Json) -> None:
     """Until standard input ends."""
 
-    def tell(event: str, age_ns: int) -> None:
+    def report(event: str, age_ns: int) -> None:
         sys.stdout.write(json.dumps({"event": event, "age_ns": age_ns}) + "\n")
         sys.stdout.flush()
 
-    follower, watch = Follower(asked, tell), _Watch()
+    follower, watch = Follower(asked, report), _Watch()
     look_s = 0.0
     while True:
         if time.monotonic() >= look_s:
             look_s = time.monotonic() + LOOK_S
             for folder in follower.folders:
                 watch.add(folder)
-            tell("", 0)
+            report("", 0)
         ready, _, _ = select.select([watch.descriptor, sys.stdin], [], [], LOOK_S)
         if sys.stdin in ready and not sys.stdin.buffer.read(1):
             return

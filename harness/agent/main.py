@@ -90,10 +90,10 @@ class Agent:
         with self._store.locked():
             self._store.renew(request["lease_s"])
             watchdog.ensure(self._store, self._program)
-            told = request.get("faults", [])
-            account.begin(self._store, told, self._config.get("run", {}), request.get("at_ns", time.time_ns()))
+            faults = request.get("faults", [])
+            account.begin(self._store, faults, self._config.get("run", {}), request.get("at_ns", time.time_ns()))
             apply(self._store, self._config, request["wanted"])
-            account.end_others(self._store, told, "harness", request.get("at_ns"))
+            account.end_others(self._store, faults, "harness", request.get("at_ns"))
         return {}
 
     def _renew(self, request: Json) -> Json:

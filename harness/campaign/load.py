@@ -57,8 +57,8 @@ def refuse_early_deadlines(campaign: Campaign, positions: Positions, path: str |
     if campaign.system.file is None:
         least_ns = max(least_ns, 2 * campaign.system.heartbeat_ns)
     if campaign.operation_timeout < least_ns:
-        told = f"{format_ns(campaign.operation_timeout)} is too short a deadline: a healthy system may answer later"
-        problem = Problem(("operation_timeout",), told, hint=f"give {format_ns(least_ns)} or more")
+        reported = f"{format_ns(campaign.operation_timeout)} is too short a deadline: a healthy system may answer later"
+        problem = Problem(("operation_timeout",), reported, hint=f"give {format_ns(least_ns)} or more")
         refuse([problem], positions, path)
 
 

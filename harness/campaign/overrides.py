@@ -23,9 +23,9 @@ def override(data: dict[str, Any], given: str) -> tuple[Location, str]:
     try:
         value, _ = parse_yaml(text, option)
     except CampaignError as error:
-        told = error.message.removeprefix(option).lstrip(":0123456789 ")
+        reason = error.message.removeprefix(option).lstrip(":0123456789 ")
         raise CampaignError(
-            f"{option}: the value {shown(text)} is {told}", hint=f"{error.hint}; quote it for YAML too"
+            f"{option}: the value {shown(text)} is {reason}", hint=f"{error.hint}; quote it for YAML too"
         ) from None
     *parents, last = name.split(".")
     if len(parents) >= MOST_DEPTH:

@@ -61,8 +61,8 @@ def print_judgement(judgement: Judgement) -> None:
         out.print(f"  fault {fault} could not show: masked by {', '.join(others)}")
     for fault in document["without_effect"]:
         out.print(f"  fault {fault}, drawn by the search, did nothing: seen: {seen[fault] or 'nothing'}")
-    told = "history" if document["expected"] is None else "run    "
-    out.print(f"\n{told} {document['run']}")
+    label = "history" if document["expected"] is None else "run    "
+    out.print(f"\n{label} {document['run']}")
     out.print(f"repeat  {document['command']}")
 
 

@@ -114,20 +114,20 @@ def _exit_code(arguments: list[str] | None) -> int:
         if isinstance(error, MemoryError):
             return _complain("this machine: out of memory\n\nhint: give the process more, or a smaller run", 4)
         if place := place_of_users(error):
-            told = f"{place}: {type(error).__name__}: {error}"
-            return _complain(f"{told}\n\nhint: that file is the system's own; TRI_DEBUG=1 shows the traceback", 4)
+            reported = f"{place}: {type(error).__name__}: {error}"
+            return _complain(f"{reported}\n\nhint: that file is the system's own; TRI_DEBUG=1 shows the traceback", 4)
         if isinstance(error, OSError) and (error.filename is not None or error.errno in MACHINE):
             return _complain(*_refused_by_the_system(error, sys.argv[1:] if arguments is None else arguments))
-        told = f"internal error: {type(error).__name__}: {error}"
-        return _complain(f"{told}\n\nhint: TRI_DEBUG=1 shows the traceback; please report it", 70)
+        reported = f"internal error: {type(error).__name__}: {error}"
+        return _complain(f"{reported}\n\nhint: TRI_DEBUG=1 shows the traceback; please report it", 70)
     except BaseException as error:
         # Such as asyncio's CancelledError: Python would end with 1, the code of an anomaly.
         return _ended_by_users(error)
 
 
 def _ended_by_users(error: BaseException) -> int:
-    told = f"{place_of_users(error) or 'a part of tri'} ended the command: {type(error).__name__}: {error}"
-    return _complain(f"{told}\n\nhint: a system's own file raises errors instead; TRI_DEBUG=1 shows the traceback", 4)
+    text = f"{place_of_users(error) or 'a part of tri'} ended the command: {type(error).__name__}: {error}"
+    return _complain(f"{text}\n\nhint: a system's own file raises errors instead; TRI_DEBUG=1 shows the traceback", 4)
 
 
 def _refused_by_the_system(error: OSError, arguments: list[str]) -> tuple[str, int]:
@@ -140,8 +140,8 @@ def _refused_by_the_system(error: OSError, arguments: list[str]) -> tuple[str, i
         else str(error.filename)
     )
     is_given = any(given and given in name for given in arguments)
-    told = f"{shown(name)}: {error.strerror}" if name else f"this machine: {error.strerror}"
-    return f"{told}\n\nhint: name a file or folder that this user may use", 2 if is_given else 4
+    text = f"{shown(name)}: {error.strerror}" if name else f"this machine: {error.strerror}"
+    return f"{text}\n\nhint: name a file or folder that this user may use", 2 if is_given else 4
 
 
 def _complain(message: str, code: int) -> int:

@@ -60,16 +60,16 @@ class CampaignType(click.Path):
         return [*named, *super().shell_complete(ctx, param, incomplete)]
 
 
-def hosts_option(told: str, default: str | None = None) -> Callable[[F], F]:
+def hosts_option(text: str, default: str | None = None) -> Callable[[F], F]:
     """As `hosts`: the name of a provider, or an inventory's file."""
     return click.option(
-        "--hosts", default=default, show_default=default is not None, metavar="local|qemu|vagrant|INVENTORY", help=told
+        "--hosts", default=default, show_default=default is not None, metavar="local|qemu|vagrant|INVENTORY", help=text
     )
 
 
-def time_option(told: str = "Stop after so long.", default: str | None = None) -> Callable[[F], F]:
+def time_option(text: str = "Stop after so long.", default: str | None = None) -> Callable[[F], F]:
     """As `time_s`: how long the whole command may take, by a clock on the wall, before it begins nothing new."""
-    return click.option("--time", "time_s", type=DurationType(), default=default, show_default=True, help=told)
+    return click.option("--time", "time_s", type=DurationType(), default=default, show_default=True, help=text)
 
 
 MOST_JOBS = 512
@@ -78,8 +78,8 @@ MOST_JOBS = 512
 
 def jobs_option(command: F) -> F:
     """As `jobs`: a number of processes."""
-    told = "Processes.  [default: one a processor]"
-    return click.option("--jobs", type=click.IntRange(min=1, max=MOST_JOBS), default=processors, help=told)(command)
+    text = "Processes.  [default: one a processor]"
+    return click.option("--jobs", type=click.IntRange(min=1, max=MOST_JOBS), default=processors, help=text)(command)
 
 
 def processors() -> int:
@@ -94,8 +94,8 @@ def runs_option(help: str = "Where run folders go.") -> Callable[[F], F]:
 
 def set_option(command: F) -> F:
     """As `overrides`, a tuple of texts."""
-    told = "Override a field, e.g. --set duration=10s."
-    return click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help=told)(command)
+    text = "Override a field, e.g. --set duration=10s."
+    return click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help=text)(command)
 
 
 def renamed_option(old: str, new: str, *, has_value: bool = False) -> Callable[[F], F]:
@@ -115,7 +115,7 @@ def json_option(command: F) -> F:
 
 def trust_option(command: F) -> F:
     """No argument of the command: code that a run's folder names asks `plugins.trust`."""
-    told = (
+    text = (
         "Run the code that the run's folder or plan names: plugins, and the system's file. It may have come with them."
     )
 
@@ -124,10 +124,10 @@ def trust_option(command: F) -> F:
 
         trust(is_trusted)
 
-    return click.option("--trust-plugins", is_flag=True, expose_value=False, callback=take, help=told)(command)
+    return click.option("--trust-plugins", is_flag=True, expose_value=False, callback=take, help=text)(command)
 
 
 def take_over_option(command: F) -> F:
     """As `take_over`."""
-    told = "Break the claim of another on these hosts, if it was not renewed for two minutes."
-    return click.option("--take-over", is_flag=True, help=told)(command)
+    text = "Break the claim of another on these hosts, if it was not renewed for two minutes."
+    return click.option("--take-over", is_flag=True, help=text)(command)

@@ -8,7 +8,7 @@ from ..run.outcome.verdict import EXIT_BUG, EXIT_INVALID, Judgement
 from .document import print_document
 
 
-def tell(judgement: Judgement, as_json: bool) -> int:
+def print_outcome(judgement: Judgement, as_json: bool) -> int:
     """Print it, and return its exit code. That it cannot be printed is a bug of ours, which hides no anomaly."""
     try:
         if as_json:

@@ -19,8 +19,8 @@ from .scenario import Result, Scenario
 from .setup import Setup
 from .waiting import Missed
 
-Tell = Callable[[str, str], None]
-"""`tell(phase, detail)`: progress for a person."""
+Notify = Callable[[str, str], None]
+"""`notify(phase, detail)`: progress for a person."""
 
 
 _MOST_DIGITS = 4
@@ -40,9 +40,9 @@ def chosen(only: str | None, scenarios: Mapping[int, Scenario]) -> list[Scenario
         ends = first, last if dash else first
         unknown = [end for end in ends if len(end) > _MOST_DIGITS or int(end) not in scenarios]
         if unknown or int(ends[0]) > int(ends[1]):
-            told = shown(unknown[0] if unknown else part.strip())
+            wrong = shown(unknown[0] if unknown else part.strip())
             raise CampaignError(
-                f"--only {shown(only)}: there is no scenario {told}", hint=f"they are 1 to {max(scenarios)}"
+                f"--only {shown(only)}: there is no scenario {wrong}", hint=f"they are 1 to {max(scenarios)}"
             )
         numbers |= dict.fromkeys(range(int(ends[0]), int(ends[1]) + 1))
     return [scenarios[number] for number in sorted(numbers)]
@@ -88,23 +88,23 @@ def grouped(scenarios: Iterable[Scenario]) -> list[tuple[Setup, list[Scenario]]]
     return sorted(groups.values(), key=lambda group: group[0].hosts)
 
 
-def run(scenarios: Sequence[Scenario], where: Lab, tell: Tell, logs: Path | None = None) -> Iterator[Result]:
+def run(scenarios: Sequence[Scenario], where: Lab, notify: Notify, logs: Path | None = None) -> Iterator[Result]:
     """Yield each result as it comes. `logs`: a folder for what the nodes of failed scenarios wrote."""
     for setup, members in grouped(scenarios):
         if setup.hosts > len(where.hosts):
-            told = f"not run: it needs {setup.hosts} hosts, and there are {len(where.hosts)}"
-            yield from (Result(scenario, told, None) for scenario in members)
+            reason = f"not run: it needs {setup.hosts} hosts, and there are {len(where.hosts)}"
+            yield from (Result(scenario, reason, None) for scenario in members)
         else:
-            yield from _run_group(setup, members, where, tell, logs)
+            yield from _run_group(setup, members, where, notify, logs)
 
 
 def _run_group(
-    setup: Setup, members: Sequence[Scenario], where: Lab, tell: Tell, logs: Path | None
+    setup: Setup, members: Sequence[Scenario], where: Lab, notify: Notify, logs: Path | None
 ) -> Iterator[Result]:
     waiting = list(members)
     while waiting:
         with ExitStack() as stack:
-            tell("deploy", setup.name)
+            notify("deploy", setup.name)
             try:
                 cluster = stack.enter_context(Deployed(setup, where.hosts, where.provider, logs))
             except (Missed, Refused, TribulationError) as error:
@@ -114,7 +114,7 @@ def _run_group(
             whole = True
             while waiting and whole:
                 scenario = waiting.pop(0)
-                tell(f"scenario {scenario.number}", scenario.name)
+                notify(f"scenario {scenario.number}", scenario.name)
                 result = attempt(scenario, cluster)
                 whole = result.passed is True
                 if not whole:

@@ -37,13 +37,13 @@ Seen = Mapping[str, Observed | Exception]
 
 @dataclass
 class Deployment:
-    """`firewall`: whether to open it. `tell`: reports what happens to a claim, for people."""
+    """`firewall`: whether to open it. `notify`: reports what happens to a claim, for people."""
 
     service: ReferenceService
     hosts: Sequence[Host]
     firewall: bool = False
     ready_s: float = READY_S
-    tell: Callable[[str], None] = lambda message: None
+    notify: Callable[[str], None] = lambda message: None
 
     def look(self) -> Seen:
         def seen(host: Host) -> Observed:
@@ -108,7 +108,7 @@ class Deployment:
         return Work(host, self.hosts, self.service, observed, claims, unit, self.ready_s)
 
     def claimed(self, what: str, hosts: Sequence[Host], take_over: bool) -> Any:
-        return Claims(hosts, what, take_over=take_over, lost=self.tell).held()
+        return Claims(hosts, what, take_over=take_over, lost=self.notify).held()
 
     def look_again(self, before: Mapping[str, Observed]) -> dict[str, Observed]:
         """Look again, now that no other process changes anything. Missing folders are known from before: the claim has made them."""

@@ -110,7 +110,7 @@ def on_every(doing: str, name: str, hosts: Sequence[Host], act: Callable[[Host],
 def require_all(doing: str, name: str, results: list[HostResult]) -> list[HostResult]:
     failed = [result for result in results if result.error is not None]
     if failed:
-        told = "\n".join(
+        text = "\n".join(
             f"  {result.host}: {described(result.error).removeprefix(f'{result.host}: ')}" for result in failed
         )
         hints = dict.fromkeys(
@@ -118,7 +118,7 @@ def require_all(doing: str, name: str, results: list[HostResult]) -> list[HostRe
         )
         raise NotOnAllHosts(
             results,
-            f"{doing} {name} failed on {len(failed)} of {len(results)} hosts:\n{told}",
+            f"{doing} {name} failed on {len(failed)} of {len(results)} hosts:\n{text}",
             hint="; ".join(list(hints)[:3]) or None,
         ) from failed[0].error
     return results

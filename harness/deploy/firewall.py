@@ -61,8 +61,8 @@ def _refusing(ruleset: str, rules: Sequence[Any]) -> Iterator[tuple[str, str, st
         wanted = item.get("type") == "filter" and item.get("hook") == "input" and item["family"] in _FAMILIES
         if not wanted or item["table"].startswith(_OURS):
             continue
-        told = [word for rule in rules if _place(rule) == chain for word in _verdicts(rule)]
-        if item.get("policy") == "drop" or {"drop", "reject", "jump", "goto"} & set(told):
+        verdicts = [word for rule in rules if _place(rule) == chain for word in _verdicts(rule)]
+        if item.get("policy") == "drop" or {"drop", "reject", "jump", "goto"} & set(verdicts):
             yield chain
 
 

@@ -78,11 +78,11 @@ def heirs(states: States, leader: str) -> list[str]:
 
 @dataclass
 class Upgrade:
-    """`tell` is called at each step, for people."""
+    """`notify` is called at each step, for people."""
 
     cluster: Deployment
     dial: Dial
-    tell: Callable[[str], None] = lambda message: None
+    notify: Callable[[str], None] = lambda message: None
     settle_s: float = SETTLE_S
 
     def run(self, take_over: bool = False) -> list[HostResult]:
@@ -103,7 +103,7 @@ class Upgrade:
             # Asked again each time: the leadership may have moved meanwhile.
             name = order(todo, self.states())[0]
             todo.remove(name)
-            self.tell(f"{name}: {'; '.join(step.detail for step in plans[name].steps)}")
+            self.notify(f"{name}: {'; '.join(step.detail for step in plans[name].steps)}")
             started_s = time.monotonic()
             try:
                 detail = self._one(self._host(name), plans[name], seen, claims)
@@ -164,7 +164,7 @@ class Upgrade:
                 )
             if leader_of(states) == name:
                 for heir in heirs(states, name)[:1]:
-                    self.tell(f"{name} leads, and hands over to {heir}")
+                    self.notify(f"{name} leads, and hands over to {heir}")
                     self._service.ask(name, self.dial, requests.hand_over(heir, 3000), 4.0)
             time.sleep(_STEP_S)
 
@@ -175,10 +175,10 @@ class Upgrade:
         self, results: Mapping[str, HostResult], name: str, left: Sequence[str], error: TribulationError
     ) -> NotOnAllHosts:
         left_alone = {each: HostResult(each, True, "left on the version that it has", 0.0) for each in left}
-        told = [{**results, **left_alone}[host.name] for host in self.cluster.hosts]
+        outcomes = [{**results, **left_alone}[host.name] for host in self.cluster.hosts]
         rest = f"; {', '.join(left)} left as they are" if left else ""
         hint = f"{error.hint or 'see the logs on that host'}; then `tri deploy upgrade` again goes on from there"
-        return NotOnAllHosts(told, f"the upgrade stopped at {name}{rest}:\n  {error.message}", hint)
+        return NotOnAllHosts(outcomes, f"the upgrade stopped at {name}{rest}:\n  {error.message}", hint)
 
     def _host(self, name: str) -> Host:
         return next(host for host in self.cluster.hosts if host.name == name)

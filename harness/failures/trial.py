@@ -58,9 +58,9 @@ class Tried:
         if self.done is None:
             return {}
         found = signatures(self.results, self.done.record.history)
-        told = {one: _explanation(one, self.results) for one in found} | broken_checkers(self.results)
-        if told or self.broken is None:
-            return told
+        explained = {one: _explanation(one, self.results) for one in found} | broken_checkers(self.results)
+        if explained or self.broken is None:
+            return explained
         return {Signature(PROMISES, self.broken.partition(":")[0], "traces"): self.broken}
 
     def alike(self, wanted: Signature) -> Signature | None:

@@ -72,8 +72,8 @@ def load_installed() -> None:
             except KeyboardInterrupt:
                 raise
             except BaseException as error:
-                told = f"{place}: {place_of_users(error) or point.value}: {type(error).__name__}: {error}"
-                raise CampaignError(told, hint="uninstall that distribution, or install what it needs") from error
+                text = f"{place}: {place_of_users(error) or point.value}: {type(error).__name__}: {error}"
+                raise CampaignError(text, hint="uninstall that distribution, or install what it needs") from error
             _add(kind, point.name, member, place)
 
 

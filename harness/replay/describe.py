@@ -14,21 +14,21 @@ SHOWN_DIFFERENCES = 3
 SHOWN_EFFECTS = 6
 
 
-def tell_sources(what: str, recorded: Iterable[str | None], here: str) -> list[str]:
+def describe_sources(what: str, recorded: Iterable[str | None], here: str) -> list[str]:
     """A difference of sources, printed first because it may explain everything that follows; nothing when `what` (core or simulator) is the same."""
     known = set(recorded)
     if known == {here}:
         return []
     others = sorted(core for core in known if core not in (None, "", here))
     if others:
-        told = ", ".join(others)
-        return [f"another {what}: recorded with {told}, this is {here}; differences may come from that"]
+        text = ", ".join(others)
+        return [f"another {what}: recorded with {text}, this is {here}; differences may come from that"]
     return [f"unknown {what}: what was recorded does not say which; this is {here}"]
 
 
-def tell_simulated(replay: SimulatedReplay, recorded_verdict: str | None) -> list[str]:
-    lines = tell_sources("core", [replay.cores[0]], replay.cores[1])
-    lines += tell_sources("simulator", [replay.simulators[0]], replay.simulators[1])
+def describe_simulated(replay: SimulatedReplay, recorded_verdict: str | None) -> list[str]:
+    lines = describe_sources("core", [replay.cores[0]], replay.cores[1])
+    lines += describe_sources("simulator", [replay.simulators[0]], replay.simulators[1])
     record = replay.done.record
     if replay.equal:
         traced = sum(len(trace) for trace in record.traces.values())
@@ -61,13 +61,13 @@ def _where(replay: SimulatedReplay) -> list[str]:
     if not replay.differences:
         lines.append("history and traces are equal: the difference is in steps that traced nothing, or in faults")
     for difference in replay.differences[:SHOWN_DIFFERENCES]:
-        lines += difference.told()
+        lines += difference.described()
     if len(replay.differences) > SHOWN_DIFFERENCES:
         lines.append(f"… and {len(replay.differences) - SHOWN_DIFFERENCES} more files differ, later")
     return lines
 
 
-def tell_nodes(replays: Sequence[NodeReplay]) -> list[str]:
+def describe_nodes(replays: Sequence[NodeReplay]) -> list[str]:
     """Tier A: one line for each life, below a summary."""
     steps = sum(replay.steps for replay in replays)
     nodes = len({replay.node for replay in replays})
@@ -75,11 +75,11 @@ def tell_nodes(replays: Sequence[NodeReplay]) -> list[str]:
     verdict = "all equal" if not bad else f"{len(bad)} of {len(replays)} incarnations differ"
     lines = [f"tier A: {nodes} nodes, {len(replays)} incarnations, {steps} steps: {verdict}"]
     for replay in replays:
-        lines += [f"  {line}" for line in _tell_life(replay)]
+        lines += [f"  {line}" for line in _describe_life(replay)]
     return lines
 
 
-def _tell_life(replay: NodeReplay) -> list[str]:
+def _describe_life(replay: NodeReplay) -> list[str]:
     state = "equal" if replay.difference is None else "differs"
     notes = []
     if replay.beyond:
@@ -92,11 +92,11 @@ def _tell_life(replay: NodeReplay) -> list[str]:
     counts = f"{replay.steps} steps, {replay.events} events, {replay.traces} traces"
     lines = [f"{replay.node} incarnation {replay.incarnation}: {counts}: {state}{note}"]
     if replay.difference is not None:
-        lines += [f"  {line}" for line in tell_step(replay.difference, replay.recorded)]
+        lines += [f"  {line}" for line in describe_step(replay.difference, replay.recorded)]
     return lines
 
 
-def tell_step(difference: StepDifference, of: int) -> list[str]:
+def describe_step(difference: StepDifference, of: int) -> list[str]:
     """The first step that differs: its events, and its effects now. Its recorded effects are known only by a checksum, and from the traces."""
     lines = [f"step {difference.step} of {of}, at {difference.now_ns / 1e9:.6f} s of its clock: {difference.why}"]
     for name, items in (("event", difference.events), ("effect now", difference.effects)):
@@ -106,7 +106,7 @@ def tell_step(difference: StepDifference, of: int) -> list[str]:
     return lines
 
 
-def tell_cluster(replay: ClusterReplay) -> list[str]:
+def describe_cluster(replay: ClusterReplay) -> list[str]:
     """Tier B."""
     messages = replay.messages
     if replay.exact:
@@ -123,15 +123,15 @@ def tell_cluster(replay: ClusterReplay) -> list[str]:
         )
     lines.append(f"  {replay.timers} timers and {replay.storage} storage completions, each asked for before")
     if replay.boots:
-        told = ", ".join(f"{count} {_BOOTS[Boot(kind)]}" for kind, count in sorted(replay.boots.items()))
-        lines.append(f"  {sum(replay.boots.values())} boots of nodes that had lived before: {told}")
+        boots = ", ".join(f"{count} {_BOOTS[Boot(kind)]}" for kind, count in sorted(replay.boots.items()))
+        lines.append(f"  {sum(replay.boots.values())} boots of nodes that had lived before: {boots}")
     lines += [f"  no send explains it: {text}" for text in messages.unexplained[:SHOWN_DIFFERENCES]]
     lines += [f"  without a cause: {text}" for text in replay.causeless]
     lines += [f"  waits for what never comes: {text}" for text in replay.stuck]
     if replay.difference is not None:
         node, life, difference = replay.difference
         lines.append(f"  {node} incarnation {life} differs:")
-        lines += [f"    {line}" for line in tell_step(difference, replay.recorded)]
+        lines += [f"    {line}" for line in describe_step(difference, replay.recorded)]
     return lines
 
 
@@ -142,7 +142,7 @@ _BOOTS = {
 }
 
 
-def tell_tries(tries: Tries) -> list[str]:
+def describe_tries(tries: Tries) -> list[str]:
     """Tier C."""
     hits = len(tries.alike)
     rate = f" ({100 * hits / tries.tried:.0f} %)" if tries.tried else ""

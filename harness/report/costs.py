@@ -68,14 +68,14 @@ def cost_rows(
         CostRow(
             fault=words.fault(one.fault) if one.place == EVERYWHERE else "",
             place=one.place,
-            spans=[_told(span) for span in (one.before, one.during, one.after)],
+            spans=[_cells(span) for span in (one.before, one.during, one.after)],
             silent=words.duration(one.silent_ns),
         )
         for one in costs(operations, faults, regions, load_ns)
     ]
 
 
-def _told(span: Span | None) -> list[str]:
+def _cells(span: Span | None) -> list[str]:
     if span is None:
         return ["–"] * 5
     counts = (span.ok_per_s, span.info_per_s, span.fail_per_s)

@@ -82,7 +82,7 @@ class Shrinking:
     more: int
     columns: Sequence[str]
     sizes: Sequence[tuple[str, Sequence[str]]]
-    told: str
+    summary: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,21 +186,21 @@ def _expected(expected: Any) -> str:
     return "as the campaign expects" if expected else "not what the campaign expects"
 
 
-def _shrinking(told: Mapping[str, Any] | None) -> Shrinking | None:
-    if told is None:
+def _shrinking(recorded: Mapping[str, Any] | None) -> Shrinking | None:
+    if recorded is None:
         return None
-    without = f"did not fail in {told['repeat']} runs" if "repeat" in told else "does not fail"
-    minimal = f"Without any one of its faults or operations it {without}." if told["one_minimal"] else ""
-    seconds = words.duration(told["seconds"] * 1e9)
+    without = f"did not fail in {recorded['repeat']} runs" if "repeat" in recorded else "does not fail"
+    minimal = f"Without any one of its faults or operations it {without}." if recorded["one_minimal"] else ""
+    seconds = words.duration(recorded["seconds"] * 1e9)
     return Shrinking(
-        story=told["story"],
-        more=told["more"],
-        columns=list(told["before"]),
+        story=recorded["story"],
+        more=recorded["more"],
+        columns=list(recorded["before"]),
         sizes=[
-            (name, [f"{value:,g}".replace(",", "\u202f") for value in told[name].values()])
+            (name, [f"{value:,g}".replace(",", "\u202f") for value in recorded[name].values()])
             for name in ("before", "after")
         ],
-        told=f"Shrunk from {told['source']} in {told['runs']} runs and {seconds}. {minimal} {_stability(told['stability'])}{_rate(told.get('rate'))}",
+        summary=f"Shrunk from {recorded['source']} in {recorded['runs']} runs and {seconds}. {minimal} {_stability(recorded['stability'])}{_rate(recorded.get('rate'))}",
     )
 
 

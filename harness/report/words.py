@@ -154,20 +154,20 @@ def _subject(key: str, found: Any) -> str:
 
 def _beside(what: Mapping[str, Any]) -> list[str]:
     """What a probe adds when the observation differs from the intention. Timings and raw states stay in the ledger."""
-    told = []
+    lines = []
     for field in ("cut_but_heard", "leaking", "down_but_not_cut", "unprobed"):
         if what.get(field):
-            told.append(f"{field.replace('_', ' ')}: {cut(tuple(edge) for edge in what[field])}")
+            lines.append(f"{field.replace('_', ' ')}: {cut(tuple(edge) for edge in what[field])}")
     if missing := what.get("not_there_before"):
-        told.append(
+        lines.append(
             f"no process of the system on {', '.join(missing)} before it; does `pid` of the adapter name the right one?"
         )
-    told += [f"{node}: {'; '.join(why)}" for node, why in what.get("unaffected", {}).items()]
-    told += [f"{node}, otherwise: {', '.join(others)}" for node, others in what.get("unlike", {}).items()]
-    told += [f"{node} was back before the heal: {', '.join(who)}" for node, who in what.get("not_held", {}).items()]
+    lines += [f"{node}: {'; '.join(why)}" for node, why in what.get("unaffected", {}).items()]
+    lines += [f"{node}, otherwise: {', '.join(others)}" for node, others in what.get("unlike", {}).items()]
+    lines += [f"{node} was back before the heal: {', '.join(who)}" for node, who in what.get("not_held", {}).items()]
     if what.get("lapsed") and "not_held" not in what:
-        told.append("lapsed: its watchdog undid it early")
-    return told
+        lines.append("lapsed: its watchdog undid it early")
+    return lines
 
 
 def cut(edges: Iterable[tuple[str, str]]) -> str:
@@ -206,14 +206,14 @@ def shortened(text: str, most: int = _LONGEST) -> str:
 
 def means(found: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
     """For each ability the means in words; where hosts differ, which host uses which."""
-    told = {}
+    by_ability = {}
     for ability, by_host in found.items():
         hosts_by_means: dict[str, list[str]] = {}
         for host, detail in by_host.items():
             hosts_by_means.setdefault(detail, []).append(host)
         each = [f"{detail} ({', '.join(hosts)})" for detail, hosts in hosts_by_means.items()]
-        told[ability] = next(iter(hosts_by_means)) if len(hosts_by_means) == 1 else "; ".join(each)
-    return told
+        by_ability[ability] = next(iter(hosts_by_means)) if len(hosts_by_means) == 1 else "; ".join(each)
+    return by_ability
 
 
 def power_notes(found: Mapping[str, str] | None) -> list[str]:

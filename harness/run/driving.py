@@ -78,7 +78,7 @@ def drive(run: Run, hosts: Sequence[Host]) -> None:
         def stop_asked() -> bool:
             return run.interrupts.asked() or recorder.failure is not None or ledger.failure is not None
 
-        tick = progress(journal, nemesis, run.plan.timing.load_ns, run.settings.tell)
+        tick = progress(journal, nemesis, run.plan.timing.load_ns, run.settings.notify)
         driver = ThreadDriver(
             run.plan, run.system.keyed(run.system.make_client), dial, nemesis, journal, clock, tick, stop_asked
         )
@@ -160,11 +160,11 @@ def _final_states(
 
 
 def progress(
-    journal: Journal, nemesis: Nemesis, load_ns: int, tell: Callable[[str, str], None]
+    journal: Journal, nemesis: Nemesis, load_ns: int, notify: Callable[[str, str], None]
 ) -> Callable[[int, Phase], None]:
     """Make the function that the driver calls a few times a second."""
 
     def tick(now_ns: int, phase: Phase) -> None:
-        tell(phase.value, journal.pulse.text(now_ns, load_ns, list(nemesis.active)))
+        notify(phase.value, journal.pulse.text(now_ns, load_ns, list(nemesis.active)))
 
     return tick

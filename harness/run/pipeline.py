@@ -90,8 +90,8 @@ def _run_to_its_facts(run: Run) -> None:
                 run.interrupts.raise_if_asked()
                 with run.phase("abilities"):
                     match_to_hosts(run, hosts)
-                _tell_distances(run)
-                run.settings.tell_all("plan", run.plan.told())
+                _report_distances(run)
+                run.settings.notify_lines("plan", run.plan.one_line())
                 _deployed_run(run, hosts)
         except KeyboardInterrupt:
             raise
@@ -109,7 +109,7 @@ def _take_down(run: Run) -> None:
         run.provider.down()
 
 
-def _tell_distances(run: Run) -> None:
+def _report_distances(run: Run) -> None:
     """Report the distances between regions: they belong to the description of the run's hosts."""
     if isinstance(run.provider, Apart) and (found := run.provider.distances()):
         run.backends = {**run.backends, "between regions": found}
@@ -121,7 +121,7 @@ def _claimed(run: Run, hosts: Sequence[Host]) -> AbstractContextManager[object]:
         return nullcontext()
 
     def lost(message: str) -> None:
-        run.settings.tell("claim", message)
+        run.settings.notify("claim", message)
 
     return Claims(hosts, run.settings.command, take_over=run.settings.take_over, lost=lost).held()
 
@@ -137,17 +137,17 @@ def _judged_after_interrupt(run: Run) -> Judgement:
     )
     hint = f"tri check {run.run_dir} judges what was recorded"
     wrong = [error for error in run.trouble.errors if error != ENDED_BY_USER]
-    told = f"no fault is in force, hosts are {left}" if not wrong else "; ".join(wrong)
-    raise Interrupted(f"interrupted: {told}", hint)
+    text = f"no fault is in force, hosts are {left}" if not wrong else "; ".join(wrong)
+    raise Interrupted(f"interrupted: {text}", hint)
 
 
 def _finished(run: Run, budget: Budget) -> Judgement:
     """Check and report; both need only the folder, apart from facts that could not be written to it."""
     from ..report import write_report
 
-    run.settings.tell("check", "")
+    run.settings.notify("check", "")
     judgement = judge(run.run_dir, budget=budget, facts=run.facts)
-    run.settings.tell("report", "")
+    run.settings.notify("report", "")
     return judgement.kept(run.run_dir, lambda: write_report(run.run_dir))
 
 
@@ -181,7 +181,7 @@ def _collect_and_remove(run: Run, hosts: Sequence[Host]) -> None:
     with run.phase("collect"):
         missed = collect(hosts, run.system.service, run.run_dir)
         for one in missed:
-            run.settings.tell("collect", f"{one['host']}: {one['file']}: {one['why']}")
+            run.settings.notify("collect", f"{one['host']}: {one['file']}: {one['why']}")
         run.note(uncollected=missed)
         if run.began and not run.driven:
             run.missing("history", HISTORY_FILE, "ends where the driver did", tail=True)

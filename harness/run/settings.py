@@ -16,8 +16,8 @@ from ..plugins.copying import code_digests, copy_adapter, copy_plugins, with_kep
 from .outcome.run_folder import facts_of_plan
 from .plan.plan import Plan
 
-Tell = Callable[[str, str], None]
-"""`tell(phase, detail)`: progress for a person."""
+Notify = Callable[[str, str], None]
+"""`notify(phase, detail)`: progress for a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,11 @@ class Settings:
     command: str
     directory: Path
     runs: Path
-    tell: Tell
+    notify: Notify
     keep: bool = False
     attach: bool = False
     take_over: bool = False
-    tell_all: Tell = lambda phase, detail: None
+    notify_lines: Notify = lambda phase, detail: None
     hint: Callable[[str], None] | None = None
 
 

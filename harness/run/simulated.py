@@ -55,7 +55,7 @@ DIGESTS_FILE = "digests.json"
 FULL_CHECK_EVERY = 1000
 """Steps of a node between full checks of its invariants, whose cost grows with its log."""
 
-Tell = Callable[[str, str], None]
+Notify = Callable[[str, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +110,14 @@ def write_run(campaign: Campaign, plan: Plan, settings: Settings, run_dir: Path)
     """Carry out `plan`, made from `campaign`, and leave a complete run in `run_dir`, which `open_run_folder` made."""
     from ..report import write_report
 
-    settings.tell_all("plan", plan.told())
-    settings.tell_all("world", world_of(plan).told())
-    settings.tell("simulate", f"{plan.timing.load_ns / 1e9:g} s of load under virtual time, seed {plan.seed}")
+    settings.notify_lines("plan", plan.one_line())
+    settings.notify_lines("world", world_of(plan).one_line())
+    settings.notify("simulate", f"{plan.timing.load_ns / 1e9:g} s of load under virtual time, seed {plan.seed}")
     logs: list[MessageLog] = []
     done = simulate(
         plan,
         settings.command,
-        settings.tell,
+        settings.notify,
         lambda cluster: logs.append(MessageLog(cluster.kernel, cluster.peers)),
         settings.hint,
     )
@@ -127,11 +127,11 @@ def write_run(campaign: Campaign, plan: Plan, settings: Settings, run_dir: Path)
     except RunFolderError as error:
         # What was seen is in memory: it is judged even so.
         unwritten = error
-    settings.tell("check", "")
+    settings.notify("check", "")
     judgement = judge_record(done.record, done.facts, Budget(time_s=campaign.checker_timeout / 1e9), str(run_dir))
     if unwritten is not None:
         return judgement.with_trouble("writing the run's folder", unwritten)
-    settings.tell("report", "")
+    settings.notify("report", "")
     return judgement.kept(run_dir, lambda: write_report(run_dir, done.record.history, done.messages_of(logs[0])))
 
 
@@ -139,7 +139,7 @@ def write_run(campaign: Campaign, plan: Plan, settings: Settings, run_dir: Path)
 def simulate(
     plan: Plan,
     command: str = "",
-    tell: Tell = lambda phase, detail: None,
+    notify: Notify = lambda phase, detail: None,
     watch: Callable[[SimCluster], None] = lambda cluster: None,
     hint: Callable[[str], None] | None = None,
 ) -> Simulated:
@@ -158,7 +158,7 @@ def simulate(
     recorder, ledger = MemoryRecorder(), MemoryLedger()
     journal = Journal(recorder, plan.effects, hint)
     with fence():
-        driver = VirtualDriver(plan, cluster, injector, journal, ledger, tell)
+        driver = VirtualDriver(plan, cluster, injector, journal, ledger, notify)
         runner = driver.run()
     states = driver.final_states() if "quiet_end" in runner.marks else {}
     checkers, checker_options = plan.options.get("checkers", "auto"), plan.options.get("checker_options", {})

@@ -53,7 +53,7 @@ class Run:
     @contextmanager
     def phase(self, name: str, detail: str = "") -> Iterator[None]:
         """Report and time a phase."""
-        self.settings.tell(name, detail)
+        self.settings.notify(name, detail)
         started = time.monotonic()
         try:
             with in_one_process():
@@ -81,7 +81,7 @@ class Run:
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            self.settings.tell(doing, error.message if isinstance(error, TribulationError) else str(error))
+            self.settings.notify(doing, error.message if isinstance(error, TribulationError) else str(error))
             self.trouble.add(doing, error)
 
     def _write(self, *, seal: bool, **known: Any) -> None:

@@ -12,7 +12,7 @@ from .engine import Findings, Group, Search
 from .keep import Kept
 from .trial import FAULT_OUTCOMES
 
-DOUBTS_TOLD = 5
+DOUBTS_SHOWN = 5
 
 
 class FailureRow(TypedDict):
@@ -71,7 +71,7 @@ def document(
         "verdicts": dict(findings.verdicts),
         "failed": findings.failed,
         "failures": [_failure(group, kept) for group in findings.in_order()],
-        "doubts": dict(findings.doubts.most_common(DOUBTS_TOLD)),
+        "doubts": dict(findings.doubts.most_common(DOUBTS_SHOWN)),
         "unended": findings.unended,
         "states": len(findings.corpus.states),
         "sometimes": {name: findings.sometimes[name] for name in STATES},
@@ -103,14 +103,14 @@ def _failure(group: Group, kept: Mapping[int, Kept]) -> FailureRow:
         "faults": len(plan.intents),
         "operations": trial.operations,
         "load_s": plan.timing.load_ns / 1e9,
-        "explanation": group.told,
+        "explanation": group.explanation,
         "run": str(folder.run_dir) if folder else None,
         "same_again": folder.same if folder else None,
         "repeat": folder.repeat if folder else None,
     }
 
 
-def told_options(wanted: Search) -> list[str]:
+def described_options(wanted: Search) -> list[str]:
     """The campaign's own options, which the search starts from, a line each."""
     campaign = wanted.campaign
     drawn = "world, node, load and faults drawn by each seed" if wanted.swarm else "world and faults as written"

@@ -51,7 +51,7 @@ class Group:
 
     signature: Signature
     first: Trial
-    told: str
+    explanation: str
     count: int = 0
 
 
@@ -85,8 +85,8 @@ class Findings:
         self.verdicts[trial.verdict] += 1
         self.failed += trial.failed
         self.mutants += trial.mutant
-        for kind, (signature, told) in _failures(trial).items():
-            self.groups.setdefault(kind, Group(signature, trial, told)).count += 1
+        for kind, (signature, explanation) in _failures(trial).items():
+            self.groups.setdefault(kind, Group(signature, trial, explanation)).count += 1
         self.doubts.update({_NUMBER.sub("N", doubt) for doubt in trial.doubts} if trial.verdict == "unknown" else ())
         for name, count in trial.sometimes.items():
             self.sometimes[name] += count > 0
@@ -132,6 +132,6 @@ def _tasks(wanted: Search, findings: Findings, processes: int) -> Iterator[Task]
 def _failures(trial: Trial) -> dict[tuple[str, str], tuple[Signature, str]]:
     """The trial's failures by checker and kind; one with several shapes counts once."""
     found: dict[tuple[str, str], tuple[Signature, str]] = {}
-    for signature, told in zip(trial.signatures, trial.told, strict=True):
-        found.setdefault((signature.checker, signature.kind), (signature, told))
+    for signature, explanation in zip(trial.signatures, trial.explanations, strict=True):
+        found.setdefault((signature.checker, signature.kind), (signature, explanation))
     return found

@@ -43,12 +43,12 @@ def keep_failures(findings: Findings, wanted: Search, settings: Settings, limit:
     kept: dict[int, Kept] = {}
     for group in findings.in_order():
         if group.first.seed not in kept and len(kept) < limit:
-            settings.tell("keep", f"{group.signature}, seed {group.first.seed}")
+            settings.notify("keep", f"{group.signature}, seed {group.first.seed}")
             try:
                 kept[group.first.seed] = keep_trial(group.first, wanted, settings)
             except RunFolderError as error:
                 # The failures found are reported even so.
-                settings.tell("keep", str(error))
+                settings.notify("keep", str(error))
                 break
     return kept
 
@@ -67,7 +67,7 @@ def keep_trial(trial: Trial, wanted: Search, settings: Settings) -> Kept:
         },
     )
     quiet = replace(
-        settings, command=repeat_by(["tri", "replay", run_dir], plan.options), tell=lambda phase, detail: None
+        settings, command=repeat_by(["tri", "replay", run_dir], plan.options), notify=lambda phase, detail: None
     )
     if trial.verdict == "crashed":
         return Kept(run_dir, _crashed_again(trial, plan, run_dir), crashed=True, options=plan.options)
@@ -77,7 +77,7 @@ def keep_trial(trial: Trial, wanted: Search, settings: Settings) -> Kept:
 
 def _crashed_again(trial: Trial, plan: Plan, run_dir: Path) -> bool:
     """Write what is known of a run that does not reach its end. A plan that ended its process is not tried again."""
-    lines = list(trial.told)
+    lines = list(trial.explanations)
     seen: list[SimCluster] = []
     (crash,) = trial.signatures
     again = crash.checker == "worker"

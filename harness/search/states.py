@@ -20,7 +20,7 @@ from typing import Any
 from ..keyed_random import key_of
 from ..simulator.cluster.cluster import SimCluster
 
-_TELLING = frozenset({"leader", "follower", "vote", "term", "truncate", "snapshot-installed", "no-quorum", "halt"})
+_INFORMATIVE = frozenset({"leader", "follower", "vote", "term", "truncate", "snapshot-installed", "no-quorum", "halt"})
 _BALANCE = {
     "cut": ("cut", 1),
     "heal": ("cut", -1),
@@ -62,7 +62,7 @@ class States:
             node.applied = line["entries"][-1][0] if line["entries"] else node.applied
         elif event == "commit":
             self._commit = max(self._commit, line["index"])
-        elif event in _TELLING or event == "start":
+        elif event in _INFORMATIVE or event == "start":
             _part(node, line)
             self._look()
 

@@ -64,7 +64,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What came of a task. `verdict` is `valid`, `invalid`, `unknown` or `crashed`; `told` explains each of `signatures`; `doubts` say why it is unknown.
+    """What came of a task. `verdict` is `valid`, `invalid`, `unknown` or `crashed`; `explanations` has one for each of `signatures`; `doubts` say why it is unknown.
 
     `states` are abstract states reached (`states`), `sometimes` how often each interesting moment came; times named `_s` are CPU time. `faults` counts them
     by kind and by outcome (`FAULT_OUTCOMES`).
@@ -76,7 +76,7 @@ class Trial:
     plan: Mapping[str, Any]
     verdict: str
     signatures: tuple[Signature, ...] = ()
-    told: tuple[str, ...] = ()
+    explanations: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
     digest: str = ""
     core_events: int = 0
@@ -95,9 +95,9 @@ class Trial:
 
 def lost_trial(task: Task) -> Trial:
     """The result of a trial that killed its worker twice."""
-    told = "the worker process died while it carried this plan out, and again when it did so alone (out of memory? a crash of compiled code?)"
+    explanation = "the worker process died while it carried this plan out, and again when it did so alone (out of memory? a crash of compiled code?)"
     plan = task.plan().to_json()
-    return Trial(task.seed, bool(task.parents), plan, "crashed", (Signature("worker", "died", CRASH),), (told,))
+    return Trial(task.seed, bool(task.parents), plan, "crashed", (Signature("worker", "died", CRASH),), (explanation,))
 
 
 def run_trial(task: Task) -> Trial:
@@ -123,7 +123,7 @@ def _run(plan: Plan, blank: Trial, check_s: float) -> Trial:
     return replace(
         blank,
         signatures=tuple(failures),
-        told=tuple(failures.values()),
+        explanations=tuple(failures.values()),
         simulate_s=tried.simulate_s,
         check_s=tried.check_s,
         states=frozenset(states.reached),

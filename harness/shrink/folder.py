@@ -109,12 +109,12 @@ def _results(path: Path) -> dict[str, CheckResult] | None:
         ) from error
 
 
-def _result(name: str, told: Mapping[str, Any]) -> CheckResult:
+def _result(name: str, recorded: Mapping[str, Any]) -> CheckResult:
     anomalies = tuple(
         Anomaly(anomaly["kind"], tuple(anomaly["ops"]), anomaly["explanation"], anomaly.get("details") or {})
-        for anomaly in told["anomalies"]
+        for anomaly in recorded["anomalies"]
     )
-    return CheckResult(name, Verdict(told["verdict"]), anomalies, told["stats"], told["reason"])
+    return CheckResult(name, Verdict(recorded["verdict"]), anomalies, recorded["stats"], recorded["reason"])
 
 
 def choose(found: list[Signature], asked: str | None, place: str) -> Signature:

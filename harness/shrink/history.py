@@ -27,7 +27,7 @@ from .observing import SUPPORTED, Links
 
 CHECK_TIME_S = 20.0
 
-Tell = Callable[[str, str], None]
+Notify = Callable[[str, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def shrink_history(
     wanted: Signature,
     allowance: Allowance,
     model: str | None = None,
-    tell: Tell = lambda phase, detail: None,
+    notify: Notify = lambda phase, detail: None,
 ) -> SmallHistory:
     """Shrink. Raises `CampaignError` when nothing may be left out for this checker's anomalies, or it does not find the anomaly at all."""
     if wanted.checker not in SUPPORTED:
@@ -55,7 +55,7 @@ def shrink_history(
             f"nothing is known that could be left out for checker {wanted.checker} without inventing anomalies",
             hint=f"histories are shrunk for {', '.join(sorted(SUPPORTED))}",
         )
-    tell("check", str(wanted))
+    notify("check", str(wanted))
     lens = _Lens(record, wanted, model)
     whole = lens.look(record.history)
     if whole is None:
@@ -63,7 +63,7 @@ def shrink_history(
             f"{wanted.checker} finds no {wanted.kind} in this history", hint="tri check says what it finds"
         )
     history, anomaly = _until_seen(lens, whole)
-    shrinking = _Shrinking(lens, history, anomaly, allowance, tell)
+    shrinking = _Shrinking(lens, history, anomaly, allowance, notify)
     one_minimal = shrinking.run()
     return SmallHistory(
         history=shrinking.history,
@@ -115,14 +115,14 @@ def _elements(anomaly: Anomaly) -> list[tuple[Any, Any]]:
 
 
 class _Shrinking:
-    def __init__(self, lens: _Lens, history: History, whole: Anomaly, allowance: Allowance, tell: Tell) -> None:
+    def __init__(self, lens: _Lens, history: History, whole: Anomaly, allowance: Allowance, notify: Notify) -> None:
         try:
             self.ops = prepared(history, lens.model).operations()
         except HistoryError:
             self.ops = history.operations()
         self.anomaly, self.history = whole, history
         self.kept: frozenset[int] = frozenset(range(len(self.ops)))
-        self._whole, self._lens, self._allowance, self._tell = history, lens, allowance, tell
+        self._whole, self._lens, self._allowance, self._notify = history, lens, allowance, notify
         self._links = Links(self.ops, self._pinned(whole))
         self._known: dict[frozenset[int], bool] = {}
 
@@ -169,7 +169,7 @@ class _Shrinking:
             self._known[kept] = anomaly is not None
             if anomaly is not None:
                 self.anomaly, self.history, self.kept = anomaly, history, kept
-            self._tell("shrink", f"{len(self.kept)} of {len(self.ops)} operations · {self._allowance}")
+            self._notify("shrink", f"{len(self.kept)} of {len(self.ops)} operations · {self._allowance}")
         return self._known[kept]
 
 

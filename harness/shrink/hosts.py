@@ -36,12 +36,12 @@ class HostTrials:
         allowance: Allowance,
         run: Run,
         repeat: int,
-        tell: Callable[[str], None] = lambda what: None,
+        notify: Callable[[str], None] = lambda what: None,
     ) -> None:
         self.wanted = wanted
         self.allowance = allowance
         self.last: Path | None = None
-        self._run, self._repeat, self._tell = run, repeat, tell
+        self._run, self._repeat, self._notify = run, repeat, notify
         self._known: dict[str, Failure | None] = {}
 
     def attempt(self, plan: Plan) -> Failure | None:
@@ -69,7 +69,7 @@ class HostTrials:
         except Interrupted:
             raise
         except TribulationError as error:
-            self._tell(f"a run ended early and counts as one that did not fail: {error.message}")
+            self._notify(f"a run ended early and counts as one that did not fail: {error.message}")
             return None
         record = judgement.record
         found = signatures(judgement.results, record.history)

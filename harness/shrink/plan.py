@@ -19,7 +19,7 @@ from ..run.simulated import without_flaws
 from . import edits
 from .focus import MS, Clue, focused
 from .sizes import Size, size_of
-from .steps import EVERY, FEWER, Reached, State, Tell, give_back_quiet, round_times
+from .steps import EVERY, FEWER, Notify, Reached, State, give_back_quiet, round_times
 from .trial import Attempts, Failure, Trials, plan_id
 
 Steps = Sequence[Callable[[State], None]]
@@ -65,7 +65,7 @@ def shrink_plan(
     plan: Plan,
     wanted: Signature,
     allowance: Allowance,
-    tell: Tell = lambda phase, detail: None,
+    notify: Notify = lambda phase, detail: None,
     before: Size | None = None,
     clue: Clue | None = None,
 ) -> Shrunk | None:
@@ -73,13 +73,13 @@ def shrink_plan(
 
     Once the plan has failed again it may spend `SHARE` of the allowance, so that some is left for `stability`. `before` is the size of the whole, where the caller knows it better than the first failing plan shows.
     """
-    return shrink_by(Trials(wanted, allowance), plan, tell, before, clue, share=SHARE)
+    return shrink_by(Trials(wanted, allowance), plan, notify, before, clue, share=SHARE)
 
 
 def shrink_by(
     trials: Attempts,
     plan: Plan,
-    tell: Tell = lambda phase, detail: None,
+    notify: Notify = lambda phase, detail: None,
     before: Size | None = None,
     clue: Clue | None = None,
     steps: Steps | None = None,
@@ -87,12 +87,12 @@ def shrink_by(
 ) -> Shrunk | None:
     """As `shrink_plan`, with these `attempts` and these `steps` only, and this share of the allowance once the plan has failed again."""
     wanted, allowance = trials.wanted, trials.allowance
-    tell("reproduce", str(wanted))
+    notify("reproduce", str(wanted))
     first = _first(plan, trials, clue)
     if first is None:
         return None
     before = before or size_of(plan, first.clue.issued)
-    state = State(first, trials, tell, plan.timing.quiet_ns, before)
+    state = State(first, trials, notify, plan.timing.quiet_ns, before)
     allowance.share = share
     one_minimal = reduce(state, [steps] if steps is not None else IN_SIMULATOR)
     allowance.share = 1.0
@@ -132,7 +132,7 @@ def _rounds(state: State, steps: Steps) -> None:
             return
 
 
-def stability(best: Failure, trials: Trials, tell: Tell = lambda phase, detail: None) -> Stability:
+def stability(best: Failure, trials: Trials, notify: Notify = lambda phase, detail: None) -> Stability:
     """Try the plan again, a correct node, other seeds, and its neighbours, as far as the allowance reaches."""
     plan = best.plan
     flaws = plan.options["system"]["flaws"]
@@ -144,7 +144,7 @@ def stability(best: Failure, trials: Trials, tell: Tell = lambda phase, detail: 
     try:
         for name, plans in groups.items():
             for number, other in enumerate(plans):
-                tell("stability", f"{name} {number + 1} of {len(plans)} · {trials.allowance}")
+                notify("stability", f"{name} {number + 1} of {len(plans)} · {trials.allowance}")
                 found[name].append(trials.again(other))
     except SpentError:
         pass

@@ -32,7 +32,7 @@ MOST_GAPS = 64
 
 STEPS_SHOWN = 6
 
-Tell = Callable[[str, str], None]
+Notify = Callable[[str, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +50,16 @@ class State:
     `before` and `quiet_ns` are the size and the quiet period of the whole plan; the latter is restored in the end.
     """
 
-    def __init__(self, best: Failure, trials: Attempts, tell: Tell, quiet_ns: int, before: Size | None = None) -> None:
+    def __init__(
+        self, best: Failure, trials: Attempts, notify: Notify, quiet_ns: int, before: Size | None = None
+    ) -> None:
         self.best = best
         self.before = before or size_of(best.plan, best.clue.issued)
         self.quiet_ns = quiet_ns
         self.trials = trials
         self.step = ""
         self.reached: list[Reached] = []
-        self._tell = tell
+        self._notify = notify
 
     @property
     def plan(self) -> Plan:
@@ -90,7 +92,7 @@ class State:
         sizes = [f"{getattr(now, name)} of {getattr(self.before, name)} {name}" for name in figures]
         line = " · ".join([*sizes, str(self.trials.allowance)])
         steps = [f"  {one.step:<17} {one.size}, after {one.runs} tries" for one in self.reached[-STEPS_SHOWN:]]
-        self._tell(self.step, "\n".join([line, *steps]))
+        self._notify(self.step, "\n".join([line, *steps]))
 
 
 def put_times(state: State) -> None:

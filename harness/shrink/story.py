@@ -55,7 +55,7 @@ def _parameter(name: str, value: Any) -> str:
 def document(source: str, shrunk: Any, stability: Any) -> Mapping[str, Any]:
     """`shrink.json`: `shrunk` is a `plan.Shrunk`, `stability` a `plan.Stability` or None."""
     plan: Plan = shrunk.best.plan
-    told: Sequence[tuple[str, str]] = story(plan)
+    lines: Sequence[tuple[str, str]] = story(plan)
     return {
         "source": source,
         "signature": {"checker": shrunk.signature.checker, "kind": shrunk.signature.kind},
@@ -68,6 +68,6 @@ def document(source: str, shrunk: Any, stability: Any) -> Mapping[str, Any]:
         "seconds": round(shrunk.spent_s, 1),
         "steps": [asdict(step) for step in shrunk.steps],
         "stability": None if stability is None else asdict(stability),
-        "story": [list(line) for line in told[:MOST_LINES]],
-        "more": max(0, len(told) - MOST_LINES),
+        "story": [list(line) for line in lines[:MOST_LINES]],
+        "more": max(0, len(lines) - MOST_LINES),
     }

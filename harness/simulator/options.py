@@ -111,6 +111,6 @@ class SimOptions:
                 )
         return cls(**data)
 
-    def told(self) -> str:
+    def one_line(self) -> str:
         """Every option in one line, `name=value`: printed before a simulated run begins."""
         return " ".join(f"{name}={value}" for name, value in self.to_json().items())

@@ -45,10 +45,10 @@ def imported(path: Path, what: str) -> ModuleType:
         del sys.modules[spec.name]
         at = f"{error.filename}:{error.lineno}" if isinstance(error, SyntaxError) else place_of_users(error)
         if isinstance(error, ImportError) and error.path is None and error.name in MOVED:
-            told = f"{path}: there is no package {error.name!r}"
-            raise CampaignError(told, hint=f"it is now 'tribulation.{error.name}'") from error
-        told = f"{at or path}: {type(error).__name__}: {error}"
-        raise CampaignError(told, hint="the file must import cleanly") from error
+            text = f"{path}: there is no package {error.name!r}"
+            raise CampaignError(text, hint=f"it is now 'tribulation.{error.name}'") from error
+        text = f"{at or path}: {type(error).__name__}: {error}"
+        raise CampaignError(text, hint="the file must import cleanly") from error
     finally:
         finder.loading = None
     return module

@@ -29,7 +29,7 @@ Location = tuple[str | int, ...]
 
 T = TypeVar("T")
 
-MOST_TOLD, MOST_HINTS, LONGEST_TOLD = 20, 5, 400
+MOST_REPORTED, MOST_HINTS, LONGEST_TEXT = 20, 5, 400
 """Limits for problems, hints and characters of one that are printed: a wrong file must not be printed as a whole."""
 
 _KEYS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
@@ -96,8 +96,8 @@ def parse_yaml(text: str, path: str | Path) -> tuple[Any, Positions]:
             f"{where}: not valid YAML: {_cut(what)}", hint="check indentation, colons and quotes on that line"
         ) from None
     except (yaml.YAMLError, ValueError, OverflowError) as error:
-        told = _cut(" ".join(str(error).split()))
-        raise CampaignError(f"{path}: not valid YAML: {told}", hint="the file must be plain YAML text") from None
+        reason = _cut(" ".join(str(error).split()))
+        raise CampaignError(f"{path}: not valid YAML: {reason}", hint="the file must be plain YAML text") from None
     finally:
         if loader is not None:
             loader.dispose()
@@ -131,9 +131,9 @@ def refuse(problems: Sequence[Problem], positions: Positions, path: str | Path) 
     numbered = sorted(problems, key=lambda problem: positions.line(problem.location))
     lines = list(dict.fromkeys(_describe(problem, positions, path) for problem in numbered))
     hints = list(dict.fromkeys(problem.hint for problem in numbered if problem.hint))
-    more = [f"{path}: and {len(lines) - MOST_TOLD} more"] if len(lines) > MOST_TOLD else []
+    more = [f"{path}: and {len(lines) - MOST_REPORTED} more"] if len(lines) > MOST_REPORTED else []
     raise CampaignError(
-        "\n".join(lines[:MOST_TOLD] + more),
+        "\n".join(lines[:MOST_REPORTED] + more),
         hint="; ".join(hints[:MOST_HINTS])
         or f"correct {_to_blame(numbered, positions, path)} and try again; nothing was touched",
     )
@@ -169,7 +169,7 @@ def _dotted(location: Location) -> str:
 
 def _cut(text: str) -> str:
     """One line of the text, shortened: it may contain user input."""
-    return text if len(text) <= LONGEST_TOLD else f"{text[: LONGEST_TOLD - 1]}…"
+    return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"
 
 
 def _unshared(value: Any) -> Any:

@@ -26,9 +26,9 @@ def write_columns(path: str | Path, columns: Columns) -> None:
 def _chunks(columns: Columns) -> Iterator[list[str]]:
     text = _Texts(columns)
     end = np.where(columns.type == INFO, np.int64(OPEN), columns.complete)
-    told = np.flatnonzero((columns.type != INFO) | (columns.complete_ns != ABSENT))
+    ended = np.flatnonzero((columns.type != INFO) | (columns.complete_ns != ABSENT))
     count = len(columns)
-    positions = np.concatenate([columns.invoke, end[told]])
+    positions = np.concatenate([columns.invoke, end[ended]])
     order = np.argsort(positions, kind="stable")
     index = positions[order]
     # Completions of unknown place come last, numbered from the last known one.
@@ -38,7 +38,7 @@ def _chunks(columns: Columns) -> Iterator[list[str]]:
     for start in range(0, len(order), _CHUNK):
         places = order[start : start + _CHUNK]
         invokes = places < count
-        rows = np.where(invokes, places, told[np.where(invokes, 0, places - count)] if len(told) else 0)
+        rows = np.where(invokes, places, ended[np.where(invokes, 0, places - count)] if len(ended) else 0)
         yield text.lines(index[start : start + _CHUNK], rows, invokes)
 
 

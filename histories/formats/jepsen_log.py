@@ -78,10 +78,10 @@ def _line(event: Event) -> str:
             f"event {event.index}: a jepsen.util log cannot express an operation named {event.f!r}",
             "convert to edn, elle-json or jsonl",
         )
-    return f"{event.process}\t:{event.type.value}\t:{event.f}\t{_told(event)}"
+    return f"{event.process}\t:{event.type.value}\t:{event.f}\t{_described(event)}"
 
 
-def _told(event: Event) -> str:
+def _described(event: Event) -> str:
     """Return the value. A fail or an unknown outcome without a value gets Jepsen's keyword for it; so does a cas that failed for another reason than its
     value.
     """

@@ -46,9 +46,9 @@ def _operand(part: Sequence[Any]) -> Any:
 def unanswered(columns: Columns) -> Int64:
     """The rows whose ok completion does not answer the invocation, in order."""
     repeated = [code for code, name in enumerate(columns.f_names) if name in REPEATED]
-    told = (columns.type == OK) & np.isin(columns.f, repeated)
-    lists = told & (columns.argument_list != ABSENT)
-    scalars = told & (columns.argument != ABSENT) & (columns.argument != NONE_ID)
+    answered = (columns.type == OK) & np.isin(columns.f, repeated)
+    lists = answered & (columns.argument_list != ABSENT)
+    scalars = answered & (columns.argument != ABSENT) & (columns.argument != NONE_ID)
     listed = columns.result_list != ABSENT
     said = (columns.result != ABSENT) & (columns.result != NONE_ID)
     wrong = (scalars & (listed | (said & (columns.argument != columns.result)))) | (lists & said)

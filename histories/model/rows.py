@@ -85,8 +85,8 @@ def events(columns: Columns) -> Iterator[Event]:
     Where an operation of unknown outcome has a completion, columns do not say between which events: it comes at the end.
     """
     end = np.where(columns.type == INFO, OPEN, columns.complete)
-    told = (columns.type != INFO) | (columns.complete_ns != ABSENT)
-    rows = np.flatnonzero(told)
+    ended = (columns.type != INFO) | (columns.complete_ns != ABSENT)
+    rows = np.flatnonzero(ended)
     positions = np.concatenate([columns.invoke, end[rows]])
     order = np.argsort(positions, kind="stable")
     count = len(columns)
@@ -102,10 +102,10 @@ def events(columns: Columns) -> Iterator[Event]:
 
 def history_of_columns(columns: Columns, source: str | None = None, torn: str | None = None) -> History:
     """A history that is known as columns alone."""
-    told = int(np.count_nonzero((columns.type != INFO) | (columns.complete_ns != ABSENT)))
+    ended = int(np.count_nonzero((columns.type != INFO) | (columns.complete_ns != ABSENT)))
     last_ns = max((int(column.max()) for column in (columns.invoke_ns, columns.complete_ns) if len(column)), default=0)
     return History.of_columns(
-        columns, lambda: events(columns), events=len(columns) + told, last_ns=last_ns, torn=torn, source=source
+        columns, lambda: events(columns), events=len(columns) + ended, last_ns=last_ns, torn=torn, source=source
     )
 
 

@@ -44,7 +44,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the histories were, how many of each; `wrong` tells of the one that was judged wrongly."""
+    """What the histories were, how many of each; `wrong` reports the one that was judged wrongly."""
 
     seen: Counter[str]
     wrong: str | None
@@ -64,7 +64,7 @@ def carry_out(task: Task) -> Outcome:
     return Outcome(seen, None, time.monotonic() - began)
 
 
-def tell(task: Task, outcome: Outcome) -> None:
+def notify(task: Task, outcome: Outcome) -> None:
     kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(outcome.seen.items()))
     print(f"{task.case}: {outcome.seen.total()} histories in {outcome.took_s:.0f} s: {kinds}", flush=True)
     if outcome.wrong is not None:
@@ -88,7 +88,7 @@ def main(parts: Sequence[str]) -> int:
     began, histories, wrong = time.monotonic(), 0, 0
     with ProcessPoolExecutor(asked.jobs) as pool:
         for task, outcome in zip(tasks, pool.map(carry_out, tasks), strict=True):
-            tell(task, outcome)
+            notify(task, outcome)
             histories += outcome.seen.total()
             wrong += outcome.wrong is not None
     verdict = f"{wrong} cases disagree" if wrong else "all agree"

@@ -52,7 +52,7 @@ def judged(columns: Columns, model: str, level: str | None = None) -> dict[str, 
 
 
 def valid(model: str, seed: int) -> str:
-    """Nothing objects; certificates hold. A doubt is not an objection, but is told."""
+    """Nothing objects; certificates hold. A doubt is not an objection, but is reported."""
     chance = Random(f"{model}/{seed}")
     settings = drawn(model, chance)
     level = chance.choice(list(levels())) if model in TRANSACTIONS else None

@@ -163,7 +163,7 @@ def _inside(chain: _Chain, late: Access, late_at: int, early: Access) -> Violati
         return Violation("future-read", (early, late), (value,))
     newer = early.writes or early.reads
     between = chain.values[late_at // 2 + 1 : chain.values.index(newer[0]) + 1]
-    # A chain may be long; its first and last link from the old value to the newer one tell the story.
+    # A chain may be long; its first and last link from the old value to the newer one show the order.
     writers = [chain.accesses[2 * chain.values.index(new)][0] for new in dict.fromkeys((between[0], between[-1]))]
     proof = [access for access in (chain.accesses[late_at // 2 * 2][0], *writers, early, late) if access.op is not None]
     return Violation("chain-order", tuple(dict.fromkeys(proof)), (value, newer[0]))

@@ -17,7 +17,7 @@ TRUTH: dict[str, Any] = {"election_ns": 600 * MS, "heartbeat_ns": 50 * MS, "loss
 
 
 def asked(**more: Any) -> dict[str, Any]:
-    told = {
+    facts = {
         "node": "n1",
         "what": "voters",
         "at_ns": 1000 * MS,
@@ -26,7 +26,7 @@ def asked(**more: Any) -> dict[str, Any]:
         "status": "ok",
         "index": 9,
     }
-    return {**told, **more}
+    return {**facts, **more}
 
 
 def judge(

@@ -58,7 +58,7 @@ def test_verdicts_equal_the_oracles(fill, apply, initial):
 
 
 def test_search_and_zones_equal_the_oracle_on_the_same_histories():
-    """Zones may miss only what failed cas without an observed value tell; the caller asks the search about those."""
+    """Zones may miss only what failed cas without an observed value show; the caller asks the search about those."""
     compared = 0
     for seed in range(3000):
         random = Random(seed)

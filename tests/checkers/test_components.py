@@ -84,7 +84,7 @@ def test_nodes_of_a_symbolic_intent_are_taken_from_what_was_observed() -> None:
 
 
 def test_a_probe_that_got_through_takes_the_cut_away() -> None:
-    """The first sample still tells of the time before the cut, the last one of that after it."""
+    """The first sample still reports the time before the cut, the last one of that after it."""
     book = Book()
     book.fault("cut", 10_000, 20_000, edges=[["n1", "n2"], ["n1", "n3"]])
     through, not_through = {("n1", "n2"): True, ("n1", "n3"): False}, {("n1", "n3"): True}
@@ -179,9 +179,11 @@ def test_an_exchange_over_epochs_is_what_messages_step_by_step_can_do(data: st.D
         up = [name for name in NODES if name not in epoch.down]
         walks.add_edges_from(((number, a), (number, b)) for a in up for b in up if a != b and (a, b) not in epoch.cut)
         walks.add_edges_from(((number, name), (number + 1, name)) for name in NODES)
-    told = nx.descendants(walks, (0, "n1")) | {(0, "n1")}
+    reported = nx.descendants(walks, (0, "n1")) | {(0, "n1")}
     expected = {
-        name for number, name in told if (len(parts), "n1") in nx.descendants(walks, (number, name)) | {(number, name)}
+        name
+        for number, name in reported
+        if (len(parts), "n1") in nx.descendants(walks, (number, name)) | {(number, name)}
     }
     assert history.exchange("n1", NODES, start_ns, end_ns) == expected
     if len(parts) == 1:

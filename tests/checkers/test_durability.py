@@ -1,4 +1,4 @@
-"""When an entry was on a node's disk, as far as its trace tells: each answer as a story of a few lines, with the moments at which it changes."""
+"""When an entry was on a node's disk, as far as its trace shows: each answer as a story of a few lines, with the moments at which it changes."""
 
 from __future__ import annotations
 

@@ -214,7 +214,7 @@ def _written(*values: Any) -> History:
         (0, 0.0, True),
     ],
 )
-def test_each_pair_of_values_is_told_apart_or_not_on_every_path(one, other, equal):
+def test_each_pair_of_values_is_distinguished_or_not_on_every_path(one, other, equal):
     expected = Verdict.VALID if equal else Verdict.INVALID
     history = _written(one, other)
     assert judged("linearizable", history).verdict is expected

@@ -67,14 +67,14 @@ def test_other_looks_show_something_where_they_are_not_empty(f, empty, full):
 
 def test_reads_of_one_workload_say_nothing_of_another():
     stale: Row = ("set", "read", None, [], "ok")
-    told = "none of 1 ok reads of workload set saw a value that was written"
-    assert reason(WRITE, READ, ("set", "add", 7, 7, "ok"), stale) == told
+    reported = "none of 1 ok reads of workload set saw a value that was written"
+    assert reason(WRITE, READ, ("set", "add", 7, 7, "ok"), stale) == reported
 
 
 def test_a_kind_that_succeeds_in_one_workload_and_never_in_another():
     failed: list[Row] = [("set", "read", None, None, "fail")] * FEW_TRIES
-    told = f"no read of workload set ended ok ({FEW_TRIES} failed, 0 unknown)"
-    assert reason(WRITE, READ, ("set", "add", 7, 7, "ok"), *failed) == told
+    reported = f"no read of workload set ended ok ({FEW_TRIES} failed, 0 unknown)"
+    assert reason(WRITE, READ, ("set", "add", 7, 7, "ok"), *failed) == reported
 
 
 def test_a_kind_may_fail_a_few_times_in_a_run_while_another_alike_succeeds():

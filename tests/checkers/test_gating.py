@@ -20,7 +20,7 @@ NO_INPUT = Gap("input", "inputs/n1/0", "is missing")
 
 
 class Scripted:
-    """Answers as it is told to."""
+    """Answers as it is reported to."""
 
     name = "scripted"
     reads = frozenset({"history", "trace"})

@@ -200,7 +200,7 @@ def test_a_time_budget_that_runs_out_is_unknown():
     assert result.reason is not None and "the time budget of 0.02 s is used up" in result.reason
 
 
-def test_a_memory_budget_that_runs_out_is_unknown_and_tells_how_far_it_got():
+def test_a_memory_budget_that_runs_out_is_unknown_and_reports_how_far_it_got():
     """Room for the history itself and for a part of the search."""
     history = busy_register(seed=2, operations=14_000, clients=20)
     result = judge(history, Budget(memory_mb=6))

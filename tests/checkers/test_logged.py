@@ -118,10 +118,10 @@ def test_fields_of_unusual_types_are_left_to_the_operations(tmp_path: Path, extr
 
 @pytest.mark.usefixtures("all_large")
 def test_the_nemesis_alone_is_known_as_events(tmp_path: Path) -> None:
-    told = Event(1, 5, NEMESIS, Type.INFO, "healed", {"verified": True}, extra={"more": 1})
-    events = [Event(0, 0, 1, Type.INVOKE, "write", 1), told, Event(2, 6, 1, Type.OK, "write", 1)]
+    reported = Event(1, 5, NEMESIS, Type.INFO, "healed", {"verified": True}, extra={"more": 1})
+    events = [Event(0, 0, 1, Type.INVOKE, "write", 1), reported, Event(2, 6, 1, Type.OK, "write", 1)]
     history = _read_as_columns(tmp_path, events)
-    assert history.nemesis == (told,)
+    assert history.nemesis == (reported,)
     assert history.loaded is False
     assert history.nemesis == tuple(event for event in history.events if event.process == NEMESIS)
 

@@ -16,9 +16,9 @@ from tribulation.histories.files.codec import event_from_json
 INDEX = Path(__file__).parents[2].parent / "shared" / "histories" / "verdicts.json"
 
 
-def history(*told: tuple[object, ...]) -> History:
+def history(*reported: tuple[object, ...]) -> History:
     names = ("process", "type", "f", "value", "key")
-    return History(event_from_json(dict(zip(names, one, strict=False)), n) for n, one in enumerate(told))
+    return History(event_from_json(dict(zip(names, one, strict=False)), n) for n, one in enumerate(reported))
 
 
 def done(f: str, argument: object = None, result: object = None, key: object = None) -> list[tuple[object, ...]]:
@@ -30,7 +30,7 @@ TXN_WRITE = [["w", "x", 1], ["r", "x", 1]]
 
 
 @pytest.mark.parametrize(
-    ("told", "model"),
+    ("reported", "model"),
     [
         ([*done("read"), *done("write", 1, 1)], "register"),
         ([*done("read"), *done("cas", [1, 2], [1, 2])], "cas-register"),
@@ -54,8 +54,8 @@ TXN_WRITE = [["w", "x", 1], ["r", "x", 1]]
         ([], None),
     ],
 )
-def test_the_model_is_inferred_from_names_and_values(told: list[tuple[object, ...]], model: str | None) -> None:
-    assert infer(history(*told).columns) == model
+def test_the_model_is_inferred_from_names_and_values(reported: list[tuple[object, ...]], model: str | None) -> None:
+    assert infer(history(*reported).columns) == model
 
 
 def test_every_model_has_checkers_and_every_alias_a_model() -> None:
@@ -71,10 +71,10 @@ def test_the_models_of_the_published_verdicts_are_known() -> None:
 
 
 def test_keys_in_values_are_taken_apart_for_models_of_keys_only() -> None:
-    told = history(*done("read", ["k", None], ["k", 1]), *done("write", ["k", 1], ["k", 1]))
-    assert prepared(told, "kv").columns.keys == ["k"]
-    assert prepared(told, None).columns.keys == ["k"]
-    assert prepared(told, "register") is told
+    reported = history(*done("read", ["k", None], ["k", 1]), *done("write", ["k", 1], ["k", 1]))
+    assert prepared(reported, "kv").columns.keys == ["k"]
+    assert prepared(reported, None).columns.keys == ["k"]
+    assert prepared(reported, "register") is reported
     pairs = history(*done("write", [1, 2], [1, 2]), *done("read", None, [1, 2]))
     assert prepared(pairs, "kv") is pairs, "a read of nobody's key: these are values"
     with pytest.raises(HistoryError, match=r"is no \[key, value\]"):
@@ -92,11 +92,11 @@ def test_check_takes_a_model_and_judges_each_key_by_itself() -> None:
 
 
 def test_check_takes_arrays_and_columns() -> None:
-    told = [(0, "invoke", "write", 1), (0, "ok", "write", 1), (1, "invoke", "read"), (1, "ok", "read", 2)]
-    for source in (told, History(history(*told).events).columns):
+    listed = [(0, "invoke", "write", 1), (0, "ok", "write", 1), (1, "invoke", "read"), (1, "ok", "read", 2)]
+    for source in (listed, History(history(*listed).events).columns):
         assert check(source, "linearizable")["linearizable"].verdict.value == "invalid"
     with pytest.raises(HistoryError, match="event 1 is "):
-        check([told[0], (0, "ok")])
+        check([listed[0], (0, "ok")])
 
 
 def test_the_assertions_fail_with_the_witness() -> None:

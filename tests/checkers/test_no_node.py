@@ -48,10 +48,10 @@ def record(faults, *spans) -> RunRecord:
 @pytest.mark.parametrize("faults", [ALL_DOWN, ONE_DOWN_ONE_CUT], ids=["down", "down and cut off"])
 def test_an_answer_from_elsewhere_is_a_doubt_that_names_the_faults(faults):
     found = record(faults, (50, 60), (110, 190), (120, 130))
-    told = answered_by_no_node(found)
-    assert told is not None and told.startswith("2 operations ended ok") and "0.110 s" in told
-    assert all(one.id in told for one in faults)
-    assert told in doubts_of(found).sentences
+    reported = answered_by_no_node(found)
+    assert reported is not None and reported.startswith("2 operations ended ok") and "0.110 s" in reported
+    assert all(one.id in reported for one in faults)
+    assert reported in doubts_of(found).sentences
 
 
 @pytest.mark.parametrize("span", [(90, 150), (150, 210), (10, 20), (210, 220)])

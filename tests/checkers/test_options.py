@@ -57,8 +57,8 @@ def test_what_a_run_records_of_itself_is_no_option():
 def test_an_option_comes_from_the_checkers_name_then_from_all_then_from_its_default():
     found = checker("availability")
     both = {"max_recovery_s": 1, "availability": {"max_recovery_s": 2}}
-    told = [settings_of(RunRecord(parse(""), options=some), found) for some in (both, {"max_recovery_s": 1}, {})]
-    assert [settings["max_recovery_s"] for settings in told] == [2, 1, None]
+    listed = [settings_of(RunRecord(parse(""), options=some), found) for some in (both, {"max_recovery_s": 1}, {})]
+    assert [settings["max_recovery_s"] for settings in listed] == [2, 1, None]
 
 
 def test_a_bound_that_nothing_can_be_held_against_is_unknown():

@@ -38,7 +38,7 @@ def judged():
 
 @pytest.mark.parametrize("gaps", [(), (GAP,)], ids=["complete", "with a gap"])
 @pytest.mark.parametrize(
-    ("returned", "told"),
+    ("returned", "reported"),
     [
         (None, "None, not a CheckResult"),
         ("valid", "'valid', not a CheckResult"),
@@ -52,9 +52,9 @@ def judged():
         (CheckResult("own", Verdict.UNKNOWN, reason=7), "stats or a reason"),
     ],
 )
-def test_what_is_no_proper_result_is_no_verdict(judged, returned, told, gaps):
+def test_what_is_no_proper_result_is_no_verdict(judged, returned, reported, gaps):
     result = judged(returned, *gaps)
-    assert result.verdict is Verdict.UNKNOWN and told in result.reason
+    assert result.verdict is Verdict.UNKNOWN and reported in result.reason
 
 
 def test_a_proper_result_stays_as_it_is(judged):

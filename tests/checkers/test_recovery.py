@@ -62,7 +62,7 @@ FINE = (
 )
 
 
-def test_a_core_that_answers_in_time_is_valid_and_its_time_is_told():
+def test_a_core_that_answers_in_time_is_valid_and_its_time_is_reported():
     result = judge(record(*FINE))
     assert result.verdict is Verdict.VALID
     assert result.stats["recovery_ms"] == {"write": 250.0, "read": 350.0}
@@ -220,7 +220,7 @@ def test_a_whole_core_is_blamed():
         ((op(1_100, 1_200, "ok"),), "nothing was tried after the bound"),
     ],
 )
-def test_doubt_is_told(rows, words):
+def test_doubt_is_reported(rows, words):
     result = judge(record(*rows))
     assert result.verdict is Verdict.UNKNOWN and words in (result.reason or "")
 

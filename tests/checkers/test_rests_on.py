@@ -106,12 +106,12 @@ PARTS = ("history", "trace", "ledger")
 def test_the_page_on_verdicts_has_the_same_table() -> None:
     lines = PAGE.read_text(encoding="utf-8").splitlines()
     first = next(number for number, line in enumerate(lines) if line.startswith("| checkers | read |")) + 2
-    told = {}
+    reported = {}
     for line in lines[first:]:
         names, reads, *certain = (cell.strip() for cell in line.strip("|").split("|"))
         for name in names.split(", "):
-            told[name.strip("`")] = (reads, *certain)
-    assert told == {name: _cells(rests) for name, rests in RESTS_ON.items()}
+            reported[name.strip("`")] = (reads, *certain)
+    assert reported == {name: _cells(rests) for name, rests in RESTS_ON.items()}
 
 
 def _cells(rests: RestsOn) -> tuple[str, ...]:

@@ -59,10 +59,10 @@ def split_run(first_ok_ms: int) -> History:
 def test_each_side_of_a_partition_is_counted_and_the_recovery_measured():
     record = RunRecord(history=split_run(26), faults=[cut(("n1", "n2"), 10, 20)], nodes=NODES)
     result = judge("availability", record)
-    (told,) = result.stats["faults"]
+    (reported,) = result.stats["faults"]
     assert result.verdict is Verdict.VALID
-    assert told["sides"] == {"n1+n2": {"ok": 0, "fail": 1, "info": 1}, "n3+n4+n5": {"ok": 1, "fail": 0, "info": 0}}
-    assert (told["recovery_ms"], told["duration_ms"], told["disturbed"]) == (6.0, 10.0, False)
+    assert reported["sides"] == {"n1+n2": {"ok": 0, "fail": 1, "info": 1}, "n3+n4+n5": {"ok": 1, "fail": 0, "info": 0}}
+    assert (reported["recovery_ms"], reported["duration_ms"], reported["disturbed"]) == (6.0, 10.0, False)
 
 
 @pytest.mark.parametrize(("first_ok_ms", "verdict"), [(1020, Verdict.VALID), (1021, Verdict.INVALID)])
@@ -78,7 +78,7 @@ def test_the_bound_on_recovery(first_ok_ms, verdict):
 
 
 def test_no_ok_at_all_after_the_heal():
-    """Refused for two seconds where one is allowed. Refused for half a second would tell nothing yet."""
+    """Refused for two seconds where one is allowed. Refused for half a second would show nothing yet."""
     fault = cut(("n1", "n2"), 10, 20)
     for last_ms, verdict in ((2020, Verdict.INVALID), (520, Verdict.UNKNOWN)):
         rows = history((1, 2, "ok", "n3", "write", 1), (30, last_ms, "fail", "n3", "write", 2))
@@ -91,7 +91,7 @@ def test_a_heal_into_the_next_fault_is_no_evidence():
     record = RunRecord(history=split_run(2500), faults=faults, nodes=NODES, options={"max_recovery_s": 1})
     result = judge("availability", record)
     assert (result.verdict, result.reason) == (Verdict.UNKNOWN, "no heal could be held against the bound of 1 s")
-    assert [told["disturbed"] for told in result.stats["faults"]] == [True, False]
+    assert [reported["disturbed"] for reported in result.stats["faults"]] == [True, False]
 
 
 @pytest.mark.parametrize(("is_run", "verdict"), [(True, Verdict.UNKNOWN), (False, Verdict.VALID)])
@@ -101,8 +101,8 @@ def test_a_run_in_which_nothing_ended_ok_after_a_heal_is_unknown_also_without_a_
     record = RunRecord(history=rows, faults=[cut(("n1", "n2"), 10, 20)], nodes=NODES, is_run=is_run)
     result = judge("availability", record)
     assert result.verdict is verdict
-    told = "after the partition cut-10, healed at 0.020 s, none of 1 operations ended ok"
-    assert result.reason == (told if is_run else None)
+    reported = "after the partition cut-10, healed at 0.020 s, none of 1 operations ended ok"
+    assert result.reason == (reported if is_run else None)
 
 
 @given(st.sets(st.tuples(st.sampled_from(NODES), st.sampled_from(NODES)).filter(lambda edge: edge[0] != edge[1])))

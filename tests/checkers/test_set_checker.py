@@ -78,7 +78,7 @@ def test_nothing_to_compare_is_unknown(text):
     assert result.reason is not None and "nothing to compare" in result.reason
 
 
-def test_one_anomaly_tells_of_many_lost_elements():
+def test_one_anomaly_reports_many_lost_elements():
     adds = " ".join(f"p0 k:a{number}" for number in range(1, 51))
     result = judge(f"{adds} p1 k:s1,2")
     (anomaly,) = result.anomalies

@@ -131,7 +131,7 @@ def test_one_command_answered_twice_at_its_index_is_fine() -> None:
 
 
 def test_what_a_node_acknowledged_is_not_what_was_applied_there() -> None:
-    """The history tells of no write; the traces alone do."""
+    """The history reports no write; the traces alone do."""
     book = led()
     book.append("n1", (2, 1))
     book.line("n1", "ack", session=9, index=2, term=1, level="linearizable", kind="write", command=1)

@@ -34,7 +34,7 @@ def test_overlapping_intervals_have_no_order() -> None:
 
 
 def test_incarnations_and_lost_ends_are_no_gap() -> None:
-    """n1 is killed and its last lines are lost: nothing tells, and nothing is missing inside."""
+    """n1 is killed and its last lines are lost: nothing shows, and nothing is missing inside."""
     book = Book().boot_all()
     book.line("n1", "term", term=1)
     book.lines["n1"].pop()

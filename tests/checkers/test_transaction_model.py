@@ -29,7 +29,7 @@ def judge(*txns: Txn, model: str | None = "multi-register", names: list[str] | N
 @pytest.mark.parametrize(
     ("first", "second", "verdict"),
     [
-        pytest.param([["r", "x", 7]], [["r", "x", 7]], Verdict.VALID, id="whoever reads first tells"),
+        pytest.param([["r", "x", 7]], [["r", "x", 7]], Verdict.VALID, id="whoever reads first shows"),
         pytest.param([["r", "x", 7]], [["r", "x", 8]], Verdict.INVALID, id="and cannot be contradicted"),
         pytest.param([["w", "x", 1]], [["r", "x", 7]], Verdict.INVALID, id="a write comes before the first read"),
         pytest.param([["r", "x", 7], ["w", "x", 8]], [["r", "x", 8]], Verdict.VALID, id="read, then written"),
@@ -38,7 +38,7 @@ def judge(*txns: Txn, model: str | None = "multi-register", names: list[str] | N
             [["w", "x", 8], ["r", "x", 7]], [["r", "x", 8]], Verdict.INVALID, id="a transaction sees its own write"
         ),
         pytest.param([["w", "x", 8]], [["r", "x", None]], Verdict.VALID, id="a read of nil says nothing"),
-        pytest.param([["cas", "x", [7, 8]]], [["r", "x", 8]], Verdict.VALID, id="a cas tells what it found"),
+        pytest.param([["cas", "x", [7, 8]]], [["r", "x", 8]], Verdict.VALID, id="a cas shows what it found"),
         pytest.param([["cas", "x", 7, 8]], [["r", "x", 7]], Verdict.INVALID, id="and what it left"),
         pytest.param([["read", "x", 7]], [["write", "x", 8]], Verdict.VALID, id="words in full"),
         pytest.param([["write", "x", 8]], [["read", "x", 7]], Verdict.INVALID, id="words in full, stale"),
@@ -68,7 +68,7 @@ def test_transactions_that_begin_with_nothing(
     assert judge((0, first), (1, second), model=None, names=["linearizable"]) is verdict
 
 
-def test_two_that_overlap_may_tell_the_beginning_in_any_order() -> None:
+def test_two_that_overlap_may_report_the_beginning_in_any_order() -> None:
     """The reader of 7 returns after the writer of 8, and must come before it."""
     history: list[Any] = [
         (0, "invoke", "txn", [["r", "x", None]]),

@@ -1,4 +1,4 @@
-"""What tells a fault that did nothing from one that could not show, and one that nobody met from one of several."""
+"""What distinguishes a fault that did nothing from one that could not show, and one that nobody met from one of several."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_other_faults_that_did_nothing_stay_doubts(faults):
     assert judge(faults).verdict is Verdict.UNKNOWN
 
 
-def test_the_reason_that_a_probe_named_is_told():
+def test_the_reason_that_a_probe_named_is_reported():
     why = "etcd (pid 5) is a Go program: its runtime reads the vDSO, not the preloaded clock"
     moved = Fault("c", "clock", {}, {"unaffected": {"n1": [why]}}, False, 20 * MS, 20 * MS)
     assert judge([moved]).reason == f"fault c (clock) was not observed to take effect: n1: {why}"

@@ -1,4 +1,4 @@
-"""The independent verifier: right orders pass, each kind of wrong one is told, and witnesses of the checkers hold by themselves."""
+"""The independent verifier: right orders pass, each kind of wrong one is reported, and witnesses of the checkers hold by themselves."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_the_verifier_is_short_and_knows_no_checker() -> None:
     ]
 
 
-def test_an_order_is_legal_or_told_what_is_wrong() -> None:
+def test_an_order_is_legal_or_reported_what_is_wrong() -> None:
     operations = parse("p0 w1 | p1 r1   p0 w2").operations()
     assert verify_order(operations, [0, 1, 4], "register") is None
     assert verify_order(operations, [1, 0, 4], "register") == "operation 1 (read) cannot have happened there"
@@ -67,9 +67,9 @@ STORIES = {
 
 
 @pytest.mark.parametrize("story", STORIES)
-def test_each_specification_tells_a_story_and_no_changed_end_of_it(story: str) -> None:
+def test_each_specification_reports_a_story_and_no_changed_end_of_it(story: str) -> None:
     model = story.partition(",")[0]
-    operations = [_op(number, *told) for number, told in enumerate(STORIES[story])]
+    operations = [_op(number, *reported) for number, reported in enumerate(STORIES[story])]
     order = [op.invoke_index for op in operations]
     assert verify_order(operations, order, model) is None
     assert verify_witness(operations, model) == order

@@ -13,7 +13,7 @@ THREE = {"n1": 1, "n2": 1, "n3": 1}
 
 
 class Book:
-    """Clocks are right to ±`error_ms` unless told otherwise. Crc 100 + index stands for the command at an index."""
+    """Clocks are right to ±`error_ms` unless it is set otherwise. Crc 100 + index stands for the command at an index."""
 
     def __init__(self, voters: Mapping[str, int] = THREE, error_ms: float = 0.1) -> None:
         self.voters = dict(voters)

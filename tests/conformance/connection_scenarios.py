@@ -32,7 +32,7 @@ def a_send_to_an_absent_peer_is_lost_quietly(driver: Driver) -> None:
     assert driver.exit_reason() is None
 
 
-def a_reset_connection_is_told_and_made_again(driver: Driver) -> None:
+def a_reset_connection_is_reported_and_made_again(driver: Driver) -> None:
     core = ScriptedCore(script(Received=lambda now, event: [Send(event.peer, TimeoutNow(event.message.term + 1))]))
     driver.boot(core)
     peer = driver.peer("n2")
@@ -123,7 +123,7 @@ def a_client_that_leaves_is_reported_and_its_replies_dropped(driver: Driver) -> 
     driver.wait(lambda: other.replies() == [{"id": 2}], "the other's reply")
 
 
-def requests_of_two_clients_are_told_apart(driver: Driver) -> None:
+def requests_of_two_clients_are_distinguished(driver: Driver) -> None:
     core = ScriptedCore(
         script(Request=lambda now, event: [Reply(event.client, {"id": event.body["id"], "node": NODE})])
     )
@@ -141,10 +141,10 @@ def requests_of_two_clients_are_told_apart(driver: Driver) -> None:
 CONNECTION_SCENARIOS: list[Scenario] = [
     messages_travel_both_ways_between_known_peers,
     a_send_to_an_absent_peer_is_lost_quietly,
-    a_reset_connection_is_told_and_made_again,
+    a_reset_connection_is_reported_and_made_again,
     a_peer_that_ended_refuses_connections,
     silence_alone_gives_a_peer_away,
     a_half_open_peer_is_found_out_and_harms_nobody,
     a_client_that_leaves_is_reported_and_its_replies_dropped,
-    requests_of_two_clients_are_told_apart,
+    requests_of_two_clients_are_distinguished,
 ]

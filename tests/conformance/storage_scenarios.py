@@ -200,7 +200,7 @@ def a_crash_releases_nothing(driver: Driver) -> None:
     assert second.events[0].incarnation == 2
 
 
-def an_fsync_error_is_told_once_and_never_retried(driver: Driver) -> None:
+def an_fsync_error_is_reported_once_and_never_retried(driver: Driver) -> None:
     """What waited for it is never released; nothing after it on that file is attempted."""
 
     def on_request(now: int, event: Request) -> list[Effect]:
@@ -304,7 +304,7 @@ STORAGE_SCENARIOS: list[Scenario] = [
     nothing_is_released_before_its_writes_are_durable,
     storage_waits_for_storage,
     a_crash_releases_nothing,
-    an_fsync_error_is_told_once_and_never_retried,
+    an_fsync_error_is_reported_once_and_never_retried,
     after_a_failed_fsync_nothing_is_attempted,
     a_failed_append_fails_what_waits_for_it,
     halt_stops_the_node_at_once,

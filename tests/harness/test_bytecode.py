@@ -27,9 +27,9 @@ def test_each_source_has_its_bytecode_and_runs_from_it(tmp_path: Path) -> None:
     assert sorted(names) == sorted([*sources, *(f"{name}c" for name in sources)])
     script = f"import sys; sys.path.insert(0, {str(path)!r}); import tribulation.node.core.core as c; from tribulation.node.core_source import fingerprint; print(c.__file__, fingerprint())"
     done = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, timeout=60, check=True)
-    file, told = done.stdout.split()
+    file, reported = done.stdout.split()
     assert file.endswith("core.pyc")
-    assert told == fingerprint(), "the sources are read for the fingerprint"
+    assert reported == fingerprint(), "the sources are read for the fingerprint"
 
 
 def test_a_traceback_names_file_and_line(tmp_path: Path) -> None:

@@ -146,7 +146,7 @@ def _refusal(read: Any, found: list[Event]) -> str | None:
     try:
         read(found)
     except HistoryError as error:
-        # Values are told as they are kept: 0.0 may have become 0.
+        # Values are shown as they are kept: 0.0 may have become 0.
         return error.message.partition(" with ")[0]
     return None
 
@@ -298,7 +298,7 @@ def test_a_line_out_of_the_decoders_taste_is_still_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("tail", "torn"), [(OK, None), (OK[:20], OK[:20])])
-def test_a_torn_last_line_is_told(tmp_path: Path, tail: str, torn: str | None) -> None:
+def test_a_torn_last_line_is_reported(tmp_path: Path, tail: str, torn: str | None) -> None:
     path = tmp_path / "h.jsonl"
     path.write_text(f"{INVOKE}\n{tail}")
     reading = read_columns(path)
@@ -347,8 +347,8 @@ def test_rows_are_found_by_index() -> None:
     assert len(history_of_columns(columns).operations()) == 2
 
 
-def _events(*told: tuple[int, Type, str, Any]) -> list[Event]:
-    return [Event(at, at * 10, process, kind, f, value) for at, (process, kind, f, value) in enumerate(told)]
+def _events(*reported: tuple[int, Type, str, Any]) -> list[Event]:
+    return [Event(at, at * 10, process, kind, f, value) for at, (process, kind, f, value) in enumerate(reported)]
 
 
 @pytest.mark.parametrize(
@@ -358,7 +358,7 @@ def _events(*told: tuple[int, Type, str, Any]) -> list[Event]:
         pytest.param((0, Type.OK, "write", 2), id="a completion without an invocation"),
     ],
 )
-def test_of_several_completions_that_cannot_be_the_first_is_told(after: tuple[int, Type, str, Any]) -> None:
+def test_of_several_completions_that_cannot_be_the_first_is_reported(after: tuple[int, Type, str, Any]) -> None:
     found = _events(
         (1, Type.INVOKE, "write", 1),
         (0, Type.INVOKE, "write", 2),
@@ -366,5 +366,5 @@ def test_of_several_completions_that_cannot_be_the_first_is_told(after: tuple[in
         after,
         (7, Type.OK, "x", 0),
     )
-    told = _refusal(columns_of_events, found)
-    assert told is not None and told.startswith("event 2 (pro") and told == _refusal(pair, found)
+    reported = _refusal(columns_of_events, found)
+    assert reported is not None and reported.startswith("event 2 (pro") and reported == _refusal(pair, found)

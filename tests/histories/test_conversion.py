@@ -1,4 +1,4 @@
-"""Every format: what is written is read again, files show their format, and what a format cannot tell is refused."""
+"""Every format: what is written is read again, files show their format, and what a format cannot express is refused."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def rows(history: History) -> list[Operation]:
     return [operation(history.columns, row) for row in range(len(history.columns))]
 
 
-def told(op: Operation) -> tuple[Any, ...]:
+def reported(op: Operation) -> tuple[Any, ...]:
     """What a verdict depends on. What a failed operation would have returned is nothing, but for a mismatch."""
     result = op.result if op.type is Type.OK or op.error == "mismatch" else None
     return op.process, op.f, op.type, op.key, op.argument, result, op.error == "mismatch"
@@ -60,7 +60,9 @@ def test_a_published_history_goes_there_and_back(name: str, tmp_path: Path) -> N
             # Its sessions follow each other; without a clock, only the order inside a session says anything.
             assert sorted(by_process(again).values(), key=repr) == sorted(by_process(history).values(), key=repr)
             continue
-        unlike = [pair for pair in zip(rows(history), rows(again), strict=True) if told(pair[0]) != told(pair[1])]
+        unlike = [
+            pair for pair in zip(rows(history), rows(again), strict=True) if reported(pair[0]) != reported(pair[1])
+        ]
         if form == "jepsen-log" and not name.startswith("etcd"):
             # There a failed cas saw another value; one that failed for no stated reason is written as timed out.
             unlike = [pair for pair in unlike if pair[0].type is not Type.FAIL]
@@ -81,9 +83,9 @@ VALUE = st.none() | st.booleans() | st.integers(-(10**12), 10**12) | WORD | st.l
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["read", "write", "enqueue"]), VALUE, VALUE, st.none() | WORD), max_size=6))
-def test_any_values_survive_the_formats_of_maps(tmp_path_factory: pytest.TempPathFactory, told: list[Any]) -> None:
+def test_any_values_survive_the_formats_of_maps(tmp_path_factory: pytest.TempPathFactory, listed: list[Any]) -> None:
     events = []
-    for number, (f, argument, result, key) in enumerate(told):
+    for number, (f, argument, result, key) in enumerate(listed):
         events.append(Event(2 * number, number, number % 3, Type.INVOKE, f, argument, key, level="stale"))
         events.append(Event(2 * number + 1, number, number % 3, Type.OK, f, result, key, node="n1"))
     folder = tmp_path_factory.mktemp("formats")
@@ -181,7 +183,7 @@ def test_malformed_input_is_refused_with_its_place(tmp_path: Path, form: str, te
 @pytest.mark.parametrize(
     ("text", "reason"), [("p0[w1", "did not commit for certain"), ("p0 w1", "not a transaction of reads and writes")]
 )
-def test_what_sessions_cannot_tell_is_refused_and_nothing_is_left_behind(
+def test_what_sessions_cannot_report_is_refused_and_nothing_is_left_behind(
     tmp_path: Path, form: str, text: str, reason: str
 ) -> None:
     with pytest.raises(HistoryError, match=reason):
@@ -189,7 +191,7 @@ def test_what_sessions_cannot_tell_is_refused_and_nothing_is_left_behind(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_jepsen_log_cannot_tell_of_keys(tmp_path: Path) -> None:
+def test_a_jepsen_log_cannot_report_keys(tmp_path: Path) -> None:
     with pytest.raises(HistoryError, match="cannot express key 'k'"):
         write(History([Event(0, 0, 0, Type.INVOKE, "read", key="k")]), tmp_path / "h", "jepsen-log")
 
@@ -200,8 +202,8 @@ def test_every_format_reads_and_writes_a_history_of_nothing(tmp_path: Path) -> N
         assert len(read(tmp_path / form, form)) == 0
 
 
-def keyed(*told: tuple[int, str, str, Any]) -> History:
-    return History(Event(n, n, process, Type(kind), f, value) for n, (process, kind, f, value) in enumerate(told))
+def keyed(*reported: tuple[int, str, str, Any]) -> History:
+    return History(Event(n, n, process, Type(kind), f, value) for n, (process, kind, f, value) in enumerate(reported))
 
 
 def test_keys_in_values_become_keys() -> None:

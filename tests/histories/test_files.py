@@ -82,7 +82,7 @@ def test_many_threads_one_order(tmp_path):
 
 
 def test_a_killed_recorder_loses_at_most_the_last_line(tmp_path):
-    """SIGKILL in the middle of recording: what the writer had been told is written is there."""
+    """SIGKILL in the middle of recording: what the writer had been informed is written is there."""
     path = tmp_path / "history.jsonl"
     program = (
         "import sys\nfrom tribulation.histories import Recorder\nr = Recorder(sys.argv[1])\n"
@@ -90,11 +90,11 @@ def test_a_killed_recorder_loses_at_most_the_last_line(tmp_path):
     )
     writer = subprocess.Popen([sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE, text=True)
     assert writer.stdout is not None
-    told = [int(writer.stdout.readline()) for _ in range(50)]
+    listed = [int(writer.stdout.readline()) for _ in range(50)]
     os.kill(writer.pid, signal.SIGKILL)
-    told += [int(line) for line in writer.stdout if line.endswith("\n")]
+    listed += [int(line) for line in writer.stdout if line.endswith("\n")]
     writer.wait()
-    assert len(read_history(path)) >= len(told)
+    assert len(read_history(path)) >= len(listed)
 
 
 def test_a_torn_last_line_is_tolerated_and_reported():

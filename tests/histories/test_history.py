@@ -28,7 +28,7 @@ def test_an_operation_joins_its_invocation_and_its_completion():
 
 
 def test_unknown_operations_never_complete():
-    """Neither an info nor a missing completion is an end; the info tells when the client gave up."""
+    """Neither an info nor a missing completion is an end; the info shows when the client gave up."""
     gone, given_up = pair([event(0, 1, "invoke"), event(1, 2, "invoke"), event(2, 2, "info", error="timeout")])
     assert (gone.type, gone.complete_index, gone.complete_ns) == (Type.INFO, None, None)
     assert (given_up.type, given_up.complete_index, given_up.complete_ns) == (Type.INFO, None, 20)
@@ -86,6 +86,6 @@ def test_views_by_key_keep_the_order_of_first_use():
     assert list(views) == ["b", "a"]
 
 
-def test_keys_that_are_lists_can_be_told_apart():
+def test_keys_that_are_lists_can_be_distinguished():
     events = [event(0, 0, "invoke", key=["x", 1]), event(1, 1, "invoke", key=["x", 2])]
     assert list(History(events).by_key()) == [("x", 1), ("x", 2)]

@@ -43,11 +43,13 @@ def test_brackets_keep_an_operation_open():
 
 
 def test_outcomes():
-    info, refused, silent, telling, no_quorum = parse("p0 w1? p1 w2! p2 c1>2! p3 c1>2!5 p4 c1>2!no-quorum").operations()
+    info, refused, silent, informative, no_quorum = parse(
+        "p0 w1? p1 w2! p2 c1>2! p3 c1>2!5 p4 c1>2!no-quorum"
+    ).operations()
     assert info.type is Type.INFO
     assert (refused.type, refused.error) == (Type.FAIL, "refused")
     assert (silent.type, silent.error, silent.result) == (Type.FAIL, "mismatch", [1, 2])
-    assert (telling.error, telling.result) == ("mismatch", 5)
+    assert (informative.error, informative.result) == ("mismatch", 5)
     assert (no_quorum.error, no_quorum.result) == ("no-quorum", [1, 2])
 
 

@@ -11,7 +11,7 @@ from tribulation.harness.hosts.ssh.remote import RemoteHost
 _LOOK = r"""
 import glob, json, os, subprocess, sys
 
-def told(*command):
+def output_of(*command):
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=20).stdout
     except FileNotFoundError:
@@ -44,13 +44,13 @@ clock = subprocess.run(
 ).stdout
 import time
 print(json.dumps({
-    "nft": without_counters(told("nft", "list", "ruleset")),
-    "iptables": without_counters(told("iptables-save")),
-    "ip6tables": without_counters(told("ip6tables-save")),
-    "qdiscs": told("tc", "qdisc", "show").splitlines(),
-    "filters": told("tc", "filter", "show", "dev", "eth0").splitlines(),
-    "links": [line.split(" ", 1)[1].split("@")[0] + line.partition("<")[2] for line in told("ip", "-o", "link").splitlines()],
-    "routes": told("ip", "route").splitlines(),
+    "nft": without_counters(output_of("nft", "list", "ruleset")),
+    "iptables": without_counters(output_of("iptables-save")),
+    "ip6tables": without_counters(output_of("ip6tables-save")),
+    "qdiscs": output_of("tc", "qdisc", "show").splitlines(),
+    "filters": output_of("tc", "filter", "show", "dev", "eth0").splitlines(),
+    "links": [line.split(" ", 1)[1].split("@")[0] + line.partition("<")[2] for line in output_of("ip", "-o", "link").splitlines()],
+    "routes": output_of("ip", "route").splitlines(),
     "limits": read(f"/proc/{pid}/limits").splitlines(),
     "groups": sorted(read(f"/proc/{pid}/cgroup").splitlines()),
     "mounts": sorted(line.split()[1] + " " + line.split()[2] + " " + line.split()[3] for line in read("/proc/mounts").splitlines()),

@@ -52,11 +52,11 @@ def status(metrics: str) -> Mapping[str, Any]:
 
 
 class Impostor:
-    """Listens in the place of a node and keeps all that it is told: deciphered, and as it came."""
+    """Listens in the place of a node and keeps all that it is reported: deciphered, and as it came."""
 
     def __init__(self, address: tuple[str, int], tls: ssl.SSLContext | None) -> None:
         self.raw = b""
-        self.told = b""
+        self.reported = b""
         self.dialled = 0
         self._tls = tls
         self._ended = threading.Event()
@@ -100,7 +100,7 @@ class Impostor:
             incoming.write(data)
             try:
                 session.do_handshake()
-                self.told += session.read(65536)
+                self.reported += session.read(65536)
             except ssl.SSLWantReadError:
                 pass
             finally:

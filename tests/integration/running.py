@@ -19,7 +19,7 @@ from tribulation.harness.hosts.ssh.remote import RemoteHost
 
 ROOT = Path(__file__).parents[2]
 
-# Connects to every given address at the same time and prints those that answered; or, told to wait, the time at which all did.
+# Connects to every given address at the same time and prints those that answered; or, asked to wait, the time at which all did.
 CONNECT = """
 import socket, sys, time
 from concurrent.futures import ThreadPoolExecutor
@@ -114,7 +114,7 @@ class RunningTri:
         return self.process.poll() is not None
 
     def ledger(self) -> list[dict[str, Any]]:
-        """What is written of it so far: whole lines, after the one that tells its schema."""
+        """What is written of it so far: whole lines, after the one that states its schema."""
         path = self.folder / "ledger.jsonl"
         lines = [json.loads(line) for line in path.read_text().split("\n")[:-1]] if path.exists() else []
         assert all("schema_version" in line for line in lines[:1]), lines[0]

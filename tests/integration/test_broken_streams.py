@@ -108,9 +108,9 @@ def test_a_verdict_that_cannot_be_printed_is_still_the_exit_code(judged, tmp_pat
     with BREAKS[how]() as stdout:
         ended = _tri(words, tmp_path, stdout=stdout)
         assert ended.returncode == code, ended.stderr
-        told = ended.stderr.decode()
-        assert told.count("warning: stdout did not take the result: ") == (how != "reader gone"), told
-        assert "Traceback" not in told and "ignored" not in told
+        reported = ended.stderr.decode()
+        assert reported.count("warning: stdout did not take the result: ") == (how != "reader gone"), reported
+        assert "Traceback" not in reported and "ignored" not in reported
         assert _tri([*words, "--json"], tmp_path, stdout=stdout, stderr=stdout).returncode == code
 
 
@@ -147,5 +147,5 @@ def test_an_encoding_that_lacks_letters_spoils_neither_talk_nor_json(tmp_path: P
     for words in ([], ["--json"]):
         ended = subprocess.run([*command, *words], cwd=tmp_path, env=environment, capture_output=True, timeout=60)
         assert ended.returncode == 0, ended.stderr
-        told = ended.stdout.decode("ascii")
-        assert ("kürze" in json.loads(told)["command"]) if words else (r"k\xfcrze" in told)
+        reported = ended.stdout.decode("ascii")
+        assert ("kürze" in json.loads(reported)["command"]) if words else (r"k\xfcrze" in reported)

@@ -52,6 +52,7 @@ def test_faults_cut_pause_and_kill_the_program_and_it_is_linearizable(tri, examp
     assert during and "ok" not in during, "the program is cut as well"
 
 
+@pytest.mark.full
 def test_its_planted_bug_is_found(tri, example: Path) -> None:
     """A client that keeps what it read once."""
     program = example.with_name("kv_client.js")

@@ -29,7 +29,7 @@ EXPECTED = {
     "other-key": (INVALID, VALID, INVALID, 1),
 }
 
-QUICK = {"loses-writes", "freezes"}
+QUICK = {"loses-writes"}
 
 
 def test_every_behaviour_has_an_expected_verdict():

@@ -22,13 +22,13 @@ def trial(name: str, seed: int, *overrides: str) -> Trial:
 
 def test_tasks_in_flight_take_effect_once_whatever_becomes_of_their_hosts() -> None:
     found = trial("tasks-in-flight", 11)
-    assert (found.verdict, found.told, found.doubts) == ("valid", (), ())
+    assert (found.verdict, found.explanations, found.doubts) == ("valid", (), ())
 
 
 @pytest.mark.parametrize("name", ["agents", "members"])
 def test_agents_and_members_may_come_and_go_under_faults(name: str) -> None:
     found = trial(name, 5, "duration=25s")
-    assert (found.verdict, found.told, found.doubts) == ("valid", (), ())
+    assert (found.verdict, found.explanations, found.doubts) == ("valid", (), ())
 
 
 @pytest.mark.full

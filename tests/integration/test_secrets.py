@@ -42,7 +42,7 @@ def secrets_in(content: bytes, secrets: list[bytes]) -> list[bytes]:
     return [secret[:8] for secret in [*secrets, P256_KEY, b"PRIVATE KEY"] if secret in content]
 
 
-def test_no_key_is_in_logs_traces_process_lists_or_anything_that_is_told(tmp_path: Path) -> None:
+def test_no_key_is_in_logs_traces_process_lists_or_anything_that_is_reported(tmp_path: Path) -> None:
     """Bad keys, too, which the log complains of."""
     metrics = f"127.0.0.1:{free_port()}"
     seed = free_port()
@@ -61,12 +61,12 @@ def test_no_key_is_in_logs_traces_process_lists_or_anything_that_is_told(tmp_pat
         cluster.signal("n1", "HUP")
         log = cluster.file("n1", "node.log")
         wait_for(lambda: log.read_text().count("refused, the old stays in use") >= 2, "both to be refused", DEADLINE_S)
-        told = {
+        facts = {
             "status": status(metrics),
             "admin": service.status(host, cluster.dial),
             "config": service.config(host, [host]),
         }
-        shown = [json.dumps(told), repr(service), repr(service.authority), repr(service.authority.node("n1"))]
+        shown = [json.dumps(facts), repr(service), repr(service.authority), repr(service.authority.node("n1"))]
         texts = {"told": " ".join(shown).encode(), **{f"collected {k}": v for k, v in service.collect(host).items()}}
         for process in Path("/proc").glob("[0-9]*"):
             for name in ("cmdline", "environ"):

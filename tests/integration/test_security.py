@@ -149,7 +149,7 @@ def test_tls_is_refused_where_there_is_none_and_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["name", "authority", "plaintext"])
-def test_a_node_tells_an_impostor_nothing(kind: str, tmp_path: Path) -> None:
+def test_a_node_reports_an_impostor_nothing(kind: str, tmp_path: Path) -> None:
     """n2's address is somebody else's: with the certificate of n3, with one of another authority, or with none at all."""
     metrics = f"127.0.0.1:{free_port()}"
     hosts = make_hosts(tmp_path, 2)
@@ -175,7 +175,7 @@ def test_a_node_tells_an_impostor_nothing(kind: str, tmp_path: Path) -> None:
         finally:
             service.uninstall(hosts[0])
     assert impostor.dialled >= 3
-    assert impostor.told == b""
+    assert impostor.reported == b""
     # Random bytes of a few hellos hold any two letters now and then.
     assert not [word for word in (b"tribulation", b'"cluster"', b'"n1"') if word in impostor.raw]
 

@@ -54,7 +54,7 @@ def test_the_slope_of_a_line_is_that_line(per_hour, level):
     assert found is not None and abs(found.per_hour - per_hour) < 1e-3
 
 
-def test_a_few_samples_tell_nothing():
+def test_a_few_samples_report_nothing():
     assert growth(range(15), range(15), least=1) is None and growth([], [], least=1) is None
 
 

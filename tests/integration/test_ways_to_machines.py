@@ -47,7 +47,7 @@ def test_control_survives_a_total_cut_through_a_bastion_and_clients_go_that_way_
         )
         ended = machines.tri("run", EVERY_LINK, "--hosts", str(inventory), "--json")
         document = json.loads(ended.stdout)
-        unsure = {name for name, told in document["checkers"].items() if told["verdict"] != "valid"}
+        unsure = {name for name, reported in document["checkers"].items() if reported["verdict"] != "valid"}
         assert unsure == {"vacuity"}, document["checkers"]
         every_link, clients_cut = document["faults"]
         assert every_link["verified"] and every_link["healed_ns"] is not None and document["ops"]["ok"] > 20
@@ -78,7 +78,7 @@ def test_a_campaign_is_refused_where_ssh_has_a_way_and_the_clients_have_none(mac
     assert ["fault", *NAMES] in table and ["kill", "works", "works", "works"] in table, doctor.stdout
 
 
-def test_the_bastions_key_is_checked_and_what_it_cannot_do_is_told(machines: Machines) -> None:
+def test_the_bastions_key_is_checked_and_what_it_cannot_do_is_reported(machines: Machines) -> None:
     known = machines.inventory.with_name("known_hosts").read_text().splitlines()
     without = machines.inventory.with_name("without-gate")
     without.write_text("\n".join(line for line in known if "]:2209 " not in line) + "\n")
@@ -90,9 +90,11 @@ def test_the_bastions_key_is_checked_and_what_it_cannot_do_is_told(machines: Mac
             where += ", login_timeout: 3s"
             inventory = machines.write_inventory("gate.yaml", known_hosts=written, at=where, head=f"jump: {gate}")
             refused = machines.tri("deploy", "status", str(inventory), "--json")
-            told = [row["error"] for row in json.loads(refused.stdout)["hosts"]]
-            assert refused.returncode == 4 and len(told) == 3
-            assert all(said in error and "bastion 10.78.0.9 (" in error and "hint: " in error for error in told), told
+            listed = [row["error"] for row in json.loads(refused.stdout)["hosts"]]
+            assert refused.returncode == 4 and len(listed) == 3
+            assert all(said in error and "bastion 10.78.0.9 (" in error and "hint: " in error for error in listed), (
+                listed
+            )
 
 
 def test_this_machine_and_one_machine_twice_are_refused(machines: Machines) -> None:
@@ -166,12 +168,12 @@ def test_with_the_inventory_alone_another_machine_heals_what_a_killed_harness_le
     )
     first = machines.run(*elsewhere, str(one_away), "--json")
     assert first.returncode == 4 and "not healed: n3: n3 (" in first.stderr and "connection refused" in first.stderr
-    told = json.loads(first.stdout)
-    assert [failed["host"] for failed in told["failed"]] == ["n3"]
-    assert [entry.split(" (")[0] for entry in told["undone"]] == [
+    reported = json.loads(first.stdout)
+    assert [failed["host"] for failed in reported["failed"]] == ["n3"]
+    assert [entry.split(" (")[0] for entry in reported["undone"]] == [
         f"{name}: cut: table inet tribulation" for name in ("n1", "n2")
     ]
-    assert [(f["host"], f["id"], f["kind"], f["run"]) for f in told["faults"]] == [
+    assert [(f["host"], f["id"], f["kind"], f["run"]) for f in reported["faults"]] == [
         (name, "cut-all.1", "cut", "story, seed 5") for name in ("n1", "n2")
     ]
     second = machines.run(*elsewhere, str(inventory))

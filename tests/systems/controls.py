@@ -69,8 +69,8 @@ class Handler(socketserver.StreamRequestHandler):
             if behaviour == "freezes" and time.monotonic() - first.setdefault("request", time.monotonic()) > 3:
                 time.sleep(3600)
             with lock:
-                told = answer(*json.loads(line))
-            self.wfile.write(json.dumps(told).encode() + b"\n")
+                sent = answer(*json.loads(line))
+            self.wfile.write(json.dumps(sent).encode() + b"\n")
             self.wfile.flush()
 
 class Server(socketserver.ThreadingTCPServer):

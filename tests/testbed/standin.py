@@ -49,7 +49,7 @@ class Saboteur:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def enter(self, phase: str, detail: str = "") -> None:
-        """The pipeline reports its phase (`Settings.tell`)."""
+        """The pipeline reports its phase (`Settings.notify`)."""
         self.now = phase
 
     def at(self, point: str, host: str, honest: Callable[[], Any]) -> Any:

@@ -162,8 +162,8 @@ def _inside(versions: Versions, order: Int64, late: int, early: int) -> Broken:
         return Broken("future-read", (early_row, late_row), (versions.value(old),))
     # A chain may be long; its first and last link from the old version to the newer one are enough for the explanation.
     links = dict.fromkeys((int(order[late // 2 + 1]), new))
-    told = dict.fromkeys([_writer_row(versions, old), *(_writer_row(versions, link) for link in links)])
-    proof = [row for row in told if row not in (VIRTUAL, early_row, late_row)]
+    rows = dict.fromkeys([_writer_row(versions, old), *(_writer_row(versions, link) for link in links)])
+    proof = [row for row in rows if row not in (VIRTUAL, early_row, late_row)]
     return Broken("chain-order", (*proof, early_row, late_row), (versions.value(old), versions.value(new)))
 
 

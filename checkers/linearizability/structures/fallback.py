@@ -48,12 +48,12 @@ def judge_operations(ops: Sequence[Operation], model: Model, key: Hashable, mete
         window, stuck_at = found.window, found.position
     except OutOfBudget as error:
         proven = error.position != NOWHERE
-        told = (
+        reached = (
             f"the operations before history index {error.position} are linearizable"
             if proven
             else "nothing was shown yet"
         )
         place = error.position if proven else None
-        return Judged(Verdict.UNKNOWN, "search", len(ops), reason=f"{error}; {told}", proven_to=place)
+        return Judged(Verdict.UNKNOWN, "search", len(ops), reason=f"{error}; {reached}", proven_to=place)
     proof = prove(calls, model, stuck_at, Meter(_PROOF_S, 1024), window)
     return Judged(Verdict.INVALID, "search", len(ops), anomaly_of_proof(proof, model.name, key))

@@ -55,8 +55,8 @@ class Teller:
 
     def add(self, cycle: Cycle, report: Report) -> str:
         """Add the cycle to the report. Returns the name under which it is reported, by its actual steps."""
-        told = (list(self.steps(cycle.part, walk)) for walk in (cycle.walk, *cycle.others))
-        steps = min(told, key=_involved)
+        walks = (list(self.steps(cycle.part, walk)) for walk in (cycle.walk, *cycle.others))
+        steps = min(walks, key=_involved)
         anomaly = _classify(steps)
         first = [step.source for step in steps]
         among = ", ".join(name(self.table, txn) for txn in first)
@@ -110,8 +110,8 @@ class Teller:
             )
             why = f"process {process} did {name(self.table, source)} before {name(self.table, target)}"
             return Step(source, target, kind, -1, PROCESS, why)
-        told = {WW: self._overwrote, WR: self._observed, RW: self._missed}[kind](source, target, key, basis)
-        return Step(source, target, kind, key, basis, *told)
+        reason = {WW: self._overwrote, WR: self._observed, RW: self._missed}[kind](source, target, key, basis)
+        return Step(source, target, kind, key, basis, *reason)
 
     def _observed(self, source: int, target: int, key: int, basis: int) -> tuple[str, tuple[int, ...]]:
         read = self._read_of(target, key, source)

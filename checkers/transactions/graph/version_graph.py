@@ -44,30 +44,30 @@ def together(*parts: Constraints) -> Constraints:
     return Constraints(*(np.concatenate([getattr(part, name) for part in parts]) for name in Constraints.__slots__))
 
 
-def circles(nodes: int, edges: Constraints, telling: int) -> Iterator[list[int]]:
-    """A shortest circle (places of edges) of each component that has an edge from place `telling` on: those before are not at issue."""
+def circles(nodes: int, edges: Constraints, at_issue_from: int) -> Iterator[list[int]]:
+    """A shortest circle (places of edges) of each component that has an edge from place `at_issue_from` on: those before are not at issue."""
     if not len(edges):
         return
     component, on_cycle = inside(nodes, edges.before.astype(np.int32), edges.after.astype(np.int32))
     hit = np.flatnonzero(on_cycle)
-    at_issue = hit[hit >= telling]
+    at_issue = hit[hit >= at_issue_from]
     order = np.argsort(component[edges.before[hit]], kind="stable")
     hit = hit[order]
     of = component[edges.before[hit]]
     for one in np.unique(component[edges.before[at_issue]]):
         low, high = np.searchsorted(of, one, "left"), np.searchsorted(of, one, "right")
-        yield _shortest(edges, hit[low:high].tolist(), telling)
+        yield _shortest(edges, hit[low:high].tolist(), at_issue_from)
 
 
 _TRIES = 64
 
 
-def _shortest(edges: Constraints, members: list[int], telling: int) -> list[int]:
+def _shortest(edges: Constraints, members: list[int], at_issue_from: int) -> list[int]:
     following: dict[int, list[int]] = {}
     for edge in members:
         following.setdefault(int(edges.before[edge]), []).append(edge)
     best: list[int] = []
-    for start in [edge for edge in members if edge >= telling][:_TRIES]:
+    for start in [edge for edge in members if edge >= at_issue_from][:_TRIES]:
         found = _path(edges, following, int(edges.after[start]), int(edges.before[start]))
         if not best or len(found) + 1 < len(best):
             best = [start, *found]

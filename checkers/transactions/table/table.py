@@ -114,8 +114,8 @@ def transactions(columns: Columns) -> Table:
     at = ragged(start, size)
     txns = columns.txns
     kind, key, value, listed = txns.kind[at], txns.key[at], txns.value[at], txns.list[at]
-    telling = answered & _evidence(columns)[rows]
-    keep = (kind != READ) | (telling[txn] & ((value != ABSENT) | (listed != ABSENT)))
+    informative = answered & _evidence(columns)[rows]
+    keep = (kind != READ) | (informative[txn] & ((value != ABSENT) | (listed != ABSENT)))
     if not keep.all():
         txn, kind, key, value, listed = txn[keep], kind[keep], key[keep], value[keep], listed[keep]
     return finish(columns, rows, txn, kind, key, value, listed)
@@ -181,8 +181,8 @@ def _named(columns: Columns, code: dict[str, int], *names: str) -> Bool:
 
 
 def _evidence(columns: Columns) -> Bool:
-    telling = np.array([name not in NO_EVIDENCE for name in columns.level_names], dtype=bool)
-    return telling[columns.level] if len(telling) else np.ones(len(columns), bool)
+    informative = np.array([name not in NO_EVIDENCE for name in columns.level_names], dtype=bool)
+    return informative[columns.level] if len(informative) else np.ones(len(columns), bool)
 
 
 __all__ = ["APPEND", "FAIL", "INFO", "OK", "OPEN", "READ", "WRITE", "Table"]

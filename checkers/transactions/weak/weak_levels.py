@@ -69,17 +69,17 @@ def weak_anomalies(versions: Versions, report: Report, level: str | None) -> dic
     circles = _orders(observed, base)
     core = core_of(circles.graph)
     if core is not None:
-        _tell_circles(observed, circles, core, report, CYCLE)
+        _report_circles(observed, circles, core, report, CYCLE)
         return {"edges": len(base)}
     if asked is Level.READ_COMMITTED:
-        _tell_own_writes(versions, report)
+        _report_own_writes(versions, report)
     else:
-        _tell_contradictions(observed, report)
+        _report_contradictions(observed, report)
     inferred = _inferred(observed, asked, base)
     orders = _orders(observed, concatenate([base, _known_order(observed, inferred)]), inferred)
     core = core_of(orders.graph)
     if core is not None:
-        _tell_circles(observed, orders, core, report, ANOMALY[asked])
+        _report_circles(observed, orders, core, report, ANOMALY[asked])
     return {"edges": len(orders.graph.edges), "inferred": len(inferred)}
 
 
@@ -151,13 +151,13 @@ def _orders(observed: Observed, plain: Edges, inferred: Inferred | None = None) 
     return _Orders(Graph(observed.table, observed.init + 1, numbered), edges.key, read)
 
 
-def _tell_circles(observed: Observed, orders: _Orders, core: Core, report: Report, kind: str) -> None:
+def _report_circles(observed: Observed, orders: _Orders, core: Core, report: Report, kind: str) -> None:
     """Report one shortest circle of each component."""
     total = 0
     for part in parts(core, DATA):
         total += 1
         if total <= KEEP:
-            _tell_walk(observed, orders, part, _shortest(part), report, kind)
+            _report_walk(observed, orders, part, _shortest(part), report, kind)
     report.total(kind, total)
 
 
@@ -176,7 +176,7 @@ def _shortest(part: Core) -> Walk:
     return best
 
 
-def _tell_walk(observed: Observed, orders: _Orders, part: Core, walk: Walk, report: Report, kind: str) -> None:
+def _report_walk(observed: Observed, orders: _Orders, part: Core, walk: Walk, report: Report, kind: str) -> None:
     steps = []
     involved: list[int] = []
     for place, edge in enumerate(walk.edges):
@@ -234,7 +234,7 @@ def _visible(observed: Observed, source: int, reader: int, anomaly: str) -> str:
     return f"{name(table, source)} is in the causal past of {name(table, reader)}"
 
 
-def _tell_contradictions(observed: Observed, report: Report) -> None:
+def _report_contradictions(observed: Observed, report: Report) -> None:
     table, lists = observed.table, _lists(observed)
     first, second = contradictory_reads(observed)
     for one, other in list(zip(first.tolist(), second.tolist(), strict=True))[:KEEP]:
@@ -249,7 +249,7 @@ def _tell_contradictions(observed: Observed, report: Report) -> None:
     report.total(NON_REPEATABLE, len(first))
 
 
-def _tell_own_writes(versions: Versions, report: Report) -> None:
+def _report_own_writes(versions: Versions, report: Report) -> None:
     """Report reads after a write of their own transaction that do not return it. (Stronger levels forbid more: any `internal` contradiction.)"""
     table, order, start = versions.table, versions.groups.order, versions.groups.start
     place = np.arange(len(order), dtype=np.int64)

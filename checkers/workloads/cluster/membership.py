@@ -57,8 +57,8 @@ class MembershipChecker:
 
 def members(line: Line) -> dict[str, int | None]:
     """Member → incarnation number, None where views carry none."""
-    told = line["members"]
-    return dict(told) if isinstance(told, Mapping) else dict.fromkeys(told)
+    named = line["members"]
+    return dict(named) if isinstance(named, Mapping) else dict.fromkeys(named)
 
 
 def _one_life(incarnation: Incarnation, findings: Findings) -> int:
@@ -133,11 +133,11 @@ def _agreement(
         else:
             groups.setdefault(frozenset(members(line)), []).append(line)
     if len(groups) > 1:
-        told = "; ".join(
+        listed = "; ".join(
             f"{', '.join(line['node'] for line in lines)}: {_named(lines[0])}" for lines in groups.values()
         )
         details = {"traces": [excerpt(lines[0]) for lines in groups.values()]}
-        findings.add("views-differ", sentence(f"the last views of nodes that are up differ: {told}"), details=details)
+        findings.add("views-differ", sentence(f"the last views of nodes that are up differ: {listed}"), details=details)
     elif groups and expels:
         line = next(iter(groups.values()))[0]
         kept = sorted(down & members(line).keys())

@@ -69,9 +69,9 @@ def read_tasks(record: RunRecord, traces: Traces) -> Tasks:
 def _listed(op: Operation, source: str, tasks: Tasks) -> None:
     entries: Sequence[Any] = op.result or ()
     for place, entry in enumerate(entries):
-        told = entry if isinstance(entry, Mapping) else {"task": entry}
-        task = canonical(told["task"])
-        tasks.effects.setdefault(task, []).append(Effect(task, told.get("claim"), source, place, None, op))
+        record = entry if isinstance(entry, Mapping) else {"task": entry}
+        task = canonical(record["task"])
+        tasks.effects.setdefault(task, []).append(Effect(task, record.get("claim"), source, place, None, op))
 
 
 def _traced(traces: Traces, tasks: Tasks, effects_too: bool) -> None:

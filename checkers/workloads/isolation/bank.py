@@ -96,8 +96,8 @@ def _bank(key: Hashable, ops: Sequence[Operation], options: Mapping[str, Any], d
                 reads.append((op, balances))
     if unreadable:
         doubts.append(f"{unreadable} reads carry no balances by account")
-    told = options["accounts"]
-    accounts = frozenset(map(name_of, told if told is not None else (reads[0][1] if reads else ())))
+    named = options["accounts"]
+    accounts = frozenset(map(name_of, named if named is not None else (reads[0][1] if reads else ())))
     if reads and not accounts:
         doubts.append("no account is known: the first read shows none")
     whole = [(op, balances) for op, balances in reads if _is_whole(balances, accounts)]

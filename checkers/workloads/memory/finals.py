@@ -64,7 +64,7 @@ def lost(memory: Memory, finals: Finals, latest_wins: bool, findings: Findings) 
                 loss.places[place] = None
                 loss.reads[node] = shown
         for _, loss in sorted(losses.items()):
-            _tell_loss(record, loss, reads, latest_wins, findings)
+            _report_loss(record, loss, reads, latest_wins, findings)
         _counts(record, reads, memory.excuses, findings)
 
 
@@ -94,7 +94,7 @@ def _texts(record: Record, shown: Shown) -> Sequence[tuple[Place, Operation]]:
     ]
 
 
-def _tell_loss(record: Record, loss: Loss, reads: Mapping[str, Shown], latest_wins: bool, findings: Findings) -> None:
+def _report_loss(record: Record, loss: Loss, reads: Mapping[str, Shown], latest_wins: bool, findings: Findings) -> None:
     kind, (read, view) = "lost-update", next(iter(loss.reads.values()))
     what = " and ".join(f"{show(value)} of {name}" for name, value in sorted(loss.places, key=str))
     text = (
@@ -180,11 +180,11 @@ def differing(memory: Memory, finals: Finals, quiet_ns: int, findings: Findings)
         for _, op in sorted(finals.digests.items()):
             groups.setdefault(_digest(op), []).append(op)
         if len(groups) > 1:
-            told = "; ".join(
+            listed = "; ".join(
                 f"{_named([served_by(op) or '' for op in ops])} {show(digest)}" for digest, ops in groups.items()
             )
             ops = [ops[0] for ops in groups.values()]
-            text = f"after the quiet period nodes hold different records, by their digests: {told}"
+            text = f"after the quiet period nodes hold different records, by their digests: {listed}"
             details = {"groups": [[served_by(op) for op in ops] for ops in groups.values()]}
             findings.add("not-converged", sentence(text), ops=indices(ops), details=details)
     for name, reads in finals.reads.items():
@@ -209,8 +209,8 @@ def _apart(reads: Mapping[str, Shown], one: Operation, other: Operation) -> str:
     for name in sorted({*a.counts, *b.counts, *a.texts, *b.texts}):
         pairs = [(view.counts.get(name), sorted(view.texts.get(name, ()))) for view in (a, b)]
         if pairs[0] != pairs[1]:
-            told = [show(count if count is not None else texts or None) for count, texts in pairs]
-            return f"{name} is {told[0]} and {told[1]}"
+            shown = [show(count if count is not None else texts or None) for count, texts in pairs]
+            return f"{name} is {shown[0]} and {shown[1]}"
     return "their conflicts"
 
 

@@ -204,13 +204,13 @@ class Sweep:
         for place in sorted(known.elements.keys() - view.elements, key=str):
             change, source = known.elements.pop(place)
             if not deletions.may_have_seen(change, before):
-                self._tell(kind, read, f"{show(place[1])} of {place[0]}", (change, source), why)
+                self._report(kind, read, f"{show(place[1])} of {place[0]}", (change, source), why)
         for name, (place, (change, source)) in list(known.texts.items()):
             if place[1] in view.texts.get(name, ()) or change.invoke_index < self.record.replaced_until(view, name):
                 continue
             del known.texts[name]
             if not deletions.may_have_seen(change, before):
-                self._tell(
+                self._report(
                     kind,
                     read,
                     f"{show(place[1])} of {name}, which nothing that is shown can have replaced,",
@@ -223,15 +223,15 @@ class Sweep:
                     continue
                 del counts[name]
                 if not deletions.any_before(before):
-                    self._tell_count(kind, read, view, name, count, source, why)
+                    self._report_count(kind, read, view, name, count, source, why)
 
-    def _tell(self, kind: str, read: Operation, what: str, source: Source, why: str) -> None:
+    def _report(self, kind: str, read: Operation, what: str, source: Source, why: str) -> None:
         change, shown = source
         known = described(shown) if shown is change else f"{described(shown)} showed it, of {described(change)}"
         text = f"{what} is not in {described(read)}, which began {ms_between(shown, read):g} ms after {why}: {known}"
         self._add(kind, [change, shown, read], text)
 
-    def _tell_count(
+    def _report_count(
         self, kind: str, read: Operation, view: View, name: str, count: int, source: Operation, why: str
     ) -> None:
         text = (
@@ -248,18 +248,18 @@ class Sweep:
 def phantoms(record: Record, findings: Findings) -> None:
     """Report elements and texts that were not written yet, and counts above all that was tried to be added."""
     checked: set[Place] = set()
-    told: set[str] = set()
+    reported: set[str] = set()
     for read, view in sorted(record.reads, key=lambda item: end_of(item[0])):
         texts = {(name, text) for name, shown in view.texts.items() for text in shown}
         for place in sorted((view.elements | texts) - checked, key=str):
             checked.add(place)
             _phantom(record, read, place, findings)
         for name, count in view.counts.items():
-            if name in told:
+            if name in reported:
                 continue
             tried = [(op, amount) for op, amount in record.counts.get(name, ()) if op.invoke_index < end_of(read)]
             if count > sum(amount for _, amount in tried):
-                told.add(name)
+                reported.add(name)
                 text = f"{name} is {count} in {described(read)}, although {len(tried)} changes that may have happened added {sum(a for _, a in tried)}"
                 findings.add(
                     "phantom-count",

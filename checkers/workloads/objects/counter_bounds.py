@@ -20,7 +20,7 @@ from ...base.conclusion import all_of, conclude, sentence
 from ...base.findings import Findings
 from ...base.options import settings_of, whole
 from ...base.result import Budget, CheckResult, RunRecord
-from ...base.selection import Bool, Part, judges, names, of, operation, parts, telling
+from ...base.selection import Bool, Part, conclusive, judges, names, of, operation, parts
 from ...base.wording import describe, indices, ms_between, on_key, show
 
 UP = ("add", "increment", "inc")
@@ -51,7 +51,7 @@ class CounterBoundsChecker:
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         columns = record.history.columns
         initial = settings_of(record, self)["initial"]
-        evidence = telling(columns, record)
+        evidence = conclusive(columns, record)
         findings = Findings()
         stats = {"counters": 0, "adds": 0, "acknowledged": 0, "reads": 0}
         strange, doubts = 0, list[str]()
@@ -104,10 +104,10 @@ def _counter(columns: Columns, part: Part) -> tuple[Counter, int]:
     # An increment without a number is by one; an add carries its amount.
     by_one = ~plain & (columns.argument[adds] == 0)
     amount = np.where(by_one, 1, amount) * np.where(down, -1, 1)
-    value, told = _numbers(columns, columns.result[reads])
+    value, numeric = _numbers(columns, columns.result[reads])
     sound |= by_one
-    odd = int((~sound).sum() + (~told).sum())
-    return Counter(adds[sound], amount[sound], reads[told], value[told], bool(sound.all())), odd
+    odd = int((~sound).sum() + (~numeric).sum())
+    return Counter(adds[sound], amount[sound], reads[numeric], value[numeric], bool(sound.all())), odd
 
 
 def _numbers(columns: Columns, ids: Any) -> tuple[Int64, Any]:

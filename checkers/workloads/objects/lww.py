@@ -57,7 +57,7 @@ class LwwChecker:
             stats["concurrent_overwrites"] += _concurrent(register)
             for pair in overtaken(register.stamped, equal=True):
                 stats["skewed"] += 1
-                _tell_skewed(key, *pair, findings)
+                _report_skewed(key, *pair, findings)
             _ties(key, register, findings)
             _survivors(key, register, findings)
         doubts = []
@@ -110,7 +110,7 @@ def _before(one: Operation, other: Operation) -> bool:
     return one.complete_index is not None and one.complete_index < other.invoke_index
 
 
-def _tell_skewed(key: Hashable, before: Operation, after: Operation, findings: Findings) -> None:
+def _report_skewed(key: Hashable, before: Operation, after: Operation, findings: Findings) -> None:
     text = (
         f"{describe(after)} began {ms_between(before, after):g} ms after {describe(before)} had returned and got the timestamp {_ts(after)}, "
         f"which is not above {_ts(before)}: the later write is lost to the earlier one"
@@ -149,7 +149,7 @@ def _survivors(key: Hashable, register: Register, findings: Findings) -> None:
         if value in allowed or read.invoke_index < (best.complete_index or 0):
             continue
         survivor = writer.get(value)
-        told = [best, read] if survivor is None else [survivor, best, read]
+        witness = [best, read] if survivor is None else [survivor, best, read]
         if survivor is None and value is not None:
             kind, why = "thin-air", "no client ever tried to write it"
         elif best.f == "delete":
@@ -158,7 +158,7 @@ def _survivors(key: Hashable, register: Register, findings: Findings) -> None:
             kind, why = "not-the-last-write", f"{describe(best)} has the largest timestamp, {_ts(best)}"
         since = "" if survivor is None else f" with the timestamp {_ts(survivor)}"
         text = f"{describe(read)} after the quiet period shows {show(read.result)}{since}, but {why}"
-        _add(findings, kind, key, told, text, {"survived": read.result, "after_ms": ms_between(best, read)})
+        _add(findings, kind, key, witness, text, {"survived": read.result, "after_ms": ms_between(best, read)})
 
 
 def _add(

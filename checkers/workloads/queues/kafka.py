@@ -113,12 +113,12 @@ def _unsent(logs: Logs, findings: Findings) -> None:
     refused: dict[Place, Operation] = {}
     for sent in logs.refused:
         refused.setdefault((sent.key, sent.value), sent.op)
-    told: set[Place] = set()
+    reported: set[Place] = set()
     for message in logs.polled:
         place = (message.key, message.value)
-        if place in possible or place in told:
+        if place in possible or place in reported:
             continue
-        told.add(place)
+        reported.add(place)
         where = f"{show(message.value)} was polled from log {show(message.key)}"
         details = {"key": message.key, "offset": message.offset, "value": message.value}
         failed = refused.get(place)

@@ -120,8 +120,8 @@ def _bag(ops: Sequence[Operation], found: Flow, columns: Columns) -> Bag:
 def _taken(op: Operation) -> Iterable[Hashable]:
     """Return what an operation certainly took out; a drain of unknown outcome may report how far it got."""
     if op.f == "drain":
-        told = op.result if op.type is not Type.FAIL and isinstance(op.result, (list, tuple)) else ()
-        return [canonical(element) for element in told]
+        elements = op.result if op.type is not Type.FAIL and isinstance(op.result, (list, tuple)) else ()
+        return [canonical(element) for element in elements]
     return [canonical(op.result)] if op.type is Type.OK and op.result is not None else []
 
 
@@ -136,15 +136,15 @@ def _judge(key: Hashable, bag: Bag, again: bool, findings: Findings, doubts: lis
     lost, why = _lost(bag, missing)
     if why is not None:
         doubts.append(why)
-    told = {"lost": len(missing) if lost else 0, "undelivered": len(missing), "unexpected": 0, "duplicated": 0}
+    counts = {"lost": len(missing) if lost else 0, "undelivered": len(missing), "unexpected": 0, "duplicated": 0}
     if lost:
-        _tell_lost(key, bag, missing, findings)
+        _report_lost(key, bag, missing, findings)
     for element, taken in bag.out.items():
         tried = bag.tried.get(element, [])
-        told["duplicated"] += bool(tried) and len(taken) > len(tried)
+        counts["duplicated"] += bool(tried) and len(taken) > len(tried)
         if not tried:
-            told["unexpected"] += 1
-            _tell_unexpected(key, bag, element, findings)
+            counts["unexpected"] += 1
+            _report_unexpected(key, bag, element, findings)
         elif len(taken) > len(tried) and not again:
             ops = [*tried[:1], *taken[:2]]
             text = f"{show(element)} went in {_times(len(tried))} and came out {_times(len(taken))}: {'; '.join(map(describe, ops))}"
@@ -153,7 +153,7 @@ def _judge(key: Hashable, bag: Bag, again: bool, findings: Findings, doubts: lis
             first = min(tried, key=lambda op: op.invoke_index)
             text = f"{show(element)} came out before it went in: {describe(taken[0])}; then {describe(first)}"
             _add(findings, "future-read", key, [taken[0], first], text, [element])
-    return told
+    return counts
 
 
 def _times(count: int) -> str:
@@ -189,7 +189,7 @@ def _seen_empty(bag: Bag) -> Operation | None:
     return max(after, key=lambda op: op.complete_index or 0, default=None)
 
 
-def _tell_lost(key: Hashable, bag: Bag, missing: Sequence[Hashable], findings: Findings) -> None:
+def _report_lost(key: Hashable, bag: Bag, missing: Sequence[Hashable], findings: Findings) -> None:
     element, enqueue = next(_missing(bag))
     empty = _seen_empty(bag)
     assert empty is not None, "only a queue that was seen empty has lost something"
@@ -202,7 +202,7 @@ def _tell_lost(key: Hashable, bag: Bag, missing: Sequence[Hashable], findings: F
     _add(findings, "lost-write", key, [enqueue, empty], text, missing)
 
 
-def _tell_unexpected(key: Hashable, bag: Bag, element: Hashable, findings: Findings) -> None:
+def _report_unexpected(key: Hashable, bag: Bag, element: Hashable, findings: Findings) -> None:
     taken, refused = bag.out[element][0], bag.refused.get(element)
     if refused is None:
         _add(

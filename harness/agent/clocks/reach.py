@@ -35,21 +35,21 @@ def look(pid: int, by: Means) -> Json:
     """What is known of one process: `means` by which a wrong clock reaches it, `reads` that the library counted, or `why` it does not reach it."""
     known = proc.read(pid)
     seen: Json = {"pid": pid}
-    told = f"{known.name if known else 'a process'} (pid {pid})"
+    process = f"{known.name if known else 'a process'} (pid {pid})"
     try:
         image = vdso.image_of(pid)
         if image is not None and image.led_away and image.setting == _content(by.file):
             return {**seen, "means": VDSO, "each_move_at": image.each_move_at}
         if why := _never_asks(pid):
-            return {**seen, "why": f"{told} {why}"}
+            return {**seen, "why": f"{process} {why}"}
         counter = _address(pid, by.library, READS)
         if counter is None:
-            return {**seen, "why": f"{told} runs without a clock library that counts its callers"}
+            return {**seen, "why": f"{process} runs without a clock library that counts its callers"}
         with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
             (reads,) = COUNT.unpack(os.pread(memory.fileno(), COUNT.size, counter))
         return {**seen, "means": PRELOAD, "reads": reads}
     except (OSError, ValueError, struct.error) as error:
-        return {**seen, "why": f"{told} cannot be looked into: {error}"}
+        return {**seen, "why": f"{process} cannot be looked into: {error}"}
 
 
 def evidence(members: Members, by: Means, paused: bool = False, wait_s: float = WAIT_S) -> Json:

@@ -153,10 +153,10 @@ def torn(tree: Tree, random: Random) -> Json:
     for offset, part in kept:
         _apply(content, offset, part)
     place = file.path
-    told = tree.crash()
+    lost_power = tree.crash()
     _replace(tree, place, bytes(content))
     tree.renew()
-    return {**told, "file": path, "offset": last.offset, "length": len(last.data or b""), "torn_bytes": lost}
+    return {**lost_power, "file": path, "offset": last.offset, "length": len(last.data or b""), "torn_bytes": lost}
 
 
 def _writes(file: File) -> list[tuple[int, Any]]:

@@ -103,7 +103,7 @@ def undo(force: Json) -> list[str]:
     if wrong := [name for name, value in trouble.items() if value]:
         _set_trouble(disk, {})
         undone.append(f"disk: {disk['directory']} was {', '.join(wrong)}")
-    undone += [f"disk: {told}" for told in _repair(disk, process, force.get("damage", []))]
+    undone += [f"disk: {repaired}" for repaired in _repair(disk, process, force.get("damage", []))]
     for ident in force.get("backups", ()):
         if ask(disk["state"], {"do": "drop_backup", "id": ident})["dropped"]:
             undone.append(f"disk: backup {ident} is thrown away")
@@ -134,8 +134,8 @@ def look(request: Json, config: Json) -> Json:
         _PROBE.give_up()
     damage = [{name: one[name] for name in ("id", "effect", "file", "offset", "still")} for one in status["damage"]]
     files = sorted(probe.digests(disk["directory"])) if request.get("list_files") else None
-    told = {name: status[name] for name in ("results", "forgot", "pending_bytes")}
-    return {**told, "damage": damage, "device": device, "files": files}
+    facts = {name: status[name] for name in ("results", "forgot", "pending_bytes")}
+    return {**facts, "damage": damage, "device": device, "files": files}
 
 
 def _lose_power(state: str, request: Json) -> Json:

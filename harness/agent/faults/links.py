@@ -59,13 +59,13 @@ def change(claimed: Json, wanted: Json, config: Json) -> Json:
     request = {"do": "set", "links": queue, "resets": resets, "control": control}
     starting = queue_thread.begin(_program(), helper["path"]) if helper and needed else None
     if helper and not needed:
-        _tell(helper, request, needed=False)
+        _send(helper, request, needed=False)
     if rules := claimed.get("rules"):
         addresses = [address for shape in queue.values() for address in shape["addresses"]]
         queue_rules.apply(rules["how"], addresses, control, rules["tables"])
     if helper and needed:
         force["helper"] = {**helper, "process": queue_thread.await_start(helper["path"], starting)}
-        _tell(helper, request, needed=True)
+        _send(helper, request, needed=True)
     elif helper:
         _end(helper)
         del force["helper"]
@@ -92,7 +92,7 @@ def undo(force: Json) -> list[str]:
     undone = []
     helper = force.get("helper")
     if helper:
-        _tell(helper, OPEN, needed=False)
+        _send(helper, OPEN, needed=False)
     if (rules := force.get("rules")) and queue_rules.remove(rules["how"], rules["tables"]):
         undone.append("queue")
     if helper and _end(helper):
@@ -111,7 +111,7 @@ def look(request: Json, config: Json) -> Json:
         return {"connections": connections.listed(request["addresses"], config["control"])}
     counters = None
     with contextlib.suppress(OSError, RuntimeError):
-        counters = queue_thread.tell(_path(), {"do": "ask"})["counters"]
+        counters = queue_thread.send(_path(), {"do": "ask"})["counters"]
     return {"counters": counters, "refused": refused_by_checksum()}
 
 
@@ -145,9 +145,9 @@ def _csum_errors(lines: list[str]) -> list[int]:
     return found
 
 
-def _tell(helper: Json, request: Json, needed: bool) -> None:
+def _send(helper: Json, request: Json, needed: bool) -> None:
     try:
-        queue_thread.tell(helper["path"], request, queue_thread.ANSWER_S if needed else UNDO_S)
+        queue_thread.send(helper["path"], request, queue_thread.ANSWER_S if needed else UNDO_S)
     except OSError as error:
         # One that has gone holds nothing any more, and its rules let everything through.
         if needed:
@@ -159,7 +159,7 @@ def _end(helper: Json) -> bool:
     known = helper.get("process")
     holder = None if known else queue_thread.holder(helper["path"])
     with contextlib.suppress(OSError, RuntimeError):
-        queue_thread.tell(helper["path"], {"do": "quit"}, UNDO_S)
+        queue_thread.send(helper["path"], {"do": "quit"}, UNDO_S)
     pid = known[0] if known else holder
     if pid is None:
         return False

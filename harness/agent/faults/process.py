@@ -49,7 +49,7 @@ def change(claimed: Json, wanted: Json, config: Json) -> Json:
 
 def undo(force: Json) -> list[str]:
     stopped = [*force.get("paused", ()), *force.get("tree", ())]
-    undone = told("pause", processes.resume(stopped, force.get("process")))
+    undone = undone_line("pause", processes.resume(stopped, force.get("process")))
     killed = force.get("killed")
     if killed and processes.start(killed):
         undone.append(f"kill: {killed.get('marker') or killed['again']['argv']} is started again")
@@ -61,7 +61,7 @@ def known(process: Json) -> list[list[int]]:
     return processes.tree(process).pairs if process else []
 
 
-def told(what: str, pids: list[int]) -> list[str]:
+def undone_line(what: str, pids: list[int]) -> list[str]:
     """One line of what was undone, if anything was."""
     return [f"{what}: process {', '.join(map(str, pids))}"] if pids else []
 

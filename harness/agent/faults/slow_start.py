@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from ..processes import processes
-from .process import told
+from .process import undone_line
 
 Json = dict[str, Any]
 NAME = "slow_start"
@@ -43,4 +43,4 @@ def over(force: Json) -> bool:
 
 def undo(force: Json) -> list[str]:
     """Also of one that was stopped by a program that died before it noted that."""
-    return told("slow start", processes.resume(force.get("stopped", ()), force.get("process")))
+    return undone_line("slow start", processes.resume(force.get("stopped", ()), force.get("process")))

@@ -222,7 +222,7 @@ def await_start(path: str, child: subprocess.Popen[bytes] | None) -> list[int]:
     return [pid, known.started]
 
 
-def tell(path: str, request: Json, timeout_s: float = ANSWER_S) -> Json:
+def send(path: str, request: Json, timeout_s: float = ANSWER_S) -> Json:
     """Raises `OSError` when none answers, `RuntimeError` for what it could not do."""
     with _connect(path, timeout_s) as connection:
         connection.sendall(json.dumps(request).encode() + b"\n")

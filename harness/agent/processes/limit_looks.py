@@ -50,7 +50,7 @@ class _Group:
     outside: tuple[Process, ...]
 
     @property
-    def told(self) -> Json:
+    def facts(self) -> Json:
         """`inside`: whether all are in the group; `outside`: those that are not although others are."""
         outside = [str(process) for process in self.outside] if self.inside else []
         return {"inside": bool(self.inside and not outside), **({"outside": outside} if outside else {})}
@@ -97,7 +97,7 @@ def _look_at_cpu(how: Json, measure: bool) -> Json:
         return {"inside": False, **share}
     quota_ppm = cgroups.quota_ppm(controller, group.path)
     if not measure:
-        return {**group.told, "inside": True, "quota_ppm": quota_ppm}
+        return {**group.facts, "inside": True, "quota_ppm": quota_ppm}
     before = cgroups.counted(controller, group.path)
     done = cgroups.run_inside(controller, group.path, [sys.executable, "-I", "-S", "-c", _SPIN.format(SPIN_S)])
     if done.returncode != 0:
@@ -105,7 +105,7 @@ def _look_at_cpu(how: Json, measure: bool) -> Json:
     cpu_s, wall_s = (float(word) for word in done.stdout.split())
     return {
         "means": controller.means,
-        **group.told,
+        **group.facts,
         "quota_ppm": quota_ppm,
         "share_ppm": round(cpu_s / wall_s * 1e6),
         "throttled": cgroups.counted(controller, group.path) - before,
@@ -129,7 +129,7 @@ def _look_at_memory(how: Json, measure: bool) -> Json:
     """Whether the kernel killed for want of memory: a process of the system, or one of ours that fills what is left. It takes ours first, since that asks for it."""
     group = _group_of(cgroups.MEMORY, how)
     controller = group.controller
-    seen: Json = {**group.told, "group_bytes": 0, "oom_kills": 0, "probe_killed": None}
+    seen: Json = {**group.facts, "group_bytes": 0, "oom_kills": 0, "probe_killed": None}
     if found := (*group.inside, *group.outside):
         seen["resident_bytes"] = sum(proc.resident_bytes(process.pid) for process in found)
     if not measure:

@@ -84,30 +84,30 @@ def recorded_runs(
         if campaign is not None and path.parent.parent.name != campaign:
             continue
         try:
-            told = read_document(path)
+            document = read_document(path)
         except FileNotFoundError:
-            told = {"damaged": "there is none: the run goes on, or was broken off"}
+            document = {"damaged": "there is none: the run goes on, or was broken off"}
         except (OSError, DocumentError) as error:
-            told = {"damaged": str(error)}
-        if verdict is None or told.get("verdict") == verdict:
-            found.append(_run_row(path.parent, told))
+            document = {"damaged": str(error)}
+        if verdict is None or document.get("verdict") == verdict:
+            found.append(_run_row(path.parent, document))
     return found if last is None else found[-last:]
 
 
-def _run_row(run: Path, told: Mapping[str, Any]) -> dict[str, Any]:
-    found = told.get("faults")
+def _run_row(run: Path, document: Mapping[str, Any]) -> dict[str, Any]:
+    found = document.get("faults")
     faults = [fault for fault in found if isinstance(fault, dict)] if isinstance(found, list) else []
-    damaged = {"damaged": told["damaged"]} if told.keys() == {"damaged"} else {}
-    about = f"{told.get('verdict')} · seed {told.get('seed')}"
+    damaged = {"damaged": document["damaged"]} if document.keys() == {"damaged"} else {}
+    about = f"{document.get('verdict')} · seed {document.get('seed')}"
     return {
         "name": str(run),
-        "about": f"no verdict: verdict.json: {told['damaged']}; `tri check` judges it" if damaged else about,
+        "about": f"no verdict: verdict.json: {document['damaged']}; `tri check` judges it" if damaged else about,
         **damaged,
-        "campaign": told.get("campaign"),
-        "seed": told.get("seed"),
-        "verdict": told.get("verdict"),
-        "expected": told.get("expected"),
-        "ops": told.get("ops", {}),
+        "campaign": document.get("campaign"),
+        "seed": document.get("seed"),
+        "verdict": document.get("verdict"),
+        "expected": document.get("expected"),
+        "ops": document.get("ops", {}),
         "faults": len(faults),
         "faults_verified": sum(1 for fault in faults if fault.get("verified")),
     }

@@ -40,13 +40,13 @@ def _of_checker(name: str, result: CheckResult) -> Case:
             return Case(name, "passed")
         case Verdict.INVALID:
             first = result.anomalies[0] if result.anomalies else Anomaly("anomaly", (), result.reason or "")
-            return Case(name, "failed", first.kind, first.explanation, _told(result.anomalies))
+            return Case(name, "failed", first.kind, first.explanation, _described(result.anomalies))
         case _:
             reason = result.reason or "the checker could not decide"
             return Case(name, "unknown", "unknown", reason, reason)
 
 
-def _told(anomalies: Sequence[Anomaly]) -> str:
+def _described(anomalies: Sequence[Anomaly]) -> str:
     lines = [
         f"{one.kind}: {one.explanation}" + (f" (operations {', '.join(map(str, one.ops))})" if one.ops else "")
         for one in anomalies[:SHOWN_ANOMALIES]

@@ -23,7 +23,7 @@ from tribulation.histories.files.opening import write_named
 from ...errors import CampaignError, text_of
 from ...run.outcome.verdict import ENDED_BY_USER, EXIT_UNKNOWN, EXIT_VALID, Judgement
 from ..choices import Named
-from ..outcome import tell
+from ..outcome import print_outcome
 from . import github
 from .cases import Case, cases_of
 
@@ -69,7 +69,7 @@ class Reporting:
 
     def print(self, judgement: Judgement, as_json: bool) -> int:
         """Print and write it, and return the exit code."""
-        code = tell(judgement, as_json)
+        code = print_outcome(judgement, as_json)
         if self.fail_on == "invalid" and code == EXIT_UNKNOWN and may_pass(judgement):
             code = EXIT_VALID
             print("warning: the verdict is unknown, not valid; exit code 0 by --fail-on invalid", file=sys.stderr)

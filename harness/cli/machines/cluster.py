@@ -50,11 +50,11 @@ def _demonstrate(where: Lab) -> None:
     ):
         if not out.is_terminal:
 
-            def tell(step: str, sentence: str) -> None:
+            def notify(step: str, sentence: str) -> None:
                 out.print(Text(f"{step:<10} {sentence}"))
                 out.print(table_of(watch.now()))
 
-            demonstrate(cluster, tell)
+            demonstrate(cluster, notify)
             return
         watch.start()
         with Live(console=out, refresh_per_second=4, get_renderable=lambda: table_of(watch.picture)) as live:

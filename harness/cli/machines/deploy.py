@@ -122,7 +122,7 @@ def _cluster(
     firewall = firewall or provider.inventory.firewall
     try:
         # Those that cannot be logged in to as well: each says why, together with the others' results.
-        cluster = Deployment(ReferenceService(_options(inventory, timing)), provider.each(), firewall, tell=say)
+        cluster = Deployment(ReferenceService(_options(inventory, timing)), provider.each(), firewall, notify=say)
         if timing is None:
             cluster.service = ReferenceService(_options(inventory, cluster.deployed_timing()))
         yield cluster, _dial_by(provider, cluster)
@@ -182,9 +182,9 @@ def _show_status(rows: Sequence[NodeStatus], as_json: bool) -> int:
         for row in rows:
             if not row.ok:
                 # In one line: a column would fold it.
-                told = row.detail.removeprefix(f"{row.host}: ")
-                out.print(f"{row.host}: {told}", markup=False, highlight=False, soft_wrap=True)
-    return _tell_hints([row.error for row in rows])
+                detail = row.detail.removeprefix(f"{row.host}: ")
+                out.print(f"{row.host}: {detail}", markup=False, highlight=False, soft_wrap=True)
+    return _print_hints([row.error for row in rows])
 
 
 def _duration(seconds: float) -> str:
@@ -204,10 +204,10 @@ def _show(act: Callable[[], Sequence[HostResult]], as_json: bool) -> int:
         _print(error.results, as_json)
         raise
     _print(results, as_json)
-    return _tell_hints([result.error for result in results])
+    return _print_hints([result.error for result in results])
 
 
-def _tell_hints(errors: Sequence[Exception | None]) -> int:
+def _print_hints(errors: Sequence[Exception | None]) -> int:
     """Each hint once; the exit code."""
     for hint in dict.fromkeys(error.hint for error in errors if isinstance(error, TribulationError) and error.hint):
         say(f"hint: {hint}")

@@ -52,8 +52,8 @@ def command(campaign: Path | None, hosts: str, as_json: bool) -> int:
     results = _try_all(choice, examine)
     good = all(row.ok for row in results if row.required) and (wanted is None or all(able.ok for able in faults))
     if as_json:
-        told = {"probes": [asdict(result) for result in results], "faults": [asdict(able) for able in faults]}
-        out.print_json(json.dumps({"ok": good, **told}))
+        document = {"probes": [asdict(result) for result in results], "faults": [asdict(able) for able in faults]}
+        out.print_json(json.dumps({"ok": good, **document}))
     else:
         _print(results, faults, tried)
     return 0 if good else 4
@@ -126,8 +126,8 @@ def _print_faults(faults: Sequence[Able], hosts: Sequence[str]) -> None:
     for heading in ("fault", *hosts):
         table.add_column(heading, overflow="fold")
     for name in dict.fromkeys(able.ability for able in faults):
-        told = {able.host: able for able in faults if able.ability == name}
-        table.add_row(name, *(_cell(told.get(host) or told[ALL]) for host in hosts))
+        by_host = {able.host: able for able in faults if able.ability == name}
+        table.add_row(name, *(_cell(by_host.get(host) or by_host[ALL]) for host in hosts))
     out.print(table)
     for why, where in _reasons(faults).items():
         out.print(f"{', '.join(where)}: {why}", markup=False, highlight=False, soft_wrap=True)

@@ -87,25 +87,25 @@ def up(
     made = _provider(spec, name)
     hosts = [{"name": host.name, "address": host.address} for host in made.up()]
     made.close()
-    told: dict[str, Any] = {"lab": name, "hosts": hosts}
+    document: dict[str, Any] = {"lab": name, "hosts": hosts}
     if provider != "local":
-        told["inventory"] = str(made.inventory)
+        document["inventory"] = str(made.inventory)
     if spec.placed:
-        told |= {"regions": dict(spec.placed.names), "measured": [asdict(one) for one in made.measured]}
+        document |= {"regions": dict(spec.placed.names), "measured": [asdict(one) for one in made.measured]}
     if as_json:
-        out.print_json(json.dumps(told))
+        out.print_json(json.dumps(document))
     else:
-        _print(told, made.distances() if spec.placed else {})
+        _print(document, made.distances() if spec.placed else {})
 
 
-def _print(told: Mapping[str, Any], distances: Mapping[str, str]) -> None:
-    regions = told.get("regions", {})
-    for host in told["hosts"]:
+def _print(document: Mapping[str, Any], distances: Mapping[str, str]) -> None:
+    regions = document.get("regions", {})
+    for host in document["hosts"]:
         out.print("  ".join([host["name"], host["address"], *filter(None, [regions.get(host["name"])])]))
     for pair, what in distances.items():
         say(f"{pair}: {what}")
-    if "inventory" in told:
-        out.print(f"inventory: {told['inventory']}", soft_wrap=True)
+    if "inventory" in document:
+        out.print(f"inventory: {document['inventory']}", soft_wrap=True)
 
 
 def _spec(provider: str, nodes: int | None, regions: str | None, wan: tuple[str, ...], clock: str) -> HostsSpec:
@@ -126,9 +126,9 @@ def _spec(provider: str, nodes: int | None, regions: str | None, wan: tuple[str,
     try:
         return HostsSpec.model_validate(data)
     except ValidationError as error:
-        told = "; ".join(detail["msg"].removeprefix("Value error, ") for detail in error.errors())
+        text = "; ".join(detail["msg"].removeprefix("Value error, ") for detail in error.errors())
         hint = "for example --regions eu=2,us=2,ap=1 --wan delay=40ms,rate=20mbit --wan us-ap:delay=90ms"
-        raise CampaignError(f"such hosts cannot be: {told}", hint=hint) from None
+        raise CampaignError(f"such hosts cannot be: {text}", hint=hint) from None
 
 
 def _fields(option: str, text: str) -> dict[str, Any]:

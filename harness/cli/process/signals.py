@@ -78,9 +78,9 @@ def leave_threads(code: int) -> None:
     for thread in threads:
         thread.join(max(0.0, until_s - time.monotonic()))
     if left := [thread.name for thread in threads if thread.is_alive()]:
-        told = f"warning: threads that go on were left behind: {', '.join(left[:3])}; `close` of a client ends what it began\n"
+        text = f"warning: threads that go on were left behind: {', '.join(left[:3])}; `close` of a client ends what it began\n"
         with suppress(OSError):
-            os.write(2, told.encode(errors="backslashreplace"))
+            os.write(2, text.encode(errors="backslashreplace"))
         os._exit(code)
 
 

@@ -10,7 +10,7 @@ import click
 
 from ..console import Progress, out
 from ..options import jobs_option, json_option, time_option, trust_option
-from .replay import tell
+from .replay import print_lines
 
 
 @click.command("explain")
@@ -35,7 +35,7 @@ def command(run: Path, as_json: bool, **asked: Any) -> int:
     Exit code: 0 explained, 2 usage, 3 no similar plan passes.
     """
     from ...errors import CampaignError
-    from ...replay.explain.describe_explanation import tell_explained
+    from ...replay.explain.describe_explanation import describe_explained
     from ...replay.explain.explained import Asked, explain
 
     if not run.exists():
@@ -45,5 +45,5 @@ def command(run: Path, as_json: bool, **asked: Any) -> int:
     if as_json:
         out.print_json(json.dumps({"run": str(run), **explained.to_json()}, default=str))
     else:
-        tell(tell_explained(explained))
+        print_lines(describe_explained(explained))
     return 0 if explained.neighbour.change is not None else 3

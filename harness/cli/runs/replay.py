@@ -105,7 +105,7 @@ def command(
 
 
 def _searched(target: Path, runs: Path, as_json: bool, searching: dict[str, Any]) -> int:
-    from ...replay.describe import tell_tries
+    from ...replay.describe import describe_tries
     from ...replay.runs.reproduce import Asked, reproduce
 
     with Progress() as progress:
@@ -113,13 +113,13 @@ def _searched(target: Path, runs: Path, as_json: bool, searching: dict[str, Any]
     if as_json:
         out.print_json(json.dumps({"run": str(target), "tier_c": found.to_json()}, default=str))
     else:
-        tell([*tell_tries(found.tries), *([f"run: {found.kept}"] if found.kept else [])])
+        print_lines([*describe_tries(found.tries), *([f"run: {found.kept}"] if found.kept else [])])
     return EXIT_EQUAL if found.kept else EXIT_UNKNOWN
 
 
 def _simulated(target: Path, keep: bool, runs: Path, as_json: bool) -> int:
     from ...failures.folder import recorded_verdict
-    from ...replay.describe import tell_simulated
+    from ...replay.describe import describe_simulated
     from ...replay.runs.simulated import replay_simulated
 
     with Progress() as progress:
@@ -129,7 +129,7 @@ def _simulated(target: Path, keep: bool, runs: Path, as_json: bool) -> int:
     if as_json:
         out.print_json(json.dumps({**replay.to_json(), "run": str(target), "kept": kept}, default=str))
     else:
-        tell([*tell_simulated(replay, recorded_verdict(target)), *([f"run: {kept}"] if kept else [])])
+        print_lines([*describe_simulated(replay, recorded_verdict(target)), *([f"run: {kept}"] if kept else [])])
     if replay.equal:
         return EXIT_EQUAL
     return EXIT_DIFFERS if replay.same_sources else EXIT_UNKNOWN
@@ -155,7 +155,7 @@ def _recorded(target: Path, tier: str | None, as_json: bool) -> int:
     from tribulation.histories.files.store import read_traces
     from tribulation.node.core_source import fingerprint
 
-    from ...replay.describe import tell_cluster, tell_nodes, tell_sources
+    from ...replay.describe import describe_cluster, describe_nodes, describe_sources
     from ...replay.nodes.cluster import replay_cluster
     from ...replay.nodes.nodes import read_incarnations, replay_nodes
 
@@ -178,15 +178,15 @@ def _recorded(target: Path, tier: str | None, as_json: bool) -> int:
         }
         out.print_json(json.dumps(document, default=str))
     else:
-        tell(tell_sources("core", cores, fingerprint()))
-        tell(tell_nodes(nodes) if nodes else [])
-        tell(tell_cluster(cluster) if cluster is not None else [])
+        print_lines(describe_sources("core", cores, fingerprint()))
+        print_lines(describe_nodes(nodes) if nodes else [])
+        print_lines(describe_cluster(cluster) if cluster is not None else [])
     if alike and (cluster is None or cluster.exact):
         return EXIT_EQUAL
     return EXIT_DIFFERS if cores == {fingerprint()} else EXIT_UNKNOWN
 
 
-def tell(lines: Sequence[str]) -> None:
+def print_lines(lines: Sequence[str]) -> None:
     """Each line, its first words in their colour."""
     for line in lines:
         head, colon, rest = line.partition(":")

@@ -166,7 +166,7 @@ def _run_loaded(
     talk.say(str(outlook(loaded, campaign.parent)))
     with talk.progress() as progress:
         settings = Settings(
-            repeat, campaign.parent, runs, progress.show, **asked, tell_all=talk.say_all, hint=progress.note
+            repeat, campaign.parent, runs, progress.show, **asked, notify_lines=talk.say_all, hint=progress.note
         )
         if loaded.hosts.provider == "sim" and not asked["attach"]:
             from ...run.simulated import run_in_simulator
@@ -202,7 +202,7 @@ def _run_plan(campaign: Path | None, path: Path, changed: str | bool, runs: Path
     talk.say(str(outlook_of_plan(plan)))
     repeat = repeat_by(["tri", "run", "--plan", path.resolve()], plan.options)
     with talk.progress() as progress:
-        settings = Settings(repeat, path.parent, runs, progress.show, tell_all=talk.say_all, hint=progress.note)
+        settings = Settings(repeat, path.parent, runs, progress.show, notify_lines=talk.say_all, hint=progress.note)
         return write_run(known, plan, settings, open_run_folder(known, plan, settings))
 
 

@@ -36,7 +36,7 @@ SEEDS = 200
 MOST_SEEDS = 1_000_000_000
 LAST_FIRST = 1_000_000_000_000
 """Room for a time of the clock, which `make fuzz` begins with."""
-TOLD = 3
+SHOWN_GROUPS = 3
 """Kinds of failure in the line of progress, at most."""
 SHOWN = 20
 """Kinds of failure in the table, at most; `--json` has all."""
@@ -106,8 +106,8 @@ def command(campaign: Path | None, all_flaws: bool, flaws: tuple[str, ...], stat
             )
         from ...search.zoo.zoo import zoo_command
 
-        told = {name: options[name] for name in ("seeds", "jobs", "as_json", "until_found")}
-        return zoo_command(flaws=flaws, state=state, **told)
+        asked = {name: options[name] for name in ("seeds", "jobs", "as_json", "until_found")}
+        return zoo_command(flaws=flaws, state=state, **asked)
     if state is not None:
         raise CampaignError("--state belongs to --all-flaws", hint="a search of a campaign keeps no state")
     if flaws:
@@ -129,26 +129,26 @@ def _campaign_of(flaws: Sequence[str]) -> Path:
 
 
 def _search(campaign: Path, options: Mapping[str, Any]) -> int:
-    from ...search.document import document, told_options
+    from ...search.document import described_options, document
     from ...search.engine import Findings
     from ...search.keep import keep_failures
 
     wanted = _wanted(campaign, options)
     repeat = _repeat_command(campaign, options)
-    for line in told_options(wanted):
+    for line in described_options(wanted):
         say(line)
-    say(f"seeds      {_told_seeds(options)} · repeat with: {repeat}")
+    say(f"seeds      {_seeds_text(options)} · repeat with: {repeat}")
     findings, began_s = Findings(), time.monotonic()
     with Progress() as progress:
         interrupted = _run(wanted, options, findings, progress)
         wall_s = time.monotonic() - began_s
         kept = keep_failures(findings, wanted, _settings(campaign, options, progress), options["keep"])
-    told = document(findings, kept, wall_s, interrupted, repeat)
-    _write_page(told, wanted.campaign.name, options["runs"])
+    found = document(findings, kept, wall_s, interrupted, repeat)
+    _write_page(found, wanted.campaign.name, options["runs"])
     if options["as_json"]:
-        out.print_json(json.dumps(told, default=str))
+        out.print_json(json.dumps(found, default=str))
     else:
-        print_found(told)
+        print_found(found)
     _complain_of_differences(kept)
     if interrupted:
         return EXIT_INTERRUPTED
@@ -157,16 +157,16 @@ def _search(campaign: Path, options: Mapping[str, Any]) -> int:
     return EXIT_UNKNOWN if findings.unended or not findings.verdicts["valid"] else EXIT_NOTHING
 
 
-def _write_page(told: Mapping[str, Any], campaign: str, runs: Path) -> None:
+def _write_page(found: Mapping[str, Any], campaign: str, runs: Path) -> None:
     """The failures as a page among the campaign's runs. A page that cannot be written takes nothing from what was found."""
     from ...evidence.writing import RunFolderError
     from ...search.page import write_page
 
-    if not any(one["run"] for one in told["failures"]):
+    if not any(one["run"] for one in found["failures"]):
         return
     name = time.strftime("search-%Y%m%dT%H%M%SZ.html", time.gmtime())
     try:
-        say(f"page       {write_page(runs / campaign / name, f'Search of {campaign}', told)}")
+        say(f"page       {write_page(runs / campaign / name, f'Search of {campaign}', found)}")
     except RunFolderError as error:
         say(f"warning: {error}")
 
@@ -222,7 +222,8 @@ def _progress(findings: Findings, wanted: Search, processes: int, wall_s: float)
         done = max(done, findings.cpu_s / (wanted.time_s * processes))
     left = f" · about {wall_s * (1 / done - 1):.0f} s left" if 0 < done < 1 else ""
     failures = "".join(
-        f" · {group.count} {group.signature.checker}/{group.signature.kind}" for group in findings.in_order()[:TOLD]
+        f" · {group.count} {group.signature.checker}/{group.signature.kind}"
+        for group in findings.in_order()[:SHOWN_GROUPS]
     )
     return (
         f"{findings.trials}{'' if seeds is None else f'/{seeds}'} trials · {findings.failed} failed in {len(findings.groups)} ways"
@@ -236,7 +237,7 @@ def _settings(campaign: Path, options: Mapping[str, Any], progress: Progress) ->
     return Settings("", campaign.parent, options["runs"], progress.show)
 
 
-def _told_seeds(options: Mapping[str, Any]) -> str:
+def _seeds_text(options: Mapping[str, Any]) -> str:
     endless = options["time_s"] is not None or options["until_found"]
     seeds = options["seeds"] or (None if endless else SEEDS)
     number = f"{seeds} from {options['first']}" if seeds else f"from {options['first']}"
@@ -269,30 +270,30 @@ def _complain_of_differences(kept: Mapping[int, Kept]) -> None:
             )
 
 
-def print_found(told: Mapping[str, Any]) -> None:
+def print_found(found: Mapping[str, Any]) -> None:
     """The document for a person."""
-    _print_failures(told["failures"])
-    _print_sometimes(told["sometimes"], told["trials"])
-    verdicts = told["verdicts"]
+    _print_failures(found["failures"])
+    _print_sometimes(found["sometimes"], found["trials"])
+    verdicts = found["verdicts"]
     counts = " · ".join(
         f"{verdicts[name]} {name}" for name in ("valid", "invalid", "crashed", "unknown") if verdicts.get(name)
     )
-    out.print(f"\n{told['trials']} trials ({told['mutants']} mutants): {counts or 'none'}")
-    for doubt, number in told["doubts"].items():
+    out.print(f"\n{found['trials']} trials ({found['mutants']} mutants): {counts or 'none'}")
+    for doubt, number in found["doubts"].items():
         out.print(marked("  [yellow]unknown[/] {}: {}", number, doubt))
-    out.print(f"faults  {_told_faults(told['faults'])}") if told["faults"] else None
-    if told["unended"]:
-        out.print(marked("  [yellow]no end[/] seeds {}", ", ".join(map(str, told["unended"]))))
-    cpu = told["cpu_s"]
+    out.print(f"faults  {_faults_text(found['faults'])}") if found["faults"] else None
+    if found["unended"]:
+        out.print(marked("  [yellow]no end[/] seeds {}", ", ".join(map(str, found["unended"]))))
+    cpu = found["cpu_s"]
     whole = cpu["simulate"] + cpu["check"] or 1
     out.print(
-        f"{told['operations']} operations, {told['core_events']} events in {told['simulated_s']:g} s of virtual time; {told['states']} states; "
-        f"{told['wall_s']:g} s, {told['trials_per_minute']} trials a minute; {whole:.1f} s of CPU, {100 * cpu['check'] / whole:.0f} % of it checking"
+        f"{found['operations']} operations, {found['core_events']} events in {found['simulated_s']:g} s of virtual time; {found['states']} states; "
+        f"{found['wall_s']:g} s, {found['trials_per_minute']} trials a minute; {whole:.1f} s of CPU, {100 * cpu['check'] / whole:.0f} % of it checking"
     )
-    out.print(f"repeat  {told['command']}")
+    out.print(f"repeat  {found['command']}")
 
 
-def _told_faults(faults: Mapping[str, Mapping[str, int]]) -> str:
+def _faults_text(faults: Mapping[str, Mapping[str, int]]) -> str:
     """By kind, how many of all took effect; without those that a verified fault hid."""
     shown = {kind: (by["took_effect"], sum(by.values()) - by["masked"]) for kind, by in faults.items()}
     return "took effect: " + " · ".join(f"{kind} {seen} of {tried}" for kind, (seen, tried) in shown.items())

@@ -106,18 +106,18 @@ def _simulated(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
             say(_did_not_fail(target, wanted.checker, wanted.kind, allowance.left))
             return EXIT_UNKNOWN
         stable = stability(shrunk.best, Trials(wanted, allowance), progress.show)
-        told = document(str(target), shrunk, stable)
+        result = document(str(target), shrunk, stable)
         settings = Settings(f"tri shrink {target}", target, options["runs"], progress.show)
-        run_dir, judgement = write_shrunk(shrunk.best.plan, source, told, settings)
+        run_dir, judgement = write_shrunk(shrunk.best.plan, source, result, settings)
         if options["keep"] is not None:
             progress.show("keep", options["keep"])
             kept = keep(shrunk.best.plan, shrunk.signature, options["keep"], options["corpus"])
             say(f"kept in {kept}")
     if as_json:
         verdict = "crashed" if judgement is None else judgement.document["verdict"]
-        out.print_json(json.dumps(written({**told, "run": str(run_dir), "verdict": verdict}), default=str))
+        out.print_json(json.dumps(written({**result, "run": str(run_dir), "verdict": verdict}), default=str))
     else:
-        print_shrunk(told)
+        print_shrunk(result)
         again = ("replay", run_dir) if judgement is not None else ("run", "--plan", run_dir / "plan.json")
         repeat = repeat_by(["tri", *again], shrunk.best.plan.options)
         out.print(f"\nrun     {run_dir}\nrepeat  {repeat}")
@@ -163,23 +163,23 @@ def _on_hosts(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
             return EXIT_UNKNOWN
         smallest = trials.last
         rate = Rate(*trials.rate(shrunk.best.plan))
-        told = {
+        result = {
             **document(str(target), shrunk, None),
             "hits": [rate.count, rate.runs],
             "rate": asdict(rate),
             "repeat": options["repeat"],
             "unneeded": chance_of_none(rate, options["repeat"]),
         }
-        write_json(smallest / SHRINK_FILE, told)
+        write_json(smallest / SHRINK_FILE, result)
         write_report(smallest)
     if as_json:
-        out.print_json(json.dumps(written({**told, "run": str(smallest)}), default=str))
+        out.print_json(json.dumps(written({**result, "run": str(smallest)}), default=str))
     else:
-        print_shrunk(told)
+        print_shrunk(result)
         out.print(f"fails in {rate}")
-        if told["one_minimal"]:
+        if result["one_minimal"]:
             out.print(
-                f"a part that it does not need is left in it with a chance of at most {told['unneeded']:.1%} each"
+                f"a part that it does not need is left in it with a chance of at most {result['unneeded']:.1%} each"
             )
         out.print(f"\nrun     {smallest}")
     return EXIT_SHRUNK
@@ -205,7 +205,7 @@ def _history(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
         allowance = _allowance(options)
         small = shrink_history(judgement.record, wanted, allowance, judgement.model, progress.show)
         path = write_small(small, target, options["format_name"], options["output"])
-    told = {
+    result = {
         "source": str(target),
         "history": str(path),
         "signature": {"checker": wanted.checker, "kind": wanted.kind},
@@ -216,7 +216,7 @@ def _history(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
         "seconds": round(small.spent_s, 1),
     }
     if as_json:
-        out.print_json(json.dumps(written(told), default=str))
+        out.print_json(json.dumps(written(result), default=str))
         return EXIT_SHRUNK
     before, after = small.operations
     out.print(f"{wanted.checker} {wanted.kind}: {small.anomaly.explanation}")
@@ -253,28 +253,28 @@ def _did_not_fail(target: Path, checker: str, kind: str, left: bool) -> str:
     )
 
 
-def print_shrunk(told: Mapping[str, Any]) -> None:
+def print_shrunk(result: Mapping[str, Any]) -> None:
     """The story of the smallest plan, and how small it became."""
-    for when, what in told["story"]:
+    for when, what in result["story"]:
         out.print(f"{when:>9}  {what}")
-    if told["more"]:
-        out.print(f"           … and {told['more']} more in plan.json")
+    if result["more"]:
+        out.print(f"           … and {result['more']} more in plan.json")
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for title in ("", *told["before"]):
+    for title in ("", *result["before"]):
         table.add_column(title, justify="right" if title else "left")
     for name in ("before", "after"):
-        table.add_row(name, *(f"{value:g}" for value in told[name].values()))
+        table.add_row(name, *(f"{value:g}" for value in result[name].values()))
     out.print()
     out.print(table)
-    without = f"did not fail in {told['repeat']} runs" if "repeat" in told else "does not fail"
+    without = f"did not fail in {result['repeat']} runs" if "repeat" in result else "does not fail"
     minimal = (
         f"without any one fault or operation it {without}"
-        if told["one_minimal"]
+        if result["one_minimal"]
         else "it was stopped before all was tried"
     )
-    out.print(f"\n{told['runs']} runs in {told['seconds']:g} s; {minimal}")
-    if told["stability"]:
-        out.print(describe_stability(told["stability"]))
+    out.print(f"\n{result['runs']} runs in {result['seconds']:g} s; {minimal}")
+    if result["stability"]:
+        out.print(describe_stability(result["stability"]))
 
 
 def describe_stability(stable: Mapping[str, Any]) -> str:

@@ -50,10 +50,10 @@ def demonstrate(cluster: Deployed, say: Say) -> None:
 
 def _found(cluster: Deployed, say: Say) -> None:
     members = cluster.members()
-    told = ", ".join(f"{name} ({record['role']})" for name, record in sorted(members.items()))
+    text = ", ".join(f"{name} ({record['role']})" for name, record in sorted(members.items()))
     say(
         "discovery",
-        f"each node was given only its own address, and found the others by datagrams: {told}; {cluster.leader()} leads",
+        f"each node was given only its own address, and found the others by datagrams: {text}; {cluster.leader()} leads",
     )
 
 

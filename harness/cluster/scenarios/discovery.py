@@ -21,9 +21,9 @@ def broadcast(cluster: Deployed) -> str:
     members = cluster.members()
     for name, host in cluster.hosts.items():
         record = members[name]
-        told = (record["host"], record["port"]) == (host.address, cluster.service.port)
+        same = (record["host"], record["port"]) == (host.address, cluster.service.port)
         expect(
-            told and bool(record["role"]) and bool(record["capacity"]),
+            same and bool(record["role"]) and bool(record["capacity"]),
             f"{name} is at {host.address}:{cluster.service.port}, but its record is {record}",
         )
     return f"{len(members)} nodes found each other on UDP {port}, with address, role and capacity; the last one {slowest_ms:.0f} ms after its start"

@@ -18,10 +18,10 @@ NOTICED_S = 15.0
 
 def silence(cluster: Deployed) -> str:
     """With the plain heartbeat, whose published times are divided by ten, and once more with SWIM as it is by default."""
-    told = _node_lost(cluster)
+    lost = _node_lost(cluster)
     cluster.redeploy(SWIM)
     by_swim = _node_lost(cluster)
-    return f"heartbeat {HEARTBEAT_NS / 1e9:g} s, silence {SILENCE_NS / 1e9:g} s (the published times / {SCALE}): {told}; SWIM: {by_swim}"
+    return f"heartbeat {HEARTBEAT_NS / 1e9:g} s, silence {SILENCE_NS / 1e9:g} s (the published times / {SCALE}): {lost}; SWIM: {by_swim}"
 
 
 def _node_lost(cluster: Deployed) -> str:
@@ -56,8 +56,8 @@ def no_quorum(cluster: Deployed) -> str:
     up = cluster.names[_majority(cluster) :]
     with cluster.fault("kill", nodes=cluster.names[: _majority(cluster)]):
         errors = [_refusal(cluster, name, "s14") for name in up]
-        told = [_stale_read(cluster, name) for name in up]
-        expect(all(told), f"reads of {up} without a quorum do not say that they may be stale")
+        stale = [_stale_read(cluster, name) for name in up]
+        expect(all(stale), f"reads of {up} without a quorum do not say that they may be stale")
     cluster.settle()
     agents = cluster.pool()["agents"]
     expect(not [agent for agent in agents if agent.startswith("s14")], f"a refused write took effect: {agents}")

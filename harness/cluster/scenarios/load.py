@@ -36,8 +36,8 @@ def latency(cluster: Deployed) -> str:
         hosts = _routed(cluster, "s16", "latency-aware", first, size=100)
     nearest = others[0]
     expect(set(hosts) == {nearest}, f"the nearest is {nearest}, but tasks ran on {hosts}")
-    told = ", ".join(f"{name} {ms:.1f}" for name, ms in measured_ms.items())
-    return f"measured RTTs in ms: {told}; {len(hosts)} of {len(hosts)} tasks ran on {nearest}"
+    text = ", ".join(f"{name} {ms:.1f}" for name, ms in measured_ms.items())
+    return f"measured RTTs in ms: {text}; {len(hosts)} of {len(hosts)} tasks ran on {nearest}"
 
 
 def bandwidth(cluster: Deployed) -> str:
@@ -58,8 +58,8 @@ def bandwidth(cluster: Deployed) -> str:
         )
         hosts = _routed(cluster, "s17", "bandwidth-aware", first, size=500_000)
     expect(set(hosts) == {fast}, f"{fast} has 100 Mbit/s, the others 10, but tasks of 500 KB ran on {hosts}")
-    told = ", ".join(f"{name} {mbit:.0f}" for name, mbit in measured.items())
-    return f"measured Mbit/s: {told}; {len(hosts)} of {len(hosts)} tasks of 500 KB ran on {fast}"
+    text = ", ".join(f"{name} {mbit:.0f}" for name, mbit in measured.items())
+    return f"measured Mbit/s: {text}; {len(hosts)} of {len(hosts)} tasks of 500 KB ran on {fast}"
 
 
 def balance(cluster: Deployed) -> str:
@@ -126,8 +126,8 @@ def measured_rtts(cluster: Deployed, node: str, wanted_ms: Mapping[str, int]) ->
 
 def _bandwidths(cluster: Deployed, node: str, fast: str) -> dict[str, float] | None:
     """In Mbit/s, once the fast link is seen to be three times as fast as any other."""
-    told: Mapping[str, Any] = cluster.status(node).get("bandwidth_bps") or {}
-    found = {name: value * 8 / 1e6 for name, value in told.items() if name in cluster.names[1:4]}
+    measured: Mapping[str, Any] = cluster.status(node).get("bandwidth_bps") or {}
+    found = {name: value * 8 / 1e6 for name, value in measured.items() if name in cluster.names[1:4]}
     if len(found) < 3:
         return None
     return found if all(found[fast] > 3 * value for name, value in found.items() if name != fast) else None

@@ -140,8 +140,8 @@ def periodic(cluster: Deployed) -> str:
     expect(all(fired.values()), f"syncs within 15 s: {fired}")
     lines = synced(cluster, first)
     gaps = [(b["mono_ns"] - a["mono_ns"]) / 1e9 for a, b in pairwise(lines)]
-    told = f", {gaps[-1]:.1f} s after the one before" if gaps else ""
-    return f"within 15 s {', '.join(f'{name} synced {count} time(s)' for name, count in fired.items())}{told}"
+    since = f", {gaps[-1]:.1f} s after the one before" if gaps else ""
+    return f"within 15 s {', '.join(f'{name} synced {count} time(s)' for name, count in fired.items())}{since}"
 
 
 def thousand(cluster: Deployed) -> str:
@@ -160,14 +160,14 @@ def readable(cluster: Deployed) -> str:
     record = {"kind": "episode", "record": "s24"}
     began_s = time.monotonic()
     ask(cluster, first, "change", **record, fields={"goal": "to be known to all"}, level="quorum")
-    told_ms = (time.monotonic() - began_s) * 1e3
+    elapsed_ms = (time.monotonic() - began_s) * 1e3
     for name in (second, third):
         found = ask(cluster, name, "get", **record, level="quorum")["record"]
         expect(found is not None and found["fields"]["goal"] == "to be known to all", f"{name} reads {found}")
         sync(cluster, name, first)
         here = ask(cluster, name, "get", **record)["record"]
         expect(here == found, f"{name} has {here} itself")
-    return f"written to a quorum in {told_ms:.1f} ms; read on {second} and {third}, by quorum at once and on themselves after a sync"
+    return f"written to a quorum in {elapsed_ms:.1f} ms; read on {second} and {third}, by quorum at once and on themselves after a sync"
 
 
 SCENARIOS = (

@@ -94,8 +94,8 @@ def migrate(cluster: Deployed) -> str:
     expect(after == before, f"the state was {before} and is {after}")
     cluster.ended(chains, 30.0)
     paused = (cluster.agent("s7-a") or {}).get("pause_ns")
-    told = "" if paused is None else f", paused for {paused / 1e6:.1f} ms"
-    return f"{first} → {third}{told}; {KEYS} keys with equal digest; {unfinished} chains under way, all {len(chains)} × 6 steps done"
+    paused_for = "" if paused is None else f", paused for {paused / 1e6:.1f} ms"
+    return f"{first} → {third}{paused_for}; {KEYS} keys with equal digest; {unfinished} chains under way, all {len(chains)} × 6 steps done"
 
 
 def _state(cluster: Deployed, agent: str) -> Mapping[str, Any] | None:

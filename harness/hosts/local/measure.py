@@ -42,7 +42,7 @@ class Measured:
     there_bps: float | None = None
     back_bps: float | None = None
 
-    def told(self) -> str:
+    def described(self) -> str:
         rates = [
             f"{rate / 1e6:.2f} Mbit/s {way}"
             for rate, way in ((self.there_bps, "there"), (self.back_bps, "back"))
@@ -80,13 +80,13 @@ def require(regions: Regions, hosts: Sequence[Host], make: MakeSocket) -> list[M
 def unlike(way: Way, rtt_ms: float, *rates_bps: float | None) -> list[str]:
     """The differences from what was requested, in words. Pure."""
     asked_ms = 2 * way.delay_ns / 1e6
-    told = []
+    differences = []
     if not asked_ms * TOO_QUICK_SHARE <= rtt_ms <= _slowest_ms(asked_ms):
-        told.append(f"a round trip takes {rtt_ms:.1f} ms, not {asked_ms:g} ms")
+        differences.append(f"a round trip takes {rtt_ms:.1f} ms, not {asked_ms:g} ms")
     for rate in rates_bps:
         if rate is not None and not LEAST_RATE <= rate / way.rate_bps <= MOST_RATE:
-            told.append(f"{rate / 1e6:.3f} Mbit/s get through, not {way.rate_bps / 1e6:g}")
-    return told
+            differences.append(f"{rate / 1e6:.3f} Mbit/s get through, not {way.rate_bps / 1e6:g}")
+    return differences
 
 
 def _slowest_ms(asked_ms: float) -> float:

@@ -196,7 +196,7 @@ class LocalProvider:
         return self.regions.late_ns if self.regions else 0
 
     def distances(self) -> Mapping[str, str]:
-        return {"-".join(one.pair): one.told() for one in self.measured}
+        return {"-".join(one.pair): one.described() for one in self.measured}
 
     def client_host(self) -> RemoteHost | None:
         return self._clients

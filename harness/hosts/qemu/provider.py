@@ -186,9 +186,9 @@ class QemuProvider(LocalProvider):
             }
             for machine in all_machines
         ]
-        told = {"consent": True, "known_hosts": str(self._lab / "known_hosts"), "hosts": hosts}
+        document = {"consent": True, "known_hosts": str(self._lab / "known_hosts"), "hosts": hosts}
         self.inventory.write_text(
-            "# Emulated machines of this lab, made to be harmed.\n" + yaml.safe_dump(told, sort_keys=False)
+            "# Emulated machines of this lab, made to be harmed.\n" + yaml.safe_dump(document, sort_keys=False)
         )
         settings = {
             "name": self.lab_name,

@@ -139,5 +139,5 @@ def debootstrap_command(target: Path, overlay: Path, suite: str, sources: Sequen
 
 def digest(suite: str, sources: Sequence[Path]) -> str:
     """The name of the image: the same recipe is built once."""
-    told = [suite, [str(path) for path in sources], PACKAGES, FILES, COMMANDS, DISK_GIB]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+    inputs = [suite, [str(path) for path in sources], PACKAGES, FILES, COMMANDS, DISK_GIB]
+    return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16]

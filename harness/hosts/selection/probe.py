@@ -104,8 +104,8 @@ def _doctor_ssh(provider: SshProvider, ports: Sequence[int], examine: Examine) -
         with_python = [host for host in answering if any(row.probe == "python" and row.ok for row in rows[host.name])]
         reached = [row for port in ports for row in _reach_rows(provider, with_python, port)]
         examine(provider, answering)
-        told = [[*rows[host.name], *(row for row in reached if row.host == host.name)] for host in hosts]
-        return [row for its in told for row in its] + [_try("clock shim", MACHINE, _compiler, required=False)]
+        rows_by_host = [[*rows[host.name], *(row for row in reached if row.host == host.name)] for host in hosts]
+        return [row for its in rows_by_host for row in its] + [_try("clock shim", MACHINE, _compiler, required=False)]
     finally:
         provider.close()
 

@@ -55,9 +55,9 @@ def admit(host: RemoteHost, timeout_s: float) -> Identity | None:
     done = host.run(f"{{ {look}; }} 2>/dev/null", timeout_s=timeout_s, check=False)
     said, boot_id, network, owners = _lines(done.stdout)
     if len(said) != 4:
-        told = " ".join(f"{done.stdout} {done.stderr}".split())[:200]
+        text = " ".join(f"{done.stdout} {done.stderr}".split())[:200]
         raise HostError(
-            f"{host.target.where}: lets us in, and does not do what a shell would: {told or 'it says nothing'}",
+            f"{host.target.where}: lets us in, and does not do what a shell would: {text or 'it says nothing'}",
             hint="the user needs a login shell there, not one that forbids logins or commands",
         )
     # The server's own port: behind a jump host or a forwarded port, we see another one than the one that faults must exempt there.
@@ -200,8 +200,8 @@ def python_version(host: RemoteHost) -> tuple[int, ...]:
         )
     said = done.stdout.strip()
     if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,4}){2}", said):
-        told = said or " ".join(done.stderr.split()) or f"exit code {done.exit_code}"
+        text = said or " ".join(done.stderr.split()) or f"exit code {done.exit_code}"
         raise HostError(
-            f"{host.target.where}: {host.python} does not print its version: {told[:80]!r}", hint="is it Python?"
+            f"{host.target.where}: {host.python} does not print its version: {text[:80]!r}", hint="is it Python?"
         )
     return tuple(int(part) for part in said.split("."))

@@ -147,12 +147,12 @@ class Claims:
             expected = found.token
 
     def _renew(self) -> None:
-        told: set[str] = set()
+        reported: set[str] = set()
         while not self._ended.wait(self._renew_s):
             for result in on_all(self._hosts, lambda host: self._say(host, "renew")):
                 # A host that does not answer is under a fault, or is reported elsewhere.
-                if result.error is None and not result.value.done and result.host not in told:
-                    told.add(result.host)
+                if result.error is None and not result.value.done and result.host not in reported:
+                    reported.add(result.host)
                     self._lost(f"{result.host}: the claim on it was taken over by another")
 
     def _release(self) -> None:

@@ -51,21 +51,21 @@ def unreached(provider: Provider, hosts: Sequence[Host], port: int) -> dict[str,
     with contextlib.ExitStack() as stack:
         on_all(hosts, lambda host: stack.enter_context(_listening(host, port))).require("listening for a moment")
         asked = on_all(hosts, lambda host: _dial_others(host, [a for a in names if a != host.address], port))
-        for dialler, told in asked.require("dialling the others").items():
-            for address, why in told.items():
+        for dialler, reasons in asked.require("dialling the others").items():
+            for address, why in reasons.items():
                 failures.setdefault(names[address], []).append(f"{dialler} does not reach it: {why}")
         for result in on_all(hosts, lambda host: _dial_from_clients(provider, host, port)):
             if result.error is not None:
                 failures.setdefault(result.host, []).insert(0, f"clients do not reach it: {result.error}")
-    return {host.name: _told(host, port, failures[host.name]) for host in hosts if host.name in failures}
+    return {host.name: _unreached(host, port, failures[host.name]) for host in hosts if host.name in failures}
 
 
 def require_reach(provider: Provider, hosts: Sequence[Host], port: int) -> None:
     """Raises one `HostError` that lists every host that others do not reach."""
     failures = unreached(provider, hosts, port)
     if failures:
-        told = "\n".join(f"  {failure.message}" for failure in failures.values())
-        raise HostError(f"not everybody reaches these hosts:\n{told}", hint=HINT.format(port=port))
+        text = "\n".join(f"  {failure.message}" for failure in failures.values())
+        raise HostError(f"not everybody reaches these hosts:\n{text}", hint=HINT.format(port=port))
 
 
 @contextlib.contextmanager
@@ -90,7 +90,7 @@ def _dial_from_clients(provider: Provider, host: Host, port: int) -> None:
     provider.dial(host.address, port, timeout_s=REACH_S).close()
 
 
-def _told(host: Host, port: int, why: Sequence[str]) -> HostError:
+def _unreached(host: Host, port: int, why: Sequence[str]) -> HostError:
     more = f" (and {len(why) - 2} others)" if len(why) > 2 else ""
     return HostError(
         f"{host.name} at {beside_port(host.address, port)}: {'; '.join(why[:2])}{more}", HINT.format(port=port)

@@ -32,7 +32,7 @@ from .remote import RemoteHost
 
 UP_S = 3600.0
 ASK_S = 180.0
-TOLD = "/etc/tribulation/address"
+ADDRESS_FILE = "/etc/tribulation/address"
 """A file on each machine, written by the Vagrantfile's provisioning."""
 RUNNING = "running"
 _INSTALL = "apt install vagrant vagrant-libvirt libvirt-daemon-system (or VirtualBox)"
@@ -48,7 +48,7 @@ class Login:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Described:
     """A machine's own report: the address at which others reach it, and its public host keys, `"ssh-ed25519 AAAA…"`."""
 
     address: str
@@ -89,8 +89,8 @@ class VagrantProvider:
         if not self.hosts:
             names = self._running()
             logins = {login.name: login for login in parse_ssh_config(self._vagrant("ssh-config", *names), names)}
-            told = {name: parse_told(name, self._vagrant("ssh", name, "-c", ASK)) for name in names}
-            self._write([logins[name] for name in names], told)
+            described = {name: parse_described(name, self._vagrant("ssh", name, "-c", ASK)) for name in names}
+            self._write([logins[name] for name in names], described)
             self._ssh = SshProvider.from_file(self.inventory)
             self._ssh.up()
             self.client_addresses = self._ssh.client_addresses
@@ -165,15 +165,17 @@ class VagrantProvider:
         made = [path.name for path in (self.directory / ".vagrant" / "machines").glob("n*")]
         return max([1, *(int(name[1:]) for name in made if name[1:].isdecimal())])
 
-    def _write(self, logins: Sequence[Login], told: Mapping[str, Told]) -> None:
+    def _write(self, logins: Sequence[Login], described: Mapping[str, Described]) -> None:
         folder = self.inventory.parent
         folder.mkdir(parents=True, exist_ok=True)
-        known = [f"{told[login.name].address} {key}" for login in logins for key in told[login.name].host_keys]
+        known = [
+            f"{described[login.name].address} {key}" for login in logins for key in described[login.name].host_keys
+        ]
         (folder / "known_hosts").write_text("\n".join(known) + "\n")
-        self.inventory.write_text(yaml.safe_dump(inventory_of(logins, told, self.clock), sort_keys=False))
+        self.inventory.write_text(yaml.safe_dump(inventory_of(logins, described, self.clock), sort_keys=False))
 
 
-ASK = f"cat {TOLD} && cat /etc/ssh/ssh_host_*_key.pub"
+ASK = f"cat {ADDRESS_FILE} && cat /etc/ssh/ssh_host_*_key.pub"
 
 
 def find_vagrantfile(start: Path | None = None) -> Path:
@@ -206,23 +208,23 @@ def parse_status(text: str) -> dict[str, str]:
     return {field[1]: field[3] for field in fields if len(field) > 3 and field[2] == "state" and field[1]}
 
 
-def parse_told(name: str, text: str) -> Told:
+def parse_described(name: str, text: str) -> Described:
     """Parse a machine's answer to `ASK`."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     keys = [" ".join(line.split()[:2]) for line in lines if re.match(r"(ssh|ecdsa|sk)-\S+ \S", line)]
     address = next((line for line in lines if re.fullmatch(r"[0-9a-fA-F.:]+", line)), None)
     if address is None or not keys:
-        hint = f"was it made by the project's Vagrantfile? `vagrant provision {name}` writes {TOLD}"
+        hint = f"was it made by the project's Vagrantfile? `vagrant provision {name}` writes {ADDRESS_FILE}"
         raise HostError(f"{name} does not report its address and its host keys: {text.strip()[-200:]!r}", hint)
-    return Told(address, keys)
+    return Described(address, keys)
 
 
-def inventory_of(logins: Sequence[Login], told: Mapping[str, Told], clock: str) -> dict[str, Any]:
+def inventory_of(logins: Sequence[Login], described: Mapping[str, Described], clock: str) -> dict[str, Any]:
     """The inventory of these machines; they were made for faults, so consent is given."""
     hosts = [
         {
             "name": login.name,
-            "address": told[login.name].address,
+            "address": described[login.name].address,
             "user": login.user,
             "key": login.key,
             "sudo": login.user != "root",

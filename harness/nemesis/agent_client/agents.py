@@ -229,9 +229,9 @@ def require(result: tuple[dict[str, Json], dict[str, Exception]], what: str) -> 
     """Return all answers, or raise one `FaultError` that names every agent that failed."""
     answers, failures = result
     if failures:
-        told = "\n".join(f"  {name}: {getattr(error, 'message', error)}" for name, error in sorted(failures.items()))
+        text = "\n".join(f"  {name}: {getattr(error, 'message', error)}" for name, error in sorted(failures.items()))
         hint = next((error.hint for error in failures.values() if isinstance(error, HostError | FaultError)), None)
-        raise FaultError(f"{what} failed on {len(failures)} of {len(failures) + len(answers)}:\n{told}", hint)
+        raise FaultError(f"{what} failed on {len(failures)} of {len(failures) + len(answers)}:\n{text}", hint)
     return answers
 
 

@@ -55,5 +55,5 @@ def _heal_one(host: Host) -> Healed:
     finally:
         if not was_there:
             remove(host)
-    told = printed(host.name, "heal", answer.stdout)
-    return Healed(told["undone"], told["faults"])
+    found = printed(host.name, "heal", answer.stdout)
+    return Healed(found["undone"], found["faults"])

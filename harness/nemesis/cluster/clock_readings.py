@@ -63,7 +63,7 @@ class Clocks:
     def monotonic_offsets_ns(self) -> dict[str, tuple[int, int]]:
         """Host minus harness and its error over the whole run: the best sample, widened to where the others contradict it (drift)."""
         with self._lock:
-            return {name: known.told() for name, known in self._known.items()}
+            return {name: known.offset_and_error_ns() for name, known in self._known.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class _Hull:
         best = sample if sample.error_ns < self.best.error_ns else self.best
         return _Hull(best, min(self.least_ns, other.least_ns), max(self.most_ns, other.most_ns))
 
-    def told(self) -> tuple[int, int]:
+    def offset_and_error_ns(self) -> tuple[int, int]:
         offset_ns = self.best.mono_ns
         return offset_ns, max(self.best.error_ns, self.most_ns - offset_ns, offset_ns - self.least_ns)
 
@@ -110,10 +110,10 @@ def _with_shown(sample: ClockSample, reading: Sequence[int]) -> ClockSample:
 
 
 def as_json(samples: Mapping[str, ClockSample]) -> dict[str, Any]:
-    return {name: _told(sample) for name, sample in samples.items()}
+    return {name: _to_json(sample) for name, sample in samples.items()}
 
 
-def _told(sample: ClockSample) -> dict[str, int]:
+def _to_json(sample: ClockSample) -> dict[str, int]:
     shown = (
         {} if sample.shown_ns is None else {"shown_offset_ns": sample.shown_ns, "shown_error_ns": sample.shown_error_ns}
     )

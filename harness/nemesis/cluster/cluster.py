@@ -74,7 +74,7 @@ class Cluster:
         self._libraries = {name: library for name, library in found.items() if library is not None}
         requests = {name: {"do": "configure", "config": self._config(name)} for name in self.firewalled}
         require(ask(self.agents, requests), "configuring the agents")
-        self._tell_processes()
+        self._send_processes()
 
     def close(self) -> None:
         for agent in self.agents.values():
@@ -133,19 +133,19 @@ class Cluster:
     def refresh_pids(self, names: Collection[str] | None = None) -> None:
         """Only for services without a supervisor: their process is known by a pid, which changes at each start."""
         if not is_supervised(self.service):
-            self._tell_processes(names)
+            self._send_processes(names)
 
     def await_pids(self, names: Collection[str], wait_s: float | None = None) -> None:
         """Wait for the pids of services that were started just now: `start` may return before there is a pid. A missing one is found by the verification."""
         deadline_s = time.monotonic() + (PID_S if wait_s is None else wait_s)
         while not is_supervised(self.service):
-            self._tell_processes(names)
+            self._send_processes(names)
             names = [name for name, seen in self.processes_of(names).items() if seen["pid"] is None]
             if not names or time.monotonic() >= deadline_s:
                 return
             time.sleep(PID_LOOK_S)
 
-    def _tell_processes(self, names: Collection[str] | None = None) -> None:
+    def _send_processes(self, names: Collection[str] | None = None) -> None:
         on = [host for name, host in self.hosts.items() if name not in self.off and (names is None or name in names)]
         found = on_all(on, lambda host: process_of(self.service, host))
         seen = found.require("finding the processes", FaultError)

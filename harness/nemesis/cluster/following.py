@@ -31,7 +31,7 @@ JOIN_S = 2.0
 
 
 class Following:
-    """Reports `events` from entering to leaving. `tell` is called from threads of its own; `clock` gives the run's time in ns."""
+    """Reports `events` from entering to leaving. `notify` is called from threads of its own; `clock` gives the run's time in ns."""
 
     def __init__(
         self,
@@ -39,13 +39,13 @@ class Following:
         service: Service,
         dial: Dial,
         events: Collection[str],
-        tell: Callable[[Happened], None],
+        notify: Callable[[Happened], None],
         clock: Callable[[], int],
         trouble: Trouble | None = None,
     ) -> None:
         self._trouble = trouble or Trouble()
         self._hosts, self._service, self._dial = hosts, service, dial
-        self._events, self._tell, self._clock = frozenset(events), tell, clock
+        self._events, self._notify, self._clock = frozenset(events), notify, clock
         self._ended = threading.Event()
         self._channels: dict[str, Channel] = {}
         self._threads: list[threading.Thread] = []
@@ -108,7 +108,7 @@ class Following:
             self._again(host)
             return
         if line["event"]:
-            self._tell(Happened(line["event"], host.name, self._clock() - line["age_ns"]))
+            self._notify(Happened(line["event"], host.name, self._clock() - line["age_ns"]))
 
     def _again(self, host: Host) -> None:
         self._channels[host.name].close()
@@ -124,7 +124,7 @@ class Following:
         asked_ns = self._clock()
         now = leader_of(self._service, self._hosts, self._dial)
         if now is not None and now != self._leader:
-            self._tell(Happened("leader-elected", now, asked_ns))
+            self._notify(Happened("leader-elected", now, asked_ns))
         self._leader = now
 
 

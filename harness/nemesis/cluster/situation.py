@@ -33,8 +33,8 @@ def look(
 
 def roles(service: Service, hosts: Sequence[Host], dial: Dial) -> dict[str, str]:
     """Return each node's report of its role, all requested at once; a silent one is left out."""
-    told = on_all(hosts, lambda host: (status_of(service, host, dial) or {}).get("role")).values
-    return {name: str(role) for name, role in told.items() if role is not None}
+    answers = on_all(hosts, lambda host: (status_of(service, host, dial) or {}).get("role")).values
+    return {name: str(role) for name, role in answers.items() if role is not None}
 
 
 def weights(service: Service, hosts: Sequence[Host], dial: Dial, leader: str | None) -> dict[str, int]:

@@ -56,18 +56,18 @@ def look_for(*settings: Setting) -> Look:
 def is_as_set(setting: Setting, readings: Sequence[Reading], least_ns: int = TOLERANCE_NS) -> bool:
     """Readings whose error is too large do not count, and none that count prove nothing. `least_ns`: deviation allowed in any case."""
     tolerance_ns = tolerance_of(setting, least_ns)
-    told = [(at_ns, offset_ns) for at_ns, offset_ns, error_ns in readings if error_ns <= tolerance_ns]
-    if not told:
+    exact = [(at_ns, offset_ns) for at_ns, offset_ns, error_ns in readings if error_ns <= tolerance_ns]
+    if not exact:
         return False
     offset_ns, strobe_ns = setting.get("offset_ns", 0), setting.get("strobe_ns", 0)
     if setting.get("drift_ppm"):
         return _runs_at(setting["drift_ppm"], readings)
     if strobe_ns:
-        high = [abs(seen_ns - offset_ns - strobe_ns) <= tolerance_ns for _, seen_ns in told]
-        low = [abs(seen_ns - offset_ns) <= tolerance_ns for _, seen_ns in told]
+        high = [abs(seen_ns - offset_ns - strobe_ns) <= tolerance_ns for _, seen_ns in exact]
+        low = [abs(seen_ns - offset_ns) <= tolerance_ns for _, seen_ns in exact]
         return any(high) and any(low) and all(one or other for one, other in zip(high, low, strict=True))
     steady = readings[-1][0] - readings[0][0] < DRIFT_LOOK_NS // 2 or _runs_at(0, readings)
-    return steady and all(abs(seen_ns - offset_ns) <= tolerance_ns for _, seen_ns in told)
+    return steady and all(abs(seen_ns - offset_ns) <= tolerance_ns for _, seen_ns in exact)
 
 
 def _runs_at(drift_ppm: int, readings: Sequence[Reading]) -> bool:

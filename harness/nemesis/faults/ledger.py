@@ -182,14 +182,14 @@ def read_ledger(path: Path) -> list[Fault]:
 
 def faults_of(lines: Iterable[dict[str, Any]]) -> list[Fault]:
     """Return the faults in the order in which they were intended, with intent and observation."""
-    told: dict[str, dict[str, dict[str, Any]]] = {}
+    recorded: dict[str, dict[str, dict[str, Any]]] = {}
     for line in lines:
-        phases = told.setdefault(line["id"], {})
+        phases = recorded.setdefault(line["id"], {})
         first = phases.setdefault(line["phase"], line)
         if line["phase"] == "healed" and not first["verified"]:
             # Its end could not be seen before a host was back (`hidden_by`), and was looked at again.
             phases["healed"] = line
-    return [_fault(fault_id, phases) for fault_id, phases in told.items() if "intended" in phases]
+    return [_fault(fault_id, phases) for fault_id, phases in recorded.items() if "intended" in phases]
 
 
 def _fault(fault_id: str, phases: Mapping[str, Mapping[str, Any]]) -> Fault:

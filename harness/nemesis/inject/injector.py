@@ -153,14 +153,14 @@ class HostInjector:
                 started_s = time.monotonic()
                 self._active[fault.intent.id] = fault
                 self._covering.began(fault, self._clock())
-                told = {**prepared, **package.begin(fault, self._ground)}
+                facts = {**prepared, **package.begin(fault, self._ground)}
                 self._now_in_force()
                 self._sent.send(self._active.values())
                 elapsed_ms = round((time.monotonic() - started_s) * 1e3, 1)
                 injected_ns = self._clock()
                 self._ledger.step("injected", fault, injected_ns)
-                told |= {"apply_ms": elapsed_ms, **latency(fault, injected_ns)}
-                observation = self._or_hidden(fault, self._look(fault, on=True, more=told), injected_ns)
+                facts |= {"apply_ms": elapsed_ms, **latency(fault, injected_ns)}
+                observation = self._or_hidden(fault, self._look(fault, on=True, more=facts), injected_ns)
             except Exception as error:
                 self._give_up(fault, error)
                 raise
@@ -171,13 +171,13 @@ class HostInjector:
         """Without the change lock: it is over when it is done, and may itself need what only a heal brings back."""
         self._ledger.intended(fault, self._clock())
         try:
-            told = package.begin(fault, self._ground)
+            facts = package.begin(fault, self._ground)
             self._ledger.step("injected", fault, self._clock())
             seen = package.look(fault, self._ground, on=True)
         except Exception as error:
             self._ledger.failed(fault, self._clock(), text_of(error))
             raise
-        observation = Observation(seen.verified, {**seen.observed, **told})
+        observation = Observation(seen.verified, {**seen.observed, **facts})
         self._ledger.observed("verified", fault, self._clock(), observation)
         return observation
 
@@ -195,12 +195,12 @@ class HostInjector:
             raise FaultError(f"fault {fault.intent.id} is not in force, so it cannot be healed", "heal each fault once")
         try:
             with self._change:
-                told = self._take_back(fault)
+                facts = self._take_back(fault)
                 if fault.intent.id not in self._unfinished:
-                    return self._see_healed(fault, told)
-            told |= self._finish(fault)
+                    return self._see_healed(fault, facts)
+            facts |= self._finish(fault)
             with self._change:
-                return self._see_healed(fault, told)
+                return self._see_healed(fault, facts)
         except Exception as error:
             self._ending[fault.intent.id] = fault
             self._ledger.failed(fault, self._clock(), text_of(error))
@@ -214,18 +214,18 @@ class HostInjector:
         self._covering.ended(fault, self._clock())
         started_s = time.monotonic()
         self._now_in_force()
-        told = package_of(fault.intent.kind).end(fault, self._ground)
+        facts = package_of(fault.intent.kind).end(fault, self._ground)
         self._sent.send(self._active.values())
-        return {"apply_ms": round((time.monotonic() - started_s) * 1e3, 1), **told}
+        return {"apply_ms": round((time.monotonic() - started_s) * 1e3, 1), **facts}
 
     def _finish(self, fault: Resolved) -> Json:
         """What fails here is tried again at the final heal."""
-        told = package_of(fault.intent.kind).finish(fault, self._ground)
+        facts = package_of(fault.intent.kind).finish(fault, self._ground)
         self._unfinished.pop(fault.intent.id, None)
-        return told
+        return facts
 
-    def _see_healed(self, fault: Resolved, told: Json) -> Observation:
-        observation = self._look(fault, on=False, more=told)
+    def _see_healed(self, fault: Resolved, facts: Json) -> Observation:
+        observation = self._look(fault, on=False, more=facts)
         hidden_by = () if observation.verified else self._hiding_its_end(fault, observation)
         if hidden_by:
             # It is looked at again when everything is back.
@@ -264,22 +264,22 @@ class HostInjector:
             observation = self._whole()
             verified = [self._see_healed_with_all(fault, observation) for fault in faults]
             self._ending.clear()
-            told = {**observation.observed, **({"undone": left} if left else {})}
-            return Observation(observation.verified and all(verified), told)
+            facts = {**observation.observed, **({"undone": left} if left else {})}
+            return Observation(observation.verified and all(verified), facts)
 
     def _see_healed_with_all(self, fault: Resolved, whole: Observation) -> bool:
         """Probes of links and processes cover cuts, kills and pauses; the others are verified one by one."""
         own = Observation(True) if fault.intent.kind in _WHOLE_TELLS else self._look(fault, on=False, more={})
-        verified, told = whole.verified and own.verified, {**whole.observed, **own.observed, **self._lapse_of(fault)}
-        self._ledger.observed("healed", fault, self._clock(), Observation(verified, told))
+        verified, facts = whole.verified and own.verified, {**whole.observed, **own.observed, **self._lapse_of(fault)}
+        self._ledger.observed("healed", fault, self._clock(), Observation(verified, facts))
         return verified
 
     def _whole(self) -> Observation:
         """Nothing is active any more: every link is up, and every process runs on the hosts that have one at all."""
         links = self._ground.links()
         seen = states(self._ground, sorted(self._cluster.processes), lambda _, process: is_running(process))
-        told = {name: seen.observed[name] for name in ("states", "unlike") if name in seen.observed}
-        return Observation(links.verified and seen.verified, {**links.observed, **told})
+        facts = {name: seen.observed[name] for name in ("states", "unlike") if name in seen.observed}
+        return Observation(links.verified and seen.verified, {**links.observed, **facts})
 
     def sample(self) -> dict[str, Any]:
         """The newest reachability matrix (`links`: [from, to, up]) and clock offsets, as sampled in the background; never waits."""

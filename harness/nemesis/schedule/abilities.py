@@ -110,12 +110,12 @@ def require_abilities(hosts: Sequence[Host], names: Iterable[str]) -> dict[str, 
     """Return by ability and host how it is done. Raises one `FaultError` that lists everything that is missing."""
     tried = try_abilities(hosts, names)
     if any(not able.ok for able in tried):
-        told, hint = told_missing(tried)
-        raise FaultError(f"these hosts cannot do what the campaign asks for:\n{told}", hint)
+        text, hint = missing_text(tried)
+        raise FaultError(f"these hosts cannot do what the campaign asks for:\n{text}", hint)
     return backends(tried)
 
 
-def told_missing(tried: Iterable[Able]) -> tuple[str, str | None]:
+def missing_text(tried: Iterable[Able]) -> tuple[str, str | None]:
     """Return a line for each missing one, and what to do about all of them."""
     missing = [able for able in tried if not able.ok]
     hints = dict.fromkeys(able.hint for able in missing if able.hint)

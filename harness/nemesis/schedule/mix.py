@@ -118,11 +118,11 @@ def skipped(specs: Iterable[FaultSpec], tried: Iterable[Able]) -> list[dict[str,
         if not able.ok:
             missing.setdefault(able.ability, able)
     names = dict.fromkeys(name for _, spec in labelled(specs) for name in spec.sorts())
-    told = []
+    reasons = []
     for name in names:
         for able in [missing[need] for need in sorted(needs(name)) if need in missing][:1]:
-            told.append({"sort": name, "why": f"{able.ability} on {able.host}: {able.detail}", "hint": able.hint})
-    return told
+            reasons.append({"sort": name, "why": f"{able.ability} on {able.host}: {able.detail}", "hint": able.hint})
+    return reasons
 
 
 def changes_voters(specs: Iterable[FaultSpec]) -> bool:

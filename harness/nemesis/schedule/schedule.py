@@ -28,7 +28,7 @@ Window = tuple[int, int]
 
 MOST_STARTS, MOST_WINDOWS = 100_000, 1_000
 """In a whole campaign: a fault every second of a day. Those that an event sets off count once for each window of time in which they may start."""
-MOST_TOLD = 20
+MOST_REPORTED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +61,9 @@ def expand(specs: Sequence[FaultSpec], *, seed: int | str, load_ns: int) -> list
             problems += [problem] if problem else []
     problems += _overlaps(starts, load_ns)
     if problems:
-        more = [f"and {len(problems) - MOST_TOLD} more"] if len(problems) > MOST_TOLD else []
+        more = [f"and {len(problems) - MOST_REPORTED} more"] if len(problems) > MOST_REPORTED else []
         raise CampaignError(
-            "these faults cannot be scheduled:\n" + "\n".join(f"  {each}" for each in problems[:MOST_TOLD] + more),
+            "these faults cannot be scheduled:\n" + "\n".join(f"  {each}" for each in problems[:MOST_REPORTED] + more),
             _HINT,
         )
     intents = [
@@ -212,8 +212,8 @@ def _blocked(spec: Timing, at_ns: int, end_ns: int, quiet: Sequence[Window]) -> 
 
 
 def _overlaps(starts: Sequence[_Start], load_ns: int) -> list[str]:
-    """Return pairs of specs of one kind that can be on together without permission, each once, and at most `MOST_TOLD`."""
-    told: dict[tuple[int, int], str] = {}
+    """Return pairs of specs of one kind that can be on together without permission, each once, and at most `MOST_REPORTED`."""
+    found: dict[tuple[int, int], str] = {}
     for kind in dict.fromkeys(start.spec.kind for start in starts if not start.spec.stays):
         alone: dict[int, _Start] = {}
         shared: dict[int, _Start] = {}
@@ -225,15 +225,15 @@ def _overlaps(starts: Sequence[_Start], load_ns: int) -> list[str]:
                 if first.place == second.place:
                     continue
                 pair = (first.place, second.place) if first.place < second.place else (second.place, first.place)
-                told.setdefault(
+                found.setdefault(
                     pair,
                     f"faults[{pair[0]}] and faults[{pair[1]}], both {kind}, can be on together: {first.label} from "
                     f"{format_ns(first.window[0])} to {format_ns(min(first.window[1], load_ns))}, {second.label} from {format_ns(second.window[0])}",
                 )
-                if len(told) > MOST_TOLD:
-                    return list(told.values())
+                if len(found) > MOST_REPORTED:
+                    return list(found.values())
             (shared if second.spec.overlap else alone)[second.place] = second
-    return list(told.values())
+    return list(found.values())
 
 
 def _still_on(firsts: dict[int, _Start], second: _Start) -> dict[int, _Start]:

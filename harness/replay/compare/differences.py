@@ -39,7 +39,7 @@ class LineDifference:
         names = dict.fromkeys((*self.recorded, *self.replayed))
         return [name for name in names if self.recorded.get(name) != self.replayed.get(name)]
 
-    def told(self, recorded: str = "recorded", replayed: str = "replayed") -> list[str]:
+    def described(self, recorded: str = "recorded", replayed: str = "replayed") -> list[str]:
         """Lines of text: the place, then both values of each field that differs."""
         when = "" if self.time_ns is None else f" at {self.time_ns / 1e9:.6f} s of the run"
         head = f"{self.where}:{self.line}{when}"

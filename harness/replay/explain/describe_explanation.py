@@ -18,18 +18,18 @@ BAR = 20
 MOST_ITEMS = 8
 
 
-def tell_explained(explained: Explained) -> list[str]:
+def describe_explained(explained: Explained) -> list[str]:
     lines = [
         f"failure: {explained.wanted.checker}/{explained.wanted.kind}, complete at {explained.seen_ns / 1e9:.6f} s of the run",
         f"  {explained.explanation}",
     ]
-    lines += _tell_neighbour(explained)
+    lines += _describe_neighbour(explained)
     if explained.onset is not None:
-        lines += _tell_onset(explained.onset)
+        lines += _describe_onset(explained.onset)
     return lines
 
 
-def _tell_neighbour(explained: Explained) -> list[str]:
+def _describe_neighbour(explained: Explained) -> list[str]:
     neighbour = explained.neighbour
     if neighbour.change is None:
         return [f"nearest passing plan: none of {neighbour.tried} neighbours of this plan pass (--runs tries more)"]
@@ -39,14 +39,14 @@ def _tell_neighbour(explained: Explained) -> list[str]:
     if explained.differences:
         lines.append("  where the two runs part, times aside:")
     for difference in explained.differences[:SHOWN_FILES]:
-        lines += [f"    {line}" for line in difference.told("failing", "passing")]
+        lines += [f"    {line}" for line in difference.described("failing", "passing")]
     if explained.answers:
         lines.append(f"  {explained.apart}; the first of them:")
-        lines += [f"    {tell_answer(answer)}" for answer in explained.answers]
+        lines += [f"    {describe_answer(answer)}" for answer in explained.answers]
     return lines
 
 
-def tell_answer(answer: Answer) -> str:
+def describe_answer(answer: Answer) -> str:
     op, other = answer.failing, answer.passing
     asked = f"{op.f} {op.key}" + ("" if op.argument is None else f" {shown(op.argument)}")
     head = f"{op.invoke_ns / 1e9:.6f} s  {asked}"
@@ -62,17 +62,17 @@ def _lists(failing: list[Any], passing: list[Any]) -> str:
     if not more and not less:
         return "in another order"
     sides = (("failing", more), ("passing", less))
-    told = [
+    text = [
         f"only {who} {', '.join(items[:MOST_ITEMS])}{' …' * (len(items) > MOST_ITEMS)}" for who, items in sides if items
     ]
-    return " · ".join(told)
+    return " · ".join(text)
 
 
 def _outcome(op: Operation) -> str:
     return op.type.value if op.result is None and op.f != "read" else f"{op.type.value} {shown(op.result)}"
 
 
-def _tell_onset(onset: Onset) -> list[str]:
+def _describe_onset(onset: Onset) -> list[str]:
     lines = ["chance of failing when all is kept up to a moment and drawn again after it: (before 0 the cluster boots)"]
     lines += _table(onset)
     if onset.jump is None:

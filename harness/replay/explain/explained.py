@@ -75,7 +75,7 @@ class Explained:
         }
 
 
-def explain(run_dir: Path, asked: Asked, tell: Callable[[str, str], None]) -> Explained:
+def explain(run_dir: Path, asked: Asked, notify: Callable[[str, str], None]) -> Explained:
     """Explain a run. Raises `CampaignError` when it is not one of the simulator, or does not fail."""
     plan = read_plan(run_dir)
     require_simulable(plan.options["system"], str(run_dir))
@@ -84,12 +84,12 @@ def explain(run_dir: Path, asked: Asked, tell: Callable[[str, str], None]) -> Ex
             f"{run_dir} ran on hosts, where nothing happens twice",
             hint=f"`tri replay {run_dir} --tier c` finds a simulated run that fails alike; explain that one",
         )
-    tell("simulate", str(run_dir))
+    notify("simulate", str(run_dir))
     whole = simulate(plan)
     judgement = judge_record(whole.record, whole.facts, Budget(time_s=checker_timeout_s(run_dir)), str(run_dir))
     wanted, explanation, seen_ns = _failure(run_dir, judgement, whole, asked)
     done = _cut(whole, wanted, seen_ns)
-    tell("neighbours", f"at most {asked.tries} neighbours of a plan of {len(done.plan.intents)} faults")
+    notify("neighbours", f"at most {asked.tries} neighbours of a plan of {len(done.plan.intents)} faults")
     neighbour = nearest_passing(done.plan, wanted, seen_ns, asked.tries)
     differences: Sequence[LineDifference] = ()
     answers: Sequence[Answer] = ()
@@ -99,7 +99,7 @@ def explain(run_dir: Path, asked: Asked, tell: Callable[[str, str], None]) -> Ex
         answers, apart = _answers(done, neighbour.done)
     onset = None
     if asked.points >= 3:
-        onset = find_onset(done, wanted, seen_ns, asked.salts, asked.points, asked.jobs, asked.time_s, tell)
+        onset = find_onset(done, wanted, seen_ns, asked.salts, asked.points, asked.jobs, asked.time_s, notify)
     return Explained(wanted, explanation, seen_ns, neighbour, differences, answers, apart, onset)
 
 

@@ -79,7 +79,7 @@ def find_onset(
     points: int = 9,
     jobs: int = 1,
     time_s: float | None = None,
-    tell: Callable[[str, str], None] = lambda phase, detail: None,
+    notify: Callable[[str, str], None] = lambda phase, detail: None,
 ) -> Onset:
     """Measure the onset. `done` is the run of the failing plan, which had failed by `seen_ns`. `points` moments are measured, each with `salts` runs.
 
@@ -96,7 +96,7 @@ def find_onset(
             became = Counter(fates)
             known = became.total() - became[Fate.UNKNOWN]
             curve[at_ns] = Point(at_ns, became[Fate.ALIKE], known, became[Fate.OTHERWISE])
-            tell("onset", f"up to {at_ns / 1e9:.3f} s: {became[Fate.ALIKE]} of {known} fail alike")
+            notify("onset", f"up to {at_ns / 1e9:.3f} s: {became[Fate.ALIKE]} of {known} fail alike")
             if time_s is not None and time.monotonic() - began_s > time_s:
                 break
     ordered = [curve[at_ns] for at_ns in sorted(curve)]
@@ -166,10 +166,10 @@ def what_happened(record: RunRecord, from_ns: int, to_ns: int) -> list[str]:
             if from_ns <= at_ns <= to_ns and line["event"] not in DULL:
                 found.append((at_ns, f"{node} {line['event']} {_fields(line)}"))
     found.sort()
-    told = [f"{at_ns / 1e9:.6f} s  {text}" for at_ns, text in found]
-    if len(told) > SHOWN:
-        told = [*told[: SHOWN // 2], f"… {len(told) - SHOWN} more …", *told[-SHOWN // 2 :]]
-    return told
+    timeline = [f"{at_ns / 1e9:.6f} s  {text}" for at_ns, text in found]
+    if len(timeline) > SHOWN:
+        timeline = [*timeline[: SHOWN // 2], f"… {len(timeline) - SHOWN} more …", *timeline[-SHOWN // 2 :]]
+    return timeline
 
 
 def _fields(line: Mapping[str, Any]) -> str:

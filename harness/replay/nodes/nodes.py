@@ -69,12 +69,12 @@ class NodeReplay:
     def to_json(self) -> dict[str, Any]:
         difference = self.difference
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "difference"}
-        told = (
+        figures = (
             None
             if difference is None
             else {name: getattr(difference, name) for name in difference.__dataclass_fields__}
         )
-        return {**fields, "equal": difference is None, "difference": told}
+        return {**fields, "equal": difference is None, "difference": figures}
 
 
 def read_incarnations(run_dir: Path) -> list[Incarnation]:
@@ -118,8 +118,8 @@ def replay_incarnation(life: Incarnation, traces: Sequence[Line] = ()) -> NodeRe
     lines = [line for line in traces if line["incarnation"] == life.number]
     if difference is None and player is not None:
         difference = _traces_differ(player, lines, recording.steps[-1], replayed)
-    told_by_core = sum(isinstance(effect, Trace) for effect in player.released) if player is not None else 0
-    compared = min(told_by_core, len(lines))
+    sent_by_core = sum(isinstance(effect, Trace) for effect in player.released) if player is not None else 0
+    compared = min(sent_by_core, len(lines))
     return NodeReplay(
         node=life.node,
         incarnation=life.number,
@@ -141,13 +141,13 @@ def play(player: Player, number: int, step: RecordedStep) -> StepDifference | No
         effects = player.step(step.now_ns, step.events)
     except Exception as error:
         return StepDifference(
-            number, step.now_ns, f"the core raised {type(error).__name__}: {error}", told(step.events), ()
+            number, step.now_ns, f"the core raised {type(error).__name__}: {error}", described(step.events), ()
         )
     crc = effects_crc(effects)
     if crc == step.effects_crc:
         return None
     why = f"its effects have the checksum {crc:08x}, recorded was {step.effects_crc:08x}"
-    return StepDifference(number, step.now_ns, why, told(step.events), told(effects))
+    return StepDifference(number, step.now_ns, why, described(step.events), described(effects))
 
 
 def _traces_differ(player: Player, lines: Sequence[Line], last: RecordedStep, steps: int) -> StepDifference | None:
@@ -158,19 +158,19 @@ def _traces_differ(player: Player, lines: Sequence[Line], last: RecordedStep, st
     found = first_difference("trace", theirs[: len(ours)], ours[: len(theirs)])
     if found is None:
         return None
-    text = found.told()
+    text = found.described()
     return StepDifference(steps, last.now_ns, f"every step is equal, but not the traces: {text[0]}", (), text[1:])
 
 
 _OF_THE_RUNTIME = frozenset({"node", "incarnation", "seq", "mono_ns"})
 
 
-def told(items: Sequence[Any]) -> list[str]:
+def described(items: Sequence[Any]) -> list[str]:
     """Events or effects for people, one a line."""
-    return [_told(item) for item in items]
+    return [_described(item) for item in items]
 
 
-def _told(item: Any) -> str:
+def _described(item: Any) -> str:
     name = type(item).__name__
     if isinstance(item, Start):
         files = {file: f"{len(data)} bytes" for file, data in sorted(item.files.items())}

@@ -26,7 +26,7 @@ from .tries import Tries, cut_short, search
 
 REPLAY_FILE = "replay.json"
 
-Tell = Callable[[str, str], None]
+Notify = Callable[[str, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +56,11 @@ class Reproduced:
         return {**self.tries.to_json(), "kept": None if self.kept is None else str(self.kept)}
 
 
-def reproduce(target: Path, asked: Asked, tell: Tell) -> Reproduced:
+def reproduce(target: Path, asked: Asked, notify: Notify) -> Reproduced:
     """Reproduce the failure. Raises `CampaignError` when nothing failed there, or when it holds something unknown to the simulator."""
     if target.is_dir():
         require_simulable(read_plan(target).options["system"], str(target))
-    tell("check", str(target))
+    notify("check", str(target))
     judgement = judge(target)
     failures = signatures(judgement.results, judgement.record.history)
     if not failures:
@@ -72,10 +72,10 @@ def reproduce(target: Path, asked: Asked, tell: Tell) -> Reproduced:
     pinned = _plan(target, judgement, asked)
     plan = pinned.plan
     seen_ns = first_seen(wanted, judgement.results[wanted.checker], judgement.record).at_ns
-    tell("tier C", f"{len(plan.pinned or ())} operations and {len(plan.intents)} faults, in search of {wanted}")
-    tries = search(pinned, wanted, judgement.record, seen_ns, asked.tries, asked.jobs, asked.time_s, tell)
+    notify("tier C", f"{len(plan.pinned or ())} operations and {len(plan.intents)} faults, in search of {wanted}")
+    tries = search(pinned, wanted, judgement.record, seen_ns, asked.tries, asked.jobs, asked.time_s, notify)
     kept = (
-        _keep(replace(cut_short(plan, seen_ns), seed=tries.alike[0]), target, wanted, tries, asked, tell)
+        _keep(replace(cut_short(plan, seen_ns), seed=tries.alike[0]), target, wanted, tries, asked, notify)
         if tries.alike
         else None
     )
@@ -103,9 +103,9 @@ def _name(history: Path) -> str:
     return name or "history"
 
 
-def _keep(plan: Plan, target: Path, wanted: Signature, tries: Tries, asked: Asked, tell: Tell) -> Path:
+def _keep(plan: Plan, target: Path, wanted: Signature, tries: Tries, asked: Asked, notify: Notify) -> Path:
     campaign = _campaign(plan, target)
-    settings = Settings("", target, asked.runs, tell)
+    settings = Settings("", target, asked.runs, notify)
     run_dir = open_run_folder(campaign, plan, settings)
     write_json(run_dir / REPLAY_FILE, {"source": str(target), **tries.to_json()})
     judgement = write_run(campaign, plan, replace(settings, command=replay_of(run_dir, plan)), run_dir)
@@ -119,5 +119,5 @@ def _keep(plan: Plan, target: Path, wanted: Signature, tries: Tries, asked: Aske
 def _campaign(plan: Plan, target: Path) -> Campaign:
     path = target / "campaign.yaml"
     known = load_recorded(path) if target.is_dir() and path.exists() else None
-    told = f"what {target} recorded, tried again in the simulator: its faults and operations are those of plan.json"
-    return campaign_of(plan, known, str(target)).model_copy(update={"description": told})
+    text = f"what {target} recorded, tried again in the simulator: its faults and operations are those of plan.json"
+    return campaign_of(plan, known, str(target)).model_copy(update={"description": text})

@@ -90,7 +90,7 @@ def search(
     tries: int,
     jobs: int = 1,
     time_s: float | None = None,
-    tell: Callable[[str, str], None] = lambda phase, detail: None,
+    notify: Callable[[str, str], None] = lambda phase, detail: None,
 ) -> Tries:
     """Try `tries` seeds, or as many as `time_s` allows. `seen_ns` is when the recorded failure had been seen."""
     short = cut_short(pinned.plan, seen_ns)
@@ -112,7 +112,7 @@ def search(
     done: list[Try] = []
     for result in _run(tasks(), jobs):
         done.append(result)
-        tell(TIER, f"{sum(one.alike for one in done)} of {len(done)} seeds fail alike")
+        notify(TIER, f"{sum(one.alike for one in done)} of {len(done)} seeds fail alike")
         if time_s is not None and time.monotonic() - began_s > time_s:
             break
     return Tries(

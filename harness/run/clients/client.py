@@ -27,11 +27,11 @@ class ProcessClient:
     def __init__(
         self,
         start: Callable[[str, float], ClientProcess],
-        told: Callable[[ClientProcess, str | None], None],
+        report: Callable[[ClientProcess, str | None], None],
         give_back: Callable[[ClientProcess], None],
         taken: Callable[[], None],
     ) -> None:
-        self._start, self._tell = start, told
+        self._start, self._notify = start, report
         self._give_back, self._taken = give_back, taken
         self._is_fresh = False
         self._process: ClientProcess | None = None
@@ -53,11 +53,11 @@ class ProcessClient:
 
     def invoke(self, op: Op, timeout_s: float) -> Outcome:
         assert self._process is not None, "open comes first"
-        self._tell(self._process, op.f)
+        self._notify(self._process, op.f)
         try:
             answer = self._asked({"do": "invoke", "op": asdict(op), "timeout_s": timeout_s}, timeout_s)
         finally:
-            self._tell(self._process, None)
+            self._notify(self._process, None)
         return Outcome("info", error=answer) if isinstance(answer, str) else Outcome(**answer["outcome"])
 
     def close(self) -> None:
@@ -99,10 +99,10 @@ def _reached(dial: Dial, node: str, port: int | None, timeout_s: float) -> socke
     return dial.at(node, port, timeout_s)
 
 
-def _raised(told: dict[str, Any]) -> Exception:
-    text = f"{told['type']}: {told['message']}"
-    if told["network"]:
+def _raised(answer: dict[str, Any]) -> Exception:
+    text = f"{answer['type']}: {answer['message']}"
+    if answer["network"]:
         return ConnectionError(text)
     error = RaisedInClient(text)
-    error.add_note(told["traceback"])
+    error.add_note(answer["traceback"])
     return error

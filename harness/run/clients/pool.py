@@ -99,7 +99,7 @@ class ClientProcesses:
         """The factory of one slot's clients."""
         return lambda: ProcessClient(
             lambda node, timeout_s: self._start(slot, node, timeout_s),
-            self._tell,
+            self._notify,
             lambda process: self._give_back(slot, process),
             lambda: self._wanted.put(slot),
         )
@@ -165,7 +165,7 @@ class ClientProcesses:
     def _workload(self, slot: int) -> str:
         return self._slots[slot].workload
 
-    def _tell(self, process: ClientProcess, operation: str | None) -> None:
+    def _notify(self, process: ClientProcess, operation: str | None) -> None:
         with self._lock:
             if (known := self._known.get(process.pid)) is not None:
                 known.operation = operation

@@ -59,9 +59,9 @@ class AskedDial:
         return made
 
 
-def _error_of(told: Mapping[str, Any]) -> OSError:
+def _error_of(raised: Mapping[str, Any]) -> OSError:
     kinds = {kind.__name__: kind for kind in (ConnectionRefusedError, ConnectionResetError, TimeoutError)}
-    return kinds.get(told["type"], ConnectionError)(told["message"])
+    return kinds.get(raised["type"], ConnectionError)(raised["message"])
 
 
 def serve(
@@ -85,7 +85,7 @@ def serve(
                     assert client is not None
                     answer = _answered(client, Op(**request["op"]), request["timeout_s"])
             except BaseException as error:  # a client is foreign code
-                answer = {"raised": _told(error), "fresh": isinstance(client, ProgramClient) and client.is_fresh}
+                answer = {"raised": _raised(error), "fresh": isinstance(client, ProgramClient) and client.is_fresh}
             lines.send({**answer, "connected": _connected(client)})
     finally:
         with suppress(BaseException):
@@ -120,7 +120,7 @@ def _connected(client: Client | None) -> bool | None:
     return None if found is None else bool(found)
 
 
-def _told(error: BaseException) -> dict[str, Any]:
+def _raised(error: BaseException) -> dict[str, Any]:
     try:
         message = str(error)
     except BaseException as second:

@@ -52,7 +52,7 @@ class Nemesis:
             if action.verb is not Verb.HEAL_ALL and not action.may_fail:
                 self.trouble.add(name, error)
             # The runner heals everything again, and reports the error when every try failed.
-            self._tell(
+            self._record(
                 f"{action.verb.value}-failed", {"fault": action.intent and action.intent.id, "error": error.message}
             )
             return ActionDone(action, failed=True, why=str(error))
@@ -62,12 +62,12 @@ class Nemesis:
         assert action.intent is not None
         with self.injector.steady(action.intent):
             resolved = set_off(resolve(action.intent, self._situation(action), self.seed), action.trigger)
-            self._tell("inject", {"fault": action.intent.id, "kind": action.intent.kind, **resolved.what})
+            self._record("inject", {"fault": action.intent.id, "kind": action.intent.kind, **resolved.what})
             observation = self.injector.inject(resolved)
         if action.intent.kind != "voters":
             with self._lock:
                 self.active[action.intent.id] = resolved
-        self._tell("injected", {"fault": action.intent.id, **_seen(observation)})
+        self._record("injected", {"fault": action.intent.id, **_seen(observation)})
 
     def _situation(self, action: FaultAction) -> Situation:
         """The situation in which targets are resolved. For a fault started by an event, the event often names the target: asking the nodes would take longer than the moment lasts."""
@@ -80,18 +80,18 @@ class Nemesis:
         assert action.intent is not None
         with self._lock:
             resolved = self.active.pop(action.intent.id)
-        self._tell("heal", {"fault": action.intent.id, "kind": action.intent.kind})
-        self._tell("healed", {"fault": action.intent.id, **_seen(self.injector.heal(resolved))})
+        self._record("heal", {"fault": action.intent.id, "kind": action.intent.kind})
+        self._record("healed", {"fault": action.intent.id, **_seen(self.injector.heal(resolved))})
 
     def _heal_all(self) -> None:
-        self._tell("heal-all", {"active": sorted(self.active)})
+        self._record("heal-all", {"active": sorted(self.active)})
         observation = self.injector.heal_all()
         with self._lock:
             self.active.clear()
-        self._tell("healed-all", _seen(observation))
+        self._record("healed-all", _seen(observation))
         require_whole(observation)
 
-    def _tell(self, what: str, value: Mapping[str, Any]) -> None:
+    def _record(self, what: str, value: Mapping[str, Any]) -> None:
         self.journal.nemesis(self.now_ns(), what, value)
 
 
@@ -99,9 +99,9 @@ def require_whole(observation: Observation) -> None:
     """Raises `FaultError` when links are down although every fault is healed. A process that does not run again is the system's own problem."""
     down = () if observation.verified else links_down(observation)
     if down:
-        told = ", ".join(f"{source} to {target}" for source, target in down[:3])
+        text = ", ".join(f"{source} to {target}" for source, target in down[:3])
         raise FaultError(
-            f"{len(down)} links are down after everything was healed, such as {told}",
+            f"{len(down)} links are down after everything was healed, such as {text}",
             "is a host away, or the network between them?",
         )
 

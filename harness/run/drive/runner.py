@@ -331,9 +331,9 @@ class Runner:
                 return actions
             actions, alone = self._isolation.step(now_ns)
             if alone and self._faults.unhealed:
-                told = "; ".join(f"{fault}: {why}" for fault, why in self._faults.unhealed.items())
+                text = "; ".join(f"{fault}: {why}" for fault, why in self._faults.unhealed.items())
                 self._give_up_liveness(
-                    now_ns, f"there was no liveness phase, since its cluster could not be had: {told}"
+                    now_ns, f"there was no liveness phase, since its cluster could not be had: {text}"
                 )
             elif alone:
                 self._enter(LIVENESS, "core_healed", now_ns)

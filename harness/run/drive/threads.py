@@ -77,9 +77,9 @@ class ThreadDriver:
             while True:
                 try:
                     if replaced := put_back_time():
-                        told = f"a client replaced {', '.join(f'time.{name}' for name in replaced)}, by which the run waits and measures"
+                        text = f"a client replaced {', '.join(f'time.{name}' for name in replaced)}, by which the run waits and measures"
                         self.nemesis.trouble.error(
-                            f"{told}; put back\nhint: patch the time of the client's own module alone"
+                            f"{text}; put back\nhint: patch the time of the client's own module alone"
                         )
                     if self.stop_asked() or self._clients_are_broken():
                         runner.stop()

@@ -107,10 +107,10 @@ class VirtualDriver:
         injector: SimInjector,
         journal: Journal,
         ledger: LedgerSink,
-        tell: Callable[[str, str], None],
+        notify: Callable[[str, str], None],
     ) -> None:
         self._plan, self._cluster, self._injector = plan, cluster, injector
-        self._journal, self._ledger, self._tell = journal, ledger, tell
+        self._journal, self._ledger, self._notify = journal, ledger, notify
         self._start_ns = cluster.now_ns
         self._clients = {slot.slot: SimClient(cluster, slot.slot, plan.sizes) for slot in (*plan.slots, *plan.settling)}
         self._active: dict[str, Resolved] = {}
@@ -188,8 +188,8 @@ class VirtualDriver:
         for name, node in self._cluster.nodes.items():
             if node.clock.boots > 1:
                 offsets = [*node.clock.earlier, node.clock.offset_of_boot_ns(now_ns)]
-                told = [(offset + self._start_ns, error) for offset, error in offsets]
-                found[name] = dict(zip(node.first_of_boot, told, strict=True))
+                of_node = [(offset + self._start_ns, error) for offset, error in offsets]
+                found[name] = dict(zip(node.first_of_boot, of_node, strict=True))
         return found
 
     def _now_ns(self) -> int:
@@ -223,7 +223,7 @@ class VirtualDriver:
 
     def _act(self, action: FaultAction) -> None:
         if action.verb is Verb.HEAL_ALL:
-            self._tell_history("heal-all", {"active": sorted(self._active)})
+            self._record("heal-all", {"active": sorted(self._active)})
             healed = dict(self._active)
             for resolved in healed.values():
                 self._ledger.step("healing", resolved, self._now_ns())
@@ -233,7 +233,7 @@ class VirtualDriver:
         assert action.intent is not None
         if action.verb is Verb.HEAL:
             resolved = self._active.pop(action.intent.id)
-            self._tell_history("heal", {"fault": action.intent.id, "kind": action.intent.kind})
+            self._record("heal", {"fault": action.intent.id, "kind": action.intent.kind})
             self._ledger.step("healing", resolved, self._now_ns())
             self._injector.begin_heal(resolved, lambda seen: self._ended(action, [resolved], "healed", seen))
             return
@@ -249,16 +249,16 @@ class VirtualDriver:
             # Nothing is recorded before it happens.
             self._cluster.schedule(self._cluster.now_ns + AGAIN_NS, self._act, action)
             return
-        self._tell_history("inject", {"fault": action.intent.id, "kind": action.intent.kind, **resolved.what})
+        self._record("inject", {"fault": action.intent.id, "kind": action.intent.kind, **resolved.what})
         self._ledger.intended(resolved, self._now_ns())
         self._ledger.step("injected", resolved, self._now_ns())
         if action.intent.kind != "voters":
             self._active[action.intent.id] = resolved
-        told = latency(resolved, self._now_ns())
+        delays = latency(resolved, self._now_ns())
 
         def ended(seen: Observation | FaultError) -> None:
-            if told and isinstance(seen, Observation):
-                seen = replace(seen, observed={**seen.observed, **told})
+            if delays and isinstance(seen, Observation):
+                seen = replace(seen, observed={**seen.observed, **delays})
             self._ended(action, [resolved], "verified", seen)
 
         self._injector.begin_inject(resolved, ended)
@@ -281,15 +281,15 @@ class VirtualDriver:
                 self._ledger.observed(phase, resolved, now, seen)
             value = {"verified": seen.verified, "observed": dict(seen.observed)}
             name = action.intent.id if action.intent else None
-            self._tell_history({"verified": "injected"}.get(phase, phase), {"fault": name, **value})
+            self._record({"verified": "injected"}.get(phase, phase), {"fault": name, **value})
         failed = isinstance(seen, FaultError)
         self._completed(ActionDone(action, failed, str(seen) if failed else ""))
 
-    def _tell_history(self, what: str, value: Mapping[str, Any]) -> None:
+    def _record(self, what: str, value: Mapping[str, Any]) -> None:
         self._journal.nemesis(self._now_ns(), what, value)
 
     def _progress(self, phase: Phase) -> None:
         if self._now_ns() >= self._next_progress_ns:
             self._next_progress_ns = self._now_ns() + PROGRESS_EVERY_NS
             text = self._journal.pulse.text(self._now_ns(), self._plan.timing.load_ns, self._active)
-            self._tell(phase.value, text)
+            self._notify(phase.value, text)

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from ...systems.base import Op, Outcome
 
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 
 MOST_OF_A_KIND = 3
 MOST_KEPT = 50_000
@@ -47,8 +47,8 @@ class _Touched:
 
 
 class Early:
-    def __init__(self, tell: Tell) -> None:
-        self._tell = tell
+    def __init__(self, notify: Notify) -> None:
+        self._notify = notify
         self._found: dict[str, list[str]] = {}
         self._begun: dict[int | str, tuple[int, int | None]] = {}
         """By process: when its operation began, and the newest acknowledged write of its key by then (when that write began)."""
@@ -100,7 +100,7 @@ class Early:
         if len(found) < MOST_OF_A_KIND and text not in found:
             found.append(text)
             more = "; further ones of this kind are not shown" if len(found) == MOST_OF_A_KIND else ""
-            self._tell(f"early finding at {now_ns / _S:.1f} s: {text}{more}")
+            self._notify(f"early finding at {now_ns / _S:.1f} s: {text}{more}")
 
     def _acknowledged_once(self, now_ns: int, node: str, op: Op, outcome: Outcome) -> None:
         index, term = outcome.extra.get("log_index"), outcome.extra.get("term")
@@ -132,15 +132,15 @@ class Early:
             if missing:
                 one, at_ns = missing[0]
                 more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-                told = (
+                reported = (
                     f"{name[1]}: {one}{more}, acknowledged at {at_ns / _S:.1f} s, is missing from a read through {node}"
                 )
-                self._report(now_ns, "lost", told)
+                self._report(now_ns, "lost", reported)
             return
         written_ns = self._written.get((*name, _plain(value)))
         if op.workload in REGISTERS and written_ns is not None and newest_ns is not None and written_ns < newest_ns:
-            told = f"{name[1]}: a read through {node} returned {_plain(value)}, although a later write was acknowledged before the read began"
-            self._report(now_ns, "lost", told)
+            reported = f"{name[1]}: a read through {node} returned {_plain(value)}, although a later write was acknowledged before the read began"
+            self._report(now_ns, "lost", reported)
 
     def _refused(self, now_ns: int, node: str) -> None:
         for touched in list(self._faults.values()):

@@ -160,9 +160,9 @@ def _known(chosen: str | Sequence[str], target: Path) -> tuple[str | Sequence[st
 
 def _command(history: Path, format: str | None, asked: Asked, checkers: Sequence[str]) -> str:
     options = {"--format": format, "--model": asked.model, "--consistency": asked.consistency}
-    told = [word for name, value in options.items() if value is not None for word in (name, str(value))]
-    told += [word for name in checkers for word in ("--checker", name)]
-    return shlex.join(["tri", "check", str(history), *told, *(["--exact"] if asked.exact else [])])
+    words = [word for name, value in options.items() if value is not None for word in (name, str(value))]
+    words += [word for name in checkers for word in ("--checker", name)]
+    return shlex.join(["tri", "check", str(history), *words, *(["--exact"] if asked.exact else [])])
 
 
 @rare_collections()
@@ -236,8 +236,8 @@ def count_outcomes(record: RunRecord) -> dict[str, int]:
         columns = record.history.columns
     except HistoryError:
         return dict.fromkeys(_OUTCOMES, 0)
-    told = (columns.type != INFO) | (columns.complete_ns != ABSENT)
-    return {name: int(((columns.type == code) & told).sum()) for name, code in _OUTCOMES.items()}
+    ended = (columns.type != INFO) | (columns.complete_ns != ABSENT)
+    return {name: int(((columns.type == code) & ended).sum()) for name, code in _OUTCOMES.items()}
 
 
 def _result_json(result: CheckResult) -> dict[str, Any]:

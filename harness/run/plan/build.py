@@ -21,7 +21,7 @@ from ...hosts.selection.chosen import Chosen, provider_of
 from ...nemesis.catalog.timing import Timing as FaultTiming
 from ...nemesis.faults.fault import Intent
 from ...nemesis.faults.power_models import JOURNALED, with_model
-from ...nemesis.schedule.abilities import lacking, told_missing
+from ...nemesis.schedule.abilities import lacking, missing_text
 from ...nemesis.schedule.mix import composed_needs, planned
 from ...nemesis.topology.liveness import LivenessSpec
 from ...plugins.copying import require_adapter
@@ -126,10 +126,10 @@ def require_capabilities(campaign: Campaign, provider: Provider, system: frozens
         )
     missing = lacking(needs_of(campaign), provider, system)
     if missing:
-        told, hint = told_missing(missing)
+        text, hint = missing_text(missing)
         names = ", ".join(able.ability for able in missing)
         raise CampaignError(
-            f"campaign {campaign.name}: hosts of provider {provider.name!r} cannot do: {names}\n{told}",
+            f"campaign {campaign.name}: hosts of provider {provider.name!r} cannot do: {names}\n{text}",
             hint=f"{hint}; `tri doctor` says what hosts can do",
         )
 

@@ -62,8 +62,8 @@ def _called(path: Path, name: str, call: Callable[[], Any]) -> Any:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        told = f"{place_of_users(error) or path}: {name}(options) raised {type(error).__name__}: {error}"
-        raise CampaignError(told, hint=f"`options` of the campaign's system are passed to it; {GUIDE}") from error
+        text = f"{place_of_users(error) or path}: {name}(options) raised {type(error).__name__}: {error}"
+        raise CampaignError(text, hint=f"`options` of the campaign's system are passed to it; {GUIDE}") from error
 
 
 def _service_problems(service: Any) -> Iterator[str]:
@@ -71,8 +71,8 @@ def _service_problems(service: Any) -> Iterator[str]:
     for name, kinds in ATTRIBUTES.items():
         value = _attribute(service, name)
         if not isinstance(value, kinds) or (name == "capabilities" and isinstance(value, str)):
-            told = "is missing" if value is None else f"is {value!r}"
-            yield f"{type(service).__name__}.{name} {told}: {_WANTED[name]}"
+            what = "is missing" if value is None else f"is {value!r}"
+            yield f"{type(service).__name__}.{name} {what}: {_WANTED[name]}"
     claimed = _attribute(service, "capabilities")
     for capability, protocol in BY_CAPABILITY.items():
         if isinstance(claimed, Collection) and capability in claimed:

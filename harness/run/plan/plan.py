@@ -172,7 +172,7 @@ class Plan:
                     found[name, f] = effect.value
         return found
 
-    def told(self) -> str:
+    def one_line(self) -> str:
         """Everything but the simulation parameters in one line of JSON; lists that grow with the run are given by their length."""
         data = {name: value for name, value in self.to_json().items() if name != "world"}
         counted = {name: len(data[name]) for name in ("slots", "intents", "pinned") if data[name] is not None}
@@ -206,7 +206,7 @@ class Plan:
             return plan
         except (LookupError, TypeError, ValueError, AttributeError, OverflowError, TribulationError) as error:
             raise CampaignError(
-                f"{source}: not a plan: {_told(error)}",
+                f"{source}: not a plan: {_described(error)}",
                 hint="a plan.json is written by `tri run` and `tri search`; was it changed by hand, or by another version?",
             ) from error
 
@@ -234,7 +234,7 @@ def _require_resolvable(plan: Plan) -> None:
             raise ValueError(f"fault {shown(intent.id)}: no node {shown(strangers[0])} in the plan")
 
 
-def _told(error: Exception) -> str:
+def _described(error: Exception) -> str:
     if isinstance(error, KeyError):
         return f"{error} is missing"
     text = error.message if isinstance(error, TribulationError) else str(error)

@@ -25,7 +25,7 @@ SEEDS = 20
 CAMPAIGNS = FOLDER / "flaws"
 HUNT = FOLDER / "hunt.yaml"
 
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def open_state(path: Path | None) -> State:
     return state
 
 
-def hunt(state: State, names: Sequence[str], seeds: int, jobs: int, until_found: bool, tell: Tell) -> None:
+def hunt(state: State, names: Sequence[str], seeds: int, jobs: int, until_found: bool, notify: Notify) -> None:
     """Make the trials of seeds 1 to `seeds` that the state lacks, seed by seed."""
     with LocalWorkers(jobs) as workers:
         for seed in range(1, seeds + 1):
@@ -127,5 +127,5 @@ def hunt(state: State, names: Sequence[str], seeds: int, jobs: int, until_found:
             for done, shown in enumerate(in_order(workers, attempt, todo, 4 * jobs, lost), 1):
                 state.add(shown)
                 who = shown.flaw if shown.flawed else f"correct node in the plans of {shown.flaw}"
-                told = ", ".join(shown.objections) or shown.verdict
-                tell(f"seed {seed}: {done} of {len(todo)}: {who}: {told}")
+                text = ", ".join(shown.objections) or shown.verdict
+                notify(f"seed {seed}: {done} of {len(todo)}: {who}: {text}")

@@ -95,11 +95,11 @@ def table(found: Sequence[Row]) -> Table:
 
 
 def markdown(found: Sequence[Row]) -> str:
-    told = document(found)
+    figures = document(found)
     return "\n".join(
         [
-            f"{told['found']} of {len(found)} flaws were caught, {sum(row.as_expected > 0 for row in found)} of them by the checker that must. "
-            f"The correct node stood {told['correct_seeds']} trials in the same plans with {told['false_alarms']} false alarms.",
+            f"{figures['found']} of {len(found)} flaws were caught, {sum(row.as_expected > 0 for row in found)} of them by the checker that must. "
+            f"The correct node stood {figures['correct_seeds']} trials in the same plans with {figures['false_alarms']} false alarms.",
             "",
             f"| {' | '.join(HEADINGS)} |",
             "|" + "---|" * len(HEADINGS),

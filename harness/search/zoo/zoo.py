@@ -19,7 +19,7 @@ from ...errors import CampaignError
 from .hunt import SEEDS, hunt, open_state
 from .table import document, rows, table
 
-TOLD_EVERY_S = 5.0
+REPORT_EVERY_S = 5.0
 
 
 def zoo_command(
@@ -49,10 +49,10 @@ class _Talk:
 
     def __init__(self, console: Console | None) -> None:
         self._console = console or Console(stderr=True, highlight=False, soft_wrap=True)
-        self._last_s = -TOLD_EVERY_S
+        self._last_s = -REPORT_EVERY_S
         """So that the first line comes at once."""
 
     def __call__(self, text: str) -> None:
-        if time.monotonic() - self._last_s >= TOLD_EVERY_S:
+        if time.monotonic() - self._last_s >= REPORT_EVERY_S:
             self._last_s = time.monotonic()
             self._console.print(text, markup=False)

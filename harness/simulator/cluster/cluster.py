@@ -360,8 +360,8 @@ class SimCluster:
             for event in events:
                 hear(node.name, event)
         self.digest.step(self.kernel.now_ns, node.name, events, effects)
-        for tell in self.effect_watchers:
-            tell(node.name, effects)
+        for notify in self.effect_watchers:
+            notify(node.name, effects)
         if self.options.record_inputs:
             self.inputs[node.name].append((node.incarnation, mono_ns, events))
 

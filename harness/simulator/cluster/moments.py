@@ -11,22 +11,22 @@ from tribulation.node.core.storage.snapshot_file import TEMPORARY
 from ...nemesis.faults.triggers import TRACED
 from .cluster import SimCluster
 
-Tell = Callable[[str, str], None]
-"""`tell(event, node)`."""
+Notify = Callable[[str, str], None]
+"""`notify(event, node)`."""
 
 
-def watch_moments(cluster: SimCluster, tell: Tell) -> None:
+def watch_moments(cluster: SimCluster, notify: Notify) -> None:
     """Report moments as they come. It changes nothing; the receiver may end a `run_until`."""
 
     def traced(line: Mapping[str, Any]) -> None:
         event = TRACED.get(line["event"])
         if event is not None:
-            tell(event, line["node"])
+            notify(event, line["node"])
 
     def wrote(node: str, effects: Sequence[Effect]) -> None:
         # A snapshot, of its own or of its leader, is the only file that is written next to the one that it will replace.
         if any(isinstance(effect, Write) and effect.file == TEMPORARY for effect in effects):
-            tell("snapshot-begun", node)
+            notify("snapshot-begun", node)
 
     cluster.watchers.append(traced)
     cluster.effect_watchers.append(wrote)

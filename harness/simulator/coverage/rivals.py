@@ -7,13 +7,13 @@ from typing import Any
 
 from ..cluster.cluster import SimCluster
 
-Tell = Callable[[str, "str | None"], None]
-"""`tell(new, old)`: `old` led before; None when no node did, or it is the same node."""
+Notify = Callable[[str, "str | None"], None]
+"""`notify(new, old)`: `old` led before; None when no node did, or it is the same node."""
 
 _COMES_BACK = frozenset({"resume", "start"})
 
 
-def watch_rivals(cluster: SimCluster, tell: Tell) -> None:
+def watch_rivals(cluster: SimCluster, notify: Notify) -> None:
     """Report rivals as they come. It changes nothing; the receiver may end a `run_until`."""
     led: dict[str, int] = {}
 
@@ -22,13 +22,13 @@ def watch_rivals(cluster: SimCluster, tell: Tell) -> None:
             new = line["node"]
             others = {name: term for name, term in led.items() if name != new}
             led[new] = line["term"]
-            tell(new, max(others, key=lambda name: others[name], default=None))
+            notify(new, max(others, key=lambda name: others[name], default=None))
 
     def done(what: str, *operands: Any) -> None:
         if what in _COMES_BACK and operands[0] in led:
             newest = max(led, key=lambda name: led[name])
             if newest != operands[0]:
-                tell(newest, operands[0])
+                notify(newest, operands[0])
 
     cluster.watchers.append(traced)
     cluster.deed_watchers.append(done)

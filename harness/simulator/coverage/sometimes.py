@@ -216,7 +216,7 @@ class Sometimes:
         if (message.last_term, message.last_index) < (node.last_term, node.last_index):
             self._saw("vote-asked-with-a-stale-log")
 
-    def _told_to_stand(self, message: TimeoutNow, node: _Node) -> None:
+    def _asked_to_stand(self, message: TimeoutNow, node: _Node) -> None:
         self._saw("leadership-handed-over")
 
     def _replied(self, name: str, reply: Reply) -> None:
@@ -294,7 +294,7 @@ _LINES: Mapping[str, Callable[[Sometimes, Mapping[str, Any], _Node], None]] = {
 _MESSAGES: Mapping[type[Any], Callable[[Sometimes, Any, _Node], None]] = {
     Vote: Sometimes._vote_asked,
     PreVote: Sometimes._vote_asked,
-    TimeoutNow: Sometimes._told_to_stand,
+    TimeoutNow: Sometimes._asked_to_stand,
 }
 _DEEDS: Mapping[str, Callable[[Sometimes, _Node, str], None]] = {
     "kill": Sometimes._killed,

@@ -147,9 +147,10 @@ class Witness:
             }
 
 
-def _in_run_time(told: Mapping[str, Any], start_ns: int) -> dict[str, Any]:
+def _in_run_time(fields: Mapping[str, Any], start_ns: int) -> dict[str, Any]:
     return {
-        name: value - start_ns if name.endswith("_ns") and value is not None else value for name, value in told.items()
+        name: value - start_ns if name.endswith("_ns") and value is not None else value
+        for name, value in fields.items()
     }
 
 

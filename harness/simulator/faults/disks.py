@@ -121,14 +121,14 @@ class DiskFaults:
             took_ms = None if device.took_ns is None else round(device.took_ns / 1e6, 3)
             seen[node] = {"error": device.error, "took_ms": took_ms, "durable": device.durable}
             if len(seen) == len(nodes):
-                told = {"devices": {name: seen[name] for name in nodes}}
+                facts = {"devices": {name: seen[name] for name in nodes}}
                 if fault.intent.id in self._active:
                     hidden = self._ground.hidden_by(fault, sorted(wrong), since_ns) if wrong else {}
-                    then(Observation(not wrong, {**told, **hidden}))
+                    then(Observation(not wrong, {**facts, **hidden}))
                 else:
                     # The fault is over if what shows belongs to another fault.
                     others = self._ground.covering.hidden(fault, sorted(wrong), since_ns, ending=True)
-                    then(Observation(not wrong or bool(others), told))
+                    then(Observation(not wrong or bool(others), facts))
 
         for node in nodes:
             patience_ns = PATIENCE_NS + 8 * self._ground.cluster.nodes[node].disk.trouble.slow_ns
@@ -147,11 +147,11 @@ class DiskFaults:
 
         ground.later(BOOT_NS, then, look)
 
-    def _healed(self, fault: Resolved, told: dict[str, Any]) -> Observation:
+    def _healed(self, fault: Resolved, facts: dict[str, Any]) -> Observation:
         """The observation of a heal. Nodes with another disk fault may have halted again."""
         nodes = [node for node in fault.what["nodes"] if self._other_fault_of(node) is None]
         seen = self._ground.running(nodes, fault)
-        return Observation(seen.verified, {**told, **seen.observed})
+        return Observation(seen.verified, {**facts, **seen.observed})
 
     def _crash(self, fault: Resolved, then: Then) -> None:
         """Hold syncs for a moment; then kill the process, drop what was not synced, and start it again."""
@@ -188,12 +188,12 @@ class DiskFaults:
         def look() -> Observation:
             bitten = torn if tears else lost
             spared = [node for node in fault.what["nodes"] if node not in nodes]
-            told = {"lost_bytes": lost, "torn_writes": torn, **({"spared": spared} if tears else {})}
+            facts = {"lost_bytes": lost, "torn_writes": torn, **({"spared": spared} if tears else {})}
             seen = ground.running(nodes, fault)
             verified = bool(nodes) and all(bitten.values()) and seen.verified
             spotless = [node for node in nodes if not bitten[node]]
             hidden = ground.hidden_by(fault, spotless, cluster.now_ns - HOLD_NS - BOOT_NS) if spotless else {}
-            return Observation(verified, {**told, **hidden, **seen.observed})
+            return Observation(verified, {**facts, **hidden, **seen.observed})
 
         cluster.schedule(cluster.now_ns + HOLD_NS, lose)
 
@@ -203,12 +203,12 @@ class DiskFaults:
         nodes = self._damageable(fault)
         copies = {node: cluster.nodes[node].disk.durable_files() for node in nodes}
         self._backups[fault.intent.id] = copies
-        told = {
+        facts = {
             "nodes": [node for node in nodes if copies[node]],
             "spared": [node for node in fault.what["nodes"] if node not in nodes],
             "backed_up_files": {node: len(files) for node, files in copies.items()},
         }
-        ground.soon(then, Observation(bool(nodes) and all(copies.values()), told))
+        ground.soon(then, Observation(bool(nodes) and all(copies.values()), facts))
 
     def _restore(self, fault: Resolved, then: Then) -> None:
         ground, cluster = self._ground, self._ground.cluster
@@ -255,7 +255,7 @@ class DiskFaults:
 
         def look() -> Observation:
             reasons = {node: cluster.nodes[node].halt_reason for node in allowed}
-            told = {
+            facts = {
                 "nodes": changed,
                 "spared": [node for node in wanted if node not in allowed],
                 "processes": {node: cluster.process(node).value for node in allowed},
@@ -263,7 +263,7 @@ class DiskFaults:
             }
             # The atlas spares nodes whose damage, added to that of others, would be too much.
             hidden = {} if allowed else ground.hidden_by(fault, [*decayed, *sorted(self._ground.wiped)], cluster.now_ns)
-            return Observation(bool(changed) and changed == allowed, {**told, **hidden})
+            return Observation(bool(changed) and changed == allowed, {**facts, **hidden})
 
         ground.later(BOOT_NS, then, look)
 

@@ -82,12 +82,12 @@ class Ground:
             f"{fault.intent.kind} {fault.intent.id}: no edge {unknown[0]}", "name nodes of the cluster, or `clients`"
         )
 
-    def on_request_to_stand(self, tell: Callable[[str], None]) -> None:
+    def on_request_to_stand(self, notify: Callable[[str], None]) -> None:
         """Report each node that a leader's request to stand at once reaches."""
 
         def hear(node: str, event: Event) -> None:
             if type(event) is Received and type(event.message) is TimeoutNow:
-                tell(node)
+                notify(node)
 
         self.cluster.event_watchers.append(hear)
 

@@ -107,11 +107,11 @@ class SimInjector:
             disks = {name: node.disk.wrong() for name, node in cluster.nodes.items()}
             altered = [list(edge) for edge in cluster.network.altered()]
             whole = not closed and all(state == Process.RUNNING.value for state in processes.values())
-            told = {"unreachable": closed, "processes": processes, "disks": disks, "altered": altered}
-            told["still"] = still_on(cluster) | {
+            facts = {"unreachable": closed, "processes": processes, "disks": disks, "altered": altered}
+            facts["still"] = still_on(cluster) | {
                 "membership": sorted({n for away in self._ground.away.values() for n in away})
             }
-            then(Observation(whole, told))
+            then(Observation(whole, facts))
 
         def back(error: FaultError | None) -> None:
             if error is None:

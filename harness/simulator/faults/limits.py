@@ -85,8 +85,8 @@ class CpuLimits(_LimitFaults):
             starved = [node for node, share in shares.items() if share <= fault.what["share_ppm"] + WHOLE // 100]
             rest = [node for node in turns if node not in starved]
             hidden = self._hidden(fault, rest, since_ns) if rest else {}
-            told = {"nodes": starved, "share_ppm": shares}
-            return Observation(bool(starved) and not rest, {**told, **hidden})
+            facts = {"nodes": starved, "share_ppm": shares}
+            return Observation(bool(starved) and not rest, {**facts, **hidden})
 
         self._ground.later(LOOK_NS, then, judge)
 
@@ -167,12 +167,12 @@ class DescriptorLimits(_LimitFaults):
         def judge() -> Observation:
             wanted = [node for node in self._free(fault) if (node in cluster.exhausted) != (node in accepted)]
             rest = [node for node in nodes if node not in wanted]
-            told = {"nodes": wanted, "accepted": sorted(accepted)}
+            facts = {"nodes": wanted, "accepted": sorted(accepted)}
             if on:
                 hidden = self._hidden(fault, rest, since_ns) if rest else {}
-                return Observation(bool(wanted) and not rest, {**told, **hidden})
+                return Observation(bool(wanted) and not rest, {**facts, **hidden})
             unheard = [node for node in rest if not self._ground.is_held(node) and self._is_reachable(node)]
-            return Observation(not unheard, told)
+            return Observation(not unheard, facts)
 
         self._ground.later(50 * MILLISECOND, then, judge)
 

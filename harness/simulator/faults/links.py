@@ -35,7 +35,7 @@ class _LinkFaults(ABC):
 
     def heal(self, fault: Resolved, then: Then) -> None:
         cluster = self._ground.cluster
-        told = self._end(fault, self._active.pop(fault.intent.id, []))
+        facts = self._end(fault, self._active.pop(fault.intent.id, []))
         edges = edges_of(fault)
         cover, now_ns = self._ground.covering, cluster.now_ns
 
@@ -47,7 +47,7 @@ class _LinkFaults(ABC):
                 if links[edge].cuts or links[edge].clogs or cover.hidden(fault, [edge], now_ns, ending=True)
             ]
             closed = [edge for edge in edges if not matrix[edge] and edge not in held]
-            then(Observation(not closed, {"edges": sorted(map(list, closed)), **told}))
+            then(Observation(not closed, {"edges": sorted(map(list, closed)), **facts}))
 
         self._ground.probes.reachability(probed)
 

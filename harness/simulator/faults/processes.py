@@ -92,8 +92,8 @@ class PowerLosses(_ProcessFaults):
         def probed(matrix: Matrix) -> None:
             reached = sorted({target for (_, target), arrived in matrix.items() if arrived and target in disks})
             seen = ground.processes(nodes, Process.DOWN, Process.HALTED)
-            told = {**seen.observed, "reached": reached, "lost_bytes": lost, "torn_writes": torn}
-            then(Observation(seen.verified and not reached, told))
+            facts = {**seen.observed, "reached": reached, "lost_bytes": lost, "torn_writes": torn}
+            then(Observation(seen.verified and not reached, facts))
 
         ground.probes.reachability(probed)
 

@@ -24,7 +24,7 @@ from .codec import framed, unframed
 from .network import UNSHAPED, Link, Network, Stream
 
 _LATE = 0x1A7E
-REFUSALS_TOLD = 5
+REFUSALS_SENT = 5
 
 
 @dataclass(slots=True)
@@ -232,20 +232,20 @@ class Peers:
 
     def _knocked(self, view: View, dialling: int) -> None:
         if not self._alive(view.peer) or view.peer in self.rejecting:
-            self._network.datagram(view.back, self._told_refused, view, dialling)
+            self._network.datagram(view.back, self._hears_refusal, view, dialling)
 
-    def _told_refused(self, view: View, dialling: int) -> None:
+    def _hears_refusal(self, view: View, dialling: int) -> None:
         if view.dialling == dialling and view.connection is None:
-            self._tell_refused(view)
+            self._refuse(view)
 
-    def _tell_refused(self, view: View) -> None:
+    def _refuse(self, view: View) -> None:
         if view.refusals_due > 0 and self._alive(view.owner):
             view.refusals_due -= 1
             self._deliver(view.owner, DialRefused(view.peer))
 
     def _drop(self, view: View) -> None:
         if view.connection is not None:
-            view.refusals_due = REFUSALS_TOLD
+            view.refusals_due = REFUSALS_SENT
             self._ping_later(view.other, view.connection)
         view.connection, view.stream = None, None
         view.dialling += 1
@@ -293,7 +293,7 @@ class Peers:
     def _refused(self, dialler: View, dialling: int) -> None:
         if dialler.dialling == dialling and dialler.connection is None:
             dialler.dialling += 1
-            self._tell_refused(dialler)
+            self._refuse(dialler)
             self._redial(dialler)
 
     def _welcome_arrives(self, dialler: View, dialling: int, connection: int) -> None:

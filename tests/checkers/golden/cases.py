@@ -29,7 +29,7 @@ from ..structures.objects import elements
 from ..transactions import fuzz as transactions
 from ..transactions.random_txns import Shape, random_history
 from ..transactions.stories import judge
-from . import told_lines, traced, transacted, workloads
+from . import reported_lines, traced, transacted, workloads
 from .compact import answer
 
 
@@ -42,7 +42,7 @@ class Case:
     answer: Callable[[int], str]
 
 
-def told(results: Iterable[CheckResult]) -> str:
+def reported(results: Iterable[CheckResult]) -> str:
     """One after the other; `=` is the same answer as before, `-` none."""
     answers = [answer(result) for result in results]
     return " / ".join("=" if place and one == answers[place - 1] else one for place, one in enumerate(answers)) or "-"
@@ -51,7 +51,7 @@ def told(results: Iterable[CheckResult]) -> str:
 def of_checkers(record: RunRecord, *names: str) -> str:
     """The answers of those that apply."""
     found = [checker(name) for name in names]
-    return told(one.check(record, Budget()) for one in found if one.applies(record))
+    return reported(one.check(record, Budget()) for one in found if one.applies(record))
 
 
 def _drawn(fill: random_histories.Fill, most: int, seed: int) -> History:
@@ -91,7 +91,7 @@ def _valid(model: str, seed: int) -> str:
     chance = Random(f"golden/{model}/{seed}")
     columns = generate(fuzz_generated.drawn(model, chance))
     level = chance.choice(LEVELS) if model in fuzz_generated.TRANSACTIONS else None
-    return told(fuzz_generated.judged(columns, model, level).values())
+    return reported(fuzz_generated.judged(columns, model, level).values())
 
 
 def _planted(model: str, seed: int) -> str:
@@ -101,7 +101,7 @@ def _planted(model: str, seed: int) -> str:
         columns = plant(generate(fuzz_generated.drawn(model, chance, least=200)), violation, model, seed)
     except ValueError:
         return "no place"
-    return told(fuzz_generated.judged(columns, model).values())
+    return reported(fuzz_generated.judged(columns, model).values())
 
 
 def _traced(name: str, seed: int) -> str:
@@ -120,8 +120,8 @@ def _workload(name: str, checkers: Sequence[str], seed: int) -> str:
     return of_checkers(workloads.record(name, seed), *checkers)
 
 
-def _told_lines(name: str, seed: int) -> str:
-    return of_checkers(told_lines.record(name, seed), told_lines.TOLD[name][1])
+def _reported_lines(name: str, seed: int) -> str:
+    return of_checkers(reported_lines.record(name, seed), reported_lines.BY_NAME[name][1])
 
 
 def _searched(name: str, seed: int) -> str:
@@ -221,8 +221,8 @@ def _cases() -> dict[str, Case]:
         found[f"planted {model}"] = Case("generated", 8, partial(_planted, model))
     for name, (_, checkers) in workloads.SHOPS.items():
         found[name] = Case("workloads", 40, partial(_workload, name, checkers))
-    for name in told_lines.TOLD:
-        found[name] = Case("workloads", 40, partial(_told_lines, name))
+    for name in reported_lines.BY_NAME:
+        found[name] = Case("workloads", 40, partial(_reported_lines, name))
     for name, seeds in WHITE_BOX.items():
         found[name] = Case("traced", seeds, partial(_traced, name))
     return found

@@ -228,7 +228,7 @@ def _fault(random: Random, number: int, names: list[str], end_ns: int) -> Fault:
     start_ns = random.randrange(end_ns)
     heal_ns = start_ns + random.randrange(end_ns // 2) if random.random() < 0.9 else None
     if random.random() < 0.3:
-        start_ns -= 2_500_000_000  # long on already, so that probes tell of it
+        start_ns -= 2_500_000_000  # long on already, so that probes report it
     side = random.sample(names, random.randint(1, len(names) - 1))
     apart = [[a, b] for a in names for b in names if (a in side) != (b in side)]
     what: dict[str, Any] = {

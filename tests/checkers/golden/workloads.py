@@ -172,7 +172,7 @@ def _lww(random: Random) -> Shop:
 
 
 def _totals(random: Random) -> Shop:
-    """A queue that is drained, with values that come twice and lists that cannot be told apart."""
+    """A queue that is drained, with values that come twice and lists that cannot be distinguished."""
     held: list[int] = []
     fresh = iter(range(1, 100))
 
@@ -274,29 +274,31 @@ def record(name: str, seed: int) -> RunRecord:
     shop = SHOPS[name][0](random)
     world = World(shop.calls, shop.apply, random.choice((0.0, 0.12)))
     operations, processes = sized(random, random.choice((8, 16, 40)))
-    told = events(random, world, operations, processes)
-    oks = [event.index for event in told if event.type is Type.OK]
+    reported = events(random, world, operations, processes)
+    oks = [event.index for event in reported if event.type is Type.OK]
     for index in random.sample(oks, min(len(oks), random.choice((0, 0, 1, 2)))):
-        told[index] = replace(told[index], value=shop.bent(random, told[index]))
+        reported[index] = replace(reported[index], value=shop.bent(random, reported[index]))
     for index in random.sample(oks, min(len(oks), random.choice((0, 0, 1)))):
-        told[index] = replace(told[index], type=Type.FAIL, error=random.choice(("empty", "refused", None)))
-    told = [
+        reported[index] = replace(reported[index], type=Type.FAIL, error=random.choice(("empty", "refused", None)))
+    reported = [
         replace(
             event,
             key=f"k{event.process % 2}" if shop.keyed else None,
             extra=shop.extra(random, event) if event.type is Type.OK else {},
         )
-        for event in told
+        for event in reported
     ]
-    end_ns = told[-1].time_ns if told else 0
+    end_ns = reported[-1].time_ns if reported else 0
     options = random.choice(({}, {}, {"total": 30, "negative_balances": True, "max_lost": 1}))
-    return RunRecord(history=History(told), phases={"quiet_end": random.choice((end_ns // 2, end_ns))}, options=options)
+    return RunRecord(
+        history=History(reported), phases={"quiet_end": random.choice((end_ns // 2, end_ns))}, options=options
+    )
 
 
 def keyed(seed: int) -> History:
     """Three registers side by side, with cas that say what they saw, that do not, and answers that cannot be."""
     random = Random(f"keyed/{seed}/golden")
-    told: list[Event] = []
+    listed: list[Event] = []
     for key in range(3):
         held: dict[str, Any] = {"value": None}
         fresh = iter(range(1, 100))
@@ -313,15 +315,15 @@ def keyed(seed: int) -> History:
             return held["value"] if f == "read" else argument
 
         some = events(random, World(calls, apply, 0.08), *sized(random, 16))
-        told += [replace(event, key=f"k{key}", process=event.process + 100 * key) for event in some]
-    random.shuffle(order := [event.key for event in told])
-    lines = {key: iter([event for event in told if event.key == key]) for key in order}
-    told = [replace(next(lines[key]), index=index, time_ns=index * 1_000_000) for index, key in enumerate(order)]
-    for place, event in enumerate(told):
+        listed += [replace(event, key=f"k{key}", process=event.process + 100 * key) for event in some]
+    random.shuffle(order := [event.key for event in listed])
+    lines = {key: iter([event for event in listed if event.key == key]) for key in order}
+    listed = [replace(next(lines[key]), index=index, time_ns=index * 1_000_000) for index, key in enumerate(order)]
+    for place, event in enumerate(listed):
         if isinstance(event.value, tuple):
-            argument = next(one for one in reversed(told[:place]) if one.process == event.process).value
+            argument = next(one for one in reversed(listed[:place]) if one.process == event.process).value
             value = event.value[1] if random.random() < 0.5 else argument
-            told[place] = replace(event, type=Type.FAIL, value=value, error="mismatch")
+            listed[place] = replace(event, type=Type.FAIL, value=value, error="mismatch")
         elif event.f == "read" and event.type is Type.OK and random.random() < 0.02:
-            told[place] = replace(event, value=random.choice((None, 1, 2)))
-    return History(told)
+            listed[place] = replace(event, value=random.choice((None, 1, 2)))
+    return History(listed)

@@ -72,7 +72,7 @@ class _Elements:
 
 
 def elements(count: int, names: tuple[str, ...], echo: float, most: int) -> Make:
-    """`count` elements used again and again, or (0) each added once; answers are echoed that often instead of telling anything."""
+    """`count` elements used again and again, or (0) each added once; answers are echoed that often instead of showing anything."""
 
     def make(random: Random) -> History:
         world = _Elements(count, names, echo)
@@ -91,20 +91,20 @@ def lock(proper: bool, tokens: bool, most: int, named: bool = True) -> Make:
     """A lock whose clients wait for it. `proper` clients release what they hold; others also release what they do not. `tokens` are answered, and `named` at the release."""
 
     def make(random: Random) -> History:
-        told = _lock_events(random, proper, tokens, most)
+        reported = _lock_events(random, proper, tokens, most)
         if not named:
-            told = [replace(event, value=None) if event.f == "release" else event for event in told]
+            reported = [replace(event, value=None) if event.f == "release" else event for event in reported]
 
         def answer(random: Random, event: Event) -> Any:
             return event.value + random.choice([-2, -1, 1, 2]) if tokens and event.f == "acquire" else event.value
 
-        return finished(random, told if tokens else _jostled(random, told), answer)
+        return finished(random, reported if tokens else _jostled(random, reported), answer)
 
     return make
 
 
 def _lock_events(random: Random, proper: bool, tokens: bool, most: int) -> list[Event]:
-    told: list[Event] = []
+    listed: list[Event] = []
     holder: int | None = None
     token = 0
     names = list(range(random.randrange(1, 4)))
@@ -113,8 +113,8 @@ def _lock_events(random: Random, proper: bool, tokens: bool, most: int) -> list[
     goal = random.randrange(4, most)
     asked = 0
 
-    def tell(process: int, kind: Any, f: str, value: Any) -> None:
-        told.append(Event(len(told), len(told) * 1_000_000, process, kind, f, value))
+    def notify(process: int, kind: Any, f: str, value: Any) -> None:
+        listed.append(Event(len(listed), len(listed) * 1_000_000, process, kind, f, value))
 
     for _ in range(40 * most):
         if asked >= goal and not busy:
@@ -130,12 +130,12 @@ def _lock_events(random: Random, proper: bool, tokens: bool, most: int) -> list[
             if f == "release" and tokens and value is None and proper:
                 continue
             busy[process] = f, value, False
-            tell(process, Type.INVOKE, f, value)
+            notify(process, Type.INVOKE, f, value)
             continue
         f, value, done = busy[process]
         if not done:
             if random.random() < 0.05:
-                tell(process, Type.INFO, f, value)
+                notify(process, Type.INFO, f, value)
                 del busy[process]
                 if random.random() < 0.5 and f == "release" and holder == process:
                     holder = None
@@ -153,29 +153,29 @@ def _lock_events(random: Random, proper: bool, tokens: bool, most: int) -> list[
                 holder = None
                 busy[process] = f, value, True
             continue
-        tell(process, Type.OK if random.random() > 0.07 else Type.INFO, f, value)
+        notify(process, Type.OK if random.random() > 0.07 else Type.INFO, f, value)
         del busy[process]
-        if told[-1].type is Type.INFO:
+        if listed[-1].type is Type.INFO:
             names[place] = max(names) + 1
-    return told
+    return listed
 
 
-def _jostled(random: Random, told: list[Event]) -> list[Event]:
+def _jostled(random: Random, listed: list[Event]) -> list[Event]:
     """With some completions moved earlier, so that sessions may overlap that did not."""
     if random.random() < 0.3:
-        return told
-    told = list(told)
+        return listed
+    listed = list(listed)
     for _ in range(random.randrange(2, 7)):
-        if len(told) < 2:
+        if len(listed) < 2:
             break
-        i = random.randrange(1, len(told))
-        if told[i].type is Type.INVOKE:
+        i = random.randrange(1, len(listed))
+        if listed[i].type is Type.INVOKE:
             continue
         j = i
-        while told[j - 1].process != told[i].process and i - j < 8:
+        while listed[j - 1].process != listed[i].process and i - j < 8:
             j -= 1
-        told.insert(j, told.pop(i))
-    return [replace(event, index=n, time_ns=n * 1_000_000) for n, event in enumerate(told)]
+        listed.insert(j, listed.pop(i))
+    return [replace(event, index=n, time_ns=n * 1_000_000) for n, event in enumerate(listed)]
 
 
 class _List:

@@ -37,14 +37,14 @@ class _Call:
 
 def events(random: Random, world: World, operations: int, processes: int) -> list[Event]:
     """What `processes` clients saw of `world`."""
-    told: list[Event] = []
+    listed: list[Event] = []
     busy: dict[int, _Call] = {}
     late: list[_Call] = []
     names = list(range(processes))
     begun = 0
 
-    def tell(process: int, kind: Type, f: str, value: Any) -> None:
-        told.append(Event(len(told), len(told) * 1_000_000, process, kind, f, value))
+    def notify(process: int, kind: Type, f: str, value: Any) -> None:
+        listed.append(Event(len(listed), len(listed) * 1_000_000, process, kind, f, value))
 
     while begun < operations or busy:
         if late and random.random() < 0.3:
@@ -59,7 +59,7 @@ def events(random: Random, world: World, operations: int, processes: int) -> lis
             begun += 1
             f, argument = world.calls(random)
             busy[process] = _Call(f, argument, lost=random.random() < world.info)
-            tell(process, Type.INVOKE, f, argument)
+            notify(process, Type.INVOKE, f, argument)
         elif not call.done and not (call.lost and random.random() < 0.5):
             call.result, call.done = world.apply(call.f, call.argument), True
             if random.random() < 0.4:
@@ -67,37 +67,37 @@ def events(random: Random, world: World, operations: int, processes: int) -> lis
         elif call.lost:
             if not call.done and random.random() < 0.5:
                 late.append(call)
-            tell(process, Type.INFO, call.f, call.argument)
+            notify(process, Type.INFO, call.f, call.argument)
             del busy[process]
             names[place] = max(names) + 1
         else:
-            tell(process, Type.OK, call.f, call.result)
+            notify(process, Type.OK, call.f, call.result)
             del busy[process]
-    return told
+    return listed
 
 
 def altered(
-    random: Random, told: list[Event], answers: Callable[[Random, Event], Any], swaps: float = 0.5
+    random: Random, listed: list[Event], answers: Callable[[Random, Event], Any], swaps: float = 0.5
 ) -> list[Event]:
     """With one or two answers changed: swapped with another's of the same kind, or drawn anew. What only repeats its invocation stays as it is."""
-    told = list(told)
-    oks = [i for i, event in enumerate(told) if event.type is Type.OK and event.f not in REPEATED]
+    listed = list(listed)
+    oks = [i for i, event in enumerate(listed) if event.type is Type.OK and event.f not in REPEATED]
     for _ in range(random.randrange(1, 3)):
         if not oks:
             break
         i = random.choice(oks)
-        same = [j for j in oks if told[j].f == told[i].f and j != i]
+        same = [j for j in oks if listed[j].f == listed[i].f and j != i]
         if same and random.random() < swaps:
             j = random.choice(same)
-            told[i], told[j] = replace(told[i], value=told[j].value), replace(told[j], value=told[i].value)
+            listed[i], listed[j] = replace(listed[i], value=listed[j].value), replace(listed[j], value=listed[i].value)
         else:
-            told[i] = replace(told[i], value=answers(random, told[i]))
-    return told
+            listed[i] = replace(listed[i], value=answers(random, listed[i]))
+    return listed
 
 
-def failing(random: Random, told: list[Event]) -> list[Event]:
+def failing(random: Random, listed: list[Event]) -> list[Event]:
     """Now and then an answer becomes a refusal: the operation then must not have happened."""
-    return [replace(e, type=Type.FAIL) if e.type is Type.OK and random.random() < 0.04 else e for e in told]
+    return [replace(e, type=Type.FAIL) if e.type is Type.OK and random.random() < 0.04 else e for e in listed]
 
 
 class Fifo:
@@ -163,18 +163,18 @@ def container(kind: str, most: int, info: float = 0.12, values: int = 0) -> Call
         def answer(random: Random, event: Event) -> Any:
             if event.f == box.put:
                 return event.value
-            known = [e.value for e in told if e.f == box.put and e.type is Type.INVOKE]
+            known = [e.value for e in reported if e.f == box.put and e.type is Type.INVOKE]
             return random.choice([None, *known, *known])
 
-        told = events(random, World(box.calls, box.apply, info), *sized(random, most))
-        return finished(random, told, answer)
+        reported = events(random, World(box.calls, box.apply, info), *sized(random, most))
+        return finished(random, reported, answer)
 
     return make
 
 
-def finished(random: Random, told: list[Event], answer: Callable[[Random, Event], Any]) -> History:
+def finished(random: Random, listed: list[Event], answer: Callable[[Random, Event], Any]) -> History:
     if random.random() < 0.5:
-        told = altered(random, told, answer)
+        listed = altered(random, listed, answer)
     if random.random() < 0.3:
-        told = failing(random, told)
-    return History(told)
+        listed = failing(random, listed)
+    return History(listed)

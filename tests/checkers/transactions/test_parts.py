@@ -28,7 +28,7 @@ def test_the_smallest_of_many_slices(seed: int) -> None:
         assert begin <= place < begin + length and values[place] == min(values[begin : begin + length])
 
 
-def test_many_versions_that_a_stale_reader_jumps_over_are_told_by_the_first() -> None:
+def test_many_versions_that_a_stale_reader_jumps_over_are_reported_by_the_first() -> None:
     """Twelve writes, one after the other, and as many readers of the first that come after all of them."""
     text = "\n".join([*(f"p0 wx{number}" for number in range(1, 13)), *(f"p{number} rx1" for number in range(1, 13))])
     result = judge("rw-register", text, {"consistency": "strict-serializable"})
@@ -48,7 +48,7 @@ def test_an_order_of_transactions_does_not_rest_on_how_components_are_numbered(
     assert (after.verdict, kinds(after)) == (before.verdict, kinds(before))
 
 
-def test_violations_of_a_guarantee_are_all_counted_though_few_are_told() -> None:
+def test_violations_of_a_guarantee_are_all_counted_though_few_are_reported() -> None:
     text = "\n".join(f"p{number} w{key}1\np{number} r{key}_" for number, key in enumerate("abcdefghijklmnop"))
     result = judge("session-guarantees", text, {"consistency": "read-your-writes"})
     assert result.stats["anomalies"]["read-your-writes"] == 16 > len(result.anomalies)

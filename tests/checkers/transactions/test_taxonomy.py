@@ -1,4 +1,4 @@
-"""Every anomaly of the taxonomy as a story, told at the level that forbids it, and permitted one level below."""
+"""Every anomaly of the taxonomy as a story, reported at the level that forbids it, and permitted one level below."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_the_story_names_what_was_missed_and_carries_it_as_data() -> None:
     assert [txn["ops"] for txn in anomaly.details["transactions"]] == [[["append", "x", 2]], [["r", "x", [1]]]]
 
 
-def test_a_stale_read_of_a_register_is_told_by_the_three_it_takes() -> None:
+def test_a_stale_read_of_a_register_is_reported_by_the_three_it_takes() -> None:
     (anomaly,) = judge("rw-register", REGISTERS["G-single-realtime"]).anomalies
     assert anomaly.ops == (0, 2, 4)
     assert (
@@ -156,7 +156,7 @@ def test_what_an_unknown_transaction_did_counts_once_it_was_seen() -> None:
     assert "G-single" in kinds(judge("list-append", "p0 ax1 ay1 info\np1 rx[1] ry[]"))
 
 
-def test_the_shortest_cycle_of_a_component_is_told() -> None:
+def test_the_shortest_cycle_of_a_component_is_reported() -> None:
     """The first transaction's append to y is missed by one that read it directly, and by one that read that one."""
     text = "p0 |--| ax1 ay1\np1 |--| rx[1] ry[] av1\np2 |--| rv[1] ry[]"
     (anomaly,) = [one for one in judge("list-append", text).anomalies if one.kind == "G-single"]

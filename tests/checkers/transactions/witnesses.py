@@ -1,6 +1,6 @@
 """Checks of witnesses: the transactions that an anomaly names must be illegal by the oracle too, alone or with what others read and wrote.
 
-A cycle of transactions rests on the order of versions, which reads of others may have told. These others are taken apart then: every operation is a
+A cycle of transactions rests on the order of versions, which reads of others may have shown. These others are taken apart then: every operation is a
 transaction of its own, by nobody who did anything else, open all the time. Of what they were only that remains which they read and wrote.
 """
 
@@ -12,14 +12,14 @@ from tribulation.checkers import Anomaly
 
 from .stories import Txn, history
 
-TELLING = frozenset({"dirty-update"})
+SHOWING = frozenset({"dirty-update"})
 """Kinds that no level forbids by what they show alone: they say why what follows is wrong."""
 
 
 def assert_proves(anomaly: Anomaly, txns: Sequence[Txn], holds: Callable[[Sequence[Txn]], bool], apart: bool) -> None:
     """`apart`: few enough orders are possible that `holds` can be asked about others taken apart; else they are believed."""
     proof = named(anomaly, txns)
-    if anomaly.kind in TELLING or not holds(proof):
+    if anomaly.kind in SHOWING or not holds(proof):
         return
     others = [txn for txn in txns if txn not in proof]
     assert others, f"{anomaly} proves nothing: {txns}"

@@ -61,7 +61,7 @@ def kinds(result: CheckResult) -> list[str]:
 
 
 def only(result: CheckResult, kind: str, ops: tuple[int, ...]) -> Any:
-    """The one anomaly there is, which must be of this kind and have these operations; and must be told as a sentence."""
+    """The one anomaly there is, which must be of this kind and have these operations; and must be reported as a sentence."""
     assert result.verdict is Verdict.INVALID, result
     (anomaly,) = result.anomalies
     assert (anomaly.kind, anomaly.ops) == (kind, ops), anomaly

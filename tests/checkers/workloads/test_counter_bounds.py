@@ -79,7 +79,7 @@ def test_a_stale_read_owes_nothing_until_the_quiet_period_is_over():
     valid(falling.judge("counter-bounds"))
 
 
-def test_counters_are_apart_by_key_and_begin_where_they_are_told_to():
+def test_counters_are_apart_by_key_and_begin_where_they_are_reported_to():
     story = (
         Story()
         .ok(0, "add", 1, key="a")
@@ -157,8 +157,8 @@ def test_what_a_counter_did_is_never_found_wrong(steps):
     total, events = 0, []
     for is_add, delta in [*steps, (False, 0)]:
         total += delta if is_add else 0
-        f, asked, told = ("add", delta, delta) if is_add else ("read", None, total)
-        for kind, value in ((Type.INVOKE, asked), (Type.OK, told)):
+        f, asked, reported = ("add", delta, delta) if is_add else ("read", None, total)
+        for kind, value in ((Type.INVOKE, asked), (Type.OK, reported)):
             events.append(Event(len(events), len(events), 0, kind, f, value))
     record = RunRecord(history=History(events))
     if checker("counter-bounds").applies(record):

@@ -118,7 +118,7 @@ def test_deltas_without_gaps():
     assert anomaly.details["have"] == 10
 
 
-def test_a_delta_that_repeats_does_not_take_back_what_was_there_and_a_boot_may_tell_what_it_has():
+def test_a_delta_that_repeats_does_not_take_back_what_was_there_and_a_boot_may_report_what_it_has():
     lines = delta(
         delta(delta(Replicas().deliver("n2"), "full", high=5), "delta", low=0, high=2), "delta", low=5, high=6
     )
@@ -210,7 +210,7 @@ def test_a_state_grows_by_any_number_of_replicas_and_says_whose_updates_are_gone
     )
     anomaly = only(lines.judge("crdt"), "state-shrank", ())
     assert anomaly.details["replica"] == "n2"
-    # What was told is compared with what is told next, not with what was told first.
+    # What was reported is compared with what is reported next, not with what was reported first.
     assert len(lines.state("n1", "d", clock={"n1": 2, "n2": 2, "n3": 1}).judge("crdt").anomalies) == 1
 
 

@@ -19,7 +19,7 @@ def trust(lines, observer, target, at_ms):
 
 
 def two(end_ms=10_000, **options):
-    """n1 watches n2, for ten seconds unless told otherwise."""
+    """n1 watches n2, for ten seconds unless it is set otherwise."""
     return {"phases": {"end": end_ms * MS}, "options": {"failure-detector": options}}
 
 
@@ -195,7 +195,7 @@ def test_one_epoch_is_one_view():
     assert result.judge("membership").anomalies[0].explanation == "Epoch 2 has the members n1 at n1 and n1 n2 at n2."
 
 
-def test_what_membership_cannot_tell():
+def test_what_membership_cannot_report():
     booted = everybody().boot("n1").line("n1", "quorum")
     unknown(booted.judge("membership"), "n1 traced no view in its last life")
     unknown(view(Lines("n1", "n2"), "n1", 1, ["n1", "n2"]).judge("membership"), "there is no trace of n2")

@@ -243,7 +243,7 @@ def test_near_misses_of_write_skew():
 
 
 def test_write_skew_of_lists():
-    """Each appended where the other had looked and seen nothing; a later read tells the order."""
+    """Each appended where the other had looked and seen nothing; a later read shows the order."""
     story = Story()
     one = [["r", "x", []], ["r", "y", []], ["append", "x", 1]]
     other = [["r", "x", []], ["r", "y", []], ["append", "y", 2]]
@@ -279,7 +279,7 @@ def test_transactions_are_left_to_others_in_auto():
 def test_skews_are_pairs_that_overlooked_each_other(seed):
     """Writes follow a read of the key, so that the order of versions is known: v is replaced by whoever read v and wrote."""
     random = Random(seed)
-    told = 0
+    reported = 0
     for _ in range(60):
         story, transactions, newest = Story(), [], {"x": 0, "y": 0, "z": 0}
         story.ok(0, "txn", [["w", key, 0] for key in newest])
@@ -312,8 +312,8 @@ def test_skews_are_pairs_that_overlooked_each_other(seed):
         ]
         result = story.judge("write-skew")
         assert result.stats["write_skews"] == len(pairs), transactions
-        told += len(pairs)
-    assert told > 2
+        reported += len(pairs)
+    assert reported > 2
 
 
 def test_reads_of_nothing_and_of_no_list():

@@ -101,7 +101,7 @@ def test_the_transfer_shown_is_the_latest_that_fits_and_had_begun():
     only(alone.judge("bank"), "wrong-total", (0, 2))
 
 
-def test_a_total_that_is_told():
+def test_a_total_that_is_reported():
     options = {"bank": {"total": 90}}
     story = Story().ok(1, "read", None, {"a": 50, "b": 50}).ok(0, "transfer", B).ok(1, "read", None, {"a": 45, "b": 45})
     anomaly = only(story.judge("bank", options=options), "wrong-total", (0,))
@@ -122,8 +122,8 @@ def test_accounts_and_balances_must_be_there():
     only(story.ok(1, "read", None, [["a", 10]]).judge("bank"), "wrong-accounts", (4,))
     story = Story().ok(1, "read", None, {"1": 5, "2": 5}).ok(0, "transfer", A).ok(1, "read", None, [[1, 10], [2, None]])
     only(story.judge("bank"), "null-balance", (4,))
-    told = Story().ok(1, "read", None, {"a": 5}).ok(0, "transfer", A)
-    only(told.judge("bank", options={"bank": {"accounts": ["a", "b"]}}), "wrong-accounts", (0,))
+    reported = Story().ok(1, "read", None, {"a": 5}).ok(0, "transfer", A)
+    only(reported.judge("bank", options={"bank": {"accounts": ["a", "b"]}}), "wrong-accounts", (0,))
 
 
 def test_before_the_accounts_were_made_a_read_of_none_is_in_order_and_afterwards_it_is_not():
@@ -184,14 +184,14 @@ def test_lists_that_are_no_balances():
         )
 
 
-def test_a_read_without_a_balance_tells_no_total():
+def test_a_read_without_a_balance_reports_no_total():
     story = (
         Story().ok(1, "read", None, {"a": None, "b": 5}).ok(0, "transfer", A).ok(1, "read", None, {"a": 50, "b": 50})
     )
     only(story.ok(1, "read", None, {"a": 60, "b": 40}).judge("bank"), "null-balance", (0,))
 
 
-def test_identifiers_of_one_read_are_told_by_who_returned_first():
+def test_identifiers_of_one_read_are_reported_by_who_returned_first():
     story = Story().begin(0, "generate").ok(1, "generate", None, 3).end(0, 3)
     only(story.judge("unique-ids"), "duplicate-identifier", (0, 1))
     several = Story().ok(0, "generate", None, None).ok(0, "generate", None, None)

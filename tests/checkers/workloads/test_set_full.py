@@ -18,7 +18,7 @@ def judge(text: str, **more: object) -> CheckResult:
     return checker("set-full").check(RunRecord(history=parse(text), **more), Budget())  # type: ignore[arg-type]
 
 
-def test_a_lost_element_is_told_with_its_add_and_the_last_read_without_it():
+def test_a_lost_element_is_reported_with_its_add_and_the_last_read_without_it():
     result = judge("p0 k:a1 p0 k:a2 p1 k:s1,2 p1 k:s2 p1 k:s2")
     anomaly = only(result, "lost-write", (0, 4, 8))
     assert anomaly.details == {"key": "k", "count": 1, "elements": [1], "missing_ms": 7.0}
@@ -96,7 +96,7 @@ def test_many_lost_elements_are_one_anomaly():
 
 
 @pytest.mark.parametrize("text", ["p0 a1? p1 s", "p0 a1! p1 s"])
-def test_nothing_to_tell_is_unknown(text):
+def test_nothing_to_report_is_unknown(text):
     unknown(judge(text), "was seen, or missed")
 
 
@@ -151,15 +151,15 @@ def test_fates_are_those_of_the_definition():
             continue
         result = checker("set-full").check(RunRecord(history=some), Budget())
         fates = list(_by_definition(some.operations()).values())
-        told = {fate: result.stats[fate] for fate in ("stable", "stale", "lost", "never_read")}
-        assert told == {fate: fates.count(fate) for fate in told}, [*some.events]
+        facts = {fate: result.stats[fate] for fate in ("stable", "stale", "lost", "never_read")}
+        assert facts == {fate: fates.count(fate) for fate in facts}, [*some.events]
         assert (result.verdict is Verdict.INVALID) == bool(
             {"lost-write", "thin-air", "aborted-read"} & set(kinds(result))
         )
         assert ("lost-write" in kinds(result)) == ("lost" in fates)
 
 
-def test_a_large_history_is_told_with_operations_made_from_columns():
+def test_a_large_history_is_reported_with_operations_made_from_columns():
     """120 000 operations on sets of a thousand; one add is lost for good. A read has the last four added."""
     events: list[Event] = []
     for number in range(60_000):

@@ -147,7 +147,7 @@ def test_nothing_to_compare():
 
 
 def test_counts_agree_with_counting_by_hand():
-    """Sequential histories, so that what is inside at each moment is known: only as many as were put in too little or too often are told."""
+    """Sequential histories, so that what is inside at each moment is known: only as many as were put in too little or too often are reported."""
     random = Random(20261124)
     for _ in range(400):
         story, inside, missing, twice = Story(), Counter(), 0, 0

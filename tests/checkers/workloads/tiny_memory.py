@@ -77,14 +77,14 @@ class World:
         self.book.final()
         for node in NODES:
             fields, conflicts = self.replicas[node].shown()
-            self._told(node, fields, conflicts)
+            self._described(node, fields, conflicts)
         return self.book
 
     @property
     def story(self) -> Story:
         return self.book.operations
 
-    def _told(self, node: int, fields: Any, conflicts: Any) -> None:
+    def _described(self, node: int, fields: Any, conflicts: Any) -> None:
         result = None if fields is None else {"fields": fields, "conflicts": conflicts}
         self.story.ok(node, "recall", None, result, "episode/e1", level="eventual", served_by=f"n{node}")
 
@@ -114,8 +114,8 @@ class World:
             # A process in doubt does nothing more: its place is another one's.
             self._rename(client)
         else:
-            told = value if f != "recall" else result
-            self.story.end(client, told, level=level, served_by=f"n{client % 10}")
+            reported = value if f != "recall" else result
+            self.story.end(client, reported, level=level, served_by=f"n{client % 10}")
 
     def _rename(self, client: int) -> None:
         fresh = 100 + len(self.story.events)

@@ -1,4 +1,4 @@
-"""Campaign files: what is accepted, and how everything wrong is told at once with file and line."""
+"""Campaign files: what is accepted, and how everything wrong is reported at once with file and line."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_good_campaign_gives_a_plan_with_everything_in_it(tmp_path):
     assert plan.to_json()["workloads"]["register"]["rate"] == "1.5/s"
 
 
-def test_every_problem_is_told_at_once_with_file_line_and_hint(tmp_path):
+def test_every_problem_is_reported_at_once_with_file_line_and_hint(tmp_path):
     text = GOOD.replace("keys: 2", "keyz: 2").replace("nodes: 3", "nodes: 0").replace("for: 4s", "for: 4")
     message = refusal(tmp_path, text)
     assert "story.yaml:2: hosts.nodes" in message

@@ -34,7 +34,7 @@ def test_a_pair_has_what_is_said_of_it_and_of_the_rest_what_is_said_of_all() -> 
 
 
 @pytest.mark.parametrize(
-    ("hosts", "told"),
+    ("hosts", "reported"),
     [
         ({"wan": {"delay": "5ms"}}, "give `regions:` as well"),
         ({"regions": {"eu": 3}}, "give 2 to 8"),
@@ -51,10 +51,10 @@ def test_a_pair_has_what_is_said_of_it_and_of_the_rest_what_is_said_of_all() -> 
         ({"regions": {"eu": 1, "us": 1}, "provider": "ssh", "inventory": "x.yaml"}, "not of provider ssh"),
     ],
 )
-def test_what_cannot_be_is_refused_with_its_reason(hosts: dict[str, object], told: str) -> None:
+def test_what_cannot_be_is_refused_with_its_reason(hosts: dict[str, object], reported: str) -> None:
     with pytest.raises(ValidationError) as refused:
         HostsSpec.model_validate(hosts)
-    assert told in str(refused.value)
+    assert reported in str(refused.value)
 
 
 @pytest.mark.parametrize("hosts", ["sim", "local"])

@@ -153,8 +153,8 @@ def test_a_command_that_raises_leaves_an_error_in_the_file(tmp_path: Path, capsy
 
 def test_a_file_that_cannot_be_written_is_refused_at_the_start(tmp_path: Path, capsys: Any) -> None:
     file = tmp_path / "missing" / "junit.xml"
-    code, told, said = _tri(capsys, "check", str(_history(tmp_path, FRESH)), "--junit", str(file))
-    assert code == 2 and not told and f"--junit: cannot write {file}" in said and "hint:" in said
+    code, reported, said = _tri(capsys, "check", str(_history(tmp_path, FRESH)), "--junit", str(file))
+    assert code == 2 and not reported and f"--junit: cannot write {file}" in said and "hint:" in said
 
 
 def test_github_shows_what_did_not_pass(
@@ -162,8 +162,8 @@ def test_github_shows_what_did_not_pass(
 ) -> None:
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     history = _history(tmp_path, STALE)
-    _, told, said = _tri(capsys, "check", str(history), "--checker", "linearizable", "--json")
-    assert json.loads(told)["verdict"] == "invalid"
+    _, reported, said = _tri(capsys, "check", str(history), "--checker", "linearizable", "--json")
+    assert json.loads(reported)["verdict"] == "invalid"
     assert [line.split("::")[1] for line in said.splitlines()] == ["error title=tri%3A linearizable"]
     Reporting(None, "unknown").print(_unknown(valid), True)
     assert "::warning title=tri%3A slow::out of time" in capsys.readouterr().err

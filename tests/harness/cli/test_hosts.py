@@ -25,7 +25,7 @@ def test_words_become_what_a_campaign_would_say() -> None:
 
 
 @pytest.mark.parametrize(
-    ("nodes", "regions", "wan", "told"),
+    ("nodes", "regions", "wan", "reported"),
     [
         (None, "eu,us", (), "'eu' is not name=value"),
         (4, "eu=1,us=2", (), "3 nodes together"),
@@ -34,6 +34,6 @@ def test_words_become_what_a_campaign_would_say() -> None:
         (None, "eu=1,us=1", ("speed=5ms",), "xtra inputs are not permitted"),
     ],
 )
-def test_what_cannot_be_is_refused(nodes: int | None, regions: str | None, wan: tuple[str, ...], told: str) -> None:
-    with pytest.raises(CampaignError, match=told):
+def test_what_cannot_be_is_refused(nodes: int | None, regions: str | None, wan: tuple[str, ...], reported: str) -> None:
+    with pytest.raises(CampaignError, match=reported):
         _spec("local", nodes, regions, wan, "library")

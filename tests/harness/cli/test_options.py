@@ -15,7 +15,7 @@ from tribulation.harness.errors import CampaignError
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("60s", 60.0), ("2m", 120.0), ("1.5", 1.5), ("500ms", 0.5)])
-def test_a_duration_is_told_in_seconds(text: str, seconds: float) -> None:
+def test_a_duration_is_reported_in_seconds(text: str, seconds: float) -> None:
     assert DurationType().convert(text, None, None) == seconds
 
 
@@ -26,7 +26,7 @@ def test_what_cannot_pass_is_refused_with_the_value(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "told"),
+    ("command", "reported"),
     [
         ("check x --time 5", "--time is now --checker-timeout"),
         ("search quickstart --time 5s", "--time is now --cpu-time"),
@@ -34,9 +34,9 @@ def test_what_cannot_pass_is_refused_with_the_value(text: str) -> None:
         ("hosts down --provider qemu", "--provider is now --hosts"),
     ],
 )
-def test_a_former_meaning_of_an_option_is_refused_with_the_new_name(command: str, told: str) -> None:
+def test_a_former_meaning_of_an_option_is_refused_with_the_new_name(command: str, reported: str) -> None:
     result = CliRunner().invoke(cli, command.split())
-    assert result.exit_code == 2 and told in result.output
+    assert result.exit_code == 2 and reported in result.output
 
 
 @pytest.mark.parametrize("word", ["--time", "--jobs", "--runs", "--set", "--json"])

@@ -60,8 +60,8 @@ def _refused(capsys: Any, *words: str) -> str:
     with pytest.raises(SystemExit) as ended:
         main(list(words))
     assert ended.value.code == 2
-    told: str = capsys.readouterr().err
-    return told
+    text: str = capsys.readouterr().err
+    return text
 
 
 def test_a_parameter_with_known_values_is_a_choice() -> None:
@@ -105,14 +105,14 @@ def test_a_choice_suggests_and_completes(path: str, param: click.Parameter, kind
     ],
 )
 def test_a_mistake_is_named_with_its_place_and_a_hint(capsys: Any, words: list[str], said: list[str]) -> None:
-    told = _refused(capsys, *words)
-    assert told.count("error: ") == 1 and "\n\nhint: " in told and "Usage:" not in told
-    assert [each for each in said if each not in told] == []
+    reported = _refused(capsys, *words)
+    assert reported.count("error: ") == 1 and "\n\nhint: " in reported and "Usage:" not in reported
+    assert [each for each in said if each not in reported] == []
 
 
 def test_a_mistake_of_set_blames_no_file(capsys: Any) -> None:
-    told = _refused(capsys, "run", "quickstart", "--set", "hosts.nodes=99")
-    assert "quickstart.yaml" not in told.partition("error: ")[2]
+    reported = _refused(capsys, "run", "quickstart", "--set", "hosts.nodes=99")
+    assert "quickstart.yaml" not in reported.partition("error: ")[2]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -172,9 +172,9 @@ def test_the_script_of_a_shell_asks_tri(capsys: Any) -> None:
 def test_a_name_that_the_system_refuses_is_a_mistake_of_the_command_line(command: str, capsys: Any) -> None:
     with pytest.raises(SystemExit) as ended:
         main([command, "x" * 5000, *(["y"] if command == "compare" else [])])
-    told = capsys.readouterr().err
-    assert ended.value.code == 2, told
-    assert "hint:" in told and "internal" not in told
+    reported = capsys.readouterr().err
+    assert ended.value.code == 2, reported
+    assert "hint:" in reported and "internal" not in reported
 
 
 @pytest.mark.parametrize(

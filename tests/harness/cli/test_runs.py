@@ -67,10 +67,10 @@ def test_a_damaged_verdict_hides_no_other_run(runs: Path, capsys: Any, content: 
     damaged.mkdir() if content is None else damaged.write_text(content)
     rows = recorded_runs(runs)
     assert [row["verdict"] for row in rows] == [None, "invalid", "unknown"]
-    code, told, _ = _tri(capsys, "list", "runs", "--runs", str(runs))
-    assert code == 0 and len(told.splitlines()) == 3
+    code, reported, _ = _tri(capsys, "list", "runs", "--runs", str(runs))
+    assert code == 0 and len(reported.splitlines()) == 3
     if content != '{"faults": 7, "ops": []}':
-        assert "no verdict: verdict.json: " in told and "tri check" in told
+        assert "no verdict: verdict.json: " in reported and "tri check" in reported
 
 
 def test_a_run_that_was_killed_is_listed(runs: Path, capsys: Any) -> None:
@@ -82,36 +82,36 @@ def test_a_run_that_was_killed_is_listed(runs: Path, capsys: Any) -> None:
 
 
 def test_runs_are_one_document(runs: Path, capsys: Any) -> None:
-    code, told, _ = _tri(capsys, "list", "runs", "--runs", str(runs), "--verdict", "invalid", "--json")
-    (row,) = json.loads(told)
+    code, reported, _ = _tri(capsys, "list", "runs", "--runs", str(runs), "--verdict", "invalid", "--json")
+    (row,) = json.loads(reported)
     assert code == 0 and (row["faults"], row["faults_verified"], row["seed"]) == (1, 0, 7)
 
 
 def test_lines_are_whole_without_a_terminal(runs: Path, capsys: Any) -> None:
-    _, told, _ = _tri(capsys, "list", "runs", "--runs", str(runs))
-    assert len(told.splitlines()) == 3 and str(runs / "two" / "20260103T000000Z") in told
+    _, reported, _ = _tri(capsys, "list", "runs", "--runs", str(runs))
+    assert len(reported.splitlines()) == 3 and str(runs / "two" / "20260103T000000Z") in reported
 
 
 def test_a_filter_of_runs_is_refused_elsewhere(capsys: Any) -> None:
-    code, _, told = _tri(capsys, "list", "faults", "--verdict", "valid")
-    assert code == 2 and "--verdict filters runs" in told and "hint:" in told
+    code, _, reported = _tri(capsys, "list", "faults", "--verdict", "valid")
+    assert code == 2 and "--verdict filters runs" in reported and "hint:" in reported
 
 
 def test_two_runs_are_compared(runs: Path, capsys: Any) -> None:
     one, other = sorted((runs / "one").iterdir())
-    code, told, _ = _tri(capsys, "compare", str(one), str(other), "--json")
-    document = json.loads(told)
+    code, reported, _ = _tri(capsys, "compare", str(one), str(other), "--json")
+    document = json.loads(reported)
     assert code == 0 and document["a"]["p50 ms"] == 1.0 and document["b"]["p50 ms"] == 9.0
     assert document["b"]["checker linearizable"] == "invalid: stale-read"
     assert document["b"]["faults cut"] == "0 of 1 verified"
     assert {"verdict", "p99 ms", "faults cut"} <= set(document["differs"]) and "seed" not in document["differs"]
-    code, told, _ = _tri(capsys, "compare", str(one), str(other))
-    assert code == 0 and "≠" in told and "stale-read" in told
+    code, reported, _ = _tri(capsys, "compare", str(one), str(other))
+    assert code == 0 and "≠" in reported and "stale-read" in reported
 
 
 def test_a_folder_without_a_verdict_is_refused(tmp_path: Path, capsys: Any) -> None:
-    code, _, told = _tri(capsys, "compare", str(tmp_path), str(tmp_path))
-    assert code == 2 and "verdict.json" in told and "hint:" in told
+    code, _, reported = _tri(capsys, "compare", str(tmp_path), str(tmp_path))
+    assert code == 2 and "verdict.json" in reported and "hint:" in reported
 
 
 @pytest.mark.parametrize(
@@ -129,8 +129,8 @@ def test_a_verdict_of_another_shape_is_refused_with_its_place(damage: dict[str, 
     run = next((runs / "one").iterdir())
     path = run / "verdict.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **damage}))
-    code, _, told = _tri(capsys, "compare", str(run), str(run))
-    assert code == 2 and f"{path}: " in told and "hint:" in told
+    code, _, reported = _tri(capsys, "compare", str(run), str(run))
+    assert code == 2 and f"{path}: " in reported and "hint:" in reported
 
 
 @pytest.mark.parametrize(

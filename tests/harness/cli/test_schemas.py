@@ -167,10 +167,10 @@ def test_repeated_runs_fit(
 ) -> None:
     (tmp_path / "small.yaml").write_text(SMALL)
     words = ("run", str(tmp_path / "small.yaml"), "--repeat", "2", "--seed", "1", "--runs", str(tmp_path), "--json")
-    told = tri(capsys, *words)[1]
-    assert problems("repeat", told) == [] and len(told["runs"]) == 2
-    own = {"run": "x", "failure": "a/b", "alike": told["rates"]["valid"]}
-    of_hosts = {name: told[name] for name in ("confidence", "rates", "failures", "runs", "exit_code")}
+    reported = tri(capsys, *words)[1]
+    assert problems("repeat", reported) == [] and len(reported["runs"]) == 2
+    own = {"run": "x", "failure": "a/b", "alike": reported["rates"]["valid"]}
+    of_hosts = {name: reported[name] for name in ("confidence", "rates", "failures", "runs", "exit_code")}
     assert problems("replay", {**of_hosts, **own}) == []
 
 

@@ -97,13 +97,13 @@ def test_what_feeds_what_agrees_in_both_directions() -> None:
 
 
 def test_the_command_prints_it_and_one_document(capsys: Any) -> None:
-    code, told, _ = _tri(capsys, "show", "checker", "recovery")
-    assert code == 0 and "docs/reference/checkers/recovery.md" in told
-    code, told, _ = _tri(capsys, "show", "fault", "clock", "--json")
-    document = json.loads(told)
+    code, reported, _ = _tri(capsys, "show", "checker", "recovery")
+    assert code == 0 and "docs/reference/checkers/recovery.md" in reported
+    code, reported, _ = _tri(capsys, "show", "fault", "clock", "--json")
+    document = json.loads(reported)
     assert code == 0 and document["kind"] == "fault" and "offset" in {row["name"] for row in document["fields"]}
 
 
 def test_an_unknown_name_is_refused_with_the_nearest(capsys: Any) -> None:
-    code, _, told = _tri(capsys, "show", "fault", "partitoin")
-    assert code == 2 and "unknown fault 'partitoin'" in told and "hint: did you mean 'partition'" in told
+    code, _, reported = _tri(capsys, "show", "fault", "partitoin")
+    assert code == 2 and "unknown fault 'partitoin'" in reported and "hint: did you mean 'partition'" in reported

@@ -1,4 +1,4 @@
-"""The asker against scripted nodes, over real sockets: what is asked again, what is told, and what is given up."""
+"""The asker against scripted nodes, over real sockets: what is asked again, what is reported, and what is given up."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_command_is_sent_with_its_fields_and_a_deadline(scripted) -> None:
     assert 0 < body["deadline_ms"] <= 2000
 
 
-def test_what_passes_is_asked_again_and_what_does_not_is_told(scripted) -> None:
+def test_what_passes_is_asked_again_and_what_does_not_is_reported(scripted) -> None:
     asker, node = scripted(NO_QUORUM, OK, {"status": "fail", "error": "no-room", "message": "n2 is full"})
     asker.do("n1", "agents.stop", {"agent": "a"})
     assert len(node.asked) == 2

@@ -61,7 +61,7 @@ def test_who_needs_a_fresh_cluster_is_the_first_on_it() -> None:
     assert groups["ten nodes"] == [19]
 
 
-def test_a_failure_is_told_before_what_could_not_be_measured() -> None:
+def test_a_failure_is_reported_before_what_could_not_be_measured() -> None:
     assert bench.exit_code([ran(1, True), ran(8, True)]) == 0
     assert bench.exit_code([ran(1, True), ran(2, None)]) == 4
     assert bench.exit_code([ran(1, False), ran(2, None)]) == 1
@@ -79,7 +79,7 @@ def test_the_summary_counts_what_was_not_measured_by_itself() -> None:
     assert summary(results) == "2 passed · 1 failed · 1 not measured"
 
 
-def test_a_setup_takes_voters_first_and_tells_each_node_of_itself_alone() -> None:
+def test_a_setup_takes_voters_first_and_reports_each_node_of_itself_alone() -> None:
     options = Setup("s", voters=2, learners=1, late=1, agents={"balance_ns": 0}).options(["n1", "n2", "n3"])
     assert options.voters == {"n1": 1, "n2": 1}
     assert list(options.learners) == ["n3"]

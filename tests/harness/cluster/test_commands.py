@@ -51,7 +51,7 @@ def test_a_node_is_named_by_its_address(text: str, address: tuple[str, int]) -> 
         (["nodes", "--host", "n1", "--hosts", "local", "--name", "no-such-lab"], 4, "no-such-lab"),
     ],
 )
-def test_wrong_words_are_told_with_their_value(
+def test_wrong_words_are_reported_with_their_value(
     words: list[str], code: int, said: str, capsys, tmp_path, monkeypatch
 ) -> None:
     monkeypatch.setenv("TRI_LABS", str(tmp_path / "labs"))

@@ -46,7 +46,7 @@ def test_rows_are_in_the_order_of_numbers_and_say_what_runs_where() -> None:
     assert seen.tasks == {"assigned": 3, "done": 17, "dead": 1}
 
 
-def test_the_lines_around_the_table_say_who_told_it_and_what_the_tasks_do() -> None:
+def test_the_lines_around_the_table_say_who_reported_it_and_what_the_tasks_do() -> None:
     seen = picture("n1", STATUS, MEMBERS, POOL, TASKS)
     assert headline(seen) == "2 of 3 nodes ACTIVE, n2 leads term 4 (as n1 reports)"
     assert tasks_line(seen) == "tasks: 3 assigned, 1 dead, 17 done"
@@ -68,8 +68,8 @@ def test_load_is_drawn_in_tenths() -> None:
 
 
 def test_the_table_as_a_person_sees_it() -> None:
-    told = shown(picture("n1", STATUS, {**MEMBERS, "n3": {**member(3), "port": 10001}}, POOL, TASKS))
-    assert "10.77.0.10 " in told and "10.77.0.3:10001" in told
+    reported = shown(picture("n1", STATUS, {**MEMBERS, "n3": {**member(3), "port": 10001}}, POOL, TASKS))
+    assert "10.77.0.10 " in reported and "10.77.0.3:10001" in reported
     assert shown(Picture("n3", False)).strip() == "n3 does not answer"
 
 

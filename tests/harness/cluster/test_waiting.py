@@ -23,7 +23,7 @@ def test_it_is_looked_again_after_the_time_is_over() -> None:
     assert until("the second look", lambda: next(answers), 0.0)
 
 
-def test_what_must_be_so_and_is_not_is_told_in_a_sentence() -> None:
-    expect(True, "never told")
+def test_what_must_be_so_and_is_not_is_reported_in_a_sentence() -> None:
+    expect(True, "never reported")
     with pytest.raises(Missed, match=r"^the task ran on n3$"):
         expect(False, "the task ran on n3")

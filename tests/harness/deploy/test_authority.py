@@ -77,7 +77,7 @@ def test_hosts_that_others_can_reach_have_certificates_unless_it_is_said(
     assert reference_options(plan)["tls"] is secured
 
 
-def test_a_client_apart_from_its_service_must_be_told_where_the_authority_is(tmp_path: Path) -> None:
+def test_a_client_apart_from_its_service_must_be_reported_where_the_authority_is(tmp_path: Path) -> None:
     with pytest.raises(CampaignError, match="cannot find this cluster's authority"):
         reference.client({"tls": True})
     assert reference.client({"tls": True, "authority": str(tmp_path / "c")}) is not None

@@ -1,4 +1,4 @@
-"""Deployment on all hosts in parallel: every host's result is kept, and one error tells of all that failed."""
+"""Deployment on all hosts in parallel: every host's result is kept, and one error reports all that failed."""
 
 from __future__ import annotations
 

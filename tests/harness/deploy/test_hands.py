@@ -12,7 +12,7 @@ from tribulation.harness.deploy.as_root import AsRoot, as_root
 
 @pytest.fixture
 def host(tmp_path: Path) -> LoopbackHost:
-    """Where `sudo` sets a variable, by which what ran through it can be told."""
+    """Where `sudo` sets a variable, by which what ran through it can be recognised."""
     host = LoopbackHost("n1", "127.0.0.1", tmp_path / "n1")
     host.sudo = ("env", "THROUGH=sudo")
     return host

@@ -1,4 +1,4 @@
-"""What is told of a host by looking at it: whose the ports are, at which address, what is missing, and whose processes run."""
+"""What is reported of a host by looking at it: whose the ports are, at which address, what is missing, and whose processes run."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def test_it_runs_the_supervisor_which_stays_in_charge_of_the_node() -> None:
     assert found["ExecStart"] == (
         f"/usr/bin/python3 -I {folder}/node.pyz --supervise --config {folder}/config.json --foreground"
     )
-    # A supervisor that was told to end stays ended; a node that is killed, also for its memory, is the supervisor's.
+    # A supervisor that was asked to end stays ended; a node that is killed, also for its memory, is the supervisor's.
     assert (found["Restart"], found["OOMPolicy"], found["KillMode"]) == ("on-failure", "continue", "mixed")
     assert (found["Type"], found["NotifyAccess"]) == ("notify", "main")
 

@@ -134,14 +134,14 @@ def test_under_load_every_node_is_replaced_and_no_write_is_lost(
     def dial(name: str, timeout_s: float) -> Any:
         return lab.dial(addresses[name], newer.service.port, timeout_s=timeout_s)
 
-    told: list[str] = []
+    listed: list[str] = []
     with Clients(newer.service, lab) as clients:
         await_true(lambda: len(clients.acknowledged_s) >= 20, "the first writes")
-        results = Upgrade(newer, dial, told.append).run()
+        results = Upgrade(newer, dial, listed.append).run()
         reached = len(clients.acknowledged_s) + 20
         await_true(lambda: len(clients.acknowledged_s) >= reached, "writes after the upgrade")
     assert [result.detail.split(",")[0] for result in results] == ["upgraded"] * 3
-    assert sum("hands over" in line for line in told) >= 1 and "hands over" in told[-1]
+    assert sum("hands over" in line for line in listed) >= 1 and "hands over" in listed[-1]
     assert not any(plan.steps for plan in newer.plans_up())
     verdict = check(RunRecord(history=clients.history), ["linearizable"])["linearizable"]
     assert verdict.verdict is Verdict.VALID, verdict

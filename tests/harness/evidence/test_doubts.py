@@ -77,8 +77,10 @@ def test_a_disk_that_was_seen_to_be_good_after_the_last_heal(
     fault: Fault, disks: dict[str, list[str]] | None, verified: bool, is_over: bool
 ) -> None:
     value = {"fault": None, "verified": verified, "observed": {} if disks is None else {"disks": disks}}
-    told = History([Event(0, 90 * MS, NEMESIS, Type.INFO, "healed", value)])
-    assert list(doubts_of(RunRecord(told, faults=[fault], is_run=True)).not_undone) == ([] if is_over else ["kill-1"])
+    reported = History([Event(0, 90 * MS, NEMESIS, Type.INFO, "healed", value)])
+    assert list(doubts_of(RunRecord(reported, faults=[fault], is_run=True)).not_undone) == (
+        [] if is_over else ["kill-1"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -96,11 +98,13 @@ def test_a_disk_that_was_seen_to_be_good_after_the_last_heal(
 def test_links_that_were_seen_to_be_good_after_the_last_heal(
     kind: str, observed: dict[str, Any], is_over: bool
 ) -> None:
-    told = History(
+    reported = History(
         [Event(0, 90 * MS, NEMESIS, Type.INFO, "healed", {"fault": None, "verified": True, "observed": observed})]
     )
     fault = replace(UNSEEN, kind=kind, intended={"edges": [["n1", "n2"]]})
-    assert list(doubts_of(RunRecord(told, faults=[fault], is_run=True)).not_undone) == ([] if is_over else ["kill-1"])
+    assert list(doubts_of(RunRecord(reported, faults=[fault], is_run=True)).not_undone) == (
+        [] if is_over else ["kill-1"]
+    )
 
 
 def test_gaps_that_concern_the_whole_run() -> None:
@@ -142,5 +146,5 @@ def test_the_simulator_knows_what_is_still_in_force(kind: str, still: dict[str, 
     fault = Fault("f-1", kind, {"nodes": ["n1"]}, {}, True, 0, 0, 1, 2, undone=False)
     observed = {"unreachable": [], "processes": {}, "disks": {}, "altered": [], "still": still}
     value = {"fault": None, "verified": True, "observed": observed}
-    told = History([Event(0, 5, NEMESIS, Type.INFO, "healed", value=value)])
-    assert list(doubts_of(RunRecord(told, faults=[fault], is_run=True)).not_undone) == ([] if is_over else ["f-1"])
+    reported = History([Event(0, 5, NEMESIS, Type.INFO, "healed", value=value)])
+    assert list(doubts_of(RunRecord(reported, faults=[fault], is_run=True)).not_undone) == ([] if is_over else ["f-1"])

@@ -171,12 +171,12 @@ WHY = {
 }
 
 
-def test_each_broken_host_is_told_in_one_line_beside_the_good_ones_results(broken: Broken) -> None:
+def test_each_broken_host_is_reported_in_one_line_beside_the_good_ones_results(broken: Broken) -> None:
     with ThreadPoolExecutor(2) as pool:
         probing = pool.submit(broken.tri, "doctor", "--hosts", "/srv/broken.yaml", "--json", "/srv/cuts.yaml")
         looking = pool.submit(broken.tri, "deploy", "status", "/srv/broken.yaml", "--json")
-        for told in (probing.result(), looking.result()):
-            assert told[0] == 4 and told[3] < GIVEN_UP_WITHIN_S, told
+        for reported in (probing.result(), looking.result()):
+            assert reported[0] == 4 and reported[3] < GIVEN_UP_WITHIN_S, reported
         rows = json.loads(probing.result()[1])["probes"]
         seen = {row["host"]: row for row in json.loads(looking.result()[1])["hosts"]}
     for name, (why, hint) in WHY.items():
@@ -190,7 +190,7 @@ def test_each_broken_host_is_told_in_one_line_beside_the_good_ones_results(broke
     assert [row["probe"] for row in rows if row["host"] == "dropped"] == ["ssh login"]
 
 
-def test_a_deployment_tells_of_each_that_cannot_be_used_beside_the_others(broken: Broken) -> None:
+def test_a_deployment_reports_each_that_cannot_be_used_beside_the_others(broken: Broken) -> None:
     code, out, err, elapsed_s = broken.tri("deploy", "up", "/srv/broken.yaml", "--timing", "fast", "--json")
     assert code == 4 and elapsed_s < GIVEN_UP_WITHIN_S, err
     rows = {row["host"]: row for row in json.loads(out)["hosts"]}

@@ -123,16 +123,16 @@ def test_a_dead_owner_of_this_machine_is_in_nobodys_way(hosts: list[LoopbackHost
         pass
 
 
-def test_it_is_renewed_and_who_lost_it_is_told(hosts: list[LoopbackHost]) -> None:
-    told: list[str] = []
+def test_it_is_renewed_and_who_lost_it_is_reported(hosts: list[LoopbackHost]) -> None:
+    listed: list[str] = []
     path = Path(hosts[0].directory) / FILE
-    with Claims(hosts, "tri run", renew_s=0.05, lost=told.append).held():
+    with Claims(hosts, "tri run", renew_s=0.05, lost=listed.append).held():
         first = json.loads(path.read_text())["uptime_s"]
         await_true(lambda: json.loads(path.read_text())["uptime_s"] > first, "the claim to be renewed")
         others(hosts[0], replace(claim(), owner="ada@engine", token="theirs"))
-        await_true(lambda: bool(told), "the loss to be told")
-        await_true(lambda: len(told) == 1, "telling it once")
-    assert told == ["n1: the claim on it was taken over by another"]
+        await_true(lambda: bool(listed), "the loss to be reported")
+        await_true(lambda: len(listed) == 1, "reporting it once")
+    assert listed == ["n1: the claim on it was taken over by another"]
     assert json.loads(path.read_text())["claim"]["token"] == "theirs", "another's claim is not removed"
 
 

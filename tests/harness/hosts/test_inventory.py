@@ -47,7 +47,7 @@ def test_without_consent_nothing_goes(tmp_path: Path) -> None:
         load_inventory(written(tmp_path, f"{hosts}consent: false\n"))
 
 
-def test_everything_wrong_is_told_at_once(tmp_path: Path) -> None:
+def test_everything_wrong_is_reported_at_once(tmp_path: Path) -> None:
     text = """\
 consent: true
 hosts:
@@ -95,7 +95,7 @@ def test_logins_bastions_and_ipv6(tmp_path: Path) -> None:
     assert [host.target.open_socket is not None for host in hosts] == [True, False, True]
 
 
-def test_all_mistakes_about_ways_are_told_at_once(tmp_path: Path) -> None:
+def test_all_mistakes_about_ways_are_reported_at_once(tmp_path: Path) -> None:
     text = """\
 consent: true
 jump: ops@gate:ssh

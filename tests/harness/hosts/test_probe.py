@@ -37,7 +37,7 @@ def test_local_hosts_pass_every_required_probe(namespaces: None) -> None:
     assert all(row.hint for row in rows if not row.ok) and all(row.detail for row in rows)
 
 
-def test_a_taken_port_is_told_with_what_to_do(namespaces: None) -> None:
+def test_a_taken_port_is_reported_with_what_to_do(namespaces: None) -> None:
     row = next(row for row in run_doctor("local", ports=(22,)) if row.probe == "port 22 free")
     assert not row.ok and "Address already in use" in row.detail and "sport = :22" in str(row.hint)
 

@@ -68,10 +68,10 @@ def test_every_region_is_a_subnet_and_no_address_is_anybody_elses(placed: Region
 def test_a_host_knows_its_own_subnet_by_heart_and_nobody_beyond(placed: Regions, ipv6: bool) -> None:
     every = layout.machines(placed.nodes, placed)
     for machine in every:
-        told = [line.split()[2] for line in layout.neighbours(every, machine, ipv6)]
+        listed = [line.split()[2] for line in layout.neighbours(every, machine, ipv6)]
         near = [m.address for m in every if m.subnet == machine.subnet and m != machine]
-        assert [address for address in told if ":" not in address] == [*near, machine.subnet.gateway]
-        assert len(told) == (2 if ipv6 else 1) * (len(near) + 1)
+        assert [address for address in listed if ":" not in address] == [*near, machine.subnet.gateway]
+        assert len(listed) == (2 if ipv6 else 1) * (len(near) + 1)
         assert [machine.subnet.gateway6 in line for line in layout.routes(machine, placed, ipv6)] == [True] * ipv6
 
 
@@ -120,7 +120,7 @@ def test_a_line_keeps_the_order_and_no_packet_is_early(packets: list[tuple[int, 
 
 
 @given(ways)
-def test_what_is_measured_is_as_asked_or_is_told(way: Way) -> None:
+def test_what_is_measured_is_as_asked_or_is_reported(way: Way) -> None:
     asked_ms = 2 * way.delay_ns / 1e6
     rates = (way.rate_bps, way.rate_bps) if way.rate_bps else (None, None)
     assert measure.unlike(way, asked_ms, *rates) == []

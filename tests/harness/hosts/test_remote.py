@@ -141,7 +141,7 @@ def test_a_full_connection_refuses_after_the_deadline(lab: LocalProvider) -> Non
 KILL_ONCE = "test -e /tmp/once || { touch /tmp/once; kill -9 $PPID; sleep 5; }; rm /tmp/once; echo done"
 
 
-def test_a_lost_connection_is_told_and_made_again_for_the_next_command(host: RemoteHost) -> None:
+def test_a_lost_connection_is_reported_and_made_again_for_the_next_command(host: RemoteHost) -> None:
     host.run("rm -f /tmp/once")
     with pytest.raises(CommandError, match="connection lost while it ran"):
         host.run(KILL_ONCE)

@@ -80,7 +80,7 @@ def test_an_inventory_gives_hosts_and_how_they_see_us(outside: RemoteHost) -> No
     }
 
 
-def test_every_host_that_fails_is_told(outside: RemoteHost) -> None:
+def test_every_host_that_fails_is_reported(outside: RemoteHost) -> None:
     text = (
         inventory_of(outside).replace("10.77.0.2,", "10.77.0.2, port: 23,")
         + "  - {name: m3, address: 10.77.0.3, key: absent}\n"
@@ -143,7 +143,7 @@ def test_unknown_hosts_are_refused(outside: RemoteHost) -> None:
     ("more", "said"),
     [(", sudo: true", "sudo"), (", python: /usr/bin/false", "false"), (", python: python9", "not found")],
 )
-def test_missing_sudo_or_python_is_told_at_once(outside: RemoteHost, more: str, said: str) -> None:
+def test_missing_sudo_or_python_is_reported_at_once(outside: RemoteHost, more: str, said: str) -> None:
     if "sudo" in more and outside.run("command -v sudo", check=False).exit_code == 0:
         pytest.skip("sudo is installed here, and root may use it")
     exit_code, out = provide(outside, inventory_of(outside, more))

@@ -1,4 +1,4 @@
-"""The vagrant provider without machines: what Vagrant says is understood, and what is missing is told. A stand-in `vagrant` says it."""
+"""The vagrant provider without machines: what Vagrant says is understood, and what is missing is reported. A stand-in `vagrant` says it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pytest
 from tribulation.harness.errors import HostError
 from tribulation.harness.hosts.ssh.inventory import load_inventory
 from tribulation.harness.hosts.ssh.vagrant import (
+    Described,
     Login,
-    Told,
     VagrantProvider,
     find_vagrantfile,
+    parse_described,
     parse_ssh_config,
     parse_status,
-    parse_told,
 )
 
 SSH_CONFIG = """\
@@ -45,7 +45,7 @@ STATUS = """\
 1700000000,n2,state,not_created
 1700000000,,ui,info,Current machine states:
 """
-TOLD = "10.78.0.11\nssh-ed25519 AAAAC3Nz root@n1\necdsa-sha2-nistp256 AAAAE2 root@n1\n"
+DESCRIBED = "10.78.0.11\nssh-ed25519 AAAAC3Nz root@n1\necdsa-sha2-nistp256 AAAAE2 root@n1\n"
 
 
 def test_logins_are_read_from_openssh_configuration() -> None:
@@ -55,7 +55,7 @@ def test_logins_are_read_from_openssh_configuration() -> None:
     ]
 
 
-def test_a_machine_that_vagrant_does_not_tell_of_is_named() -> None:
+def test_a_machine_that_vagrant_does_not_report_is_named() -> None:
     with pytest.raises(HostError, match="n3") as caught:
         parse_ssh_config(SSH_CONFIG, ["n1", "n3"])
     assert caught.value.hint == "vagrant up n3"
@@ -65,14 +65,16 @@ def test_states_by_machine() -> None:
     assert parse_status(STATUS) == {"n1": "running", "n2": "not_created"}
 
 
-def test_a_machine_tells_its_address_and_its_keys() -> None:
-    assert parse_told("n1", TOLD) == Told("10.78.0.11", ["ssh-ed25519 AAAAC3Nz", "ecdsa-sha2-nistp256 AAAAE2"])
+def test_a_machine_reports_its_address_and_its_keys() -> None:
+    assert parse_described("n1", DESCRIBED) == Described(
+        "10.78.0.11", ["ssh-ed25519 AAAAC3Nz", "ecdsa-sha2-nistp256 AAAAE2"]
+    )
 
 
 @pytest.mark.parametrize("text", ["", "10.78.0.11\n", "ssh-ed25519 AAAA root@n1\n", "cat: no such file"])
 def test_a_machine_of_another_vagrantfile_is_refused(text: str) -> None:
     with pytest.raises(HostError, match="n1 does not report") as caught:
-        parse_told("n1", text)
+        parse_described("n1", text)
     assert "vagrant provision n1" in str(caught.value.hint)
 
 
@@ -94,7 +96,7 @@ def machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         'case $1 in up) sed -i s/not_created/running/ status;; ssh) sed "s/0[.]11$/0.1${2#n}/" ssh;; *) cat "$1" 2>/dev/null || { echo "no $1" >&2; exit 1; };; esac\n'
     )
     vagrant.chmod(0o755)
-    for name, text in {"status": STATUS, "ssh-config": SSH_CONFIG, "ssh": TOLD}.items():
+    for name, text in {"status": STATUS, "ssh-config": SSH_CONFIG, "ssh": DESCRIBED}.items():
         (tmp_path / name).write_text(text)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     monkeypatch.delenv("TRI_NODES", raising=False)
@@ -124,14 +126,14 @@ def test_without_a_number_those_that_run_are_taken(machines: Path) -> None:
     assert " up" not in (machines / "asked").read_text()
 
 
-def test_none_running_is_told_with_what_to_do(machines: Path) -> None:
+def test_none_running_is_reported_with_what_to_do(machines: Path) -> None:
     (machines / "status").write_text(STATUS.replace("state,running", "state,shutoff"))
     with pytest.raises(HostError, match=r"no machine of .* is running") as caught:
         VagrantProvider(directory=machines).up()
     assert caught.value.hint == "vagrant up"
 
 
-def test_what_vagrant_refuses_is_told(machines: Path) -> None:
+def test_what_vagrant_refuses_is_reported(machines: Path) -> None:
     (machines / "status").unlink()
     with pytest.raises(HostError, match="`vagrant status --machine-readable` exited with 1: no status"):
         VagrantProvider(directory=machines).up()

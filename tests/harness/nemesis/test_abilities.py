@@ -17,7 +17,7 @@ from tribulation.harness.nemesis.schedule.abilities import (
 )
 
 
-def test_every_ability_is_told_of_with_its_means_or_why_not(lab: LocalProvider) -> None:
+def test_every_ability_is_reported_with_its_means_or_why_not(lab: LocalProvider) -> None:
     rows = survey(lab, lab.hosts[:1])
     assert {row.ability for row in rows} == {*EVERY, *INSTEAD}
     assert {row.host for row in rows} == {"(all)", "n1"}
@@ -26,13 +26,15 @@ def test_every_ability_is_told_of_with_its_means_or_why_not(lab: LocalProvider) 
 
 
 @pytest.mark.full
-def test_means_are_told_by_ability_and_host(lab: LocalProvider) -> None:
+def test_means_are_reported_by_ability_and_host(lab: LocalProvider) -> None:
     able = next(row.ability for row in try_abilities(lab.hosts[:1]) if row.ok)
     found = require_abilities(lab.hosts, [able, "cut"])
-    assert set(found) == {able} and set(found[able]) == {"n1", "n2", "n3"}, "what needs no trying has no means to tell"
+    assert set(found) == {able} and set(found[able]) == {"n1", "n2", "n3"}, (
+        "what needs no trying has no means to report"
+    )
 
 
-def test_all_that_is_missing_is_told_at_once(lab: LocalProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_that_is_missing_is_reported_at_once(lab: LocalProvider, monkeypatch: pytest.MonkeyPatch) -> None:
     """A host that lacks two things: for the trial of one of each, probes that say so."""
 
     def without(tool: str) -> object:

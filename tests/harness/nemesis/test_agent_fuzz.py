@@ -253,7 +253,7 @@ def test_resets_that_cannot_be_made_do_not_end_the_helper_of_links(link_helper: 
     request = {"do": "set", "links": {}, "resets": {"n2": {"period_ns": 1, "addresses": addresses}}, "control": []}
     _say(link_helper, json.dumps(request).encode())
     for _ in range(3):
-        assert queue_thread.tell(link_helper, {"do": "ask"})["error"] is None
+        assert queue_thread.send(link_helper, {"do": "ask"})["error"] is None
 
 
 @pytest.fixture(scope="module")
@@ -268,7 +268,7 @@ def link_helper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         thread.start()
         yield path
         assert thread.is_alive()
-        queue_thread.tell(path, {"do": "quit"})
+        queue_thread.send(path, {"do": "quit"})
         thread.join(STOPS_S)
         assert not thread.is_alive()
 
@@ -302,7 +302,7 @@ def _say(path: str, data: bytes) -> None:
 @given(st.one_of(SETTINGS.map(lambda body: json.dumps(body).encode()), LINES))
 def test_requests_to_the_helper_of_links(link_helper: str, line: bytes) -> None:
     _say(link_helper, line)
-    assert queue_thread.tell(link_helper, {"do": "ask"})["error"] is None
+    assert queue_thread.send(link_helper, {"do": "ask"})["error"] is None
 
 
 @FUZZ
@@ -348,11 +348,11 @@ def test_traces_that_are_followed(lines: list[bytes], piece: int) -> None:
         trace.touch()
         heard: list[tuple[str, int]] = []
 
-        def tell(event: str, age_ns: int) -> None:
+        def notify(event: str, age_ns: int) -> None:
             heard.append((event, age_ns))
 
         asked = {"trace": str(trace), "events": {"leader-elected": "leader"}, "files": {}, "spare_s": 0}
-        follower = follow.Follower(asked, tell)
+        follower = follow.Follower(asked, notify)
         with open(trace, "ab") as file:
             for line in lines:
                 file.write(line + b"\n")
@@ -396,7 +396,7 @@ def test_who_connects_and_does_not_speak_holds_nobody_up(link_helper: str, monke
         thread = threading.Thread(target=drip)
         thread.start()
         try:
-            assert queue_thread.tell(link_helper, {"do": "ask"}, STOPS_S)["error"] is None
+            assert queue_thread.send(link_helper, {"do": "ask"}, STOPS_S)["error"] is None
         finally:
             stopped.set()
             thread.join()

@@ -119,8 +119,8 @@ def test_an_agent_that_dies_in_the_midst_leaves_no_process_stopped(wanted: str) 
             processes.pause(how)
             assert processes.tree(how).moving == []
             processes._seen.clear()
-            (told,) = process.undo(json.loads(json.dumps(claimed)))
-            assert told.startswith("pause: process ") and len(processes.tree(how).moving) == 4
+            (reported,) = process.undo(json.loads(json.dumps(claimed)))
+            assert reported.startswith("pause: process ") and len(processes.tree(how).moving) == 4
             assert process.undo(claimed) == []
         finally:
             processes.kill(how)

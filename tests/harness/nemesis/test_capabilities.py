@@ -43,7 +43,7 @@ FORMS = [
 
 @pytest.mark.parametrize(("item", "need"), FORMS)
 def test_what_no_host_can_do_is_refused_and_what_one_may_is_left_to_trying(item: dict[str, Any], need: str) -> None:
-    """As soon as a package offers to try an ability, only trying it on the hosts tells."""
+    """As soon as a package offers to try an ability, only trying it on the hosts shows."""
     if need in EVERY:
         require_capabilities(campaign(item), LOCAL, SYSTEM)
         return

@@ -64,9 +64,9 @@ def test_a_process_without_the_library_is_not(library: ClockLibrary) -> None:
     assert seen["affected"] is False and "runs without a clock library" in str(seen["why"])
 
 
-@pytest.mark.parametrize(("options", "told"), [(["-static"], "a static program"), (["-DGO"], "a Go program")])
+@pytest.mark.parametrize(("options", "reported"), [(["-static"], "a static program"), (["-DGO"], "a Go program")])
 def test_a_program_that_reads_the_vdso_is_named_and_sees_the_true_time(
-    tmp_path: Path, library: ClockLibrary, options: list[str], told: str
+    tmp_path: Path, library: ClockLibrary, options: list[str], reported: str
 ) -> None:
     program = compiled(tmp_path, *options)
     with reading(program, environment=library.environment) as process:
@@ -74,7 +74,7 @@ def test_a_program_that_reads_the_vdso_is_named_and_sees_the_true_time(
         mapped = library.library in Path(f"/proc/{process.pid}/maps").read_text()
         seen = evidence(process, library)
     assert mapped == (options == ["-DGO"]), "Go programs may map the library, and do not ask it"
-    assert seen["affected"] is False and told in str(seen["why"])
+    assert seen["affected"] is False and reported in str(seen["why"])
 
 
 @pytest.mark.skipif(platform.machine() != BLOCK_MACHINE, reason=f"the vDSO of {BLOCK_MACHINE} alone is known")

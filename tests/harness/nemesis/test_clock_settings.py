@@ -56,7 +56,7 @@ def test_a_clock_that_is_not_as_set_is_not(wanted: Setting, there: Setting, late
     assert not is_as_set(wanted, readings)
 
 
-def test_readings_that_tell_nothing_prove_nothing() -> None:
+def test_readings_that_report_nothing_prove_nothing() -> None:
     assert not is_as_set(TRUE, [(0, 0, 10 * MS)])
     assert not is_as_set(TRUE, [])
     assert rate_ppm([(5, 1, 1), (5, 1, 1)]) is None

@@ -198,7 +198,7 @@ def test_no_reading_is_torn_while_settings_change(tmp_path: Path) -> None:
     assert any(abs(ns - hour_ns) < 10**9 for ns in shown)
 
 
-def test_a_library_that_does_not_load_is_told(tmp_path: Path) -> None:
+def test_a_library_that_does_not_load_is_reported(tmp_path: Path) -> None:
     (tmp_path / "broken.so").write_bytes(b"no library")
     with Observer({"LD_PRELOAD": str(tmp_path / "broken.so")}) as observer:
         # The loader says so, and goes on without it: the clock is true, which is what the look then shows.

@@ -195,9 +195,9 @@ def test_threads_that_ask_without_a_pause_survive_two_hundred_changes(moving: Mo
         moving.move(process.pid, offset_ns=HOUR_NS)
         time.sleep(0.01)
         assert moving.restore(process.pid)
-        told, _ = process.communicate("\n", timeout=20)
+        reported, _ = process.communicate("\n", timeout=20)
         assert process.returncode == 0
-        assert all(int(word) > 0 for word in told.split()), told
+        assert all(int(word) > 0 for word in reported.split()), reported
 
 
 def test_a_preloaded_process_is_moved_once(moving: Moving, tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_what_another_moves_is_left_alone(moving: Moving, static: str, tmp_path:
         assert is_about(off_ns(process), -HOUR_NS) and other.restore(process.pid)
 
 
-def test_a_process_that_has_ended_is_told(moving: Moving, static: str) -> None:
+def test_a_process_that_has_ended_is_reported(moving: Moving, static: str) -> None:
     with reading(static) as process:
         process.ask()
         process.process.kill()

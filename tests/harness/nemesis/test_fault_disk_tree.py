@@ -212,9 +212,11 @@ def test_a_torn_write_survives_in_part() -> None:
             made.sync(file)
             made.sync_names(made.root)
             made.write(file, 5, whole)
-            told = decay.torn(made, Random(number))
+            reported = decay.torn(made, Random(number))
             left = seen(made)["log"]
-            assert left.startswith(b"begin") and left[5:].count(b"x") == len(whole) - told["torn_bytes"] < len(whole)
+            assert left.startswith(b"begin") and left[5:].count(b"x") == len(whole) - reported["torn_bytes"] < len(
+                whole
+            )
             parts.add(bytes(left))
     assert len(parts) > 10
 

@@ -35,7 +35,7 @@ def test_its_kill_is_seen_to_be_undone_and_what_follows_meets_the_new_process(
             assert injector.heal(pause).verified
             again = fault("kill", nodes=["n1"])
             assert injector.inject(again).verified
-            # As a service manager does that nobody told.
+            # As a service manager does that no one informed.
             late.start(n1, {})
             await_that("it runs", lambda: late.pid(n1) is not None)
             healed = injector.heal(again)

@@ -33,7 +33,7 @@ def test_a_whole_story_becomes_a_fault(tmp_path: Path) -> None:
     assert read_ledger(path) == [Fault("a", "cut", EDGES, seen, True, 5, 6, 15, 16, 7)]
 
 
-def test_a_heal_that_was_not_seen_to_take_is_told(tmp_path: Path) -> None:
+def test_a_heal_that_was_not_seen_to_take_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
     with Ledger(path) as ledger:
         ledger.intended(cut("a"), 5)

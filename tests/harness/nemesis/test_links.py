@@ -100,7 +100,7 @@ def test_delays_add_the_greater_chance_holds_and_a_heal_leaves_the_other(injecto
     assert injector.heal(second).verified
 
 
-def test_a_link_that_is_cut_as_well_tells_nothing_and_the_cut_is_still_seen(injector: HostInjector) -> None:
+def test_a_link_that_is_cut_as_well_reports_nothing_and_the_cut_is_still_seen(injector: HostInjector) -> None:
     shape, cut = fault("link", edges=EDGES, delay_ns=10 * MS), fault("cut", edges=[["n1", "n2"]])
     assert injector.inject(cut).verified
     seen = injector.inject(shape)
@@ -160,7 +160,7 @@ def _connect(host: Host, address: str) -> Any:
     return client
 
 
-def test_rules_of_others_stay_and_a_helper_that_is_ended_lets_all_through_and_is_told(
+def test_rules_of_others_stay_and_a_helper_that_is_ended_lets_all_through_and_is_reported(
     lab: LocalProvider, injector: HostInjector
 ) -> None:
     n1, n2, _ = lab.hosts
@@ -213,7 +213,7 @@ def test_what_links_need_is_tried_on_a_host_and_nothing_of_that_is_left(lab: Loc
 
 
 def test_rules_for_kernels_that_have_more_are_well_formed_here(lab: LocalProvider) -> None:
-    """Without sch_netem and nft_queue the kernel says that it knows no such thing; a mistake in the words is told by the tools before that."""
+    """Without sch_netem and nft_queue the kernel says that it knows no such thing; a mistake in the words is reported by the tools before that."""
     n1 = lab.hosts[0]
     before = network_of(lab)
     shapes = (

@@ -254,14 +254,14 @@ def test_many_links_show_a_rare_chance_together() -> None:
 
 def test_a_long_link_does_not_pass_for_a_late_one() -> None:
     far = seen(least_ns=30 * MS, most_ns=31 * MS)
-    assert faults_of({"delay_ns": 5 * MS}, far, 320) == [], "by itself it cannot be told"
+    assert faults_of({"delay_ns": 5 * MS}, far, 320) == [], "by itself it cannot be measured"
     assert not is_later(5 * MS, far, 30 * MS) and is_later(5 * MS, seen(least_ns=35 * MS), 30 * MS)
     assert is_whole({"delay_ns": 5 * MS}, far, 320, 30 * MS)
     assert not is_whole({"delay_ns": 5 * MS}, seen(least_ns=35 * MS, most_ns=36 * MS), 320, 30 * MS)
 
 
 @pytest.mark.parametrize("rate_bps", [100_000, 1_000_000, 50_000_000])
-def test_a_burst_that_is_faster_than_the_rate_is_told(rate_bps: int) -> None:
+def test_a_burst_that_is_faster_than_the_rate_is_reported(rate_bps: int) -> None:
     count, size = rate_burst(rate_bps)
     due_ns = (count - 1) * (size + 28) * 8 * 10**9 // rate_bps
     assert due_ns < BACKLOG_NS

@@ -82,5 +82,5 @@ def test_what_nobody_can_do_is_refused_with_every_reason_and_a_hint() -> None:
         "link x: n2 cannot send packets to n1 twice (nft `dup`); clients cannot queue what comes from n2, and n2 has no netem"
     )
     assert refused.value.hint is not None and "apt install iptables" in refused.value.hint
-    told = link_ways.require_ways(vertices, {("n1", "n2"): {"loss_ppm": 5}}, in_force([]), "link y")
-    assert told == {"backend": ["netem"]}
+    reported = link_ways.require_ways(vertices, {("n1", "n2"): {"loss_ppm": 5}}, in_force([]), "link y")
+    assert reported == {"backend": ["netem"]}

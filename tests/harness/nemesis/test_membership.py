@@ -235,7 +235,7 @@ def test_changes_of_voters_that_are_on_together_do_not_undo_each_other() -> None
     assert injector.heal(faults[1]).verified
 
 
-def test_who_could_go_when_it_was_resolved_and_cannot_now_stays_and_is_told() -> None:
+def test_who_could_go_when_it_was_resolved_and_cannot_now_stays_and_is_reported() -> None:
     cluster = real_cluster()
     injector = SimInjector(cluster)
     first, second = (fault("membership", nodes=[n], action="replace", weights={n: 1}) for n in ("n1", "n2"))

@@ -85,9 +85,9 @@ def test_a_seed_means_the_same_again_and_what_hosts_cannot_do_is_left_out_by_nam
     assert {sort_of(intent) for intent in some} == {"partition", "one-way", "kill", "slow-start", "pause"}
     assert composed_needs(campaign, some) == {"cut", "kill", "pause"}
     tried = [Able("link", "n1", False, "no netem", "apt install it"), Able("cut", "n1", True, "nft")]
-    told = skipped(campaign, tried)
-    assert [one["sort"] for one in told] == [name for name in names_of("link") if name in FINE]
-    assert told[0]["why"] == "link on n1: no netem" and told[0]["hint"] == "apt install it"
+    reported = skipped(campaign, tried)
+    assert [one["sort"] for one in reported] == [name for name in names_of("link") if name in FINE]
+    assert reported[0]["why"] == "link on n1: no netem" and reported[0]["hint"] == "apt install it"
 
 
 def test_a_load_too_short_is_refused_whatever_the_seed() -> None:

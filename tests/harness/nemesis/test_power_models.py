@@ -125,7 +125,7 @@ def seen(tree: Tree) -> dict[str, bytes]:
     }
 
 
-def told(steps: list[tuple[Any, ...]]) -> tuple[Story, list[tuple[Any, ...]]]:
+def reported(steps: list[tuple[Any, ...]]) -> tuple[Story, list[tuple[Any, ...]]]:
     """The story of those steps that are no errors, and these."""
     story = Story()
     return story, [step for step in steps if story.do(*step)]
@@ -164,7 +164,7 @@ def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_power_loss_leaves_a_prefix_of_the_names_and_what_may_be_left_of_the_files(
     made: list[tuple[Any, ...]], draw: int
 ) -> None:
-    story, made = told(made)
+    story, made = reported(made)
     allowed = list(story.states())
     for number in range(4):
         with disk() as tree:
@@ -206,7 +206,7 @@ WAL = [
     ],
 )
 def test_every_state_of_a_whole_disk_that_is_allowed_comes_of_some_draw(made: list[tuple[Any, ...]]) -> None:
-    story, same = told(made)
+    story, same = reported(made)
     assert same == made
     allowed, met = list(story.states()), []
     for draw in range(2500):

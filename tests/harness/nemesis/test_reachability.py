@@ -1,4 +1,4 @@
-"""Probes between agents that run as plain processes of this machine: what was heard after a change, and what is told of it."""
+"""Probes between agents that run as plain processes of this machine: what was heard after a change, and what is reported of it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_links_that_are_heard_are_up_and_a_cut_that_is_none_is_not_verified() ->
         assert reach.sample() == dict.fromkeys(sorted(ALL), True)
 
 
-def test_a_vertex_that_is_silent_is_told_apart_from_one_that_is_cut() -> None:
+def test_a_vertex_that_is_silent_is_distinguished_from_one_that_is_cut() -> None:
     with three() as agents:
         reach = Reachability(agents)
         reach.connect()
@@ -69,7 +69,7 @@ def test_a_link_that_was_never_up_proves_nothing() -> None:
         assert not seen.verified and seen.observed["unprobed"] == [["a", "c"]]
 
 
-def test_a_lost_agent_is_told_in_the_background_and_made_again_when_needed() -> None:
+def test_a_lost_agent_is_reported_in_the_background_and_made_again_when_needed() -> None:
     with three() as agents:
         agents["b"].close()
         answers, failures = ask(agents, {name: {"do": "time"} for name in NAMES}, patient=False)

@@ -95,5 +95,5 @@ def test_a_role_is_what_nodes_say_of_themselves_and_is_asked_for_only_when_neede
 
 def test_in_the_simulator_and_on_hosts_roles_have_the_same_names() -> None:
     cluster = real_cluster()
-    told = SimInjector(cluster).situation().roles()
-    assert sorted(told.values()) == ["follower", "follower", "leader"] and told[leader(cluster)] == "leader"
+    reported = SimInjector(cluster).situation().roles()
+    assert sorted(reported.values()) == ["follower", "follower", "leader"] and reported[leader(cluster)] == "leader"

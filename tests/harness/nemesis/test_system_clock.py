@@ -110,8 +110,8 @@ def test_the_claim_stands_before_anything_is_done_and_what_ran_runs_again(machin
 def test_the_watchdog_undoes_it_from_the_claim_alone_and_twice(machine: Machine) -> None:
     claimed = clock.claim({}, {"offset_ns": 60 * SECOND}, SYSTEM)
     clock.change(claimed, {"offset_ns": 60 * SECOND}, SYSTEM)
-    (told,) = clock.undo(claimed)
-    assert "was off by 6000000" in told or "was off by 5999999" in told
+    (reported,) = clock.undo(claimed)
+    assert "was off by 6000000" in reported or "was off by 5999999" in reported
     clock.undo(claimed)
     assert abs(machine.wall - machine.true) < 10_000 and machine.active == ["chrony"]
 
@@ -121,10 +121,10 @@ def test_after_a_boot_the_clock_is_left_alone(machine: Machine) -> None:
     clock.change(claimed, {"offset_ns": 60 * SECOND}, SYSTEM)
     machine.booted, machine.mono, machine.done = "boot 2", 0, []
     clock.undo(claimed)
-    assert machine.done == ["start chrony"], "monotonic time began anew: what was recorded tells nothing"
+    assert machine.done == ["start chrony"], "monotonic time began anew: what was recorded shows nothing"
 
 
-def test_what_would_set_it_right_and_cannot_be_stopped_is_told_and_nothing_is_moved(machine: Machine) -> None:
+def test_what_would_set_it_right_and_cannot_be_stopped_is_reported_and_nothing_is_moved(machine: Machine) -> None:
     machine.others = ["ntpd"]
     claimed = clock.claim({}, {"offset_ns": 60 * SECOND}, SYSTEM)
     with pytest.raises(RuntimeError, match="ntpd would set the clock right"):
@@ -155,7 +155,7 @@ def test_what_is_only_read_of_this_machine() -> None:
     assert abs(system_clock.offset_ns(here, recorded)) < SECOND
 
 
-def test_an_agent_on_a_local_host_that_is_told_to_cannot(
+def test_an_agent_on_a_local_host_that_is_reported_to_cannot(
     lab: LocalProvider, service: Supervised, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The last line of defence is the kernel: by a millisecond, in case it fails. Nothing is left in force."""
@@ -165,6 +165,6 @@ def test_an_agent_on_a_local_host_that_is_told_to_cannot(
     with running(lab, service, tmp_path / "ledger.jsonl") as injector:
         with pytest.raises(FaultError, match="PermissionError"):
             injector.inject(fault("clock", offsets_ns={"n1": 1_000_000}))
-        (told,) = read_ledger(tmp_path / "ledger.jsonl")
-        assert not told.verified and told.injected_ns is None
+        (reported,) = read_ledger(tmp_path / "ledger.jsonl")
+        assert not reported.verified and reported.injected_ns is None
         assert injector.inject(fault("clock", offsets_ns={"n2": SECOND})).verified, "others have their library"

@@ -143,32 +143,32 @@ def line(event: str, age_ns: int = 0) -> str:
 
 
 def test_a_follower_reads_what_is_new_whole_lines_only_and_a_trace_begun_anew(tmp_path: Path) -> None:
-    trace, told = tmp_path / "trace.jsonl", list[tuple[str, int]]()
+    trace, reported = tmp_path / "trace.jsonl", list[tuple[str, int]]()
     trace.write_text(line("leader"))
     asked = {"trace": str(trace), "events": {"leader": "leader-elected"}, "files": {}, "spare_s": 0}
-    follower = Follower(asked, lambda event, age_ns: told.append((event, age_ns)))
+    follower = Follower(asked, lambda event, age_ns: reported.append((event, age_ns)))
     follower.read()
-    assert told == [], "what was there before is no news"
+    assert reported == [], "what was there before is no news"
     with trace.open("a") as file:
         file.write(line("commit") + line("leader", 5 * MS)[:20])
         file.flush()
         follower.read()
-        assert told == []
+        assert reported == []
         file.write(line("leader", 5 * MS)[20:] + 'not json with "leader"\n')
     follower.read()
-    assert [event for event, _ in told] == ["leader-elected"]
+    assert [event for event, _ in reported] == ["leader-elected"]
     trace.write_text(line("leader"))
     follower.read()
-    assert len(told) == 2
+    assert len(reported) == 2
 
 
-def test_of_many_events_few_are_told(tmp_path: Path) -> None:
-    trace, told = tmp_path / "trace.jsonl", list[str]()
+def test_of_many_events_few_are_reported(tmp_path: Path) -> None:
+    trace, reported = tmp_path / "trace.jsonl", list[str]()
     asked = {"trace": str(trace), "events": {"commit": "commit-advanced"}, "files": {}, "spare_s": 60}
-    follower = Follower(asked, lambda event, age_ns: told.append(event))
+    follower = Follower(asked, lambda event, age_ns: reported.append(event))
     trace.write_text(line("commit") * 100)
     follower.read()
-    assert told == ["commit-advanced"]
+    assert reported == ["commit-advanced"]
 
 
 @pytest.fixture
@@ -193,7 +193,7 @@ def followed(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], Path]]:
         process.stdout.close()
 
 
-def test_a_line_and_a_file_are_told_as_they_come(followed: tuple[subprocess.Popen[str], Path]) -> None:
+def test_a_line_and_a_file_are_reported_as_they_come(followed: tuple[subprocess.Popen[str], Path]) -> None:
     process, home = followed
     assert process.stdout is not None
 

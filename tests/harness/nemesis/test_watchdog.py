@@ -29,7 +29,7 @@ LEASE_S = 4.0
 """Short, but not so short that a busy machine lets it run out while it is renewed."""
 
 
-def test_heal_all_undoes_what_is_on_and_the_ledger_tells_the_story(
+def test_heal_all_undoes_what_is_on_and_the_ledger_reports_the_story(
     lab: LocalProvider, service: Supervised, tmp_path: Path
 ) -> None:
     path = tmp_path / "ledger.jsonl"
@@ -40,14 +40,14 @@ def test_heal_all_undoes_what_is_on_and_the_ledger_tells_the_story(
         injector.inject(fault("cut", edges=[]))
         with pytest.raises(FaultError, match="cannot change its voters"):
             injector.inject(fault("voters", voters={"n3": 0}))
-        told = read_ledger(path)
-        assert [(f.kind, f.verified, f.healed_ns is not None) for f in told] == [
+        reported = read_ledger(path)
+        assert [(f.kind, f.verified, f.healed_ns is not None) for f in reported] == [
             ("cut", True, True),
             ("kill", True, True),
             ("cut", False, False),
             ("voters", False, False),
-        ], "a cut of nothing did nothing; a change that cannot be made is told"
-        first = told[0]
+        ], "a cut of nothing did nothing; a change that cannot be made is reported"
+        first = reported[0]
         assert first.start_ns < (first.injected_ns or 0) < (first.heal_ns or 0) < (first.healed_ns or 0)
         head, *lines = map(json.loads, path.read_text().splitlines())
         assert "schema_version" in head

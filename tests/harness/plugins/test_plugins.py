@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.full import full
 from tribulation.checkers import check
 from tribulation.checkers.registry import CHECKERS
 from tribulation.harness.campaign.load import load_campaign
@@ -104,7 +105,7 @@ def test_code_that_came_with_a_run_is_not_run_unless_the_user_says_so(folder: Pa
     assert mark.exists() and "own-writes" in json.loads(trusted.stdout)["checkers"], trusted.stderr
 
 
-@pytest.mark.parametrize("named_in", ["plan.json", "campaign.yaml"])
+@pytest.mark.parametrize("named_in", ["plan.json", *full("campaign.yaml")])
 def test_neither_the_plan_nor_the_campaign_of_a_folder_runs_code_that_it_names(folder: Path, named_in: str) -> None:
     command = ["run", "quickstart", "--hosts", "sim", "--set", "duration=1s", "--set", "faults=[]", "--runs", "runs"]
     assert tri(*command, cwd=folder).returncode in (0, 3)
@@ -137,7 +138,7 @@ def test_options_of_a_plugin_are_refused_as_ours_are(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "told"),
+    ("before", "after", "reported"),
     [
         ("    Spec = LatestSpec\n", "", "workload 'latest' has no class `Spec`"),
         ("    def load(self):", "    def loads(self):", "workload 'latest' has no method load"),
@@ -154,12 +155,14 @@ def test_options_of_a_plugin_are_refused_as_ours_are(folder: Path) -> None:
         ),
     ],
 )
-def test_what_is_wrong_with_a_plugin_is_said_with_its_place(folder: Path, before: str, after: str, told: str) -> None:
+def test_what_is_wrong_with_a_plugin_is_said_with_its_place(
+    folder: Path, before: str, after: str, reported: str
+) -> None:
     assert PLUGIN.count(before) == 1
     (folder / "latest.py").write_text(PLUGIN.replace(before, after))
     with pytest.raises(CampaignError) as refused:
         load_campaign(folder / "latest.yaml")
-    assert told in refused.value.message and refused.value.message.startswith(f"{folder / 'latest.yaml'}:4: ")
+    assert reported in refused.value.message and refused.value.message.startswith(f"{folder / 'latest.yaml'}:4: ")
 
 
 def test_a_plugin_that_does_not_exist_is_named(folder: Path) -> None:

@@ -13,7 +13,7 @@ from tribulation.harness.errors import CampaignError
 from tribulation.harness.failures.folder import read_plan
 from tribulation.harness.failures.signature import Signature
 from tribulation.harness.nemesis.faults.fault import Intent
-from tribulation.harness.replay.explain.describe_explanation import tell_answer, tell_explained
+from tribulation.harness.replay.explain.describe_explanation import describe_answer, describe_explained
 from tribulation.harness.replay.explain.explained import Answer, Asked, explain
 from tribulation.harness.replay.explain.neighbours import Fate, changes, fate
 from tribulation.harness.replay.explain.onset import Onset, Point, beyond_chance, moments, steepest, what_happened
@@ -36,7 +36,7 @@ def silent(phase: str, detail: str) -> None:
 
 
 @pytest.mark.full
-def test_a_failure_is_told_by_the_nearest_run_that_passes(flawed_run: Path) -> None:
+def test_a_failure_is_reported_by_the_nearest_run_that_passes(flawed_run: Path) -> None:
     explained = explain(flawed_run, Asked(tries=30, salts=2, points=3), silent)
     assert explained.wanted.same_failure(STALE)
     assert 1_000_000_000 < explained.seen_ns < 2_500_000_000
@@ -49,8 +49,8 @@ def test_a_failure_is_told_by_the_nearest_run_that_passes(flawed_run: Path) -> N
     assert explained.onset is not None and [p.salts for p in explained.onset.points] == [2, 2, 2]
     assert explained.onset.points[0].at_ns < 0 and explained.onset.points[-1].at_ns == explained.seen_ns
     assert explained.onset.points[-1].fails == 2
-    told = "\n".join(tell_explained(explained))
-    assert neighbour.change.what in told and "failing" in told and "passing" in told
+    text = "\n".join(describe_explained(explained))
+    assert neighbour.change.what in text and "failing" in text and "passing" in text
 
 
 def test_without_the_flaw_is_the_last_resort(flawed_run: Path) -> None:
@@ -103,7 +103,7 @@ def test_a_flat_curve_is_not_refined_and_chance_is_no_jump() -> None:
     assert Onset([], None, []).to_json() == {"points": [], "jump": None, "events": []}
 
 
-def test_what_happened_is_told_in_order_without_the_dull() -> None:
+def test_what_happened_is_reported_in_order_without_the_dull() -> None:
     def line(event: str, at_ns: int) -> dict[str, object]:
         return {"node": "n1", "incarnation": 1, "seq": 0, "mono_ns": 50 + at_ns, "event": event, "term": 3}
 
@@ -129,11 +129,11 @@ def test_what_happened_is_told_in_order_without_the_dull() -> None:
         (4, None, "1.000000 s  read k: failing ok 4 · passing ok null"),
     ],
 )
-def test_answers_are_told_by_what_differs(failing_result: object, passing_result: object, said: str) -> None:
+def test_answers_are_reported_by_what_differs(failing_result: object, passing_result: object, said: str) -> None:
     def read(result: object) -> Operation:
         return Operation(0, "read", Type.OK, 0, 1, 1_000_000_000, 1_000_000_001, None, result, "k")
 
-    assert tell_answer(Answer(read(failing_result), read(passing_result))) == said
+    assert describe_answer(Answer(read(failing_result), read(passing_result))) == said
 
 
 def test_what_cannot_be_explained_is_refused(small_run: Path, tmp_path: Path) -> None:

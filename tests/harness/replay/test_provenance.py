@@ -49,7 +49,7 @@ def test_every_subsequence_is_explained(sent: list[list[int]], random: object) -
     """Few contents, so that nearly every choice is ambiguous. Indices grow, and each is a send of that content."""
     flat = [bytes([key]) for life in sent for key in life]
     received = [key for key in flat if random.random() < 0.6]  # type: ignore[attr-defined]
-    # Incarnations as one: what is ambiguous between them may be told as lost, which is for the next test.
+    # Incarnations as one: what is ambiguous between them may be reported as lost, which is for the next test.
     found = match([Life(flat)], received)
     assert all(index >= 0 for index in found)
     assert found == sorted(set(found))

@@ -1,4 +1,4 @@
-"""Tiers A and B on recordings: exact where nothing was changed; each way of spoiling a recording is told, with its place."""
+"""Tiers A and B on recordings: exact where nothing was changed; each way of spoiling a recording is reported, with its place."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from tribulation.harness.cli.main import main
 from tribulation.harness.errors import CampaignError
-from tribulation.harness.replay.describe import tell_cluster, tell_nodes
+from tribulation.harness.replay.describe import describe_cluster, describe_nodes
 from tribulation.harness.replay.nodes.cluster import ClusterReplay, execute, replay_cluster
 from tribulation.harness.replay.nodes.nodes import NodeReplay, read_incarnations, replay_nodes
 from tribulation.harness.replay.nodes.script import scripts_of
@@ -53,18 +53,18 @@ def test_what_was_recorded_happens_again(recorded: Recorded, tmp_path: Path) -> 
     assert messages.beyond == 0 and messages.lost > 0
     assert whole.boots == {"as written": 1}
     assert whole.timers > 10 and whole.storage > 100
-    assert tell_nodes(nodes)[0].endswith("all equal")
-    assert "bit-exact" in tell_cluster(whole)[0]
+    assert describe_nodes(nodes)[0].endswith("all equal")
+    assert "bit-exact" in describe_cluster(whole)[0]
 
 
 def test_a_power_loss_leaves_less_than_was_written(tmp_path: Path) -> None:
-    """No recording says what a disk forgot: the boot is told as one with another disk, and the replay is exact all the same."""
+    """No recording says what a disk forgot: the boot is reported as one with another disk, and the replay is exact all the same."""
     run = record(tmp_path, POWER)
     _, whole = replays(run.write(tmp_path))
     assert whole.exact and sum(whole.boots.values()) == 1
 
 
-def test_the_lost_end_of_a_recording_is_told(recorded: Recorded, tmp_path: Path) -> None:
+def test_the_lost_end_of_a_recording_is_reported(recorded: Recorded, tmp_path: Path) -> None:
     """As after SIGKILL: the last steps were never written. Their messages and traces are known to others."""
     run_dir = spoilt(tmp_path, recorded, ("n2", 1), lambda steps: steps.__delitem__(slice(-20, None)))
     nodes, whole = replays(run_dir, recorded)
@@ -87,7 +87,7 @@ def test_a_step_that_did_otherwise_is_named(recorded: Recorded, tmp_path: Path) 
     assert [n.difference for n in nodes[:3]] == [None] * 3
     assert not whole.exact and whole.difference is not None
     assert whole.difference[:2] == ("n3", 1) and whole.difference[2].step == difference.step
-    assert any("n3 incarnation 1 differs" in line for line in tell_cluster(whole))
+    assert any("n3 incarnation 1 differs" in line for line in describe_cluster(whole))
 
 
 def test_another_core_parts_from_the_recording(recorded: Recorded, tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_another_core_parts_from_the_recording(recorded: Recorded, tmp_path: Pat
     assert not whole.exact
 
 
-def test_a_message_that_nobody_sent_is_told(recorded: Recorded, tmp_path: Path) -> None:
+def test_a_message_that_nobody_sent_is_reported(recorded: Recorded, tmp_path: Path) -> None:
     """A core takes no notice of a message of an old term: its own steps are equal, but the cluster cannot have sent it."""
 
     def change(steps: list[RecordedStep]) -> None:
@@ -113,7 +113,7 @@ def test_a_message_that_nobody_sent_is_told(recorded: Recorded, tmp_path: Path) 
     assert any(text.startswith("n3 incarnation 1 step") for text in whole.messages.unexplained)
 
 
-def test_a_timer_that_was_not_set_is_told(recorded: Recorded, tmp_path: Path) -> None:
+def test_a_timer_that_was_not_set_is_reported(recorded: Recorded, tmp_path: Path) -> None:
     """A stale generation does nothing to a core; but none fires that was never set."""
 
     def change(steps: list[RecordedStep]) -> None:

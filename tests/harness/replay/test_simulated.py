@@ -49,7 +49,7 @@ def test_a_changed_plan_differs_and_the_first_line_is_named(own_run: Path) -> No
     assert first.time_ns == 600_000_000
 
 
-def test_a_changed_file_is_told_from_a_changed_run(own_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_changed_file_is_reported_from_a_changed_run(own_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = own_run / "trace" / "n2.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines()
     lines[20] = json.dumps({**json.loads(lines[20]), "term": 99})
@@ -111,7 +111,7 @@ def test_differences_are_those_of_json() -> None:
     assert first_difference("x", [{"a": (1,)}], [{"a": [1]}]) is None
     longer = first_difference("x", [{"a": 1}], [{"a": 1}, {"b": 2}])
     assert longer is not None and longer.recorded is None and longer.line == 2 and longer.fields == []
-    assert longer.told() == ["x:2: only replayed has this line", '  replayed  {"b": 2}']
+    assert longer.described() == ["x:2: only replayed has this line", '  replayed  {"b": 2}']
 
 
 def test_two_replays_that_differ_name_the_step() -> None:

@@ -16,7 +16,7 @@ from tribulation.harness.failures.folder import read_plan, read_record
 from tribulation.harness.nemesis.faults.fault import CLIENTS, Situation
 from tribulation.harness.nemesis.topology.resolve import resolve
 from tribulation.harness.replay.compare.distance import Distance, distance
-from tribulation.harness.replay.describe import tell_tries
+from tribulation.harness.replay.describe import describe_tries
 from tribulation.harness.replay.runs.pinning import intents_of, plan_of_history, plan_of_run
 from tribulation.harness.replay.runs.reproduce import Asked, reproduce
 from tribulation.harness.replay.runs.simulated import replay_simulated
@@ -62,7 +62,7 @@ def test_the_same_failure_is_found_again_and_kept(flawed_run: Path, tmp_path: Pa
     assert read_plan(found.kept).seed == tries.alike[0]
     assert replay_simulated(found.kept).equal
     assert load_campaign(found.kept / "campaign.yaml").expect == "invalid"
-    assert tell_tries(tries)[0].startswith(f"tier C: {len(tries.alike)} of 4 seeds fail alike")
+    assert describe_tries(tries)[0].startswith(f"tier C: {len(tries.alike)} of 4 seeds fail alike")
 
 
 def test_jobs_change_nothing_but_time(flawed_run: Path, tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_history_and_a_ledger_are_enough(flawed_run: Path, tmp_path: Path) -> 
     assert len(found.plan.intents) == 1 and found.plan.intents[0].parameters["shape"] == "grudge"
     correct = reproduce(tmp_path / "history.jsonl", Asked(tries=2, runs=tmp_path / "runs"), silent)
     assert correct.kept is None and correct.tries.alike == ()
-    assert "nothing was reproduced" in tell_tries(correct.tries)[-1]
+    assert "nothing was reproduced" in describe_tries(correct.tries)[-1]
 
 
 def test_a_plan_tries_what_was_recorded(flawed_run: Path) -> None:

@@ -133,7 +133,7 @@ def test_a_run_whose_history_was_damaged_has_a_report_that_names_it(tmp_path: Pa
         _page(folder)
 
 
-def test_what_went_wrong_on_the_way_is_told(tmp_path: Path) -> None:
+def test_what_went_wrong_on_the_way_is_reported(tmp_path: Path) -> None:
     errors = ["inject cut.1: n3: no route to host"]
     page = _page(
         write_run(tmp_path / "run", 10, verdict="unknown", checkers={"set": {"verdict": "valid"}}, errors=errors)

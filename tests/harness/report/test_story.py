@@ -29,16 +29,16 @@ def test_a_deposed_leader_that_goes_on_is_seen_beside_the_new_one() -> None:
     states = spans(lines, [cut], 100 * MS)
     assert [span.node for span in leaders(states, 30 * MS)] == ["n1", "n2"]
     assert [span.node for span in leaders(states, 70 * MS)] == ["n2"]
-    told = story([_read(5, 1), _read(30, 3)], [], Surroundings([cut], lines, states))
-    assert [(moment.kind, moment.at_ns // MS, moment.in_proof) for moment in told] == [
+    reported = story([_read(5, 1), _read(30, 3)], [], Surroundings([cut], lines, states))
+    assert [(moment.kind, moment.at_ns // MS, moment.in_proof) for moment in reported] == [
         ("node", 0, False),
         ("operation", 5, True),
         ("fault", 11, False),
         ("node", 20, False),
         ("operation", 30, True),
     ]
-    assert told[2].text == "partition: n1 | n2 begins"
-    assert told[4].note == "leading: n1 (term 1), n2 (term 2)"
+    assert reported[2].text == "partition: n1 | n2 begins"
+    assert reported[4].note == "leading: n1 (term 1), n2 (term 2)"
 
 
 def test_a_killed_leader_leads_no_more() -> None:
@@ -52,7 +52,7 @@ def test_a_killed_leader_leads_no_more() -> None:
 
 def test_a_long_time_between_the_operations_is_folded_with_its_count() -> None:
     noise = [_line("n2", at, "truncate", **{"from": at}) for at in range(10, 90)]
-    told = story([_read(5, 1), _read(95, 3)], [], Surroundings((), [*noise, _elected("n3", 89, 7)], ()))
-    assert len(told) <= MOST_ROWS
-    assert sum(moment.skipped for moment in told) + len(told) == 2 + len(noise) + 1
-    assert any("became leader of term 7" in moment.text for moment in told)
+    reported = story([_read(5, 1), _read(95, 3)], [], Surroundings((), [*noise, _elected("n3", 89, 7)], ()))
+    assert len(reported) <= MOST_ROWS
+    assert sum(moment.skipped for moment in reported) + len(reported) == 2 + len(noise) + 1
+    assert any("became leader of term 7" in moment.text for moment in reported)

@@ -24,7 +24,7 @@ from tribulation.histories import Event, History, Type, parse
         ([(x, y) for x in "abc" for y in "abc" if x != y], "a | b | c"),
     ],
 )
-def test_a_cut_is_told_by_its_sides_where_it_has_sides(edges: list[tuple[str, str]], text: str) -> None:
+def test_a_cut_is_reported_by_its_sides_where_it_has_sides(edges: list[tuple[str, str]], text: str) -> None:
     assert words.cut(edges) == text
 
 
@@ -100,7 +100,7 @@ def test_an_operation_shows_what_was_asked_and_what_was_answered_beyond_it() -> 
     ]
 
 
-def test_means_are_told_once_where_hosts_agree() -> None:
+def test_means_are_reported_once_where_hosts_agree() -> None:
     found = {
         "link": {"n1": "netem", "n2": "nft and NFQUEUE", "n3": "netem"},
         "cpu": {"n1": "cgroup v1", "n2": "cgroup v1"},

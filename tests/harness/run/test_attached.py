@@ -37,8 +37,8 @@ def inventory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def campaign(inventory: Path, **fields: Any) -> Campaign:
-    told = {"name": "c", "hosts": {"provider": "ssh", "inventory": str(inventory)}, "workloads": [{"register": {}}]}
-    return Campaign.model_validate({**told, **fields})
+    facts = {"name": "c", "hosts": {"provider": "ssh", "inventory": str(inventory)}, "workloads": [{"register": {}}]}
+    return Campaign.model_validate({**facts, **fields})
 
 
 def deployed(**options: Any) -> dict[str, Any]:

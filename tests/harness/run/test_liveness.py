@@ -143,8 +143,8 @@ def test_a_correct_cluster_recovers_without_the_rest(rest, tmp_path):
     assert judged.verdict is Verdict.VALID, judged.document["checkers"]
     assert len(recovery.stats["core"]) == (5 if rest == "ring" else 3)
     assert recovery.stats["recovery_ms"]["write"] < 4_000
-    told = [event for event in judged.record.history.events if event.f == "inject"]
-    assert told[-1].value["core"] == recovery.stats["core"], "the history tells it as it tells every fault"
+    listed = [event for event in judged.record.history.events if event.f == "inject"]
+    assert listed[-1].value["core"] == recovery.stats["core"], "the history records it as it records every fault"
     assert Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
 
 

@@ -113,7 +113,7 @@ def test_a_plugin_keeps_the_module_that_it_shares_with_a_system(write, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "told"),
+    ("before", "after", "reported"),
     [
         ("def wait_ready(", "def wait(", r"Own.wait_ready\(host, timeout_s\) is missing"),
         ("def close(", "def shut(", r"Client.close\(\) is missing"),
@@ -132,9 +132,9 @@ def test_a_plugin_keeps_the_module_that_it_shares_with_a_system(write, tmp_path:
         ("def client(", "def make_client(", "does not define client"),
     ],
 )
-def test_what_is_missing_is_named_before_anything_starts(write, before: str, after: str, told: str) -> None:
+def test_what_is_missing_is_named_before_anything_starts(write, before: str, after: str, reported: str) -> None:
     assert WHOLE.count(before) == 1
-    with pytest.raises(CampaignError, match=told):
+    with pytest.raises(CampaignError, match=reported):
         load_system(write(WHOLE.replace(before, after)), {})
 
 
@@ -144,18 +144,18 @@ def test_a_file_that_does_not_exist_is_named_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "line", "told"),
+    ("before", "after", "line", "reported"),
     [
         ("import helper", "import helper, no_such_module", 7, "ModuleNotFoundError: No module named 'no_such_module'"),
         ("    return Own(options)", "    return Own(options['version'])", 39, "service(options) raised KeyError"),
         ("class Client:", "class Client(:", 28, "SyntaxError: invalid syntax"),
     ],
 )
-def test_an_exception_at_the_load_says_where(write, before: str, after: str, line: int, told: str) -> None:
+def test_an_exception_at_the_load_says_where(write, before: str, after: str, line: int, reported: str) -> None:
     path = write(WHOLE.replace(before, after))
     with pytest.raises(CampaignError) as caught:
         load_system(path, {})
-    assert f"{path}:{line}" in str(caught.value) and told in str(caught.value)
+    assert f"{path}:{line}" in str(caught.value) and reported in str(caught.value)
 
 
 def test_a_run_folder_says_where_the_file_is(write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

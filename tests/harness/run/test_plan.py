@@ -107,21 +107,21 @@ def test_flaws_can_be_taken_out_of_a_plan(campaign: Campaign, tmp_path: Path) ->
 
 
 def test_the_whole_plan_and_world_are_for_users_that_asked_for_them(campaign: Campaign, tmp_path: Path) -> None:
-    told: list[tuple[str, str]] = []
+    listed: list[tuple[str, str]] = []
     lines: list[tuple[str, str]] = []
     settings = Settings(
         "tri run small.yaml",
         tmp_path,
         tmp_path / "runs",
         lambda phase, detail: lines.append((phase, detail)),
-        tell_all=lambda what, document: told.append((what, document)),
+        notify_lines=lambda what, document: listed.append((what, document)),
     )
     run_in_simulator(campaign, settings)
     assert lines[0][0] == "simulate"
     assert max(len(line) for _, detail in lines for line in detail.splitlines()) < 100
-    assert [what for what, _ in told] == ["plan", "world"]
-    assert set(json.loads(told[0][1])) == set(make_plan(campaign, tmp_path).to_json()) - {"world"}
-    assert [option.split("=")[0] for option in told[1][1].split()] == list(SimOptions().to_json())
+    assert [what for what, _ in listed] == ["plan", "world"]
+    assert set(json.loads(listed[0][1])) == set(make_plan(campaign, tmp_path).to_json()) - {"world"}
+    assert [option.split("=")[0] for option in listed[1][1].split()] == list(SimOptions().to_json())
 
 
 def test_a_world_with_an_unknown_option_is_refused_by_name(campaign: Campaign, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The runner's story, told step by step without a clock: load, faults, heal, quiet, final reads."""
+"""The runner's story, reported step by step without a clock: load, faults, heal, quiet, final reads."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def test_a_sample_is_recorded_once_with_its_own_time_and_none_from_before_the_ru
     assert reachability_samples(history) == [(7 * SECOND, {("n1", "n2"): False}), (8 * SECOND, {("n1", "n2"): True})]
 
 
-def test_a_sample_that_failed_is_told_and_an_exception_ends_no_thread(monkeypatch):
+def test_a_sample_that_failed_is_reported_and_an_exception_ends_no_thread(monkeypatch):
     given = [{"sample-failed": {"error": "old"}}, KeyError("links"), links(SECOND, True)]
     history, trouble = sampled(given, monkeypatch)
     assert [event.f for event in history.events][:2] == ["sample-failed", "reachability"]

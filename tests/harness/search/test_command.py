@@ -45,14 +45,14 @@ def tri(*words: str | Path) -> int:
     return ended.value.code
 
 
-def test_what_fails_is_told_kept_and_replays(
+def test_what_fails_is_reported_kept_and_replays(
     flawed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(tmp_path)
     assert tri("search", flawed, "--seeds", "8", "--jobs", "1", "--json") == 1
-    told = json.loads(capsys.readouterr().out)
-    assert told["trials"] == 8 and told["failed"] >= 1 and sum(told["verdicts"].values()) == 8
-    first = told["failures"][0]
+    reported = json.loads(capsys.readouterr().out)
+    assert reported["trials"] == 8 and reported["failed"] >= 1 and sum(reported["verdicts"].values()) == 8
+    first = reported["failures"][0]
     folder = Path(first["run"])
     assert first["same_again"] and first["repeat"] == f"tri replay {folder}"
     assert {"campaign.yaml", "plan.json", "history.jsonl", "trace", "verdict.json", "report.html", "search.json"} <= {
@@ -62,7 +62,7 @@ def test_what_fails_is_told_kept_and_replays(
     (page,) = folder.parent.glob("search-*.html")
     text = page.read_text()
     assert f'<a href="{folder.name}/report.html">' in text and f"tri shrink {folder}" in text
-    assert f"{first['checker']}/{first['kind']}" in text and f"{first['trials']} of {told['trials']} trials" in text
+    assert f"{first['checker']}/{first['kind']}" in text and f"{first['trials']} of {reported['trials']} trials" in text
     assert "<script" not in text and "default-src 'none'" in text
     assert tri("replay", folder) == 0
     assert "equal" in capsys.readouterr().out
@@ -72,11 +72,11 @@ def test_what_fails_is_told_kept_and_replays(
 
 def test_tables_are_for_people(flawed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert tri("search", flawed, "--seeds", "10", "--jobs", "1", "--runs", tmp_path / "runs", "--folders", "0") == 1
-    told = capsys.readouterr()
-    assert "flaws      ack-before-majority" in told.err and "seeds      10 from 1" in told.err
-    assert "sometimes" in told.out and "never" in told.out
-    assert "first seed" in told.out and "10 trials (0 mutants)" in told.out
-    assert told.out.rstrip().endswith(f"repeat  tri search {flawed} --first 1 --seeds 10")
+    reported = capsys.readouterr()
+    assert "flaws      ack-before-majority" in reported.err and "seeds      10 from 1" in reported.err
+    assert "sometimes" in reported.out and "never" in reported.out
+    assert "first seed" in reported.out and "10 trials (0 mutants)" in reported.out
+    assert reported.out.rstrip().endswith(f"repeat  tri search {flawed} --first 1 --seeds 10")
     assert not (tmp_path / "runs").exists()
 
 
@@ -85,9 +85,13 @@ def test_nothing_is_found_in_a_correct_node(correct: Path, capsys: pytest.Captur
         tri("search", correct, "--seeds", "3", "--cpu-time", "10m", "--no-swarm", "--jobs", "1", "--runs", tmp_path)
         == 0
     )
-    told = capsys.readouterr()
-    assert "nothing failed" in told.out and "3 trials (0 mutants): 3 valid" in told.out and "as written" in told.err
-    assert f"repeat  tri search {correct} --first 1 --seeds 3 --cpu-time 600s --no-swarm" in told.out
+    reported = capsys.readouterr()
+    assert (
+        "nothing failed" in reported.out
+        and "3 trials (0 mutants): 3 valid" in reported.out
+        and "as written" in reported.err
+    )
+    assert f"repeat  tri search {correct} --first 1 --seeds 3 --cpu-time 600s --no-swarm" in reported.out
 
 
 @pytest.mark.parametrize(
@@ -114,13 +118,16 @@ def test_a_flaw_is_hunted_by_its_name(
     monkeypatch.chdir(tmp_path)
     words = ("--flaw", "ack-before-majority", "--until-found", "--seeds", "12", "--jobs", "1", "--folders", "0")
     assert tri("search", correct, *words) == 1
-    told = capsys.readouterr()
-    assert "flaws      ack-before-majority" in told.err and "--set 'system.flaws=[ack-before-majority]'" in told.out
+    reported = capsys.readouterr()
+    assert (
+        "flaws      ack-before-majority" in reported.err
+        and "--set 'system.flaws=[ack-before-majority]'" in reported.out
+    )
     assert _campaign_of(["suspicion-restarts"]).stem == "suspicion-restarts"
     assert _campaign_of(["dup-vote-counted"]).stem == "hunt"
 
 
-def test_ctrl_c_tells_what_was_found_and_leaves_no_process(flawed: Path, tmp_path: Path):
+def test_ctrl_c_reports_what_was_found_and_leaves_no_process(flawed: Path, tmp_path: Path):
     """The terminal sends the signal to the whole group, workers included."""
     words = ["search", str(flawed), "--seeds", "100000", "--jobs", "2", "--json", "--folders", "1"]
     process = subprocess.Popen(
@@ -139,9 +146,9 @@ def test_ctrl_c_tells_what_was_found_and_leaves_no_process(flawed: Path, tmp_pat
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
-    told = json.loads(out)
-    assert told["interrupted"] and told["trials"] >= 1 and "interrupted: what was found" in err
-    assert Path(told["failures"][0]["run"], "verdict.json").exists()
+    reported = json.loads(out)
+    assert reported["interrupted"] and reported["trials"] >= 1 and "interrupted: what was found" in err
+    assert Path(reported["failures"][0]["run"], "verdict.json").exists()
     assert "Traceback" not in err
     deadline = time.monotonic() + 20
     while _group(process.pid):

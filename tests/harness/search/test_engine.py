@@ -40,14 +40,14 @@ class Here:
 
 def trial(seed: int, *kinds: str, states: tuple[int, ...] = (), verdict: str = "") -> Trial:
     signatures = tuple(Signature("linearizable", *kind.split("/")) for kind in kinds)
-    told = tuple(f"seed {seed}: {kind}" for kind in kinds)
+    listed = tuple(f"seed {seed}: {kind}" for kind in kinds)
     return Trial(
         seed,
         False,
         {"seed": seed},
         verdict or ("invalid" if kinds else "valid"),
         signatures,
-        told,
+        listed,
         digest="d",
         states=frozenset(states),
     )
@@ -58,7 +58,7 @@ def test_failures_are_grouped_by_kind_and_keep_the_first():
     for one in (trial(4), trial(5, "stale-read/read", "lost/write", "stale-read/cas"), trial(6, "stale-read/write")):
         found.add(one)
     assert (found.trials, found.failed, found.verdicts) == (3, 2, {"valid": 1, "invalid": 2})
-    assert [(group.signature.kind, group.count, group.first.seed, group.told) for group in found.in_order()] == [
+    assert [(group.signature.kind, group.count, group.first.seed, group.explanation) for group in found.in_order()] == [
         ("stale-read", 2, 5, "seed 5: stale-read/read"),
         ("lost", 1, 5, "seed 5: lost/write"),
     ]
@@ -72,11 +72,11 @@ def test_faults_are_counted_by_kind_and_outcome():
     ):
         found.add(replace(trial(1), faults=one))
     none = dict.fromkeys(FAULT_OUTCOMES, 0)
-    told = document(found, {}, 1.0, False, "tri search")["faults"]
-    assert told == {"kill": {**none, "took_effect": 3, "masked": 4}, "pause": {**none, "refused": 1}}
+    reported = document(found, {}, 1.0, False, "tri search")["faults"]
+    assert reported == {"kill": {**none, "took_effect": 3, "masked": 4}, "pause": {**none, "refused": 1}}
 
 
-def test_doubts_and_trials_without_end_are_told():
+def test_doubts_and_trials_without_end_are_reported():
     found = Findings()
     found.add(replace(trial(1), verdict="unknown", doubts=("set: 3 reads, nothing to compare",)))
     found.add(replace(trial(3), verdict="unknown", doubts=("set: 15 reads, nothing to compare",)))

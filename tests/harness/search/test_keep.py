@@ -42,12 +42,12 @@ def test_each_first_plan_is_kept_once_and_no_more_than_asked_for(settings: Setti
 
 
 def test_findings_are_reported_where_folders_cannot_be_written(tmp_path: Path):
-    told: list[str] = []
-    settings = Settings("", tmp_path, Path("/proc/runs"), lambda phase, detail: told.append(detail))
+    listed: list[str] = []
+    settings = Settings("", tmp_path, Path("/proc/runs"), lambda phase, detail: listed.append(detail))
     found = Findings()
     found.add(run_trial(Task(FLAWED, 3, swarm=False)))
     assert dict(keep_failures(found, WANTED, settings, limit=5)) == {} and found.groups
-    assert told[-1].startswith("cannot write /proc/runs") and "hint: " in told[-1]
+    assert listed[-1].startswith("cannot write /proc/runs") and "hint: " in listed[-1]
 
 
 def test_a_crash_leaves_its_plan_its_story_and_its_traces(

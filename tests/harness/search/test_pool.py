@@ -1,4 +1,4 @@
-"""Work over processes and over a Dask cluster: in order, bounded, and told by whom a worker died."""
+"""Work over processes and over a Dask cluster: in order, bounded, and reported by whom a worker died."""
 
 from __future__ import annotations
 

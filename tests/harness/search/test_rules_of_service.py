@@ -129,13 +129,13 @@ def test_a_mutant_that_serves_badly_is_found(mutate, monkeypatch):
     mutate(monkeypatch)
     found = trial(mutate.__name__.replace("_", "-"))
     kinds = [f"{one.checker}/{one.kind}" for one in found.signatures]
-    assert FOUND[mutate] in kinds, (kinds, found.told, found.doubts)
+    assert FOUND[mutate] in kinds, (kinds, found.explanations, found.doubts)
 
 
 @pytest.mark.parametrize("name", SETUPS)
 def test_the_correct_node_is_valid_there(name):
     found = trial(name)
-    assert (found.verdict, found.told, found.doubts) == ("valid", (), ())
+    assert (found.verdict, found.explanations, found.doubts) == ("valid", (), ())
 
 
 def test_late_messages_are_no_promise_of_a_leader() -> None:

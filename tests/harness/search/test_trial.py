@@ -41,12 +41,12 @@ def test_a_trial_of_a_correct_node():
 def test_a_trial_is_a_function_of_its_task_and_can_be_sent():
     task = pickle.loads(pickle.dumps(Task(FLAWED, 3, swarm=False)))
     trial = run_trial(task)
-    assert trial.failed and len(trial.told) == len(trial.signatures)
+    assert trial.failed and len(trial.explanations) == len(trial.signatures)
     assert same(trial, run_trial(task))
     assert len(pickle.dumps(trial)) < 40_000 and pickle.loads(pickle.dumps(trial)) == trial
 
 
-def test_a_flaw_is_told_by_signature():
+def test_a_flaw_is_reported_by_signature():
     trial = run_trial(Task(FLAWED, 3, swarm=False))
     assert trial.verdict == "invalid"
     assert {signature.checker for signature in trial.signatures} & {"linearizable", "quorum", "split-brain"}
@@ -67,7 +67,7 @@ def test_a_crash_of_the_node_is_a_failure_by_place(monkeypatch: pytest.MonkeyPat
     assert trial.verdict == "crashed" and trial.failed and trial.digest == ""
     (signature,) = trial.signatures
     assert (signature.checker, signature.kind) == ("node", "AssertionError in test_trial.broken")
-    assert "no core at all" in trial.told[0] and "assert core is None" in trial.told[0]
+    assert "no core at all" in trial.explanations[0] and "assert core is None" in trial.explanations[0]
 
 
 def test_a_crash_of_the_simulator_is_a_failure_too(monkeypatch: pytest.MonkeyPatch):
@@ -99,7 +99,7 @@ def test_a_broken_promise_that_no_checker_objects_to_is_a_failure(monkeypatch: p
     broken_promise("two-leaders", monkeypatch)
     trial = run_trial(Task(CORRECT, 1, swarm=False))
     wanted = Signature("promises", "two-leaders", "traces")
-    assert (trial.verdict, trial.signatures, trial.told) == ("invalid", (wanted,), ("two-leaders: n1 leads",))
+    assert (trial.verdict, trial.signatures, trial.explanations) == ("invalid", (wanted,), ("two-leaders: n1 leads",))
     assert attempt(Plan.from_json(trial.plan), wanted).alike(wanted) == wanted
 
 

@@ -29,7 +29,7 @@ def test_all_needed() -> None:
     assert ddmin(range(5), lambda kept: len(kept) == 5).items == (0, 1, 2, 3, 4)
 
 
-def test_equal_items_are_told_apart() -> None:
+def test_equal_items_are_distinguished() -> None:
     assert ddmin("aaaa", lambda kept: len(kept) >= 2).items == ("a", "a")
 
 
@@ -103,11 +103,11 @@ def test_the_predicate_may_say_that_the_allowance_is_spent() -> None:
     assert len(found.items) >= 5 and not found.one_minimal
 
 
-def test_progress_is_told_after_every_test() -> None:
-    told: list[tuple[int, int]] = []
-    found = ddmin(range(16), lambda kept: 3 in kept, progress=lambda left, tests: told.append((left, tests)))
-    assert [tests for _, tests in told] == list(range(1, found.tests + 1))
-    assert told[-1][0] == 1
+def test_progress_is_reported_after_every_test() -> None:
+    listed: list[tuple[int, int]] = []
+    found = ddmin(range(16), lambda kept: 3 in kept, progress=lambda left, tests: listed.append((left, tests)))
+    assert [tests for _, tests in listed] == list(range(1, found.tests + 1))
+    assert listed[-1][0] == 1
 
 
 def test_an_allowance_refuses_when_it_is_spent() -> None:

@@ -47,8 +47,8 @@ def failing(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tri(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
     with pytest.raises(SystemExit) as ended:
         main(list(arguments))
-    told = capsys.readouterr()
-    return int(ended.value.code or 0), told.out, told.err
+    reported = capsys.readouterr()
+    return int(ended.value.code or 0), reported.out, reported.err
 
 
 def test_a_shrunk_run_is_a_run_that_says_how_it_came_about(
@@ -59,15 +59,15 @@ def test_a_shrunk_run_is_a_run_that_says_how_it_came_about(
         "--add-to-corpus", "small", "--corpus", str(tmp_path / "corpus"),
     )  # fmt: skip
     assert code == 0
-    told = json.loads(printed)
-    small = Path(told["run"])
+    reported = json.loads(printed)
+    small = Path(reported["run"])
     assert small.parent == tmp_path / "small"
     written = json.loads((small / "shrink.json").read_text(encoding="utf-8"))
-    assert written.items() <= told.items()
-    assert told["signature"]["checker"] == "linearizable" and told["source"] == str(failing.resolve())
-    assert told["one_minimal"] and told["after"]["faults"] == 1 < told["before"]["faults"]
-    assert told["after"]["operations"] <= 4 and told["before"]["operations"] > 100
-    assert told["stability"]["repeats"] == [3, 3] and told["stability"]["without_flaws"] is False
+    assert written.items() <= reported.items()
+    assert reported["signature"]["checker"] == "linearizable" and reported["source"] == str(failing.resolve())
+    assert reported["one_minimal"] and reported["after"]["faults"] == 1 < reported["before"]["faults"]
+    assert reported["after"]["operations"] <= 4 and reported["before"]["operations"] > 100
+    assert reported["stability"]["repeats"] == [3, 3] and reported["stability"]["without_flaws"] is False
     judged = judge(small)
     assert judged.document["verdict"] == "invalid"
     page = (small / "report.html").read_text(encoding="utf-8")
@@ -81,7 +81,7 @@ def test_a_shrunk_run_is_a_run_that_says_how_it_came_about(
     assert find_again(kept) is not None
 
 
-def test_without_an_allowance_what_was_reached_is_told(
+def test_without_an_allowance_what_was_reached_is_reported(
     failing: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, printed, _ = tri(capsys, "shrink", str(failing), "--tries", "5", "--runs", str(tmp_path))

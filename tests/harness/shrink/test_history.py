@@ -236,13 +236,13 @@ def test_tri_shrink_of_a_file_writes_a_smaller_one_beside_it(
         with pytest.raises(SystemExit) as ended:
             main(["shrink", str(source), "--json"])
         assert ended.value.code in (None, 0)
-        told = json.loads(capsys.readouterr().out)
-        small = read(told["history"])
-        assert Path(told["history"]).name == name.replace(".", ".small.")
-        assert len(small.operations()) == told["operations"][1] == 3
-        assert told["operations"][0] == 43
+        reported = json.loads(capsys.readouterr().out)
+        small = read(reported["history"])
+        assert Path(reported["history"]).name == name.replace(".", ".small.")
+        assert len(small.operations()) == reported["operations"][1] == 3
+        assert reported["operations"][0] == 43
         results = check(RunRecord(small), ["linearizable"])
-        assert signatures(results, small)[0].kind == told["signature"]["kind"]
+        assert signatures(results, small)[0].kind == reported["signature"]["kind"]
 
 
 def test_a_file_that_is_right_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -60,7 +60,7 @@ class Flaky:
         return judgement
 
 
-def test_a_plan_that_fails_sometimes_is_shrunk_and_its_rate_is_told(plan: Plan) -> None:
+def test_a_plan_that_fails_sometimes_is_shrunk_and_its_rate_is_reported(plan: Plan) -> None:
     run = Flaky()
     trials = HostTrials(WANTED, Allowance(runs=500), run, repeat=3)
     shrunk = shrink_by(trials, plan, steps=ON_HOSTS)
@@ -83,13 +83,13 @@ def test_the_allowance_counts_runs_not_plans(plan: Plan) -> None:
         trials.attempt(plan)
 
 
-def test_a_run_that_the_environment_ended_is_told_and_is_no_hit(plan: Plan) -> None:
+def test_a_run_that_the_environment_ended_is_reported_and_is_no_hit(plan: Plan) -> None:
     def fails(plan: Plan) -> Judgement:
         raise HostError("n3 is gone")
 
-    told: list[str] = []
-    assert HostTrials(WANTED, Allowance(), fails, 2, told.append).attempt(plan) is None
-    assert len(told) == 2 and "n3 is gone" in told[0]
+    listed: list[str] = []
+    assert HostTrials(WANTED, Allowance(), fails, 2, listed.append).attempt(plan) is None
+    assert len(listed) == 2 and "n3 is gone" in listed[0]
 
 
 def test_an_interrupt_ends_it(plan: Plan) -> None:

@@ -46,8 +46,8 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
 
 def test_a_stale_read_needs_one_cut_two_clients_and_three_nodes(plan: Plan) -> None:
     allowance = Allowance(runs=1000)
-    told: list[str] = []
-    shrunk = shrink_plan(plan, STALE, allowance, lambda phase, detail: told.append(phase))
+    listed: list[str] = []
+    shrunk = shrink_plan(plan, STALE, allowance, lambda phase, detail: listed.append(phase))
     assert shrunk is not None and shrunk.one_minimal
     small = shrunk.best.plan
     assert len(plan.intents) > 5
@@ -58,7 +58,7 @@ def test_a_stale_read_needs_one_cut_two_clients_and_three_nodes(plan: Plan) -> N
     assert small.timing.quiet_ns == plan.timing.quiet_ns
     assert shrunk.after.keys == 1
     assert shrunk.runs == allowance.spent_runs
-    assert told[0] == "reproduce" and "few faults" in told
+    assert listed[0] == "reproduce" and "few faults" in listed
 
     trials = Trials(STALE, Allowance())
     for kept in _without_one(small.intents):

@@ -18,7 +18,7 @@ from .scripted import config
 
 
 class RecordingDisk(Disk):
-    """A disk that writes down what is carried out on it and fails once when told to."""
+    """A disk that writes down what is carried out on it and fails once when asked to."""
 
     def __init__(self) -> None:
         super().__init__(1, 1)

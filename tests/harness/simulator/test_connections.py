@@ -208,7 +208,7 @@ def test_clients_are_a_vertex_that_can_be_cut_off():
     assert answers[1] == (2, End.REPLY, None)
 
 
-def test_a_client_that_hangs_up_is_told_to_the_node_and_hears_nothing_more():
+def test_a_client_that_hangs_up_is_reported_to_the_node_and_hears_nothing_more():
     cluster, log = scripted_cluster(lambda node, now, event: [])
     answers = []
     ask(cluster, answers)

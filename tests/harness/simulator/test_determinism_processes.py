@@ -59,13 +59,15 @@ def test_a_plan_that_does_something_else_in_one_process_is_found_with_the_step(
     other = tmp_path / "other.json"
     fewer = replace(plan, intents=[intent for intent in plan.intents if intent is not last])
     other.write_text(json.dumps(fewer.to_json()), encoding="utf-8")
-    told = []
+    listed = []
     for number, each in enumerate((path, other)):
         setting = script.Setting(sys.executable, "random", "UTC", "C", str(tmp_path), (), number)
         script.run_elsewhere(setting, each, tmp_path / str(number))
-        told.append((tmp_path / str(number)).read_text(encoding="utf-8").split("\n"))
-    assert len(told[0]) > 500 and script.first_difference(told[0], told[0]) == "both runs told the same this time"
-    difference = script.first_difference(*told)
-    same = next(place for place, (a, b) in enumerate(zip(*told, strict=False)) if a != b)
-    assert f"same until: {told[0][same - 1]}"[:200] in difference
-    assert f"one:   {told[0][same]}"[:200] in difference and f"other: {told[1][same]}"[:200] in difference
+        listed.append((tmp_path / str(number)).read_text(encoding="utf-8").split("\n"))
+    assert (
+        len(listed[0]) > 500 and script.first_difference(listed[0], listed[0]) == "both runs printed the same this time"
+    )
+    difference = script.first_difference(*listed)
+    same = next(place for place, (a, b) in enumerate(zip(*listed, strict=False)) if a != b)
+    assert f"same until: {listed[0][same - 1]}"[:200] in difference
+    assert f"one:   {listed[0][same]}"[:200] in difference and f"other: {listed[1][same]}"[:200] in difference

@@ -163,7 +163,7 @@ def test_a_clock_fault_whose_targets_came_to_nothing_is_healed_like_any_other(wh
     assert injector.heal(fault("clock", **what)).verified
 
 
-# Faults behind faults: what another one hides is told apart from what does nothing
+# Faults behind faults: what another one hides is distinguished from what does nothing
 
 
 def test_a_full_disk_that_answers_nothing_is_hidden():
@@ -189,7 +189,7 @@ def test_a_flap_is_not_looked_for_on_an_edge_that_is_cut():
     assert not hidden.verified, "nothing of it was seen"
 
 
-def test_two_strobes_and_two_drifts_of_one_clock_are_told_apart():
+def test_two_strobes_and_two_drifts_of_one_clock_are_distinguished():
     cluster = real_cluster()
     injector = SimInjector(cluster)
     for ident, amplitude_ns in (("s1", SECOND), ("s2", 7 * SECOND)):

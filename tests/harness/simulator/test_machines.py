@@ -49,7 +49,7 @@ def test_a_misdirected_write_leaves_zeros_here_and_its_bytes_there():
 
 
 def test_a_misdirected_write_never_makes_a_log_look_as_if_its_last_write_had_never_been():
-    """Zeros from just where a write had ended say that nothing followed it: the node would forget what it promised, and nobody could tell."""
+    """Zeros from just where a write had ended say that nothing followed it: the node would forget what it promised, and no one would notice."""
     first, last = b"a" * SECTOR, b"b" * SECTOR
     for bits in range(200):
         disk = disk_with(first)
@@ -151,7 +151,7 @@ def test_a_host_that_was_booted_again_has_no_one_offset():
     assert clock.offset_of_run_ns(20) is None
 
 
-def test_options_survive_json_exactly_and_every_one_is_told():
+def test_options_survive_json_exactly_and_every_one_is_reported():
     options = SimOptions(loss_ppm=7, fence=False, reorder_ns=3)
     data = json.loads(json.dumps(options.to_json()))
     assert SimOptions.from_json(data) == options and set(data) == set(SimOptions.__dataclass_fields__)

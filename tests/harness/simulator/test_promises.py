@@ -164,7 +164,7 @@ def test_what_was_never_known_to_be_durable_may_come_back_too():
 
 def test_what_came_back_is_not_the_committed_entry_that_had_replaced_it():
     """n2 lost nothing, but n3 has the old entry on its disk, and n1 alone is no majority."""
-    told = [line for line in UNSYNCED if line not in (durable("n2", 1, 2), commit("n1", 1, 2))]
+    listed = [line for line in UNSYNCED if line not in (durable("n2", 1, 2), commit("n1", 1, 2))]
     back = [{**start("n3", last=1, term=2), "last_term": 1}, durable("n3", 1)]
     with pytest.raises(SafetyViolation, match=r"^commit-without-quorum: "):
-        watch(*told, *back, commit("n1", 1, 2))
+        watch(*listed, *back, commit("n1", 1, 2))

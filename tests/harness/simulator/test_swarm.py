@@ -79,7 +79,7 @@ def test_a_world_goes_to_json_and_back():
         world = swarm(seed, SimOptions())
         assert SimOptions.from_json(json.loads(json.dumps(world.to_json()))) == world
     assert SimOptions.from_json({"loss_ppm": 7}) == SimOptions(loss_ppm=7)
-    assert all(f"{field.name}=" in SimOptions().told() for field in fields(SimOptions))
+    assert all(f"{field.name}=" in SimOptions().one_line() for field in fields(SimOptions))
 
 
 @pytest.mark.parametrize(

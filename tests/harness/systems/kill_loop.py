@@ -22,7 +22,7 @@ WRITERS = 6
 
 
 class Writer(threading.Thread):
-    """Appends until told to stop; remembers what was acknowledged and what is in doubt."""
+    """Appends until asked to stop; remembers what was acknowledged and what is in doubt."""
 
     def __init__(self, cluster: Cluster, number: int, stopping: threading.Event) -> None:
         super().__init__(daemon=True)

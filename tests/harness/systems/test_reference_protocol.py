@@ -93,7 +93,7 @@ def test_the_node_gives_up_before_the_client() -> None:
     assert with_session().begin(Op("read", "k"), 0.001).body["deadline_ms"] == 1
 
 
-def test_a_mismatch_tells_what_was_observed() -> None:
+def test_a_mismatch_reports_what_was_observed() -> None:
     protocol = with_session()
     request = protocol.begin(Op("cas", "k", [5, 6]), 1.0)
     outcome = protocol.receive(fail(request, "mismatch", results=[9], index=131))

@@ -135,7 +135,7 @@ def test_a_paused_node_can_be_stopped(service: ReferenceService, host: LoopbackH
     assert service.pid(host) is None
 
 
-def test_in_the_foreground_the_supervisor_tells_its_manager_when_the_node_is_ready(
+def test_in_the_foreground_the_supervisor_reports_its_manager_when_the_node_is_ready(
     service: ReferenceService, host: LoopbackHost, tmp_path: Path
 ) -> None:
     """As systemd starts it: one process that says READY=1 when the node serves, keeps the contract of the marker, and ends the node with itself."""

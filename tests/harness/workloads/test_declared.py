@@ -68,6 +68,6 @@ def test_the_page_names_operations_and_checkers_of_each() -> None:
     rows = dict(re.findall(r"(?m)^\| `([a-z-]+)` \| (.*) \|$", PAGE.read_text(encoding="utf-8").partition("## ")[0]))
     assert rows.keys() == ANY.keys()
     for name, row in rows.items():
-        told, judges, *_ = row.split(" | ")
-        assert set(ANY[name].operations) <= set(re.findall(r"`([a-z]+)`", told)), name
+        reported, judges, *_ = row.split(" | ")
+        assert set(ANY[name].operations) <= set(re.findall(r"`([a-z]+)`", reported)), name
         assert set(ANY[name].checkers() or ()) <= set(re.findall(r"`([a-z-]+)`", judges)), name

@@ -94,7 +94,7 @@ def test_every_operation_is_a_request_that_the_node_takes(level: str) -> None:
 LEARN = Op("learn", "fact/f", {"kind": "fact", "record": "f", "fields": {"times_used": 1}}, "quorum", "memory")
 
 
-def test_answers_are_told_as_they_are() -> None:
+def test_answers_are_reported_as_they_are() -> None:
     _, done = talk(LEARN, {"status": "ok", "node": "n2", "dot": ["n2.1.a", 3]})
     assert (done.type, done.value, done.extra) == ("ok", LEARN.value, {"served_by": "n2", "dot": ["n2.1.a", 3]})
     _, unsure = talk(LEARN, {"status": "info", "error": "timeout", "node": "n2"})

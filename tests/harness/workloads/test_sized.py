@@ -56,8 +56,8 @@ def test_what_is_no_value_of_ours_stays_and_others_workloads_too() -> None:
     mismatch = Outcome(
         "fail", [text_of(1, 100), text_of(2, 100)], "mismatch", {"observed": [text_of(3, 100)], "log_index": 7}
     )
-    told = large.shrunk("register", mismatch)
-    assert told.value == [1, 2] and told.extra == {"observed": [3], "log_index": 7}
+    reported = large.shrunk("register", mismatch)
+    assert reported.value == [1, 2] and reported.extra == {"observed": [3], "log_index": 7}
 
 
 @pytest.mark.parametrize("mix", [{"read": 1, "write": 1}, {"write": 1, "cas": 1}])

@@ -158,7 +158,7 @@ def transactions() -> Iterator[str]:
 
 
 class World:
-    """The replicated applications alone, told what is committed."""
+    """The replicated applications alone, reported what is committed."""
 
     def __init__(self) -> None:
         peers = {"n1": ["127.0.0.1", 1]}

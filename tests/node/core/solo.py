@@ -1,4 +1,4 @@
-"""One core alone, told what happens by a test: the stage for literal stories.
+"""One core alone, reported what happens by a test: the stage for literal stories.
 
 Storage completes at once unless `slow`; what a step sends, replies and traces is kept in the order of release.
 """

@@ -191,7 +191,7 @@ def test_too_many_requests_are_refused_as_busy() -> None:
         ({"id": 1, "admin": "format"}, "admin is 'format'"),
     ],
 )
-def test_a_bad_request_is_told_which_field_is_wrong(body: dict[str, object], field: str) -> None:
+def test_a_bad_request_is_reported_which_field_is_wrong(body: dict[str, object], field: str) -> None:
     with pytest.raises(ValueError, match=field):
         parse(body)
 

@@ -37,8 +37,8 @@ def test_beyond_the_limit_the_oldest_are_dropped_of_the_log_that_is_slow() -> No
     for number in range(HELD_LIMIT + 2):
         out.trace(str(number), slow)
     out.issued(slow)
-    told, *kept = out.take()
-    assert told == Trace("dropped", {"count": 2, "where": "held"}, (slow,))
+    reported, *kept = out.take()
+    assert reported == Trace("dropped", {"count": 2, "where": "held"}, (slow,))
     assert [effect.event for effect in kept] == [str(number) for number in range(2, HELD_LIMIT + 2)]
     out.issued(other)
     assert names(out) == ["kept"]

@@ -1,4 +1,4 @@
-"""Raft's rules as literal stories: what one node is told, and what it does."""
+"""Raft's rules as literal stories: what one node is reported, and what it does."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_living_leader_is_not_voted_out_unless_it_asks() -> None:
     assert n1.receive("n3", Vote(4, 9, 3, True)) == [("n3", VoteReply(4, True))]
 
 
-def test_a_leader_of_an_old_term_is_told_the_new_one() -> None:
+def test_a_leader_of_an_old_term_is_reported_the_new_one() -> None:
     n1 = Solo()
     n1.receive("n2", Heartbeat(3, 1, 0))
     assert n1.receive("n3", AppendEntries(2, 0, 0, entries(2), 1)) == [("n3", HeartbeatReply(3, 0))]
@@ -224,7 +224,7 @@ def test_a_handover_brings_the_target_up_to_date_first() -> None:
     assert n1.replies[-1]["status"] == "ok", n1.replies
 
 
-def test_told_to_stand_a_follower_stands_at_once() -> None:
+def test_reported_to_stand_a_follower_stands_at_once() -> None:
     n1 = Solo()
     n1.receive("n2", Heartbeat(4, 1, 0))
     assert ("n3", Vote(5, 0, 0, True)) in n1.receive("n2", TimeoutNow(4))

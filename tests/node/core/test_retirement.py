@@ -19,38 +19,38 @@ def asked(stage: Stage) -> list[SetVoters]:
 
 def test_the_leader_takes_the_weight_of_who_leaves_and_asks_again_until_it_is_gone() -> None:
     stage = Stage(Retirement)
-    stage.tell(LeaderChanged("n1", 2, True), VotersChanged({"n1": 1, "n2": 1, "n3": 1}))
+    stage.notify(LeaderChanged("n1", 2, True), VotersChanged({"n1": 1, "n2": 1, "n3": 1}))
     assert asked(stage) == []
-    stage.tell(members(n2="LEAVING"))
+    stage.notify(members(n2="LEAVING"))
     assert asked(stage) == [SetVoters(-1, {"n1": 1, "n3": 1})]
     assert asked(stage) == []
     stage.now += AGAIN_NS
     stage.machine.on_timer(stage.now, TIMER)
     assert asked(stage) == [SetVoters(-2, {"n1": 1, "n3": 1})]
-    stage.tell(VotersChanged({"n1": 1, "n3": 1}))
+    stage.notify(VotersChanged({"n1": 1, "n3": 1}))
     stage.machine.on_timer(stage.now, TIMER)
     assert asked(stage) == []
 
 
 def test_nobody_else_does_and_a_failed_member_keeps_its_weight() -> None:
     stage = Stage(Retirement)
-    stage.tell(VotersChanged({"n1": 1, "n2": 1}), members(n2="LEAVING"))
+    stage.notify(VotersChanged({"n1": 1, "n2": 1}), members(n2="LEAVING"))
     assert asked(stage) == []
     leader = Stage(Retirement)
-    leader.tell(LeaderChanged("n1", 2, True), VotersChanged({"n1": 1, "n2": 1}), members(n2="FAILED"))
+    leader.notify(LeaderChanged("n1", 2, True), VotersChanged({"n1": 1, "n2": 1}), members(n2="FAILED"))
     assert asked(leader) == []
 
 
 def test_a_member_that_was_removed_before_its_weight_was_still_loses_it_and_one_that_is_back_does_not() -> None:
     stage = Stage(Retirement)
-    stage.tell(LeaderChanged("n1", 2, True), VotersChanged({"n1": 1, "n2": 1}), members(n2="LEAVING"), members(n2=""))
+    stage.notify(LeaderChanged("n1", 2, True), VotersChanged({"n1": 1, "n2": 1}), members(n2="LEAVING"), members(n2=""))
     assert asked(stage) == [SetVoters(-1, {"n1": 1})]
     stage.machine.on_timer(stage.now, TIMER)
-    stage.tell(members(n2="ACTIVE"))
+    stage.notify(members(n2="ACTIVE"))
     assert asked(stage) == []
 
 
 def test_the_last_voter_keeps_its_weight() -> None:
     stage = Stage(Retirement)
-    stage.tell(LeaderChanged("n1", 2, True), VotersChanged({"n1": 1}), members(n1="LEAVING"))
+    stage.notify(LeaderChanged("n1", 2, True), VotersChanged({"n1": 1}), members(n1="LEAVING"))
     assert asked(stage) == []

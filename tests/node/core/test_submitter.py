@@ -38,7 +38,7 @@ class Stage:
         self.machine = kind(CONFIG, self.out, 1, Chance(7, "n1", 1), *more)
         self.now = 0
 
-    def tell(self, *signals: Any) -> list[Any]:
+    def notify(self, *signals: Any) -> list[Any]:
         for signal in signals:
             self.machine.signals[type(signal)](self.now, signal)
         return self.said()
@@ -58,33 +58,33 @@ def applied(command: list[Any], result: dict[str, Any]) -> Applied:
     return Applied([make_entry(5, 2, command)], [result])
 
 
-def test_a_leader_proposes_what_it_submits_and_is_told_when_it_is_applied() -> None:
+def test_a_leader_proposes_what_it_submits_and_is_reported_when_it_is_applied() -> None:
     stage = submitter()
-    assert stage.tell(LeaderChanged("n1", 2, True), Submit("life", COMMAND)) == [Propose(0, COMMAND)]
-    assert stage.tell(applied(COMMAND, {"status": "ok"})) == [Submitted("life", 5, {"status": "ok"})]
+    assert stage.notify(LeaderChanged("n1", 2, True), Submit("life", COMMAND)) == [Propose(0, COMMAND)]
+    assert stage.notify(applied(COMMAND, {"status": "ok"})) == [Submitted("life", 5, {"status": "ok"})]
     assert stage.machine.status() == {"wishes": 0}
-    assert stage.tell(applied(COMMAND, {"status": "ok"})) == []
+    assert stage.notify(applied(COMMAND, {"status": "ok"})) == []
 
 
-def test_without_a_leader_it_waits_and_every_new_leader_is_told() -> None:
+def test_without_a_leader_it_waits_and_every_new_leader_is_reported() -> None:
     stage = submitter()
     message = SubmitCommand({"command": COMMAND})
-    assert stage.tell(Submit("life", COMMAND)) == []
-    assert stage.tell(LeaderChanged("n2", 2, False)) == [Send("n2", message)]
-    assert stage.tell(LeaderChanged("n2", 2, False)) == []
-    assert stage.tell(LeaderChanged("n3", 3, False)) == [Send("n3", message)]
+    assert stage.notify(Submit("life", COMMAND)) == []
+    assert stage.notify(LeaderChanged("n2", 2, False)) == [Send("n2", message)]
+    assert stage.notify(LeaderChanged("n2", 2, False)) == []
+    assert stage.notify(LeaderChanged("n3", 3, False)) == [Send("n3", message)]
 
 
 def test_it_asks_again_until_it_is_withdrawn() -> None:
     stage = submitter()
-    stage.tell(LeaderChanged("n2", 2, False), Submit("life", COMMAND))
+    stage.notify(LeaderChanged("n2", 2, False), Submit("life", COMMAND))
     stage.now += RETRY_NS
     stage.machine.on_timer(stage.now, RETRY)
     assert stage.said() == [Send("n2", SubmitCommand({"command": COMMAND}))]
     stage.now += RETRY_NS - MS
     stage.machine.on_timer(stage.now, RETRY)
     assert stage.said() == []
-    stage.tell(Withdraw("life"))
+    stage.notify(Withdraw("life"))
     stage.now += RETRY_NS
     stage.machine.on_timer(stage.now, RETRY)
     assert stage.said() == []
@@ -93,18 +93,18 @@ def test_it_asks_again_until_it_is_withdrawn() -> None:
 def test_a_later_wish_of_the_same_key_replaces_the_earlier() -> None:
     stage = submitter()
     other = ["members.move", {"name": "n3"}]
-    stage.tell(LeaderChanged("n1", 2, True), Submit("life", COMMAND))
-    assert stage.tell(Submit("life", COMMAND)) == []
-    assert stage.tell(Submit("life", other)) == [Propose(0, other)]
-    assert stage.tell(applied(COMMAND, {})) == []
-    assert stage.tell(applied(other, {})) == [Submitted("life", 5, {})]
+    stage.notify(LeaderChanged("n1", 2, True), Submit("life", COMMAND))
+    assert stage.notify(Submit("life", COMMAND)) == []
+    assert stage.notify(Submit("life", other)) == [Propose(0, other)]
+    assert stage.notify(applied(COMMAND, {})) == []
+    assert stage.notify(applied(other, {})) == [Submitted("life", 5, {})]
 
 
 def test_only_a_leader_takes_commands_and_only_right_ones() -> None:
     stage = submitter()
     stage.machine.on_message(0, "n2", SubmitCommand({"command": COMMAND}))
     assert stage.said() == []
-    stage.tell(LeaderChanged("n1", 2, True))
+    stage.notify(LeaderChanged("n1", 2, True))
     stage.machine.on_message(0, "n2", SubmitCommand({"command": COMMAND}))
     assert stage.said() == [Propose(0, COMMAND)]
     for wrong in (None, [], ["config", {"n9": 1}], ["members.move"], ["members.move", []], [7, {}]):
@@ -124,21 +124,21 @@ def members(*names: str) -> Changed:
 
 def test_who_is_found_is_met_once_for_each_address() -> None:
     stage = Stage(Roster)
-    assert stage.tell(found("n2")) == [Meet("n2", "10.0.0.9", 10_000)]
-    assert stage.tell(found("n2")) == []
-    assert stage.tell(found("n2", "10.0.0.8")) == [Meet("n2", "10.0.0.8", 10_000)]
-    assert stage.tell(found("n1")) == []
+    assert stage.notify(found("n2")) == [Meet("n2", "10.0.0.9", 10_000)]
+    assert stage.notify(found("n2")) == []
+    assert stage.notify(found("n2", "10.0.0.8")) == [Meet("n2", "10.0.0.8", 10_000)]
+    assert stage.notify(found("n1")) == []
 
 
 def test_a_member_gets_the_log_until_it_is_removed() -> None:
     stage = Stage(Roster)
     assert "n4" not in stage.machine
-    stage.tell(found("n4"))
+    stage.notify(found("n4"))
     assert "n4" in stage.machine
     assert stage.machine.names == ["n1", "n2"]
-    assert stage.tell(members("n4")) == [RosterChanged(("n1", "n2", "n4"))]
+    assert stage.notify(members("n4")) == [RosterChanged(("n1", "n2", "n4"))]
     timer = SetTimer(TIMER, 1, FAREWELL_NS)
-    assert stage.tell(members("-n4")) == [timer]
+    assert stage.notify(members("-n4")) == [timer]
     assert "n4" in stage.machine, "it must hear that it was removed"
     stage.now = FAREWELL_NS
     stage.machine.on_timer(stage.now, TIMER)
@@ -148,7 +148,7 @@ def test_a_member_gets_the_log_until_it_is_removed() -> None:
 
 def test_a_member_that_is_back_in_time_is_not_forgotten() -> None:
     stage = Stage(Roster)
-    stage.tell(members("n4"), members("-n4"), members("n4"))
+    stage.notify(members("n4"), members("-n4"), members("n4"))
     stage.now = FAREWELL_NS
     stage.machine.on_timer(stage.now, TIMER)
     assert stage.said() == []
@@ -157,16 +157,16 @@ def test_a_member_that_is_back_in_time_is_not_forgotten() -> None:
 
 def test_a_voter_stays_known_when_it_is_no_member_any_more() -> None:
     stage = Stage(Roster)
-    assert stage.tell(members("n2")) == [Meet("n2", "10.0.0.9", 10_000)]
-    assert stage.tell(members("-n2")) == []
+    assert stage.notify(members("n2")) == [Meet("n2", "10.0.0.9", 10_000)]
+    assert stage.notify(members("-n2")) == []
     assert "n2" in stage.machine
 
 
 def test_strangers_are_bounded_and_members_are_none() -> None:
     stage = Stage(Roster)
-    stage.tell(members("m"))
+    stage.notify(members("m"))
     for i in range(UNREGISTERED_LIMIT + 1):
-        stage.tell(found(f"x{i}"))
+        stage.notify(found(f"x{i}"))
     assert "x0" not in stage.machine
     assert "x1" in stage.machine
     assert "m" in stage.machine

@@ -16,7 +16,7 @@ from .one_node import OneNode, wait_for
 
 
 def test_what_survives_twice_is_frozen_and_never_walked_again() -> None:
-    told = textwrap.dedent(
+    reported = textwrap.dedent(
         """
         import gc, json
         from tribulation.node.runtime.process import collector
@@ -27,7 +27,7 @@ def test_what_survives_twice_is_frozen_and_never_walked_again() -> None:
         print(json.dumps([gc.get_freeze_count(), left, gc.get_stats()[2]["collections"]]))
         """
     )
-    out = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True).stdout
+    out = subprocess.run([sys.executable, "-c", reported], capture_output=True, text=True, check=True).stdout
     frozen, left, full = json.loads(out)
     assert frozen > 100_000 and left < 10 * collector.YOUNG and full == 0
 

@@ -1,4 +1,4 @@
-"""Recorded inputs: what was written is what is read; a torn tail is told; damage is refused; the size is bounded."""
+"""Recorded inputs: what was written is what is read; a torn tail is reported; damage is refused; the size is bounded."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_raw_bytes_are_recorded_as_they_arrived(tmp_path: Path) -> None:
     assert recording.steps[0].events == (Received("n2", TimeoutNow(3), 9),)
 
 
-def test_the_checksum_tells_effects_apart() -> None:
+def test_the_checksum_reports_effects_apart() -> None:
     """Also with the payload that the runtime has encoded already."""
     payloads = {Send: encode_payload(to_wire(TimeoutNow(1))), Reply: encode_payload({"id": 1})}
     crc = 0

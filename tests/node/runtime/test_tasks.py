@@ -137,7 +137,7 @@ def test_too_many_that_wait_are_refused(make: Callable[..., Stage], monkeypatch:
     assert stage.await_done(1, 2)[1].ok
 
 
-def test_stop_ends_the_threads_and_tells_when_one_does_not_end() -> None:
+def test_stop_ends_the_threads_and_reports_when_one_does_not_end() -> None:
     stage = Stage(2, {})
     stage.pool.submit(run(1, "sleep", ms=BOUND_S * 1000))
     assert stage.pool.stop(BOUND_S)

@@ -92,7 +92,7 @@ def test_who_may_not_come_is_refused_for_the_right_reason(reason: str) -> None:
         exchange(rogue, here)
     assert refused.value.reason == reason
     if reason != "cluster":
-        # What is left to send is an alert; it is told why, and nothing else.
+        # What is left to send is an alert; it is reported why, and nothing else.
         with pytest.raises(Refused, match=r"it refused us|not understood"):
             rogue.take(here.outgoing())
         assert here.take(b"anything") == b""

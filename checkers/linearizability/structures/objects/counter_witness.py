@@ -62,9 +62,9 @@ def broken_slot(view: View, slots: Slots, at: int, lack: bool, unit: int) -> Fin
     rows = _bounding(view, slots, since, at, lack)
     adds = f"{int(counts[since])} additions"
     rise = f"{int(need[since])} times {unit}" if unit != 1 else str(int(need[since]))
-    told = view.describe_all(rows)
+    additions = view.describe_all(rows)
     if lack:
-        text = f"the sum rose by {rise}, apart from additions that answered, where at most {adds} can have happened: {told}."
+        text = f"the sum rose by {rise}, apart from additions that answered, where at most {adds} can have happened: {additions}."
         return Finding("thin-air", rows, text, {"rise": int(need[since]), "additions": int(counts[since])})
     forced = slots.blind[(slots.first >= since) & (slots.last <= at)][: int(need[since]) + 1]
     # Adds that answered between the two sums are part of the rise as well.
@@ -112,11 +112,11 @@ def out_of_bounds(
     # Other adds that certainly happened before it, and so exclude the sum that was seen.
     forced = (place != row) & (view.end[place] < view.start[row]) & ((by > 0) == lost)
     excess = low - int(sums[at]) if lost else int(sums[at]) - high
-    told = (row, *_needless_left_out(place[forced], np.abs(by[forced]), excess))
+    proof = (row, *_needless_left_out(place[forced], np.abs(by[forced]), excess))
     text = f"{view.describe(row)} saw {int(sums[at])}, where the additions before and around it allow {low} to {high}"
-    also = f"; among them {view.describe_all(told[1:])}." if told[1:] else "."
+    also = f"; among them {view.describe_all(proof[1:])}." if proof[1:] else "."
     kind = "lost-update" if lost else "thin-air"
-    return Finding(kind, told, text + also, {"least": low, "most": high})
+    return Finding(kind, proof, text + also, {"least": low, "most": high})
 
 
 def _needless_left_out(place: Int64, weight: Int64, excess: int) -> list[int]:

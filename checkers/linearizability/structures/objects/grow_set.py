@@ -148,7 +148,7 @@ def _unwritten(view: View, reads: _Reads, element: int) -> Finding:
     refused = np.flatnonzero(view.called("add") & view.failed & (view.argument == element))
     value = _element(view, element)
     found = WholeSet(failed={value: view.operation(int(refused[0]))} if len(refused) else {})
-    return _told(Disorder("unwritten", read, None, value), found, view)
+    return _finding(Disorder("unwritten", read, None, value), found, view)
 
 
 def _incomparable(view: View, reads: _Reads, element: int, rank: int) -> Finding:
@@ -159,7 +159,7 @@ def _incomparable(view: View, reads: _Reads, element: int, rank: int) -> Finding
     other = int(np.setdiff1d(reads.elements(large), reads.elements(small))[0])
     one, two = view.operation(int(reads.place[large])), view.operation(int(reads.place[small]))
     found = WholeSet(adds={_element(view, item): view.operation(_adder(view, item)) for item in (element, other)})
-    return _told(Disorder("incomparable", one, two, _element(view, element), _element(view, other)), found, view)
+    return _finding(Disorder("incomparable", one, two, _element(view, element), _element(view, other)), found, view)
 
 
 def _element(view: View, element: int) -> Hashable:
@@ -189,7 +189,9 @@ def _disorder(view: View, reads: _Reads, line: _Line, late_at: int, early_at: in
         # The proof that one came first: a read that has it and lacks the other.
         numbers = np.setdiff1d(_showing(reads, int(view.argument[late])), _showing(reads, element))
         shown_by = view.operation(int(reads.place[numbers[np.argmin(reads.rank[numbers])]]))
-    return _told(Disorder("order", view.operation(late), view.operation(early), value, shown_by=shown_by), found, view)
+    return _finding(
+        Disorder("order", view.operation(late), view.operation(early), value, shown_by=shown_by), found, view
+    )
 
 
 def _showing(reads: _Reads, element: int) -> Int32:
@@ -197,7 +199,7 @@ def _showing(reads: _Reads, element: int) -> Int32:
     return shown
 
 
-def _told(wrong: Disorder, found: WholeSet, view: View) -> Finding:
+def _finding(wrong: Disorder, found: WholeSet, view: View) -> Finding:
     """Word it as `set_witness` does. Its anomaly names positions; rows are looked up by them."""
     anomaly = anomaly_of_disorder(wrong, found, None)
     rows = np.searchsorted(view.start, np.array(anomaly.ops))

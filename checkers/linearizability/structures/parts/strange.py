@@ -33,18 +33,18 @@ def _are_lists(view: View) -> Mask:
 
 def _no_list(view: View) -> str | None:
     reads = view.called("read", "get") & view.ok & (view.result > NONE_ID) & ~_are_lists(view)
-    return _told(view, reads, view.result, "answered {}, not a list")
+    return _problem(view, reads, view.result, "answered {}, not a list")
 
 
 def _no_integer(view: View) -> str | None:
     reads = view.called("read") & view.ok
     wrong = reads & (_are_lists(view) | _without(view, view.result, int))
-    return _told(view, wrong, view.result, "answered {}, not an integer")
+    return _problem(view, wrong, view.result, "answered {}, not an integer")
 
 
 def _no_number(view: View) -> str | None:
     adds = view.called("add") & ~view.failed & _of_type(view, view.argument, bool)
-    return _told(view, adds, view.argument, "adds {}, not an integer") or _no_integer(view)
+    return _problem(view, adds, view.argument, "adds {}, not an integer") or _no_integer(view)
 
 
 def _no_token(view: View) -> str | None:
@@ -53,7 +53,7 @@ def _no_token(view: View) -> str | None:
     wrong = acquires & _without(view, view.result, int)
     if not blank.any() and (acquires & ~_without(view, view.result, str)).sum() == acquires.sum():
         return None  # Texts have an order, too.
-    return _told(view, blank | wrong, view.result, "answered {}: tokens are integers, or all of them texts")
+    return _problem(view, blank | wrong, view.result, "answered {}: tokens are integers, or all of them texts")
 
 
 def _no_order(view: View) -> str | None:
@@ -61,7 +61,7 @@ def _no_order(view: View) -> str | None:
     wrong = inserts & _without(view, view.argument, int)
     if (inserts & ~_without(view, view.argument, str)).sum() == inserts.sum():
         return None  # Texts have an order, too.
-    return _told(view, wrong, view.argument, "puts {}: priorities are integers, or all of them texts")
+    return _problem(view, wrong, view.argument, "puts {}: priorities are integers, or all of them texts")
 
 
 def _without(view: View, ids: Any, wanted: type) -> Mask:
@@ -76,7 +76,7 @@ def _of_type(view: View, ids: Any, wanted: type) -> Mask:
     return np.isin(ids, [number for number in used if number > NONE_ID and type(view.value(int(number))) is wanted])
 
 
-def _told(view: View, which: Mask, ids: Any, text: str) -> str | None:
+def _problem(view: View, which: Mask, ids: Any, text: str) -> str | None:
     places: Int64 = np.flatnonzero(which)
     if not len(places):
         return None

@@ -110,7 +110,7 @@ class Supervisor(ABC, Generic[H]):
     def socket_in(self, place: str | None, family: int, kind: int) -> socket.socket:
         raise MachineError("hosts of this lab are reached from this machine itself")
 
-    def told(self) -> Mapping[str, Any]:
+    def further_fields(self) -> Mapping[str, Any]:
         """Further fields of its status."""
         return {}
 
@@ -236,7 +236,7 @@ class Supervisor(ABC, Generic[H]):
             "name": self._name,
             "lease_s": self._lease_s,
             "lease_left_s": max(0.0, self._expires_s - time.monotonic()),
-            **self.told(),
+            **self.further_fields(),
             "hosts": [
                 {
                     "name": name,

@@ -42,7 +42,7 @@ class LocalSupervisor(Supervisor[Host]):
         between.await_delays(self._between)
         return listener
 
-    def told(self) -> Mapping[str, Any]:
+    def further_fields(self) -> Mapping[str, Any]:
         return {"between": dict(self._between.means)}
 
     def _network_of(self, machine: Machine, every: Sequence[Machine]) -> list[str]:

@@ -138,8 +138,8 @@ class OnHosts(Package):
         right = [_is_right(wanted[node], answer, on) for node, answer in answers.items()]
         holders = {node: force.clock_holders.get(node) for node in own}
         others = {node: other for node, other in holders.items() if other not in (None, fault.intent.id)}
-        told = {"held_by": others} if others else {}
-        seen = {**_seen(fault, answers), **(_effect(answers) if on else {}), **told}
+        facts = {"held_by": others} if others else {}
+        seen = {**_seen(fault, answers), **(_effect(answers) if on else {}), **facts}
         verified = bool(right) and all(right)
         if on:
             ground.notes[_note(fault)] = {"verified": verified}

@@ -138,10 +138,10 @@ class OnHosts(Package):
             return {}
         nodes, damaged = damageable(fault.what["nodes"], ground)
         ground.notes[fault.intent.id] = {"nodes": nodes}
-        told = {"spared": [node for node in fault.what["nodes"] if node not in nodes]}
+        facts = {"spared": [node for node in fault.what["nodes"] if node not in nodes]}
         # All are spared because of damage to others' disks.
         hiding = {ident for node in damaged for ident in ground.force.disk_holders.get(node, {}).values()}
-        return {**told, "hidden_by": sorted(hiding)} if hiding and not nodes else told
+        return {**facts, "hidden_by": sorted(hiding)} if hiding and not nodes else facts
 
     def look(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
         if fault.what["effect"] in ONGOING:
@@ -158,11 +158,11 @@ class OnHosts(Package):
     def _look_at_devices(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
         nodes = [node for node in fault.what["nodes"] if node in ground.on]
         seen = devices(ground, nodes)
-        told = {"devices": {node: _told(device) for node, device in seen.items()}}
+        facts = {"devices": {node: _facts(device) for node, device in seen.items()}}
         if on:
             effect, delay_ns = fault.what["effect"], fault.what.get("delay_ns", 0)
             wrong = [node for node, device in seen.items() if not shows(device, effect, delay_ns)]
-            return Observation(bool(nodes) and not wrong, {**told, **_hidden_by(effect, wrong, ground)})
+            return Observation(bool(nodes) and not wrong, {**facts, **_hidden_by(effect, wrong, ground)})
         force = ground.force.disks
         right = [
             shows_one_of(device, list(force.get(node, {})), force.get(node, {}).get("slow", 0))
@@ -170,7 +170,7 @@ class OnHosts(Package):
         ]
         processes = alive(ground, nodes)
         verified = bool(right) and all(right) and processes.verified
-        return Observation(verified, {**told, "states": processes.observed["states"]})
+        return Observation(verified, {**facts, "states": processes.observed["states"]})
 
     def _look_at_deeds(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
         """Verify damage or lost writes: what a reader saw before and after, with the process down."""
@@ -180,16 +180,16 @@ class OnHosts(Package):
         refusable = on and fault.what["effect"] in AT_REST
         running = alive(ground, nodes, REFUSED_S if refusable else RESTART_S)
         left = [node for node, answer in answers.items() if any(d["id"] == fault.intent.id for d in answer["damage"])]
-        told = {"nodes": [node for node in nodes if results[node].get("changed")], "results": results}
-        told |= lost_by_node(results)
+        facts = {"nodes": [node for node in nodes if results[node].get("changed")], "results": results}
+        facts |= lost_by_node(results)
         if on:
-            told["damage"] = {node: answer["damage"] for node, answer in answers.items() if answer["damage"]}
+            facts["damage"] = {node: answer["damage"] for node, answer in answers.items() if answer["damage"]}
             # A node may refuse to run on damaged data; it must be able to run after a mere loss.
             lives = running.verified or refusable
-            verified = lives and told["nodes"] == nodes and bool(nodes)
+            verified = lives and facts["nodes"] == nodes and bool(nodes)
         else:
             verified = running.verified and not left
-        return Observation(verified, {**told, "states": running.observed["states"]})
+        return Observation(verified, {**facts, "states": running.observed["states"]})
 
     def _look_at_files(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
         nodes = [node for node in self._nodes(fault, ground) if node in ground.on]
@@ -200,8 +200,8 @@ class OnHosts(Package):
             return Observation(bool(nodes) and backed_up == nodes, {"nodes": backed_up, "results": results})
         running = alive(ground, nodes)
         restored = [node for node in nodes if results[node].get("restored_files") and results[node].get("changed")]
-        told = {"nodes": restored, "results": results, "states": running.observed["states"]}
-        return Observation(bool(nodes) and restored == nodes and running.verified, told)
+        facts = {"nodes": restored, "results": results, "states": running.observed["states"]}
+        return Observation(bool(nodes) and restored == nodes and running.verified, facts)
 
 
 def damageable(wanted: Sequence[str], ground: Ground) -> tuple[list[str], list[str]]:
@@ -232,8 +232,8 @@ def lose_power(fault: Resolved, ground: Ground, nodes: Iterable[str]) -> Json:
         if node in ground.on
     }
     answers, failures = ask(ground.cluster.nodes, questions)
-    told = lost_by_node({node: answer["lost"] for node, answer in answers.items()})
-    return {**told, "not_asked": sorted(failures)} if failures else told
+    lost = lost_by_node({node: answer["lost"] for node, answer in answers.items()})
+    return {**lost, "not_asked": sorted(failures)} if failures else lost
 
 
 def lost_by_node(losses: Mapping[str, Json]) -> Json:
@@ -242,8 +242,8 @@ def lost_by_node(losses: Mapping[str, Json]) -> Json:
     if not found:
         return {}
     fields = ("unsynced_bytes", "lost_bytes", "lost_names", "back_names", "torn")
-    told = {field: {node: lost[field] for node, lost in found.items() if lost[field]} for field in fields}
-    return {"model": next(iter(found.values()))["model"], **{field: by for field, by in told.items() if by}}
+    facts = {field: {node: lost[field] for node, lost in found.items() if lost[field]} for field in fields}
+    return {"model": next(iter(found.values()))["model"], **{field: by for field, by in facts.items() if by}}
 
 
 def devices(ground: Ground, nodes: Iterable[str]) -> dict[str, Device]:
@@ -299,7 +299,7 @@ def _deed(effect: str, ident: str, draw: int) -> Json:
     return {"backups": [ident]}
 
 
-def _told(device: Device) -> Json:
+def _facts(device: Device) -> Json:
     took_ms = None if device.took_ns is None else round(device.took_ns / 1e6, 3)
     return {"error": device.error, "took_ms": took_ms, "durable": device.durable}
 

@@ -67,8 +67,8 @@ class OnHosts(Package):
         wanted = set(_addresses(fault, ground))
         if on:
             good = [node for node, found in now.items() if _is_misled(before.get(node, {}), found, wanted)]
-            told = {"nodes": good, "resolved": now}
-            return Observation(bool(good) and good == list(fault.what["nodes"]), told)
+            facts = {"nodes": good, "resolved": now}
+            return Observation(bool(good) and good == list(fault.what["nodes"]), facts)
         still = [node for node, found in now.items() if node in before and found != before[node]]
         # Of a host that is off nothing is learnt.
         return Observation(not still and now.keys() == {*fault.what["nodes"]}, {"nodes": still, "resolved": now})

@@ -58,9 +58,9 @@ class OnHosts(Package):
     abilities: ClassVar[Mapping[str, Probe]] = {"power": _boots_by_hooks}
 
     def begin(self, fault: Resolved, ground: Ground) -> Json:
-        told = lose_power(fault, ground, set(fault.what["nodes"]) - ground.cluster.off)
+        facts = lose_power(fault, ground, set(fault.what["nodes"]) - ground.cluster.off)
         outages.power_off(ground, fault.what["nodes"])
-        return told
+        return facts
 
     def end(self, fault: Resolved, ground: Ground) -> Json:
         outages.bring_back(ground, set(fault.what["nodes"]) - ground.force.off)

@@ -38,15 +38,15 @@ class LimitOnHosts(Package):
         seen |= self.ask([name for name in nodes if limits[name] is None], ground)
         before = ground.notes.get(fault.intent.id) or {}
         good = [name for name in nodes if self.shows(limits[name], seen[name], before.get(name))]
-        told: dict[str, Any] = {"nodes": good, "seen": {name: _without_nothing(seen[name]) for name in nodes}}
+        facts: dict[str, Any] = {"nodes": good, "seen": {name: _without_nothing(seen[name]) for name in nodes}}
         if off := [name for name in fault.what["nodes"] if name not in nodes]:
             # That host cannot be probed; its limits are applied when it is back.
-            told["off"] = off
+            facts["off"] = off
         verified = bool(good) and good == list(fault.what["nodes"])
         if not on and verified:
             back = states(ground, nodes, lambda name, process: name in ground.force.killed or is_running(process))
-            verified, told["states"] = back.verified, back.observed["states"]
-        return Observation(verified, told)
+            verified, facts["states"] = back.verified, back.observed["states"]
+        return Observation(verified, facts)
 
     def ask(self, nodes: Iterable[str], ground: Ground, measure: bool = False) -> dict[str, Json]:
         request = {"do": "look", "part": PART, "what": self.kinds[0], "measure": measure}

@@ -67,17 +67,17 @@ class OnHosts(Shaped):
         seen = bursts.burst(ground.cluster, edges, count, EVERY_NS, late_ns) if edges else {}
         damaged = {edge: number - before[edge] for edge, number in _damaged(ground, edges).items()}
         hit = [edge for edge in edges if damaged[edge]]
-        told = {
+        facts = {
             "edges": listed(hit),
             "sent": count * len(edges),
             "damaged": sum(damaged.values()),
             "unlike_any": count * len(edges) - sum(one["came"] for one in seen.values() if one is not None),
         }
         if missed := [edge for edge in edges if edge not in hit]:
-            told |= {"undamaged": listed(missed)} if on else {}
+            facts |= {"undamaged": listed(missed)} if on else {}
         if unprobed := [edge for edge in edges_of(fault) if edge not in edges]:
-            told["unprobed"] = listed(unprobed)
-        return Observation(bool(hit) and not missed if on else not hit, told)
+            facts["unprobed"] = listed(unprobed)
+        return Observation(bool(hit) and not missed if on else not hit, facts)
 
 
 def _damaged(ground: Ground, edges: Iterable[Edge]) -> dict[Edge, int]:
@@ -145,7 +145,7 @@ class Simulated:
             hit = [edge for edge in edges if any(data != _TRIED for data in came[edge])]
             missed = [edge for edge in edges if edge not in hit]
             unprobed = [edge for edge in edges_of(fault) if not came.get(edge)]
-            told = {
+            facts = {
                 "edges": listed(hit),
                 "sent": rounds * len(edges),
                 "damaged": sum(data != _TRIED for data in (d for datas in came.values() for d in datas)),
@@ -153,7 +153,7 @@ class Simulated:
                 **({"unprobed": listed(unprobed)} if unprobed else {}),
             }
             hidden = self._ground.hidden_by(fault, missed, since_ns) if missed else {}
-            return Observation(bool(hit) and not missed, {**told, **hidden})
+            return Observation(bool(hit) and not missed, {**facts, **hidden})
 
         for number in range(rounds):
             cluster.schedule(cluster.now_ns + number * _LOOK_NS, send)

@@ -144,10 +144,10 @@ def _judge_flap(
     flapping = [edge for edge in seen if edge not in still]
     unprobed = [edge for edge in still if edge in held or hidden_by([edge])]
     steady = [edge for edge in still if edge not in unprobed]
-    told = {"edges": sorted(map(list, flapping)), "steady": sorted(map(list, steady))}
+    facts = {"edges": sorted(map(list, flapping)), "steady": sorted(map(list, steady))}
     more = {"unprobed": sorted(map(list, unprobed))} if unprobed else {}
     hidden = {} if flapping or steady else hidden_by(unprobed)
-    return Observation(bool(flapping) and not steady, {**told, **more, **hidden})
+    return Observation(bool(flapping) and not steady, {**facts, **more, **hidden})
 
 
 class Flap(LinkKind):

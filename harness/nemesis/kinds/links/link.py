@@ -90,14 +90,14 @@ class OnHosts(Shaped):
 
     def begin(self, fault: Resolved, ground: Ground) -> Json:
         """For one that delays, record how long the fastest packet took over its links before, at the least."""
-        told = super().begin(fault, ground)
+        facts = super().begin(fault, ground)
         if fault.what.get("delay_ns"):
             edges = self.visible(fault, ground)
             late_ns = _latest_ns([ground.force.links.get(edge, {}) for edge in edges], BEFORE)
             seen = bursts.burst(ground.cluster, edges, BEFORE, BEFORE_EVERY_NS, late_ns) if edges else {}
             before_ns = {edge: one["least_ns"] - one["error_ns"] for edge, one in seen.items() if one}
             ground.notes[fault.intent.id] = {"before_ns": before_ns}
-        return told
+        return facts
 
     def look(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
         edges = self.visible(fault, ground)
@@ -121,19 +121,19 @@ class OnHosts(Shaped):
             if shapes[edge].get("corrupt_ppm") and edge[1] in refused and not refused[edge[1]]:
                 wrong[edge].append("corrupt")
         good = [edge for edge in edges if not wrong[edge]]
-        told = {
+        facts = {
             "edges": listed(good if on else [edge for edge in edges if wrong[edge] or shapes[edge]]),
             **(
                 {"not_shaped": {f"{a} {b}": wrong[a, b] for a, b in edges if wrong[a, b]}}
                 if len(good) < len(edges)
                 else {}
             ),
-            **_told(fault, seen, edges, count),
+            **_facts(fault, seen, edges, count),
             **({"refused_by_checksum": sum(refused.values())} if fault.what.get("corrupt_ppm") else {}),
             **({"rate_bps": spans} if spans else {}),
         }
         # A fault that cannot be verified counts as not injected and not left over: the final heal verifies all links.
-        return Observation(len(good) == len(edges) and (bool(edges) or not on), told)
+        return Observation(len(good) == len(edges) and (bool(edges) or not on), facts)
 
     def _rates(
         self, ground: Ground, edges: list[Edge], shapes: Mapping[Edge, Shape], wrong: dict[Edge, list[str]]
@@ -201,7 +201,7 @@ def _latest_ns(shapes: Iterable[Shape], count: int, size: int = 0) -> int:
     )
 
 
-def _told(fault: Resolved, seen: Mapping[Edge, Seen | None], edges: list[Edge], count: int) -> Json:
+def _facts(fault: Resolved, seen: Mapping[Edge, Seen | None], edges: list[Edge], count: int) -> Json:
     heard = [one for one in seen.values() if one is not None]
     unprobed = sorted(set(edges_of(fault)) - set(edges))
     return {

@@ -69,8 +69,8 @@ class OnHosts(Package):
         now = _connections(fault, ground)
         broken = [pair for pair, old in before.items() if not old & now.get(pair, set())]
         unbroken = [pair for pair in before if pair not in broken]
-        told = {"edges": listed(broken), "unbroken": listed(unbroken)}
-        return Observation(bool(broken) and not unbroken, told)
+        facts = {"edges": listed(broken), "unbroken": listed(unbroken)}
+        return Observation(bool(broken) and not unbroken, facts)
 
 
 def _connections(fault: Resolved, ground: Ground) -> dict[Edge, set[int]]:
@@ -119,10 +119,10 @@ class Simulated:
             cluster.reset_connection(*pair)
         if then is not None:
             broken = [pair for pair in before if not cluster.peers.connected(*pair)]
-            told = {"edges": sorted(map(list, broken)), "unbroken": sorted(list(p) for p in before if p not in broken)}
+            facts = {"edges": sorted(map(list, broken)), "unbroken": sorted(list(p) for p in before if p not in broken)}
             # A pair without a connection cannot break; a connection may take that long to come back after what broke it before.
             hidden = {} if before else self._ground.hidden_by(fault, pairs, cluster.now_ns - RECONNECT_NS)
-            self._ground.soon(then, Observation(bool(broken) and broken == before, {**told, **hidden}))
+            self._ground.soon(then, Observation(bool(broken) and broken == before, {**facts, **hidden}))
         cluster.schedule(cluster.now_ns + fault.what["period_ns"], self._reset, fault)
 
     def _await_connections(self, pairs: list[Edge], until_ns: int, then: Any) -> None:

@@ -152,13 +152,13 @@ class OnHosts(Package):
         if fault.what["action"] != "replace":
             return Observation(voters.verified, voters.observed)
         doubting = _in_doubt(fault.what["nodes"], ground)
-        told = {**voters.observed, **({"in_doubt": doubting} if doubting else {})}
+        facts = {**voters.observed, **({"in_doubt": doubting} if doubting else {})}
         if not on:
-            return Observation(voters.verified, told)
+            return Observation(voters.verified, facts)
         ground.cluster.refresh_pids()
         before = ground.notes[fault.intent.id]
         anew = states(ground, fault.what["nodes"], lambda name, seen: _is_another(name, seen, before, ground))
-        return Observation(voters.verified and anew.verified, {**told, "replaced": anew.observed["nodes"]})
+        return Observation(voters.verified and anew.verified, {**facts, "replaced": anew.observed["nodes"]})
 
 
 def _await_weights(ground: Ground) -> Mapping[str, int] | None:
@@ -203,10 +203,10 @@ def _in_doubt(nodes: Sequence[str], ground: Ground) -> list[str]:
     """
     cluster, deadline_s = ground.cluster, time.monotonic() + BROUGHT_UP_S
     while True:
-        told = {
+        facts = {
             node: status_of(cluster.service, cluster.hosts[node], cluster.dial) for node in nodes if node in ground.on
         }
-        doubting = [node for node in nodes if (told.get(node) or {"torn": True}).get("torn")]
+        doubting = [node for node in nodes if (facts.get(node) or {"torn": True}).get("torn")]
         if not doubting or time.monotonic() > deadline_s:
             return doubting
         time.sleep(LOOK_S)

@@ -107,14 +107,14 @@ def known_weights(ground: Ground) -> dict[str, int] | None:
     """Return the weights as the leader has them; those last known where services do not report them. None without a leader."""
     service, hosts, dial = ground.cluster.service, list(ground.cluster.hosts.values()), ground.cluster.dial
     leader = leader_of(service, hosts, dial)
-    told = weights(service, hosts, dial, leader)
-    if not told and leader is None and _tells_leaders(ground):
+    known = weights(service, hosts, dial, leader)
+    if not known and leader is None and _reports_leaders(ground):
         return None
-    ground.cluster.voters = told or ground.cluster.voters
+    ground.cluster.voters = known or ground.cluster.voters
     return dict(ground.cluster.voters)
 
 
-def _tells_leaders(ground: Ground) -> bool:
+def _reports_leaders(ground: Ground) -> bool:
     """A service that has never reported a leader has none, and is asked to change its voters all the same."""
     return "status" in ground.cluster.service.capabilities
 

@@ -61,7 +61,7 @@ class OnHosts(Package):
             )
         ground.notes[fault.intent.id] = {"clients": {seen.process: seen for seen in chosen}}
         (control.kill if what["action"] == Action.KILL else control.pause)([seen.process for seen in chosen])
-        return {"clients": [_told(seen) for seen in chosen]}
+        return {"clients": [_facts(seen) for seen in chosen]}
 
     def end(self, fault: Resolved, ground: Ground) -> Json:
         control, processes = _control(ground), list(_noted(fault, ground))
@@ -75,9 +75,9 @@ class OnHosts(Package):
             time.sleep(LOOK_S)
         if not on and not wrong:
             ground.notes.pop(fault.intent.id, None)
-        told = {"processes": sorted(noted), **({"unlike": wrong} if wrong else {})}
+        facts = {"processes": sorted(noted), **({"unlike": wrong} if wrong else {})}
         enough = bool(noted) and (not on or len(noted) >= int(fault.what["clients"]))
-        return Observation(enough and not wrong, told)
+        return Observation(enough and not wrong, facts)
 
     def _wrong(self, fault: Resolved, ground: Ground, noted: Mapping[int, SeenClient], on: bool) -> list[int]:
         control, kills = _control(ground), fault.what["action"] == Action.KILL
@@ -133,9 +133,9 @@ def _chosen(control: ClientControl, what: Mapping[str, Any], taken: set[int], ra
         time.sleep(LOOK_S / 5)
 
 
-def _told(seen: SeenClient) -> Json:
-    told = {"slot": seen.slot, "workload": seen.workload, "node": seen.node, "process": seen.process}
-    return {**told, **({"operation": seen.operation} if seen.operation else {})}
+def _facts(seen: SeenClient) -> Json:
+    facts = {"slot": seen.slot, "workload": seen.workload, "node": seen.node, "process": seen.process}
+    return {**facts, **({"operation": seen.operation} if seen.operation else {})}
 
 
 class Clients(FaultKind):

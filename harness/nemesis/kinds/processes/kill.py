@@ -114,8 +114,8 @@ def _look_at_slow_start(fault: Resolved, ground: Ground) -> Observation:
         ready_ms = round((time.monotonic() - began_s) * 1e3)
     except TribulationError as error:
         return Observation(False, {**seen.observed, "held_ms": held_ms, "not_ready": error.message})
-    told = {"held_ms": held_ms, "ready_after_ms": ready_ms}
-    return Observation(held.verified and seen.verified and held_ms >= slow_s * 1e3, {**seen.observed, **told})
+    facts = {"held_ms": held_ms, "ready_after_ms": ready_ms}
+    return Observation(held.verified and seen.verified and held_ms >= slow_s * 1e3, {**seen.observed, **facts})
 
 
 class Kill(NodeKind):

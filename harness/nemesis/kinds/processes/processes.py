@@ -62,12 +62,12 @@ def states(
         time.sleep(LOOK_S)
     if timeout_s >= RESTART_S and of is None:
         ground.missed |= {name for name in names if name not in good and is_gone(seen[name])}
-    told: dict[str, Any] = {name: seen[name]["state"] or "gone" for name in names}
+    facts: dict[str, Any] = {name: seen[name]["state"] or "gone" for name in names}
     counts = {name: len(seen[name]["running"]) + len(seen[name]["stopped"]) for name in names}
     unlike = {name: others for name in names if (others := _unlike(seen[name]))}
     verified = bool(names) and len(good) == len(names)
     return Observation(
-        verified, {"nodes": good, "states": told, "processes_of": counts, **({"unlike": unlike} if unlike else {})}
+        verified, {"nodes": good, "states": facts, "processes_of": counts, **({"unlike": unlike} if unlike else {})}
     )
 
 

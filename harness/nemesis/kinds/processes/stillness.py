@@ -25,8 +25,8 @@ def look(nodes: Sequence[str], ground: Ground, allowed: frozenset[str]) -> Obser
         answers = dict(zip(nodes, pool.map(lambda name: _who_answers(ground, name), nodes), strict=True))
     links = ground.links()
     heard = _touching(nodes, links.observed.get("cut_but_heard", ()), sources=True)
-    told: dict[str, Any] = {"nodes": list(nodes), "answers": answers, **({"heard": heard} if heard else {})}
-    return Observation(bool(nodes) and allowed.issuperset(answers.values()) and not heard, told)
+    facts: dict[str, Any] = {"nodes": list(nodes), "answers": answers, **({"heard": heard} if heard else {})}
+    return Observation(bool(nodes) and allowed.issuperset(answers.values()) and not heard, facts)
 
 
 def look_recovered(nodes: Sequence[str], ground: Ground) -> Observation:

@@ -13,11 +13,11 @@ S = 1_000_000_000
 
 
 class Watched:
-    """Operations one after the other, a second each; `told` are the findings."""
+    """Operations one after the other, a second each; `reported` are the findings."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
-        self.early = Early(self.told.append)
+        self.reported: list[str] = []
+        self.early = Early(self.reported.append)
         self.now_ns = 0
 
     def do(self, f: str, value: Any, answer: Any = None, workload: str = "register", **of: Any) -> None:
@@ -46,9 +46,11 @@ def test_an_element_that_was_acknowledged_is_missing(watched: Watched) -> None:
     watched.do("add", 1, workload="set")
     watched.do("add", 2, workload="set", kind="info")
     watched.do("read", None, [1], workload="set")
-    assert watched.told == []
+    assert watched.reported == []
     watched.do("read", None, [], workload="set", node="n3")
-    assert watched.told == ["early finding at 8.0 s: k: 1, acknowledged at 2.0 s, is missing from a read through n3"]
+    assert watched.reported == [
+        "early finding at 8.0 s: k: 1, acknowledged at 2.0 s, is missing from a read through n3"
+    ]
 
 
 def test_an_add_that_ends_while_the_read_is_under_way_may_be_missing(watched: Watched) -> None:
@@ -57,7 +59,7 @@ def test_an_add_that_ends_while_the_read_is_under_way_may_be_missing(watched: Wa
     watched.begin(add, 2)
     watched.end(add, process=2)
     watched.end(read, [], process=1)
-    assert watched.told == []
+    assert watched.reported == []
 
 
 def test_a_read_returns_a_value_that_was_overwritten(watched: Watched) -> None:
@@ -65,9 +67,11 @@ def test_a_read_returns_a_value_that_was_overwritten(watched: Watched) -> None:
     watched.do("cas", [1, 2])
     watched.do("read", None, 2)
     watched.do("read", None, 1, level="stale", stale=True)
-    assert watched.told == []
+    assert watched.reported == []
     watched.do("read", None, 1)
-    assert len(watched.told) == 1 and "k: a read through n1 returned 1, although a later write" in watched.told[0]
+    assert (
+        len(watched.reported) == 1 and "k: a read through n1 returned 1, although a later write" in watched.reported[0]
+    )
 
 
 def test_a_write_that_may_have_come_later_explains_the_value(watched: Watched) -> None:
@@ -80,15 +84,15 @@ def test_a_write_that_may_have_come_later_explains_the_value(watched: Watched) -
     watched.end(first, process=1)
     watched.end(second, process=2)
     watched.do("read", None, 3)
-    assert watched.told == []
+    assert watched.reported == []
 
 
 def test_one_index_of_the_log_is_acknowledged_twice(watched: Watched) -> None:
     watched.do("write", 1, node="n1", log_index=7, term=2)
     watched.do("read", None, 1, node="n2", log_index=7, term=2)
-    assert watched.told == []
+    assert watched.reported == []
     watched.do("write", 2, node="n4", log_index=7, term=2)
-    assert watched.told == [
+    assert watched.reported == [
         "early finding at 6.0 s: log index 7 was acknowledged twice: write k 1 by n1 (term 2), and write k 2 by n4 (term 2)"
     ]
 
@@ -97,29 +101,29 @@ def test_two_leaders_of_a_term_and_a_halt(watched: Watched) -> None:
     for node, term in (("n1", 1), ("n2", 2), ("n2", 2), ("n3", 2)):
         watched.early.traced(S, {"event": "leader", "node": node, "term": term})
     watched.early.traced(2 * S, {"event": "halt", "node": "n5", "reason": "log damaged\nmore"})
-    assert watched.told == [
+    assert watched.reported == [
         "early finding at 1.0 s: two leaders in term 2: n2 and n3",
         "early finding at 2.0 s: n5 stopped itself: log damaged",
     ]
 
 
-@pytest.mark.parametrize("after_s, told", [(0, 0), (2, 0), (9, 1)])
-def test_a_node_that_a_fault_touches_may_refuse(watched: Watched, after_s: int, told: int) -> None:
+@pytest.mark.parametrize("after_s, reported", [(0, 0), (2, 0), (9, 1)])
+def test_a_node_that_a_fault_touches_may_refuse(watched: Watched, after_s: int, reported: int) -> None:
     watched.early.nemesis(0, "inject", {"fault": "kill.1", "kind": "kill", "nodes": ["n2"]})
     if after_s:
         watched.early.nemesis(0, "healed", {"fault": "kill.1"})
         watched.now_ns = after_s * S
     watched.do("read", None, kind="fail", error="no-connection", node="n2", message="ConnectionRefusedError: 111")
-    assert len(watched.told) == told
+    assert len(watched.reported) == reported
 
 
 def test_a_node_refuses_without_a_fault(watched: Watched) -> None:
     watched.early.nemesis(0, "inject", {"fault": "kill.1", "kind": "kill", "nodes": ["n2"]})
     watched.do("read", None, kind="fail", error="no-connection", message="TimeoutError: timed out")
-    assert watched.told == []
+    assert watched.reported == []
     for _ in range(3):
         watched.do("read", None, kind="fail", error="no-connection", message="ConnectionRefusedError: 111")
-    assert watched.told == [
+    assert watched.reported == [
         "early finding at 4.0 s: n1 refuses connections and no fault touches it: did its process exit?"
     ]
 
@@ -127,7 +131,7 @@ def test_a_node_refuses_without_a_fault(watched: Watched) -> None:
 def test_few_of_a_kind_are_shown(watched: Watched) -> None:
     for index in range(9):
         watched.do("write", index, key=f"k{index % 5}", log_index=1)
-    assert len(watched.told) == MOST_OF_A_KIND and watched.told[-1].endswith(
+    assert len(watched.reported) == MOST_OF_A_KIND and watched.reported[-1].endswith(
         "; further ones of this kind are not shown"
     )
 

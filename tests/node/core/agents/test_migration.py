@@ -136,8 +136,10 @@ def test_a_target_that_never_answers_is_given_up_and_the_agent_works_on() -> Non
     assert w.where() == [], "it stands still already, for there was little to copy"
     w.run(2000)
     assert w.where() == ["n1"] and w.record()["moving"] is None
-    told = [event for event, _ in w.hosts["n1"].traces if event not in ("capacity", "agent-checkpoint", "agent-placed")]
-    assert told == [
+    listed = [
+        event for event, _ in w.hosts["n1"].traces if event not in ("capacity", "agent-checkpoint", "agent-placed")
+    ]
+    assert listed == [
         "agent-started",
         "agent-standing",
         "agent-stopped",

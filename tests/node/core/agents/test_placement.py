@@ -19,7 +19,7 @@ LOST = {"checkpoint": 0, "age_ns": 5}
 
 
 class Stage:
-    """An application that is told one command after another; `index` is the last one's."""
+    """An application that is reported one command after another; `index` is the last one's."""
 
     def __init__(self, flaws: list[str] | None = None, **members: Any) -> None:
         self.members = members or {"n1": member(slots=2), "n2": member(slots=2), "n3": member(slots=2)}
@@ -45,7 +45,7 @@ class Stage:
         return self.do("checkpoint", number=number, changes=changes, gone=gone or [], **fields)
 
 
-def test_a_spawn_goes_where_it_is_told_or_where_it_comes_from_or_where_there_is_most_room() -> None:
+def test_a_spawn_goes_where_it_is_reported_or_where_it_comes_from_or_where_there_is_most_room() -> None:
     s = Stage()
     assert s.do("spawn", agent="a", type="code", on="n2")["host"] == "n2"
     assert s.do("spawn", agent="b", type="code", **{"from": "n2"})["slot"] == 1

@@ -29,7 +29,7 @@ def beacon(host: str = "10.0.0.2", have: Any = (), others: Any = ()) -> dict[str
 
 
 class Alone:
-    """One node's discovery, told what arrives."""
+    """One node's discovery, reported what arrives."""
 
     def __init__(self, **membership: Any) -> None:
         self.out = Outbox()
@@ -115,7 +115,7 @@ def test_a_host_that_says_nothing_is_where_the_datagram_came_from(host: Any) -> 
     assert n1.found()[0].host == "10.0.9.9"
 
 
-def test_whom_it_is_told_of_it_makes_itself_known_to() -> None:
+def test_whom_it_is_reported_it_makes_itself_known_to() -> None:
     n1 = Alone()
     row = ["n3", "10.0.0.3", 10000, PORT, "worker", 4, 700]
     sent = n1.hear("n2", beacon(others=[row]))

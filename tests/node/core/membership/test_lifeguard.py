@@ -1,4 +1,4 @@
-"""The small parts of SWIM: how long a suspicion lasts, what is told how often, and in which order members are probed."""
+"""The small parts of SWIM: how long a suspicion lasts, what is reported how often, and in which order members are probed."""
 
 from __future__ import annotations
 
@@ -54,20 +54,20 @@ def test_health_has_bounds(changes: list[bool]) -> None:
         assert 0 <= health.score <= HEALTH_LIMIT and health.scaled(S) == S * (health.score + 1)
 
 
-def test_each_rumour_is_told_a_bounded_number_of_times_and_new_ones_first() -> None:
+def test_each_rumour_is_reported_a_bounded_number_of_times_and_new_ones_first() -> None:
     rumours = Rumours()
     old, new = Rumour("alive", "n2", 7, "n1"), Rumour("suspect", "n3", 8, "n1")
     rumours.put(old)
     assert rumours.take(9) == [["alive", "n2", 7, "n1"]]
     rumours.put(new)
     assert [row[1] for row in rumours.take(9)] == ["n3", "n2"]
-    told = 0
+    reported = 0
     while rumours.take(9):
-        told += 1
-    assert told == 3, "each was told four times in a cluster of nine"
+        reported += 1
+    assert reported == 3, "each was sent four times in a cluster of nine"
 
 
-def test_news_of_a_member_replaces_what_was_told_and_accusations_stand_beside_each_other() -> None:
+def test_news_of_a_member_replaces_what_was_reported_and_accusations_stand_beside_each_other() -> None:
     rumours = Rumours()
     rumours.put(Rumour("suspect", "n2", 7, "n1"))
     rumours.put(Rumour("suspect", "n2", 7, "n3"))
@@ -76,7 +76,7 @@ def test_news_of_a_member_replaces_what_was_told_and_accusations_stand_beside_ea
     assert rumours.take(9) == [["alive", "n2", 8, "n2"]]
 
 
-def test_what_is_told_first_is_told_always() -> None:
+def test_what_is_reported_first_is_reported_always() -> None:
     rumours, accusation = Rumours(), Rumour("suspect", "n2", 7, "n1")
     assert all(rumours.take(9, [accusation]) == [["suspect", "n2", 7, "n1"]] for _ in range(20))
 
@@ -89,14 +89,14 @@ RUMOURS = st.lists(
 
 
 @given(RUMOURS, st.integers(1, 64))
-def test_rumours_fit_are_read_back_and_end(told: list[Rumour], members: int) -> None:
+def test_rumours_fit_are_read_back_and_end(listed: list[Rumour], members: int) -> None:
     rumours = Rumours()
-    for rumour in told:
+    for rumour in listed:
         rumours.put(rumour)
-    for _ in range(4 * ceil(log10(members + 1)) * (len(told) + 1)):
+    for _ in range(4 * ceil(log10(members + 1)) * (len(listed) + 1)):
         rows = rumours.take(members)
         assert len(canonical(rows)) <= ROOM + 2
-        assert all(rumour in told for rumour in read_rows(rows))
+        assert all(rumour in listed for rumour in read_rows(rows))
     assert rumours.take(members) == []
 
 

@@ -29,7 +29,7 @@ CAPACITY = {"slots": 16, "cpu_percent": 100, "memory_mib": 1024}
 
 
 class Life:
-    """Node n4, in its `incarnation`, told by a test what happens."""
+    """Node n4, in its `incarnation`, reported by a test what happens."""
 
     def __init__(self, name: str = "n4", incarnation: int = 1, flaws: tuple[str, ...] = ()) -> None:
         self.name, self.out, self.now, self.index = name, Outbox(), 1000 * MS, 0
@@ -38,9 +38,9 @@ class Life:
         self.view: dict[str, Any] = {}
         self.effects: list[Any] = []
         self.traces: list[tuple[str, dict[str, Any]]] = []
-        self.said = self.tell()
+        self.said = self.notify()
 
-    def tell(self, *signals: Any) -> list[Any]:
+    def notify(self, *signals: Any) -> list[Any]:
         """What it wants in consequence: commands, and the keys of those it wants no more."""
         for signal in signals:
             handler = self.machine.signals.get(type(signal))
@@ -63,10 +63,10 @@ class Life:
             else:
                 self.view[name] = {**new, "since": self.index}
         entry = make_entry(self.index, 1, ["noop"])
-        return self.tell(Changed("members", list(records), self.view), Applied([entry], [None]))
+        return self.notify(Changed("members", list(records), self.view), Applied([entry], [None]))
 
     def lead(self) -> list[Any]:
-        return self.tell(LeaderChanged(self.name, 1, True))
+        return self.notify(LeaderChanged(self.name, 1, True))
 
     def lives(self) -> list[Any]:
         return [fields["to"] for event, fields in self.traces if event == "lifecycle"]
@@ -88,7 +88,9 @@ def remove(since: int, name: str = "n4") -> list[Any]:
 def test_a_node_comes_and_becomes_active() -> None:
     n4 = Life()
     assert n4.said == [join()]
-    assert n4.tell(Submitted("membership/own", 1, {"status": "ok"})) == [], "it does not see itself yet, and is patient"
+    assert n4.notify(Submitted("membership/own", 1, {"status": "ok"})) == [], (
+        "it does not see itself yet, and is patient"
+    )
     assert n4.apply(n4=record("n4", "JOINING")) == [move("ACTIVE", 1)]
     assert n4.apply(n4=record("n4", "ACTIVE")) == ["membership/own"]
     assert n4.lives() == ["DISCOVERING", "JOINING", "ACTIVE"]
@@ -99,14 +101,14 @@ def test_a_newcomer_that_knows_no_leader_asks_the_voters_that_it_found() -> None
     n4 = Life()
     timer = next(e for e in n4.effects if isinstance(e, SetTimer))
     for name in ("n1", "n2"):
-        n4.tell(Found(name, host_of(name), 10000, PORT, "hybrid", 1))
+        n4.notify(Found(name, host_of(name), 10000, PORT, "hybrid", 1))
     n4.now = timer.at_ns
     n4.machine.on_timer(n4.now, timer.key)
-    n4.tell()
+    n4.notify()
     assert [e for e in n4.effects if isinstance(e, Send)] == [Send("n1", SubmitCommand({"command": join()}))]
-    n4.tell(LeaderChanged("n1", 1, False))
+    n4.notify(LeaderChanged("n1", 1, False))
     n4.machine.on_timer(n4.now, timer.key)
-    n4.tell()
+    n4.notify()
     assert not [e for e in n4.effects if isinstance(e, Send)], "the submitter knows whom to ask"
 
 
@@ -119,7 +121,7 @@ def test_the_leader_takes_back_the_registration_of_a_newcomer_that_never_came() 
     assert timer.at_ns == n1.now + JOIN_NS
     n1.now = timer.at_ns
     n1.machine.on_timer(n1.now, timer.key)
-    assert n1.tell() == [remove(since=2)]
+    assert n1.notify() == [remove(since=2)]
     assert n1.apply(n4=None) == ["membership/n4"]
 
 
@@ -131,7 +133,7 @@ def test_one_that_became_active_in_time_stays() -> None:
     n1.apply(n4=record("n4"))
     n1.now += 1
     n1.machine.on_timer(n1.now, JOINS)
-    assert n1.tell() == []
+    assert n1.notify() == []
 
 
 def test_a_newcomer_that_was_only_slow_registers_anew() -> None:
@@ -139,7 +141,7 @@ def test_a_newcomer_that_was_only_slow_registers_anew() -> None:
     n4.apply(n4=record("n4", "JOINING"))
     assert n4.apply(n4=None) == [join()], "it was no member yet, so this is not the end of its life"
     refusal = {"status": "fail", "error": "stale-incarnation", "incarnation": 1, "since": 2}
-    assert n4.tell(Submitted("membership/own", 3, refusal)) == [join(since=2)]
+    assert n4.notify(Submitted("membership/own", 3, refusal)) == [join(since=2)]
 
 
 def test_a_restarted_node_replaces_its_former_life() -> None:
@@ -160,16 +162,16 @@ def test_failed_by_mistake_it_joins_again_and_is_believed_in_anew() -> None:
 def test_on_a_new_disk_it_names_what_it_replaces() -> None:
     n4 = Life()
     refusal = {"status": "fail", "error": "stale-incarnation", "incarnation": 5, "since": 17}
-    assert n4.tell(Submitted("membership/own", 20, refusal)) == [join(since=17)]
+    assert n4.notify(Submitted("membership/own", 20, refusal)) == [join(since=17)]
     assert n4.apply(n4=record("n4", "LEAVING", 5)) == [join(since=1)]
 
 
 def test_what_is_refused_is_asked_again_only_after_a_while() -> None:
     n4 = Life()
-    assert n4.tell(Submitted("membership/own", 20, {"status": "fail", "error": "full"})) == []
-    assert n4.tell(LeaderChanged("n1", 1, False)) == []
+    assert n4.notify(Submitted("membership/own", 20, {"status": "fail", "error": "full"})) == []
+    assert n4.notify(LeaderChanged("n1", 1, False)) == []
     n4.machine.on_timer(n4.now, "membership/again")
-    assert n4.tell() == [join()]
+    assert n4.notify() == [join()]
 
 
 def agent(host: str, to: str | None = None) -> dict[str, Any]:
@@ -178,20 +180,20 @@ def agent(host: str, to: str | None = None) -> dict[str, Any]:
 
 def test_a_member_that_leaves_waits_until_it_hosts_nothing_and_does_not_vote() -> None:
     n4 = Life()
-    n4.tell(VotersChanged({"n1": 1, "n4": 1}))
+    n4.notify(VotersChanged({"n1": 1, "n4": 1}))
     n4.apply(n4=record("n4", "ACTIVE"))
-    n4.tell(Changed("agents", ["a"], {"a": agent("n4", to="n1"), "b": agent("n1", to="n4")}))
+    n4.notify(Changed("agents", ["a"], {"a": agent("n4", to="n1"), "b": agent("n1", to="n4")}))
     assert n4.apply(n4=record("n4", "LEAVING")) == []
-    assert n4.tell(Changed("agents", ["a"], {"a": agent("n1"), "b": agent("n1", to="n4")})) == []
-    assert n4.tell(Changed("agents", ["b"], {"a": agent("n1"), "b": agent("n1")})) == []
-    assert n4.tell(VotersChanged({"n1": 1, "n4": 0})) == [remove(2)]
+    assert n4.notify(Changed("agents", ["a"], {"a": agent("n1"), "b": agent("n1", to="n4")})) == []
+    assert n4.notify(Changed("agents", ["b"], {"a": agent("n1"), "b": agent("n1")})) == []
+    assert n4.notify(VotersChanged({"n1": 1, "n4": 0})) == [remove(2)]
     assert n4.apply(n4=None) == ["membership/own"]
     assert n4.lives()[-2:] == ["LEAVING", "REMOVED"] and n4.lead() == [], "it does not come back by itself"
 
 
 def test_the_last_voter_may_leave() -> None:
     n4 = Life()
-    n4.tell(VotersChanged({"n4": 1}))
+    n4.notify(VotersChanged({"n4": 1}))
     assert n4.apply(n4=record("n4", "LEAVING"))[-1] == remove(1)
 
 
@@ -206,30 +208,30 @@ def leader() -> Life:
 
 def test_the_leader_proposes_what_its_detector_believes() -> None:
     n4 = leader()
-    assert n4.tell(Detected("n1", 1, "alive")) == []
-    assert n4.tell(Detected("n1", 1, "suspect")) == [move("DEGRADED", 2, "n1")]
+    assert n4.notify(Detected("n1", 1, "alive")) == []
+    assert n4.notify(Detected("n1", 1, "suspect")) == [move("DEGRADED", 2, "n1")]
     n4.apply(n1=record("n1", "DEGRADED"))
-    assert n4.tell(Detected("n1", 1, "alive")) == [move("ACTIVE", 3, "n1")]
+    assert n4.notify(Detected("n1", 1, "alive")) == [move("ACTIVE", 3, "n1")]
     n4.apply(n1=record("n1", "ACTIVE"))
-    assert n4.tell(Detected("n1", 1, "failed")) == [move("DEGRADED", 4, "n1")]
+    assert n4.notify(Detected("n1", 1, "failed")) == [move("DEGRADED", 4, "n1")]
     assert n4.apply(n1=record("n1", "DEGRADED")) == [move("FAILED", 5, "n1")]
     assert n4.apply(n1=record("n1", "FAILED")) == ["membership/n1"]
 
 
 def test_who_does_not_lead_proposes_nothing_about_others_and_who_loses_the_lead_stops() -> None:
     n4 = leader()
-    n4.tell(Detected("n1", 1, "suspect"))
-    assert n4.tell(LeaderChanged("n1", 2, False)) == ["membership/n1"]
-    assert n4.tell(Detected("n1", 1, "failed")) == []
+    n4.notify(Detected("n1", 1, "suspect"))
+    assert n4.notify(LeaderChanged("n1", 2, False)) == ["membership/n1"]
+    assert n4.notify(Detected("n1", 1, "failed")) == []
     assert n4.lead() == [move("DEGRADED", 2, "n1")], "a new leader looks at what it believes already"
 
 
 def test_a_belief_about_an_earlier_life_says_nothing_about_this_one() -> None:
     n4 = leader()
-    n4.tell(Detected("n1", 1, "failed"))
+    n4.notify(Detected("n1", 1, "failed"))
     n4.apply(n1=record("n1", "JOINING", 2))
     assert n4.apply(n1=record("n1", "ACTIVE", 2)) == []
-    assert n4.tell(Detected("n1", 1, "suspect")) == []
+    assert n4.notify(Detected("n1", 1, "suspect")) == []
 
 
 def test_a_leader_that_others_thought_lost_says_that_it_lives() -> None:
@@ -240,15 +242,15 @@ def test_a_leader_that_others_thought_lost_says_that_it_lives() -> None:
 def test_a_syncing_member_that_fails_goes_the_whole_way() -> None:
     n4 = leader()
     n4.apply(n1=record("n1", "SYNCING"))
-    assert n4.tell(Detected("n1", 1, "failed")) == [move("ACTIVE", 3, "n1")]
+    assert n4.notify(Detected("n1", 1, "failed")) == [move("ACTIVE", 3, "n1")]
     assert n4.apply(n1=record("n1", "ACTIVE")) == [move("DEGRADED", 4, "n1")]
 
 
 def test_who_dies_while_leaving_is_removed() -> None:
     n4 = leader()
     n4.apply(n1=record("n1", "LEAVING"))
-    assert n4.tell(Detected("n1", 1, "suspect")) == []
-    assert n4.tell(Detected("n1", 1, "failed")) == [remove(3, "n1")]
+    assert n4.notify(Detected("n1", 1, "suspect")) == []
+    assert n4.notify(Detected("n1", 1, "failed")) == [remove(3, "n1")]
 
 
 def test_the_view_is_traced_when_it_changed_with_the_index_of_the_log() -> None:
@@ -269,4 +271,4 @@ def test_ghost_member_brings_back_who_failed_and_the_correct_node_does_not() -> 
         n4.apply(n4=record("n4", "ACTIVE"))
         n4.apply(n1=record("n1", "FAILED"))
         n4.lead()
-        assert [command[0] for command in n4.tell(found)] == wanted
+        assert [command[0] for command in n4.notify(found)] == wanted

@@ -45,7 +45,7 @@ STORY: list[Callable[[Life], None]] = [
 """With all that happens to files: two snapshots after the first, deltas between, removals before and after each."""
 
 
-def told(disk: CachedDisk | PowerDisk, crash_at: int, settled: bool) -> tuple[Ledger, bool]:
+def reported(disk: CachedDisk | PowerDisk, crash_at: int, settled: bool) -> tuple[Ledger, bool]:
     """The story up to its `crash_at`-th effect, each step made durable before the next (`settled`) or while the one before is under way.
 
     Whether it came to its end before."""
@@ -68,6 +68,6 @@ def told(disk: CachedDisk | PowerDisk, crash_at: int, settled: bool) -> tuple[Le
 def left() -> tuple[dict[str, bytes], Ledger]:
     """What the story leaves: both snapshots, deltas, two segments; nothing is under way."""
     disk = CachedDisk()
-    ledger, ended = told(disk, 10_000, settled=True)
+    ledger, ended = reported(disk, 10_000, settled=True)
     assert ended
     return disk.files(), ledger

@@ -208,7 +208,7 @@ def test_nothing_acknowledged_is_lost_in_storms(seed: int) -> None:
     options = {"sync": ("delta_only", "continuous", "full_snapshot")[seed % 3]}
     cluster = memory(seed, net=net, **options)
     random = Random(f"storm {seed}")
-    told: dict[str, list[tuple[str, int]]] = {"ok": [], "info": [], "fail": []}
+    facts: dict[str, list[tuple[str, int]]] = {"ok": [], "info": [], "fail": []}
     number = 0
 
     def one() -> None:
@@ -220,7 +220,7 @@ def test_nothing_acknowledged_is_lost_in_storms(seed: int) -> None:
         level = random.choice(("eventual", "eventual", "quorum", "linearizable"))
         fields = {"sources": [element], "times_used": 1}
         body = {"memory": "change", "kind": "fact", "record": f"f{number % 4}", "fields": fields, "level": level}
-        cluster.request(name, f"c{number}", {"id": 1, "deadline_ms": 2000, **body}, _keep(told, element, number))
+        cluster.request(name, f"c{number}", {"id": 1, "deadline_ms": 2000, **body}, _keep(facts, element, number))
 
     for _ in range(25):
         for _ in range(8):
@@ -239,19 +239,19 @@ def test_nothing_acknowledged_is_lost_in_storms(seed: int) -> None:
     assert all(node.core is not None for node in cluster.nodes.values()), [n.halted for n in cluster.nodes.values()]
     converge(cluster)
     assert not cluster.violations, cluster.violations
-    assert len(told["ok"]) > 50
-    refused = {element for element, _ in told["fail"]}
+    assert len(facts["ok"]) > 50
+    refused = {element for element, _ in facts["fail"]}
     for record in range(4):
         shown = get(cluster, random.choice(NAMES), f"f{record}", "fact")
         have = set(shown["fields"].get("sources", []))
-        missing = {element for element, n in told["ok"] if n % 4 == record} - have
+        missing = {element for element, n in facts["ok"] if n % 4 == record} - have
         assert not missing, (seed, missing)
         assert not have & refused, (seed, have & refused)
         assert shown["fields"]["times_used"] == len(have), "a count and a set of one change stand and fall together"
 
 
-def _keep(told: dict[str, list[tuple[str, int]]], element: str, number: int) -> Callable[[dict[str, Any]], None]:
-    return lambda answer: told[answer["status"]].append((element, number))
+def _keep(document: dict[str, list[tuple[str, int]]], element: str, number: int) -> Callable[[dict[str, Any]], None]:
+    return lambda answer: document[answer["status"]].append((element, number))
 
 
 def test_at_the_limit_an_insert_is_refused_and_everything_else_goes_on() -> None:

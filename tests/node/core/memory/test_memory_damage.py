@@ -232,7 +232,7 @@ def test_a_frame_of_another_past_proves_nothing() -> None:
         assert (found.metadata["vector"], found.whole, bool(found.damaged)) == (vector, whole, not whole)
 
 
-def test_a_record_that_came_back_after_its_removal_is_kept_by_the_file_that_tells_so() -> None:
+def test_a_record_that_came_back_after_its_removal_is_kept_by_the_file_that_reports_so() -> None:
     """The delta covers the frame with the removal, and its record is younger; the delta's base is lost."""
     log, last = frames('{"r":[["fact","f",{"n":1}]]}', '{"x":[["fact","f"]]}')
     metadata = {"files": [2, last, 1, 1]}
@@ -279,7 +279,7 @@ def test_ten_thousand_episodes_are_recovered_in_a_moment() -> None:
     assert found.whole and len(found.records) == 10_000 and found.metadata["vector"] == {"a": 10_000}
 
 
-def test_a_file_of_records_that_no_writer_of_files_made_is_told() -> None:
+def test_a_file_of_records_that_no_writer_of_files_made_is_reported() -> None:
     for metadata in ({}, {"files": [1, 2]}, {"files": ["1", 2, 3, 1]}, {"files": [1, 2, 3, 1], "vector": {"a": "1"}}):
         found = recover({SNAPSHOT: encode(Trmm(False, 0, None, [("fact", "f", {})], [], metadata))})
         assert len(found.damaged) == 1 and found.records == [] and found.snapshot is None, metadata

@@ -11,12 +11,12 @@ from tests.node.core.disk import Disk as CachedDisk
 from tribulation.node.core.memory.disk.files import recover
 
 from .life import KEYS, Ledger, Life
-from .memory_story import PowerDisk, left, told
+from .memory_story import PowerDisk, left, reported
 
 
 def points(settled: bool) -> Iterator[int]:
     at = 0
-    while not told(CachedDisk(), at, settled)[1]:
+    while not reported(CachedDisk(), at, settled)[1]:
         yield at
         at += 1
 
@@ -25,7 +25,7 @@ def points(settled: bool) -> Iterator[int]:
 def test_a_killed_process_loses_nothing_at_any_point(settled: bool) -> None:
     for at in points(settled):
         disk = CachedDisk()
-        ledger, _ = told(disk, at, settled)
+        ledger, _ = reported(disk, at, settled)
         found = recover(disk.files())
         ledger.judge(found)
         assert found.whole and not found.damaged and found.torn is None, at
@@ -38,7 +38,7 @@ def test_a_power_loss_loses_nothing_acknowledged_at_any_point(settled: bool) -> 
     for at in points(settled):
         for seed in range(12):
             disk = PowerDisk(seed * 1000 + at)
-            ledger, _ = told(disk, at, settled)
+            ledger, _ = reported(disk, at, settled)
             if seed == 0:
                 disk.lose(None)
             else:
@@ -55,7 +55,7 @@ def test_names_that_survive_each_for_themselves_lose_nothing_acknowledged(settle
     for at in points(settled):
         for seed in range(8):
             disk = CachedDisk()
-            ledger, _ = told(disk, at, settled)
+            ledger, _ = reported(disk, at, settled)
             disk.power_cut(Random(seed), torn=seed % 2 == 1)
             found = recover(disk.files())
             ledger.judge(found)

@@ -41,7 +41,7 @@ def test_a_state_is_the_json_of_the_contract() -> None:
     assert shown("episode", state) == {"fields": {"goal": "g", "quality": 0.8, "agents": ["a", "x"]}, "conflicts": {}}
 
 
-def test_of_two_texts_written_at_once_both_are_told_until_one_is_chosen() -> None:
+def test_of_two_texts_written_at_once_both_are_reported_until_one_is_chosen() -> None:
     base = changed(None, "episode", {"goal": "g", "outcome": "o"}, (A, 1))
     one, other = (
         changed(base, "episode", {"goal": "from a"}, (A, 2)),
@@ -117,7 +117,7 @@ def test_an_old_state_that_arrives_after_the_tombstone_is_gone_brings_nothing_ba
     assert unseen(late, {}) is late, "nothing is taken out, nothing is made anew"
 
 
-def test_a_cell_that_was_collected_elsewhere_comes_back_with_what_was_told_since() -> None:
+def test_a_cell_that_was_collected_elsewhere_comes_back_with_what_was_reported_since() -> None:
     base = changed(None, "profile", {"attempts": 3}, (A, 1))
     gone = deleted(base, (B, 1))
     again = changed(gone, "profile", {"attempts": 2}, (A, 2))

@@ -1,4 +1,4 @@
-"""Syncs between two stores, without nodes: what is asked for, what is told, and that every cut is made good."""
+"""Syncs between two stores, without nodes: what is asked for, what is reported, and that every cut is made good."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_sync_cut_at_any_chunk_goes_on_and_misses_nothing(
     assert taken == count, "no record twice, none left out"
 
 
-def test_only_what_the_asker_lacks_is_told() -> None:
+def test_only_what_the_asker_lacks_is_reported() -> None:
     here, there = store("n1", 30), store("n2")
     source = SyncSource(here, 100_000)
     first = source.chunk("n2", MemoryAsk(1, 1, dict(there.vector)), 0)
@@ -182,7 +182,7 @@ def test_a_chunk_that_would_swell_beyond_reason_is_refused() -> None:
         unpack(packed, text)
 
 
-def test_what_a_node_holds_beyond_its_own_vector_is_told_too() -> None:
+def test_what_a_node_holds_beyond_its_own_vector_is_reported_too() -> None:
     """After a gap in a damaged log a record is there, and the vector does not say so."""
     other, here, there = store("n1", 3), store("n2"), store("n3")
     here.restore("episode", "n1-2", other.records["episode", "n1-2"])

@@ -135,7 +135,7 @@ def test_what_cannot_be_said_is_refused_when_it_is_written() -> None:
             encode(Trmm(False, 0, None, wrong, [], {}))
 
 
-def test_checksums_tell_files_apart_that_differ_in_their_headers_alone() -> None:
+def test_checksums_report_files_apart_that_differ_in_their_headers_alone() -> None:
     """A CRC over a header and its own CRC is the same for any header: such a checksum would call these one file."""
     one, other = (encode(Trmm(False, time_ms, None, [], [], {})) for time_ms in (1, 2))
     assert one[44:] == other[44:]

@@ -89,16 +89,16 @@ def test_a_member_is_pinged_at_once_and_its_round_trip_is_known_after_one_answer
     assert stage.last(Measured).rtt_ns == stage.prober.status()["rtt_ns"]
 
 
-def test_a_first_measurement_is_told_at_once_and_not_a_round_later() -> None:
+def test_a_first_measurement_is_reported_at_once_and_not_a_round_later() -> None:
     stage = Stage(link=line(3, 10_000_000))
-    told_ns: list[int] = []
+    answered_ns: list[int] = []
     while not any(isinstance(signal, Measured) for signal in stage.signals):
         stage.answers.sort()
         stage.now, peer, number = stage.answers.pop(0)
         stage.prober.on_message(stage.now, peer, ProbePong(number))
         stage.settle()
-        told_ns.append(stage.now)
-    assert told_ns and told_ns[-1] < 100 * MS
+        answered_ns.append(stage.now)
+    assert answered_ns and answered_ns[-1] < 100 * MS
 
 
 def test_the_bandwidth_comes_near_that_of_the_link() -> None:
@@ -204,7 +204,7 @@ def test_the_smoothed_round_trip_stays_between_the_samples(samples: list[int]) -
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(-(10**6), 10**10)), max_size=50))
-def test_whatever_is_measured_a_burst_has_its_bounds_and_no_link_is_faster_than_can_be_told(
+def test_whatever_is_measured_a_burst_has_its_bounds_and_no_link_is_faster_than_can_be_reported(
     samples: list[tuple[bool, int]],
 ) -> None:
     way = Way()

@@ -40,8 +40,8 @@ class Node:
         self.running: dict[int, RunTask] = {}
         self.timers: dict[str, int] = {}
         self.suspended = False
-        self._tell("agents", tuple(self.agents), self.agents)
-        self._tell("members", NODES, self.members)
+        self._notify("agents", tuple(self.agents), self.agents)
+        self._notify("members", NODES, self.members)
 
     def hear(self, signal: Any) -> None:
         handler = self.machine.signals.get(type(signal))
@@ -69,7 +69,7 @@ class Node:
                 self.timers[effect.key] = effect.at_ns
 
     def apply(self, upto: int) -> None:
-        """Take entries as one batch: the changes are told at its end, then what was applied."""
+        """Take entries as one batch: the changes are reported at its end, then what was applied."""
         fulfilled = []
         for index in range(self.applied + 1, upto + 1):
             command, fields = self.world.log[index - 1]
@@ -81,7 +81,7 @@ class Node:
         self.applied = upto
         fresh, self.app.fresh = self.app.fresh, {}
         if fresh:
-            self._tell("tasks", tuple(fresh), self.app.view)
+            self._notify("tasks", tuple(fresh), self.app.view)
         for key, index, answer in fulfilled:
             self.hear(Submitted(key, index, answer))
         self.say_agents()
@@ -94,16 +94,16 @@ class Node:
     def _take(self, index: int, command: str, fields: dict[str, Any]) -> dict[str, Any]:
         if command == "respawn":
             self.agents[fields["agent"]] = {**self.agents[fields["agent"]], "host": fields["to"], "epoch": index}
-            self._tell("agents", (fields["agent"],), self.agents)
+            self._notify("agents", (fields["agent"],), self.agents)
             return {}
         if command == "member":
             self.members[fields["name"]] = member(fields["state"])
-            self._tell("members", (fields["name"],), self.members)
+            self._notify("members", (fields["name"],), self.members)
             return {}
         assert self.app.problem(command, fields) is None
         return self.app.apply(index, command, fields)
 
-    def _tell(self, app: str, ids: tuple[str, ...], view: Any) -> None:
+    def _notify(self, app: str, ids: tuple[str, ...], view: Any) -> None:
         self.hear(Changed(app, ids, view))
 
 
@@ -153,8 +153,8 @@ class World:
             new.agents.update(node.agents)
             new.members.update(node.members)
             new.app.restore(json.loads(json.dumps(node.app.dump())))
-            new._tell("agents", tuple(new.agents), new.agents)
-            new._tell("members", NODES, new.members)
+            new._notify("agents", tuple(new.agents), new.agents)
+            new._notify("members", NODES, new.members)
             new.applied = node.applied
         return new
 

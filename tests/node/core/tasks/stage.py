@@ -1,4 +1,4 @@
-"""One `tasks` machine alone, told by signals what happens: the stage for literal stories."""
+"""One `tasks` machine alone, reported by signals what happens: the stage for literal stories."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MS = 1_000_000
 
 
 class Stage:
-    """`log` is the replicated state as this node has it; `tell` says what of it changed. `wishes` are those that are not withdrawn or settled."""
+    """`log` is the replicated state as this node has it; `notify` says what of it changed. `wishes` are those that are not withdrawn or settled."""
 
     def __init__(self, node: str = "n1", log: Log | None = None, flaws: tuple[str, ...] = (), **agents: Any) -> None:
         self.log = log or Log(flaws=flaws, **agents)
@@ -74,12 +74,12 @@ class Stage:
         elif isinstance(effect, SetTimer):
             self.timers[effect.key] = effect
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         """What the application touched since the last time, as `Changed`."""
         fresh, self.log.app.fresh = self.log.app.fresh, {}
         self.hear(Changed("tasks", tuple(fresh), self.log.app.view))
 
-    def tell_agents(self, **records: Any) -> None:
+    def notify_agents(self, **records: Any) -> None:
         for name, record in records.items():
             if record is None:
                 self.log.agents.pop(name, None)
@@ -87,7 +87,7 @@ class Stage:
                 self.log.agents[name] = record
         self.hear(Changed("agents", tuple(self.log.agents) + tuple(records), self.log.agents))
 
-    def tell_members(self, **records: Any) -> None:
+    def notify_members(self, **records: Any) -> None:
         self.members.update(records)
         self.hear(Changed("members", tuple(records), self.members))
 
@@ -103,7 +103,7 @@ class Stage:
         for key, (command, fields) in list(self.wishes.items()):
             answer = self.log.say(command, **fields)
             del self.wishes[key]
-            self.tell()
+            self.notify()
             self.hear(Submitted(key, self.log.index, answer))
             answers.append(answer)
         return answers

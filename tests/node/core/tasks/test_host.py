@@ -18,7 +18,7 @@ def host(**more: object) -> Stage:
 def given(stage: Stage, id_: str = "t1", name: str = "a2", **fields: object) -> int:
     stage.log.submit(id_, **fields)
     token = int(stage.log.assign(id_, name)["token"])
-    stage.tell()
+    stage.notify()
     return token
 
 
@@ -83,7 +83,7 @@ def test_a_run_whose_task_was_released_is_dropped_and_its_answer_unheard() -> No
     stage = host()
     token = given(stage)
     stage.log.release("t1", token)
-    stage.tell()
+    stage.notify()
     assert stage.dropped == [1]
     assert stage.traced("task-discarded")[0]["why"] == "its token is not the newest any more"
     stage.end(1, "late")
@@ -95,7 +95,7 @@ def test_a_task_that_was_given_here_anew_runs_anew() -> None:
     token = given(stage)
     stage.log.release("t1", token)
     newer = int(stage.log.assign("t1", "a2")["token"])
-    stage.tell()
+    stage.notify()
     assert stage.dropped == [1] and stage.runs[1].payload["task"]["token"] == newer
 
 
@@ -123,7 +123,7 @@ def test_a_result_on_its_way_is_judged_by_the_log_and_not_here() -> None:
     stage.end(1, "mine")
     stage.log.release("t1", token)
     newer = int(stage.log.assign("t1", "a2")["token"])
-    stage.tell()
+    stage.notify()
     assert len(stage.runs) == 1, "the former run of this task is not settled yet"
     assert stage.apply()[0]["error"] == "stale-token"
     assert stage.traced("fence") == [{"resource": "t1", "token": token, "accepted": False, "holder": "a2"}]
@@ -138,7 +138,7 @@ def test_an_earlier_step_of_a_chain_is_no_effect_of_the_task_for_the_checkers() 
     stage.apply()
     assert [name for name, _ in stage.traces] == ["fence", "task-step"]
     second = int(stage.log.assign("t1", "a2")["token"])
-    stage.tell()
+    stage.notify()
     assert stage.runs[1].handler == "digest" and stage.runs[1].payload["input"] == "v0"
     stage.end(2, "v1")
     stage.apply()
@@ -151,7 +151,7 @@ def test_after_a_restart_what_is_assigned_here_runs_again() -> None:
     log.submit("t1")
     log.assign("t1", "a2")
     stage = Stage("n2", log)
-    stage.tell()
+    stage.notify()
     stage.run_here({"a2": 1})
     assert len(stage.runs) == 1
 
@@ -170,15 +170,15 @@ def test_a_task_that_ends_its_hosts_is_a_dead_letter_at_last() -> None:
     stage.log.submit("t1", max_retries=2)
     for _ in range(LOSSES_LIMIT):
         token = int(stage.log.assign("t1", "a2")["token"])
-        stage.tell()
+        stage.notify()
         stage.log.say("tasks.release", task="t1", token=token)
-        stage.tell()
+        stage.notify()
     begun = len(stage.runs)
     assert begun == LOSSES_LIMIT
     for _ in range(3):
         assert stage.log.app.view["t1"]["state"] == "queued"
         stage.log.assign("t1", "a2")
-        stage.tell()
+        stage.notify()
         stage.apply()
     record = stage.log.app.view["t1"]
     assert (record["state"], record["retries"], len(stage.runs)) == ("dead", 2, begun)

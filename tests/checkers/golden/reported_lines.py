@@ -37,10 +37,10 @@ class Pen:
 
     def operation(self, f: str, value: Any, kind: Type, key: Any = None, result: Any = None) -> None:
         process = len(self.events)
-        for type_, told in ((Type.INVOKE, value), (kind, value if result is None else result)):
+        for type_, reported in ((Type.INVOKE, value), (kind, value if result is None else result)):
             self.at_ms += 1
             number = len(self.events)
-            self.events.append(Event(number, self.at_ms * MS, process, type_, f, told, key))
+            self.events.append(Event(number, self.at_ms * MS, process, type_, f, reported, key))
 
 
 def _replicas(pen: Pen) -> None:
@@ -49,14 +49,14 @@ def _replicas(pen: Pen) -> None:
     for number in range(random.randint(2, 7)):
         update = f"u{number}"
         if made and random.random() < 0.3:
-            observed = [name for name, told in made if "element" in told][: random.randint(1, 3)]
-            told = {"observed": observed}
+            observed = [name for name, facts in made if "element" in facts][: random.randint(1, 3)]
+            facts = {"observed": observed}
         else:
-            told = {"element": random.choice("ab")}
-        made.append((update, told))
+            facts = {"element": random.choice("ab")}
+        made.append((update, facts))
         if random.random() < 0.95:
-            kind = "crdt-remove" if "observed" in told else "crdt-add"
-            pen.line(random.choice(NODES), kind, object="cart", update=update, **told)
+            kind = "crdt-remove" if "observed" in facts else "crdt-add"
+            pen.line(random.choice(NODES), kind, object="cart", update=update, **facts)
     held: dict[str, list[str]] = {node: [] for node in NODES}
     for _ in range(random.randint(4, 20)):
         node, roll = random.choice(NODES), random.random()
@@ -65,8 +65,8 @@ def _replicas(pen: Pen) -> None:
             held[node] += some
             pen.line(node, "crdt-deliver", object="cart", updates=some)
         elif roll < 0.85:
-            gone = {name for update, told in made if update in held[node] for name in told.get("observed", ())}
-            value = {told["element"] for name, told in made if "element" in told and name in set(held[node]) - gone}
+            gone = {name for update, facts in made if update in held[node] for name in facts.get("observed", ())}
+            value = {facts["element"] for name, facts in made if "element" in facts and name in set(held[node]) - gone}
             if random.random() < 0.15:
                 value ^= {random.choice("ab")}
             digest = "".join(sorted(set(held[node]))) if random.random() < 0.9 else "odd"
@@ -134,7 +134,7 @@ def _views(pen: Pen) -> None:
         pen.line(random.choice(NODES), "view", epoch=epoch, members=members)
 
 
-TOLD: dict[str, tuple[Callable[[Pen], None], str]] = {
+BY_NAME: dict[str, tuple[Callable[[Pen], None], str]] = {
     "replicas": (_replicas, "crdt"),
     "work": (_tasks, "tasks"),
     "fences": (_fences, "fencing-tokens"),
@@ -146,7 +146,7 @@ TOLD: dict[str, tuple[Callable[[Pen], None], str]] = {
 def record(name: str, seed: int) -> RunRecord:
     random = Random(f"{name}/{seed}/golden")
     pen = Pen(random)
-    TOLD[name][0](pen)
+    BY_NAME[name][0](pen)
     if random.random() < 0.9:
         for node in NODES:
             if node not in pen.lines:

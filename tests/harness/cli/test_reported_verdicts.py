@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tribulation.checkers import RunRecord, Verdict
-from tribulation.harness.cli.outcome import tell
+from tribulation.harness.cli.outcome import print_outcome
 from tribulation.harness.run.outcome.run_folder import RunFacts
 from tribulation.harness.run.outcome.verdict import Judgement
 from tribulation.histories import History
@@ -21,5 +21,5 @@ def test_what_cannot_be_printed(
     document = {"verdict": verdict.value, ("no", "key"): 1}
     facts = RunFacts("c", 1, "tri", nodes=(), voters={})
     judgement = Judgement(verdict, exit_code, {}, document, RunRecord(History(())), facts)  # type: ignore[arg-type]
-    assert tell(judgement, as_json) == code
+    assert print_outcome(judgement, as_json) == code
     assert f"the verdict is {verdict.value}" in capsys.readouterr().err
