@@ -115,3 +115,37 @@ def test_stretches_that_are_read_at_once_add_what_their_lines_add(
         patch.setattr(survey_module, "_SHORT", short)
         patch.setattr(survey_module, "_WINDOW", window)
         assert whole(tabled(record)) == whole(record)
+
+
+BENT = [
+    (event, field)
+    for event, fields in {"append": ("index", "term", "crc"), "apply": ("index", "crc"), "commit": ("index",)}.items()
+    for field in fields
+]
+
+
+@pytest.mark.parametrize("much", [-50, -2, 5, 50])
+@pytest.mark.parametrize(("event", "field"), BENT)
+def test_a_line_that_does_not_go_on_ends_a_stretch(event: str, field: str, much: int) -> None:
+    """A few lines of a run, one after the other: what a stretch must not read over is rare in drawn runs."""
+    run = tiny_run(3, 150, reconfigure=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(survey_module, "_SHORT", 1)
+        for which in (0, 20, 40):
+            record = bent(run, [(event, which, field, much)])
+            assert whole(tabled(record)) == whole(record)
+
+
+@pytest.mark.parametrize("much", [-5, 2, 50])
+@pytest.mark.parametrize("event", ["append", "apply"])
+def test_a_line_whose_entries_do_not_go_on_ends_a_stretch(event: str, much: int) -> None:
+    run = tiny_run(3, 150, reconfigure=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(survey_module, "_SHORT", 1)
+        for which in (2, 20, 40):
+            traces = {node: [deepcopy(dict(line)) for line in lines] for node, lines in run.traces.items()}
+            lines = [line for some in traces.values() for line in some if line["event"] == event]
+            for entry in lines[which % len(lines)]["entries"]:
+                entry[0] += much
+            record = replace(run, traces=traces)
+            assert whole(tabled(record)) == whole(record)
