@@ -1,8 +1,8 @@
 """Operations that ended ok while no node could have answered them: what answered is not the system under test, or the faults did not hold.
 
 A client may answer from a cache of its own, talk to a stale address, or reach a copy of the system that no fault knows of. A node cannot answer while it
-is certainly down, or certainly cut off from the clients in one direction. Where that holds of all nodes during a whole operation, its answer came from
-elsewhere.
+is certainly down, or certainly cut off from the clients in one direction. Where one of these holds of each node during a whole operation, its answer came
+from elsewhere.
 """
 
 from __future__ import annotations
@@ -60,22 +60,30 @@ def _may_silence_all(record: RunRecord) -> bool:
 
 
 def _silences(record: RunRecord) -> Iterator[tuple[int, int, set[str]]]:
-    """Intervals without a node that could answer; adjoining epochs are one."""
-    start_ns, end_ns, faults = 0, -1, set[str]()
+    """Intervals without a node that could answer: each node has one reason that holds throughout.
+
+    A reply that was cut off is sent again, by the kernel, when a later fault leaves its way open; so is a request that a paused node had not read.
+    """
+    start_ns, end_ns, faults, why = 0, -1, set[str](), dict[str, set[str]]()
     for epoch in epochs(record.faults, record.reachability).epochs:
-        if not _is_silent(epoch, record):
-            continue
-        if epoch.start_ns != end_ns:
+        here = {node: _reasons(epoch, node) for node in record.nodes}
+        both = {node: here[node] & why.get(node, set()) for node in record.nodes}
+        if epoch.start_ns != end_ns or not all(both.values()):
             if faults:
                 yield start_ns, end_ns, faults
-            start_ns, faults = epoch.start_ns, set()
-        end_ns = epoch.end_ns
-        faults |= set(epoch.faults)
+            start_ns, faults, both = epoch.start_ns, set(), here
+        end_ns, why = epoch.end_ns, both
+        if all(why.values()):
+            faults |= set(epoch.faults)
     if faults:
         yield start_ns, end_ns, faults
 
 
-def _is_silent(epoch: Epoch, record: RunRecord) -> bool:
-    return all(
-        node in epoch.down or (CLIENTS, node) in epoch.cut or (node, CLIENTS) in epoch.cut for node in record.nodes
-    )
+def _reasons(epoch: Epoch, node: str) -> set[str]:
+    """Why it certainly cannot answer a client."""
+    found = {
+        "down": node in epoch.down,
+        "requests": (CLIENTS, node) in epoch.cut,
+        "replies": (node, CLIENTS) in epoch.cut,
+    }
+    return {reason for reason, holds in found.items() if holds}

@@ -74,5 +74,20 @@ def test_what_is_not_certain_of_every_node_is_no_doubt(faults):
     assert answered_by_no_node(record(faults, (120, 130))) is None
 
 
+REPLIES_THEN_REQUESTS = [
+    fault("cut-1", "cut", {"edges": [["n1", "clients"], ["n2", "clients"]]}, 100, 150),
+    fault("cut-2", "cut", {"edges": [["clients", "n1"], ["clients", "n2"]]}, 150, 200),
+]
+REPLIES_THEN_PAUSE = [REPLIES_THEN_REQUESTS[0], fault("pause-1", "pause", {"nodes": ["n1", "n2"]}, 150, 200)]
+
+
+@pytest.mark.parametrize("faults", [REPLIES_THEN_REQUESTS, REPLIES_THEN_PAUSE], ids=["other direction", "pause"])
+def test_a_reply_that_one_fault_held_back_may_arrive_during_the_next(faults):
+    """The node did what was asked; its kernel sends the reply again when the way is open."""
+    assert answered_by_no_node(record(faults, (120, 180))) is None
+    assert answered_by_no_node(record(faults, (120, 140))) is not None
+    assert answered_by_no_node(record(faults, (160, 180))) is not None
+
+
 def test_operations_of_a_bare_history_are_not_asked():
     assert answered_by_no_node(replace(record(ALL_DOWN, (120, 130)), is_run=False)) is None
