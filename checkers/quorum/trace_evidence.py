@@ -94,11 +94,11 @@ def _writes(operations: Logged, facts: Survey) -> _Writes:
 def _quorums(group: _Writes, configurations: Sequence[Weights], facts: Survey) -> tuple[Bool, Bool, dict[str, Bool]]:
     """For each configuration and each write: whether a quorum may have had it on disk, and whether one had; and by voter, where it had not."""
     count = len(group.row)
-    nobody = np.zeros(count, np.bool_)
+    no_one = np.zeros(count, np.bool_)
     seen = {
         node: facts.durable[node].before_each(group.index, group.entry_term, group.moments)
         if node in facts.durable
-        else (nobody, nobody)
+        else (no_one, no_one)
         for weights in configurations
         for node, _ in weights
     }

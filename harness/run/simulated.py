@@ -46,7 +46,7 @@ from .outcome.verdict import Judgement, judge_record
 from .plan.build import make_plan, reference_options
 from .plan.plan import Pinned, Plan
 from .preflight import never_begun
-from .settings import Settings, open_run_folder
+from .settings import Notify, Settings, open_run_folder
 from .sources import simulator_fingerprint
 
 DIGESTS_FILE = "digests.json"
@@ -54,8 +54,6 @@ DIGESTS_FILE = "digests.json"
 
 FULL_CHECK_EVERY = 1000
 """Steps of a node between full checks of its invariants, whose cost grows with its log."""
-
-Notify = Callable[[str, str], None]
 
 
 @dataclass(frozen=True, slots=True)

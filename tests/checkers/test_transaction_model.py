@@ -29,7 +29,7 @@ def judge(*txns: Txn, model: str | None = "multi-register", names: list[str] | N
 @pytest.mark.parametrize(
     ("first", "second", "verdict"),
     [
-        pytest.param([["r", "x", 7]], [["r", "x", 7]], Verdict.VALID, id="whoever reads first shows"),
+        pytest.param([["r", "x", 7]], [["r", "x", 7]], Verdict.VALID, id="the first read decides"),
         pytest.param([["r", "x", 7]], [["r", "x", 8]], Verdict.INVALID, id="and cannot be contradicted"),
         pytest.param([["w", "x", 1]], [["r", "x", 7]], Verdict.INVALID, id="a write comes before the first read"),
         pytest.param([["r", "x", 7], ["w", "x", 8]], [["r", "x", 8]], Verdict.VALID, id="read, then written"),

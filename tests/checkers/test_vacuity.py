@@ -1,4 +1,4 @@
-"""What distinguishes a fault that did nothing from one that could not show, and one that nobody met from one of several."""
+"""What distinguishes a fault that did nothing from one that could not show, and one that no operation met from one of several."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def test_an_operation_joins_its_invocation_and_its_completion():
 
 
 def test_unknown_operations_never_complete():
-    """Neither an info nor a missing completion is an end; the info shows when the client gave up."""
+    """An info or a missing completion is no end; the info shows when the client gave up."""
     gone, given_up = pair([event(0, 1, "invoke"), event(1, 2, "invoke"), event(2, 2, "info", error="timeout")])
     assert (gone.type, gone.complete_index, gone.complete_ns) == (Type.INFO, None, None)
     assert (given_up.type, given_up.complete_index, given_up.complete_ns) == (Type.INFO, None, 20)

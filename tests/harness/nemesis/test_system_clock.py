@@ -121,7 +121,7 @@ def test_after_a_boot_the_clock_is_left_alone(machine: Machine) -> None:
     clock.change(claimed, {"offset_ns": 60 * SECOND}, SYSTEM)
     machine.booted, machine.mono, machine.done = "boot 2", 0, []
     clock.undo(claimed)
-    assert machine.done == ["start chrony"], "monotonic time began anew: what was recorded shows nothing"
+    assert machine.done == ["start chrony"], "monotonic time began again: what was recorded shows nothing"
 
 
 def test_what_would_set_it_right_and_cannot_be_stopped_is_reported_and_nothing_is_moved(machine: Machine) -> None:

@@ -1,4 +1,4 @@
-"""Work over processes and over a Dask cluster: in order, bounded, and reported by whom a worker died."""
+"""Work over processes and over a Dask cluster: in order and bounded; the task that a worker died of is reported."""
 
 from __future__ import annotations
 

@@ -157,8 +157,8 @@ class OnHosts(Package):
             return Observation(voters.verified, facts)
         ground.cluster.refresh_pids()
         before = ground.notes[fault.intent.id]
-        anew = states(ground, fault.what["nodes"], lambda name, seen: _is_another(name, seen, before, ground))
-        return Observation(voters.verified and anew.verified, {**facts, "replaced": anew.observed["nodes"]})
+        replaced = states(ground, fault.what["nodes"], lambda name, seen: _is_another(name, seen, before, ground))
+        return Observation(voters.verified and replaced.verified, {**facts, "replaced": replaced.observed["nodes"]})
 
 
 def _await_weights(ground: Ground) -> Mapping[str, int] | None:
