@@ -16,15 +16,20 @@ def said(name):
     lines = re.findall(rf"^{name}=\\+?(.*)$", text, re.M)
     return [shlex.split(line.replace("$$", "$").replace("%%", "%")) for line in lines]
 
+def now_is(pid):
+    # A reader must not see the file between its truncation and its text.
+    (here / "MainPID.new").write_text(str(pid))
+    (here / "MainPID.new").replace(here / "MainPID")
+
 while True:
     for words in said("ExecStartPre"):
         subprocess.run(words, check=True)
     child = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
-    (here / "MainPID").write_text(str(child.pid))
+    now_is(child.pid)
     for words in said("ExecStartPost"):
         subprocess.run(words, env={**os.environ, "MAINPID": str(child.pid)}, check=True)
     child.wait()
-    (here / "MainPID").write_text("0")
+    now_is(0)
     if said("Restart") != [["always"]]:
         while not (here / "asked").exists():
             time.sleep(0.01)

@@ -137,13 +137,14 @@ class RunningUnit(_Running):
         self._as_root(host, ["rm", "-rf", self._path(host)])
 
     def _drop_in(self, host: Host) -> str:
-        marker, pid = (shlex.quote(self._path(host, name)).replace("%", "%%") for name in ("stopped", "pid"))
+        names = ("stopped", "pid", "pid.new")
+        marker, pid, new = (shlex.quote(self._path(host, name)).replace("%", "%%") for name in names)
         return (
             "# Tribulation: for the time of a run. A kill lasts while its marker is there.\n"
             "[Unit]\nStartLimitIntervalSec=0\n"
             f"[Service]\nRestart=always\nRestartSec={RESTART_MS}ms\nTimeoutStartSec=infinity\n"
             f'ExecStartPre=+/bin/sh -c "while test -e {marker}; do sleep 0.1; done"\n'
-            f'ExecStartPost=+/bin/sh -c "echo $$MAINPID > {pid}"\n'
+            f'ExecStartPost=+/bin/sh -c "echo $$MAINPID > {new} && mv {new} {pid}"\n'
         )
 
     def _shown(self, host: Host, name: str) -> str:
