@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from pydantic import Field
@@ -11,11 +12,15 @@ from tribulation.histories.model.operation import FOUND_NOTHING
 
 from ...systems.base import Op, Outcome
 from ..base import CHANGES, Rate, Workload, WorkloadSpec
-from ..generators import Context, Generator, each, limit, per_key, stagger, until
+from ..generators import Context, Emit, Generator, each, limit, per_key, stagger, until
 from ..register import unique_value
 
 DRAIN_TRIES = 100_000
 DRAIN_GAP_NS = 2_000_000
+REFUSED_GAP_NS, MOST_REFUSED_GAP_NS = 50_000_000, 1_000_000_000
+"""The wait after a dequeue without an answer, which doubles with each further one, and its bound."""
+REFUSED_NS = 30_000_000_000
+"""For so long a queue may give no answer; then the next one is drained."""
 
 
 class QueueSpec(WorkloadSpec):
@@ -45,7 +50,8 @@ class Queue(Workload):
     def final(self, keys: tuple[str, ...]) -> Generator:
         def drained(key: str) -> Generator:
             dequeue = Op("dequeue", key, workload=self.name)
-            return until(found_nothing, limit(DRAIN_TRIES, stagger(DRAIN_GAP_NS, each(lambda _: dequeue))))
+            drain = limit(DRAIN_TRIES, stagger(DRAIN_GAP_NS, each(lambda _: dequeue)))
+            return until(found_nothing, Patient(drain, lambda op, outcome: outcome.type != "ok"))
 
         return per_key(keys, drained)
 
@@ -64,3 +70,30 @@ def found_nothing(op: Op, outcome: Outcome) -> bool:
     if outcome.type == "ok":
         return outcome.value is None
     return outcome.type == "fail" and outcome.error in FOUND_NOTHING
+
+
+@dataclass(frozen=True)
+class Patient(Generator):
+    """After an operation that was `refused`, wait longer and longer; exhausted when nothing but refusals came for `REFUSED_NS`."""
+
+    inner: Generator
+    refused: Callable[[Op, Outcome], bool]
+    refusals: int = 0
+    since_ns: int | None = None
+    """When the first refusal of a row was known."""
+
+    def next(self, context: Context) -> tuple[Emit | None, Generator]:
+        wait_ns, since_ns = 0, None
+        if self.refusals:
+            since_ns = context.now_ns if self.since_ns is None else self.since_ns
+            if context.now_ns - since_ns >= REFUSED_NS:
+                return None, self
+            most = min(REFUSED_GAP_NS << min(self.refusals - 1, 10), MOST_REFUSED_GAP_NS)
+            wait_ns = context.draw("refused").randrange(most // 2, most + 1)
+        emit, inner = self.inner.next(context)
+        after = replace(self, inner=inner, since_ns=since_ns)
+        return (None if emit is None else Emit(emit.op, max(emit.at_ns, context.now_ns + wait_ns))), after
+
+    def update(self, op: Op, outcome: Outcome) -> Generator:
+        refusals = self.refusals + 1 if self.refused(op, outcome) else 0
+        return replace(self, inner=self.inner.update(op, outcome), refusals=refusals)
