@@ -31,7 +31,7 @@ def command(file: Path, hosts: str, nodes: int, options: tuple[str, ...], as_jso
     """Exercise the adapter in FILE: install, start, each operation once, a port on which nothing listens, pause, kill, stop, uninstall; then a power loss, if it
     declares `data`.
 
-    Exit code: 0 nothing is wrong with it, 1 something is, 2 it cannot be loaded, 4 hosts could not be had.
+    A system that runs already is refused. Exit code: 0 nothing is wrong with it, 1 something is, 2 it cannot be loaded or is refused, 4 hosts could not be had.
     """
     from dataclasses import replace
 
@@ -42,6 +42,7 @@ def command(file: Path, hosts: str, nodes: int, options: tuple[str, ...], as_jso
 
     given = dict(_option(option) for option in options)
     service, make_client = load_system(file.absolute(), given)
+    _require_own(file, service)
     choice = chosen(hosts)
     provider = provider_of(choice if choice.inventory else replace(choice, nodes=nodes), name=f"try-{os.getpid()}")
     say(f"{nodes} {hosts} hosts" if choice.inventory is None else f"hosts of {hosts}")
@@ -67,6 +68,17 @@ def command(file: Path, hosts: str, nodes: int, options: tuple[str, ...], as_jso
             else f"nothing is wrong: {len(steps)} steps"
         )
     return 1 if wrong else 0
+
+
+def _require_own(file: Path, service: Any) -> None:
+    """Raises `CampaignError` for an adapter of a system that runs already: the trial would kill somebody's processes."""
+    from ...errors import CampaignError
+
+    if getattr(service, "keeps_data", False):
+        raise CampaignError(
+            f"{file}: {type(service).__name__} attaches to a system that runs already, and a trial kills and pauses every process of the system it tries",
+            hint="try a copy by an adapter that starts it (`Daemon`); `tri run` on the running one has only the faults that its campaign names",
+        )
 
 
 def _exercised(provider: Provider, service: Any, make_client: Any, quiet: bool) -> tuple[list[Step], float]:

@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
@@ -198,3 +199,15 @@ def test_a_disk_that_is_full_is_no_error_of_ours(monkeypatch: Any, capsys: Any) 
     with pytest.raises(SystemExit) as ended:
         main(["list", "faults"])
     assert ended.value.code == 4 and "No space left" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("base", ["RunningUnit", "RunningCgroup"])
+def test_a_system_that_runs_already_is_not_tried(capsys: Any, tmp_path: Path, base: str) -> None:
+    """The trial would kill and pause it."""
+    adapter = tmp_path / "shop.py"
+    head = f"from tribulation.testing import DriverClient, {base}\n"
+    shop = f"class Shop({base}):\n    unit, cgroup, port = 'shop.service', 'shop.slice', 8500\n"
+    own = "class ShopClient(DriverClient):\n    def connect(self, address, timeout_s): ...\n\nservice, client = Shop, ShopClient\n"
+    adapter.write_text(f"{head}\n{shop}\n{own}")
+    refused = _refused(capsys, "try", str(adapter))
+    assert "Shop attaches to a system that runs already" in refused and "hint: try a copy" in refused
