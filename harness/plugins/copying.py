@@ -15,6 +15,8 @@ FOLDER = "plugins"
 ADAPTER = "adapter"
 MOST_BESIDE = 64
 MOST_BYTES = 1 << 20
+MOST_PROGRAM_BYTES = 64 << 20
+"""Of a file of a client program."""
 
 
 def copy_plugins(paths: Sequence[str], run_dir: Path) -> dict[str, str]:
@@ -25,10 +27,19 @@ def copy_plugins(paths: Sequence[str], run_dir: Path) -> dict[str, str]:
     return kept
 
 
-def copy_adapter(file: str | None, directory: Path, run_dir: Path) -> None:
-    """Copy the file of the campaign's system, if it has one, with the modules of its folder that it imports. Raises `OSError`."""
-    if file is not None:
-        _copy_with_siblings(directory / file, run_dir / ADAPTER)
+def copy_adapter(file: str | None, directory: Path, run_dir: Path, programs: Sequence[Path] = ()) -> None:
+    """Copy the file of the campaign's system, if it has one, with the modules of its folder that it imports and those files of client programs that are below its folder.
+    Raises `OSError`."""
+    if file is None:
+        return
+    path, copies = directory / file, run_dir / ADAPTER
+    _copy_with_siblings(path, copies)
+    folder = path.resolve().parent
+    for program in programs:
+        if program.is_relative_to(folder) and program.stat().st_size <= MOST_PROGRAM_BYTES:
+            copy = copies / program.relative_to(folder)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(program, copy)
 
 
 def _copy_with_siblings(path: Path, folder: Path) -> None:
@@ -40,7 +51,7 @@ def _copy_with_siblings(path: Path, folder: Path) -> None:
 
 def code_digests(run_dir: Path) -> dict[str, str]:
     """SHA-256 of each file of code in a new run's folder, by its name there."""
-    found = sorted(path for folder in (ADAPTER, FOLDER) for path in (run_dir / folder).rglob("*.py"))
+    found = sorted(path for folder in (ADAPTER, FOLDER) for path in (run_dir / folder).rglob("*") if path.is_file())
     return {path.relative_to(run_dir).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
 
 

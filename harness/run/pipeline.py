@@ -61,7 +61,7 @@ def run_on_hosts(
         require_attachable(campaign, plan, system.service)
     require_capabilities(campaign, provider, system.service.capabilities)
     traced = list(plan.nodes) if "traces" in system.service.capabilities else []
-    run_dir = open_run_folder(campaign, plan, settings, traced)
+    run_dir = open_run_folder(campaign, plan, settings, traced, system.program_files())
     run = Run(campaign, plan, provider, system, run_dir, settings, read_facts(run_dir), composed)
     try:
         _run_to_its_facts(run)

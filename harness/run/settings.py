@@ -38,14 +38,16 @@ class Settings:
     hint: Callable[[str], None] | None = None
 
 
-def open_run_folder(campaign: Campaign, plan: Plan, settings: Settings, traced: Sequence[str] = ()) -> Path:
+def open_run_folder(
+    campaign: Campaign, plan: Plan, settings: Settings, traced: Sequence[str] = (), programs: Sequence[Path] = ()
+) -> Path:
     """Make the folder with what is known before anything happens: the resolved campaign, the plan, and facts in the state "open".
 
-    `traced` are the nodes that will leave traces. Raises `RunFolderError`."""
+    `traced` are the nodes that will leave traces, `programs` the files of client programs. Raises `RunFolderError`."""
     with writing(settings.runs):
         run_dir = RunStore(settings.runs).create(campaign.name)
         kept = copy_plugins(campaign.plugins, run_dir)
-        copy_adapter(campaign.system.file, settings.directory, run_dir)
+        copy_adapter(campaign.system.file, settings.directory, run_dir, programs)
         code = code_digests(run_dir)
         resolved = campaign.model_copy(update={"seed": plan.seed, "plugins": list(kept.values())})
         (run_dir / CAMPAIGN_FILE).write_text(dump_campaign(resolved), encoding="utf-8")

@@ -25,6 +25,7 @@ from ...nemesis.schedule.abilities import lacking, missing_text
 from ...nemesis.schedule.mix import composed_needs, planned
 from ...nemesis.topology.liveness import LivenessSpec
 from ...plugins.copying import require_adapter
+from ...systems.adapter.program import ProgramClient
 from ...systems.base import Client, Service
 from ...systems.keyed import KeyedClient
 from .own_system import load_system
@@ -42,6 +43,11 @@ class System:
 
     def keyed(self, make_client: Callable[[], Client]) -> Callable[[], Client]:
         return make_client if not self.prefix else lambda: KeyedClient(make_client(), self.prefix)
+
+    def program_files(self) -> list[Path]:
+        """The files of its client program, if it has one."""
+        client = self.make_client()
+        return client.program_files() if isinstance(client, ProgramClient) else []
 
 
 def make_plan(campaign: Campaign, directory: Path, able: Collection[str] | None = None) -> Plan:

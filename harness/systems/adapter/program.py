@@ -56,12 +56,14 @@ NOT_CONNECTED = "and had not connected to an address of its setup: faults would 
 class ProgramClient(DriverClient):
     """Implements `Client`. A subclass names the program and the operations that it has; relative paths are below the folder of the subclass's file.
 
-    `ports`: further ports by name, in addition to the one where clients connect; the program gets an address of each, for each node.
+    `ports`: further ports by name, in addition to the one where clients connect; the program gets an address of each, for each node. `files`: further files of the program,
+    which the run's folder keeps a copy of, as of those that `command` names.
     """
 
     command: ClassVar[Sequence[str]] = ()
     operations: ClassVar[Collection[str]] = ()
     ports: ClassVar[Mapping[str, int]] = {}
+    files: ClassVar[Collection[str]] = ()
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         super().__init__(options)
@@ -82,6 +84,17 @@ class ProgramClient(DriverClient):
                 yield f"{name}.command: there is no program {shown(program)} on this machine"
         if isinstance(self.operations, str) or not self.operations:
             yield f"{name}.operations is {shown(self.operations)}: a set of the operations that the program has"
+        if isinstance(self.files, str):
+            yield f"{name}.files is {shown(self.files)}: a list of names of files"
+        else:
+            missing = [file for file in self.files if not (self._folder() / file).is_file()]
+            yield from (f"{name}.files names {shown(file)}, and there is no such file" for file in missing)
+
+    def program_files(self) -> list[Path]:
+        """The files of the program that are below the adapter's folder."""
+        folder = self._folder()
+        found = [(folder / word).resolve() for word in dict.fromkeys((*self.command, *self.files))]
+        return [file for file in found if file.is_relative_to(folder.resolve()) and file.is_file()]
 
     def prepare(self, stderr: Path | None = None, within_s: float = START_S) -> None:
         """Start the program before it is needed: that may take longer than an operation. `stderr`: a file for what it writes to standard error. Raises

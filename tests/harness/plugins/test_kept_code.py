@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,33 @@ def test_a_copy_is_executed_only_when_it_is_named(run: Path) -> None:
     assert refused.value.hint and "--set system.file=adapter/register_server.py" in refused.value.hint
     named = load_campaign(run / "campaign.yaml", ["system.file=adapter/register_server.py"])
     assert make_system(named, make_plan(named, run), run).service.name
+
+
+def test_the_files_of_a_client_program_are_kept_with_the_adapter_and_found_from_there(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    (own / "client").mkdir(parents=True)
+    server = (ROOT / "tests/systems/register_server.py").read_text()
+    program = (
+        "\n\nfrom tribulation.testing import ProgramClient\n\n\nclass Program(ProgramClient):\n"
+        "    command, files = ['sh', 'client/main.sh', '/etc/passwd'], ['client/part.txt']\n"
+        "    operations = {'read', 'write', 'cas', 'add'}\n\n\nclient = Program\n"
+    )
+    (own / "register_server.py").write_text(server + program)
+    (own / "controls.py").write_bytes((ROOT / "tests/systems/controls.py").read_bytes())
+    (own / "client/main.sh").write_text("exit 0\n")
+    (own / "client/main.sh").chmod(0o755)
+    (own / "client/part.txt").write_text("part")
+    (own / "client/secret").write_text("not of the program")
+    (own / "register.yaml").write_bytes((ROOT / "tests/systems/register-server.yaml").read_bytes())
+    campaign = load_campaign(own / "register.yaml")
+    plan = make_plan(campaign, own)
+    settings = Settings("tri run", own, tmp_path / "runs", lambda phase, detail: None)
+    made = open_run_folder(campaign, plan, settings, programs=make_system(campaign, plan, own).program_files())
+    kept = {path.relative_to(made / "adapter").as_posix() for path in (made / "adapter").rglob("*") if path.is_file()}
+    assert kept == {"register_server.py", "client/main.sh", "client/part.txt"}
+    assert (made / "adapter/client/main.sh").stat().st_mode & 0o111
+    assert {"adapter/client/main.sh", "adapter/client/part.txt"} <= read_facts(made).code.keys()
+    shutil.rmtree(own)
+    named = load_campaign(made / "campaign.yaml", ["system.file=adapter/register_server.py"])
+    found = make_system(named, make_plan(named, made), made)
+    assert {path.parent.parent for path in found.program_files()} == {(made / "adapter").resolve()}
