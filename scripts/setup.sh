@@ -71,8 +71,13 @@ missing_packages() {
 missing_databases() {
     has etcd || echo etcd-server
     has redis-server || echo redis-server
-    ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || echo postgresql
+    ls /usr/lib/postgresql/1[7-9]/bin/postgres /usr/lib/postgresql/[2-9]?/bin/postgres 2>/dev/null | grep -q . || wanted_postgres
     [ -e /usr/lib/rabbitmq/bin/rabbitmq-server ] || echo rabbitmq-server
+}
+
+# The version of Debian 13 where apt has it, or whatever this system's version is.
+wanted_postgres() {
+    if apt-cache show postgresql-17 >/dev/null 2>&1; then echo postgresql-17; else ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || echo postgresql; fi
 }
 
 # apt_install PACKAGE…: without starting any service. A freshly installed openssh-server would otherwise open this machine to logins,
@@ -90,7 +95,7 @@ apt_install() {
     case " $* " in *" openssh-server "*) stays_off ssh.service ssh.socket ;; esac
     case " $* " in *" etcd-server "*) stays_off etcd.service ;; esac
     case " $* " in *" redis-server "*) stays_off redis-server.service ;; esac
-    case " $* " in *" postgresql "*) stays_off postgresql.service ;; esac
+    case " $* " in *" postgresql"*) stays_off postgresql.service ;; esac
     case " $* " in *" rabbitmq-server "*) stays_off rabbitmq-server.service epmd.service epmd.socket ;; esac
     if [ "$policy_is_ours" = yes ]; then
         rm -f "$policy"
