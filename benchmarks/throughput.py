@@ -88,7 +88,7 @@ def cpu_s(pid: int) -> float:
 
 
 def _loop(port: int, client: int, seconds: float, answers: Any) -> None:
-    """The bare loop: no more than somebody's ten lines with redis-py."""
+    """The bare loop: ten lines with redis-py."""
     redis, draw, count = connected(("127.0.0.1", port), 5.0), random.Random(client), 0
     redis.ping()
     end_s = time.monotonic() + seconds
