@@ -12,7 +12,7 @@ from enum import Enum
 
 from ...nemesis.faults.fault import Intent
 from ...nemesis.faults.triggers import Happened, may_start
-from ..plan.pacing import MEETING_NS, held_for_ns
+from ..plan.pacing import MEETING_NS, held_for_ns, holds
 from ..plan.plan import Pace
 
 
@@ -270,7 +270,7 @@ class Faults:
             if fault.intent.for_ns is not None:
                 # Counted from its verification, not from when it was due: on a slow host it would otherwise be over before it began.
                 fault.heal_at_ns = now_ns + fault.intent.for_ns
-                if self._pace is not None:
+                if self._pace is not None and holds(fault.intent):
                     fault.held_until_ns = fault.heal_at_ns + held_for_ns(fault.intent.for_ns, self._pace.hold_most_ns)
 
 

@@ -10,6 +10,7 @@ from collections import Counter
 from tribulation.checkers.soundness.exercised import FEW_TRIES, looks_only
 from tribulation.histories.model.operation import FOUND_NOTHING, MISMATCH
 
+from ...nemesis.faults.fault import Intent
 from ...systems.base import Op, Outcome
 from ...workloads.base import CHANGES, NEITHER
 from .plan import Pace, Plan
@@ -24,10 +25,18 @@ HOLD_LEAST_NS = 2 * SECOND_NS
 MEETING_NS = SECOND_NS // 2
 """How long a held fault stays after the first operation that it meets, or its own time if that is shorter."""
 
+RESTARTS = frozenset({"kill", "power-loss"})
+
 
 def pace_of(load_ns: int) -> Pace:
     """The pace of a load of this length: up to half longer, within bounds."""
     return Pace(HOLD_MOST_NS, min(max(load_ns // 2, LOAD_MORE_LEAST_NS), LOAD_MORE_MOST_NS))
+
+
+def holds(intent: Intent) -> bool:
+    """Whether a fault may be held: not a short restart that a search drew, whose effect is the restart itself, soon after which elections and reads come."""
+    short = intent.for_ns is not None and intent.for_ns < MEETING_NS
+    return not (intent.drawn and short and intent.kind in RESTARTS)
 
 
 def held_for_ns(for_ns: int, most_ns: int) -> int:

@@ -57,6 +57,16 @@ def test_a_fault_that_met_an_operation_in_its_time_lasts_its_time():
         assert times(log)["heal"] == 2 * SECOND + 5_000_000
 
 
+@pytest.mark.parametrize(("drawn", "held"), [(True, False), (False, True)])
+def test_a_short_restart_that_a_search_drew_is_as_short_as_drawn(drawn, held):
+    blink = replace(cut(SECOND, 10_000_000), kind="kill", parameters={"target": "leader"}, drawn=drawn)
+    _, log = play(pinned([*BOTH, (3 * SECOND, "register", "read")], (blink,)))
+    assert (times(log)["heal"] > 3 * SECOND) is held
+    longer = replace(blink, for_ns=SECOND)
+    _, log = play(pinned([*BOTH, (3 * SECOND, "register", "read")], (longer,)))
+    assert times(log)["heal"] > 3 * SECOND
+
+
 def test_a_fault_is_not_held_when_no_operation_can_come():
     _, log = play(pinned(BOTH, (cut(SECOND, SECOND),)))
     assert times(log)["heal"] == 2 * SECOND + 5_000_000
