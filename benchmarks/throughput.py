@@ -36,6 +36,7 @@ from tribulation.harness.nemesis.faults.fault import Injector, Intent, Observati
 from tribulation.harness.run.clients.pool import ClientProcesses  # noqa: E402
 from tribulation.harness.run.drive.journal import Journal  # noqa: E402
 from tribulation.harness.run.drive.nemesis import Nemesis  # noqa: E402
+from tribulation.harness.run.drive.runner import Phase  # noqa: E402
 from tribulation.harness.run.drive.threads import ThreadDriver  # noqa: E402
 from tribulation.harness.run.drive.worker import RunClock  # noqa: E402
 from tribulation.harness.run.plan.own_system import load_system  # noqa: E402
@@ -46,6 +47,7 @@ from tribulation.histories import Recorder  # noqa: E402
 KEYS = 8
 FAST = 100_000.0
 """Operations a second that are asked for: more than there can be."""
+SAMPLE_NS = 300_000_000
 TICKS = os.sysconf("SC_CLK_TCK")
 Figure = dict[str, float]
 
@@ -146,14 +148,21 @@ def run(port: int, clients: int, seconds: float, in_processes: bool) -> tuple[in
         journal = Journal(recorder, plan.effects)
         nemesis = Nemesis(_NoFaults(), journal, 1, clock.now_ns)
         dial = lambda node, timeout_s: socket.create_connection(("127.0.0.1", port), timeout_s)  # noqa: E731
-        driver = ThreadDriver(plan, make_client, dial, nemesis, journal, clock, lambda now_ns, phase: None)
-        pool = None
+        pool: ClientProcesses | None = None
+        seen = [0, 0.0]
+        """Run time, and what the clients' processes have used until then: they end with the run."""
+
+        def tick(now_ns: int, phase: Phase) -> None:
+            if pool is not None and phase is Phase.LOAD and now_ns - seen[0] > SAMPLE_NS:
+                seen[:] = now_ns, sum(map(cpu_s, pool.seen()))
+
+        driver = ThreadDriver(plan, make_client, dial, nemesis, journal, clock, tick)
         if in_processes:
             pool = stack.enter_context(closing(ClientProcesses(file, {}, plan.slots, Path(folder))))
             driver.client_of = pool.client_of
         clock.started_ns = time.monotonic_ns()
         runner = driver.run()
-        of_clients_s = sum(map(cpu_s, pool.seen())) if pool is not None else 0.0
+        of_clients_s = seen[1] / seen[0] * seconds * 1e9 if seen[0] else 0.0
         spent_s = time.process_time() - before_s + of_clients_s
         # The keys' final reads are few; the heal ends the load.
         assert journal.pulse.counts["info"] == 0, journal.causes.top()

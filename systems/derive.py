@@ -44,6 +44,8 @@ def contradiction(ops: list[Json]) -> str | None:
     """Why these operations cannot have happened as they were answered; None when they can."""
     if any(op["f"] == "txn" for op in ops):
         return _no_serial_order(ops)
+    if any(op["f"] == "insert" for op in ops):
+        return _both_inserted(ops)
     if any(op["f"] == "add" for op in ops):
         return _missing_elements(ops)
     if any(op["f"] == "acquire" for op in ops):
@@ -84,6 +86,16 @@ def _is_serial(order: tuple[Any, ...]) -> bool:
 
 def _elements(seen: Any) -> set[Any]:
     return set(seen) if isinstance(seen, list) else set() if seen is None else {seen}
+
+
+def _both_inserted(ops: list[Json]) -> str | None:
+    """An insert of a key is done only where no row of that key is there, and nothing removes rows: in every order of two that were done the later one finds the earlier one's row."""
+    done: set[str] = set()
+    for op in (op for op in ops if op["f"] == "insert" and op["type"] == "ok"):
+        if (key := op["value"][0]) in done:
+            return f"two inserts of {key} were done, each of which looked for rows of {key} and found none"
+        done.add(key)
+    return None
 
 
 def _missing_elements(ops: list[Json]) -> str | None:

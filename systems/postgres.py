@@ -14,11 +14,7 @@ import psycopg
 
 from tribulation.testing import Daemon, Dial, DriverClient, Host, Op, Outcome
 
-BIN = max(
-    Path("/usr/lib/postgresql").glob("*/bin"),
-    key=lambda path: int(path.parent.name.partition(".")[0]),
-    default=Path("/usr/lib/postgresql/17/bin"),
-)
+BIN = max(Path("/usr/lib/postgresql").glob("??/bin"), default=Path("/usr/lib/postgresql/17/bin"))
 AS_POSTGRES = ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups"]
 PREPARE = """set -e; cd /; above={data}; while [ $above != / ]; do chmod o+x $above; above=$(dirname $above); done
 chown postgres {data}; chmod 700 {data}

@@ -84,3 +84,14 @@ def test_an_element_that_never_came_out(between: list[Any], lost: bool) -> None:
 def test_an_empty_answer_from_before_proves_nothing() -> None:
     early = op("dequeue", 2, 0, 4, value=None, returned=None)
     assert derive.never_came_out([PUTS[1], early], [*PUTS, early]) is None
+
+
+@pytest.mark.parametrize(
+    ("second", "both"),
+    [(("b", "ok"), False), (("a", "fail"), False), (("a", "info"), False), (("a", "ok"), True)],
+)
+def test_two_inserts_that_were_each_to_find_no_row(second: tuple[str, str], both: bool) -> None:
+    key, type = second
+    first = op("insert", 1, 0, 2, key=None, value=["a", [1, None]])
+    other = op("insert", 2, 1, 3, type, key=None, value=[key, [None, 2]])
+    assert (derive.contradiction([first, other]) is not None) == both
