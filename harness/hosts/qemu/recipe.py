@@ -105,7 +105,7 @@ PrintMotd no
 PrintLastLog no
 MaxStartups 100:30:200
 MaxSessions 100
-# Faults break connections half-way, and so does whoever asks whether a machine is up.
+# Faults break connections half-way, and so does a look at whether a machine is up.
 PerSourcePenalties no
 """
 

@@ -1,4 +1,4 @@
-"""Lines that make no sense cost what rests on them, and no more: neither the verdict on the rest, nor an exit code that says something else."""
+"""Lines that make no sense cost what rests on them, and no more: not the verdict on the rest, and not an exit code that says something else."""
 
 from __future__ import annotations
 
