@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from tribulation.histories import History, Operation, canonical
-from tribulation.histories.model.columns import ABSENT, FAIL, Columns
+from tribulation.histories.model.columns import FAIL, Columns
 from tribulation.histories.model.rows import operation as operation_at
 
 from ..base.budget import Meter
@@ -28,25 +28,17 @@ from ..base.result import Budget, CheckResult, RunRecord, Verdict
 from ..base.selection import Bool
 from ..models.named import FAMILIES, family_of
 from .general import judge_operations, judge_register
+from .kinds import Kind, kinds_of
 from .registers.fast_path import judge_registers
 from .search.by_key import Objects, labels, objects_of
 from .search.key_verdict import Asked, KeyVerdict, OperationAt
-from .structures.dispatch import INITIAL, PRIORITY, STRUCTURES, Structure, structure_named, structure_of, text_of
+from .structures.dispatch import INITIAL, PRIORITY, STRUCTURES, Structure, structure_named
 from .structures.dispatch import judge as judge_structure
 from .structures.parts.strange import blank_reads
 from .structures.parts.view import View
 
 LEVEL = "linearizable"
 REGISTER = "register"
-TEXT = "kv-append"
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """Kind of one object: a family of `models`, or one of `structures`."""
-
-    family: str | None = None
-    structure: Structure | None = None
 
 
 @dataclass(slots=True)
@@ -115,8 +107,7 @@ class LinearizableChecker:
 def _objects(record: RunRecord) -> tuple[Objects, list[Kind | None]]:
     objects = objects_of(record.history.columns, LEVEL)
     asked = record.options.get("model")
-    names = objects.operation_names()
-    return objects, [kind_of(objects, number, names[number], asked) for number in range(len(objects))]
+    return objects, kinds_of(objects, asked)
 
 
 def _mine(record: RunRecord, kinds: Sequence[Kind | None]) -> list[int]:
@@ -136,23 +127,6 @@ def _nothing_happened(record: RunRecord) -> bool:
     if asked is None or not len(columns) or not (columns.type == FAIL).all():
         return False
     return family_of(frozenset(columns.f_names), asked=asked) is not None or structure_named(asked) is not None
-
-
-def kind_of(objects: Objects, number: int, names: frozenset[str], asked: str | None) -> Kind | None:
-    """Return the kind of an object by the requested model, else by its operations' names and the results of its reads. None: unknown."""
-    rows = objects.rows_of(number)
-    if asked == TEXT:
-        structure = text_of(View(objects.columns, rows))
-        family = family_of(names, asked=asked)
-    elif asked is not None:
-        structure = structure_named(asked)
-        family = family_of(names, asked=asked)
-    else:
-        structure = structure_of(View(objects.columns, rows))
-        family = family_of(names, bool((objects.columns.result_list[rows] != ABSENT).any()))
-    if structure is not None and names <= structure.names:
-        return Kind(structure=structure)
-    return None if family is None else Kind(family)
 
 
 def _operations(history: History) -> OperationAt:

@@ -172,20 +172,14 @@ _ASKED = {
     "kv": "register",
     "kv-append": "list",
 }
-_READS = frozenset(READS)
 
 
-def family_of(names: frozenset[str], reads_lists: bool = False, asked: str | None = None) -> str | None:
-    """Return the family of an object with operations of these names; None when none fits. `asked` is the model that the user named.
-
-    For reads alone, the returned values decide.
-    """
+def family_of(names: frozenset[str], asked: str | None = None) -> str | None:
+    """Return the family of an object with operations of these names; None when none fits. `asked` is the model that the user named."""
     if asked is not None:
         found = _ASKED.get(asked, asked)
         # Some of several keys with text may never have been appended to, which makes no difference.
         return found if found in FAMILIES and names <= FAMILIES[found].names else None
-    if names <= _READS:
-        return "set" if reads_lists else "register"
     return next((name for name, family in FAMILIES.items() if names <= family.names and _typical(name, names)), None)
 
 

@@ -34,7 +34,8 @@ def no_doubts(patch: pytest.MonkeyPatch) -> None:
 
 
 def no_shapes(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(tribulation.harness.nemesis.agent_client.answers, "SHAPES", {})
+    answers = tribulation.harness.nemesis.agent_client.answers
+    patch.setattr(answers, "_shaped", lambda vertex, question, found, text: answers.Answer(vertex, found))
 
 
 def no_leases(patch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ from ...errors import FaultError, HostError, TribulationError
 from ...hosts.base import Channel, Host
 from .answers import Json as Json
 from .answers import Refused, parsed
+from .shapes import question_of
 from .shipping import agent_directory, agent_program, bundle
 
 ANSWER_S = 60.0
@@ -54,8 +55,8 @@ class AgentClient:
         self._open_channel = open_channel
         self._channel: Channel | None = None
         self._config: Json = {}
-        self._verb = ""
-        """The last request."""
+        self._question = ""
+        """The last one: whose answer is read next."""
         self.reconnecting = False
 
     def send(self, request: Mapping[str, Any]) -> None:
@@ -73,7 +74,7 @@ class AgentClient:
         if channel is None:
             raise HostError(f"agent of {self.vertex}: its connection was closed", "the harness is stopping")
         try:
-            return parsed(self.vertex, self._verb, channel.read_line(timeout_s))
+            return parsed(self.vertex, self._question, channel.read_line(timeout_s))
         except Refused:
             raise
         except (HostError, FaultError):
@@ -141,7 +142,7 @@ class AgentClient:
 
     def _send(self, request: Mapping[str, Any]) -> None:
         assert self._channel is not None
-        self._verb = request["do"]
+        self._question = question_of(request)
         try:
             self._channel.send_line(json.dumps(request))
         except HostError:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ...hosts.base import Host
 from .answers import printed
+from .shapes import question_of
 from .shipping import agent_directory, agent_program, bundle, remove
 
 ANSWER_S = 90.0
@@ -25,4 +26,4 @@ def ask_part(host: Host, request: dict[str, Any]) -> dict[str, Any]:
     finally:
         if not was_there:
             remove(host)
-    return printed(host.name, "look", done.stdout)
+    return printed(host.name, question_of({**request, "do": "look"}), done.stdout)

@@ -25,6 +25,8 @@ Arrivals = dict[Edge, set[int]]
 
 LOOK_NS = 200 * MICROSECOND
 """Between two probes of a link's quality."""
+LATE_LOOKS = 8
+"""At a slow disk that has not answered in the time of its probe."""
 
 
 class Probes:
@@ -116,9 +118,14 @@ def probe_device(cluster: SimCluster, node: str, patience_ns: int, then: Callabl
         storage.submit(effect)
     storage.pump()
 
-    def look() -> None:
+    def look(looks_left: int) -> None:
+        trouble = disk.trouble
+        if len(answered) < 3 and trouble.slow_ns and not (trouble.stalled or trouble.held) and looks_left:
+            # A slow disk that answers late is no disk that does not answer.
+            kernel.schedule(kernel.now_ns + 8 * trouble.slow_ns, look, looks_left - 1)
+            return
         storage.end(torn=False)
         took_ns = answered[-1] - began_ns if len(answered) == 3 else None
         then(DeviceSeen(errors[0] if errors else None, took_ns, disk.durable_bytes("probe") == data))
 
-    kernel.schedule(began_ns + patience_ns, look)
+    kernel.schedule(began_ns + patience_ns, look, LATE_LOOKS)

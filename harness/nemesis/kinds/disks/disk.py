@@ -161,20 +161,22 @@ class OnHosts(Package):
         facts = {"devices": {node: _facts(device) for node, device in seen.items()}}
         if on:
             effect, delay_ns = fault.what["effect"], fault.what.get("delay_ns", 0)
-            wrong = [node for node, device in seen.items() if not shows(device, effect, delay_ns)]
-            return Observation(bool(nodes) and not wrong, {**facts, **_hidden_by(effect, wrong, ground)})
+            good = [node for node, device in seen.items() if shows(device, effect, delay_ns)]
+            wrong = [node for node in fault.what["nodes"] if node not in good]
+            return Observation(bool(good) and not wrong, {"nodes": good, **facts, **_hidden_by(effect, wrong, ground)})
         force = ground.force.disks
         right = [
             shows_one_of(device, list(force.get(node, {})), force.get(node, {}).get("slow", 0))
             for node, device in seen.items()
         ]
         processes = alive(ground, nodes)
-        verified = bool(right) and all(right) and processes.verified
-        return Observation(verified, {**facts, "states": processes.observed["states"]})
+        healed = Observation(all(right) and processes.verified, {**facts, "states": processes.observed["states"]})
+        return of_all(healed, fault.what["nodes"], nodes)
 
     def _look_at_deeds(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
         """Verify damage or lost writes: what a reader saw before and after, with the process down."""
-        nodes = [node for node in self._nodes(fault, ground) if node in ground.on]
+        targets = self._nodes(fault, ground)
+        nodes = [node for node in targets if node in ground.on]
         answers = look_at(ground, nodes)
         results = {node: answer["results"].get(fault.intent.id, {}) for node, answer in answers.items()}
         refusable = on and fault.what["effect"] in AT_REST
@@ -186,22 +188,31 @@ class OnHosts(Package):
             facts["damage"] = {node: answer["damage"] for node, answer in answers.items() if answer["damage"]}
             # A node may refuse to run on damaged data; it must be able to run after a mere loss.
             lives = running.verified or refusable
-            verified = lives and facts["nodes"] == nodes and bool(nodes)
-        else:
-            verified = running.verified and not left
-        return Observation(verified, {**facts, "states": running.observed["states"]})
+            verified = lives and facts["nodes"] == targets and bool(nodes)
+            return Observation(verified, {**facts, "states": running.observed["states"]})
+        healed = Observation(running.verified and not left, {**facts, "states": running.observed["states"]})
+        return of_all(healed, targets, nodes)
 
     def _look_at_files(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
-        nodes = [node for node in self._nodes(fault, ground) if node in ground.on]
+        targets = self._nodes(fault, ground)
+        nodes = [node for node in targets if node in ground.on]
         answers = look_at(ground, nodes)
         results = {node: answer["results"].get(fault.intent.id, {}) for node, answer in answers.items()}
         if on:
             backed_up = [node for node in nodes if results[node].get("backed_up_files")]
-            return Observation(bool(nodes) and backed_up == nodes, {"nodes": backed_up, "results": results})
+            return Observation(bool(nodes) and backed_up == targets, {"nodes": backed_up, "results": results})
         running = alive(ground, nodes)
         restored = [node for node in nodes if results[node].get("restored_files") and results[node].get("changed")]
         facts = {"nodes": restored, "results": results, "states": running.observed["states"]}
-        return Observation(bool(nodes) and restored == nodes and running.verified, facts)
+        return of_all(Observation(restored == nodes and running.verified, facts), targets, nodes)
+
+
+def of_all(healed: Observation, targets: Iterable[str], asked: Sequence[str]) -> Observation:
+    """Return what was seen of those that could be `asked`, as that of all targets: of a disk whose host is off nothing is learnt."""
+    off = [node for node in targets if node not in asked]
+    if not off:
+        return Observation(healed.verified and bool(asked), healed.observed)
+    return Observation(False, {**healed.observed, **({"not_asked": off} if healed.verified else {})})
 
 
 def damageable(wanted: Sequence[str], ground: Ground) -> tuple[list[str], list[str]]:
@@ -340,6 +351,9 @@ class Disk(NodeKind):
         """A process that does not run, or hears nothing, writes nothing, so there is nothing unsynced to lose."""
         unwritten = NO_PACKETS | NO_PROCESS | {"flap", "pause"} if self.needs_traffic(what) else frozenset[str]()
         return super().masked_by(what, ending) | unwritten
+
+    def unheard(self, what: Mapping[str, Any], observed: Mapping[str, Any]) -> list[Any]:
+        return list(observed.get("not_asked", ()))
 
     def needs_traffic(self, what: Mapping[str, Any]) -> bool:
         return what.get("effect") in CRASHES

@@ -20,7 +20,7 @@ from ...faults.force import Force
 from ..base import Ground, Package, Probe
 from ..node_kind import NodeKind
 from ..processes.processes import is_gone, states
-from .disk import CALIBRATION, Calibrating, alive, damageable, look_at
+from .disk import CALIBRATION, Calibrating, alive, damageable, look_at, of_all
 
 
 class WipeSpec(Calibrating):
@@ -58,10 +58,11 @@ class OnHosts(Package):
     def look(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
         nodes = [node for node in fault.what["nodes"] if node in ground.on]
         if not on:
-            return alive(ground, nodes)
+            return of_all(alive(ground, nodes), fault.what["nodes"], nodes)
         seen = states(ground, nodes, lambda _, process: is_gone(process))
         files = {node: answer["files"] for node, answer in look_at(ground, nodes, list_files=True).items()}
-        verified = seen.verified and not any(files.values())
+        # The disk of a host that is off is as it was, until it has power again.
+        verified = seen.verified and not any(files.values()) and nodes == list(fault.what["nodes"])
         return Observation(verified, {**seen.observed, "files": files})
 
 
@@ -74,6 +75,9 @@ class Wipe(NodeKind):
 
     def add_to(self, force: Force, what: Mapping[str, Any], ident: str) -> None:
         force.killed.update(what["nodes"])
+
+    def unheard(self, what: Mapping[str, Any], observed: Mapping[str, Any]) -> list[Any]:
+        return list(observed.get("not_asked", ()))
 
     def on_hosts(self) -> OnHosts:
         return OnHosts()
