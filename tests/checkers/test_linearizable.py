@@ -61,7 +61,7 @@ def test_linearizable(text):
         ("p0 w1 p1 c1>2 p2 c1>3", "lost-update", (2, 4)),
         ("p0 w1 p1 c1>2 p2 r1", "stale-read", (0, 2, 4)),
         ("p0 w1 | p1 w2 p2 r1 p2 r2 p2 r1", "non-monotonic-read", (0, 1, 6, 8)),
-        ("p0 r7", "thin-air", (0,)),
+        ("p0 x:w1 p1 y:r7", "thin-air", (2,)),
         ("p0 w7! p1 r7", "aborted-read", (0, 2)),
         ("p0 r7 p1 w7", "future-read", (0, 2)),
         ("p0 c1>2 p1 c2>1", "cas-cycle", (0, 2)),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 import click
+from click.core import ParameterSource
 
 from ...errors import CampaignError
 from ..choices import Named
@@ -152,6 +153,13 @@ LISTS: dict[str, Callable[[], Iterable[Row]]] = {
 def command(what: str, campaign: str | None, verdict: str | None, last: int | None, runs: Path, as_json: bool) -> None:
     """List WHAT: campaigns, workloads, systems, faults, checkers, flaws or runs."""
     if what == "runs":
+        if (
+            click.get_current_context().get_parameter_source("runs") is not ParameterSource.DEFAULT
+            and not runs.is_dir()
+        ):
+            raise CampaignError(
+                f"{runs}: there is no such folder", hint="name the folder that `tri run --runs` was given"
+            )
         documents = recorded_runs(runs, campaign, verdict, last)
     else:
         if given := [
