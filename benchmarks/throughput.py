@@ -138,7 +138,7 @@ def run(port: int, clients: int, seconds: float, in_processes: bool) -> tuple[in
     """Operations that ended ok in the load, and processor time of the run and its clients."""
     spec = RegisterSpec(clients=clients, rate=FAST, keys=KEYS, mix={"read": 50, "write": 50, "cas": 0})
     workloads = {"register": Register("register", spec)}
-    timing = Timing(round(seconds * 1e9), 1, 1_000_000_000, 5_000_000_000)
+    timing = Timing(round(seconds * 1e9), 1, 1_000_000_000, 30_000_000_000)
     plan = Plan("throughput", 1, ("n1",), {"n1": 1}, timing, workloads, make_slots(workloads, ("n1",)), ())
     file = ROOT / "systems" / "redis_single.py"
     _, make_client = load_system(file, {})

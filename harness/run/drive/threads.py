@@ -30,6 +30,9 @@ HANG_GRACE_NS = 1_000_000_000
 LONGEST_WAIT_NS = 200_000_000
 """The main thread wakes up at least this often: for hung clients, for progress and for Ctrl-C."""
 
+TICK_NS = 100_000_000
+"""Progress is looked at so often, and when the phase changes: its text costs more than an operation."""
+
 NEMESIS_THREADS = 16
 
 BROKEN_CLIENT = 20
@@ -55,6 +58,8 @@ class ThreadDriver:
     # No SimpleQueue: in CPython 3.11 its `get` waits forever when a signal's handler outlasts the timeout.
     _events: queue.Queue[object] = field(default_factory=queue.Queue)
     _sizes: Sizes = field(init=False)
+    _next_tick_ns: int = 0
+    _ticked: Phase | None = None
     _broken: int | None = 0
     """Client errors in a row; None once an operation ended ok."""
 
@@ -91,7 +96,7 @@ class ThreadDriver:
                     for action in step.actions:
                         pool.submit(self._act, action)
                     completions = self._wait(step.wake_ns)
-                    self.tick(self.clock.now_ns(), step.phase)
+                    self._progress(step.phase)
                 except KeyboardInterrupt as error:
                     interrupted = error
                     runner.stop()
@@ -102,6 +107,12 @@ class ThreadDriver:
         if interrupted is not None:
             raise interrupted
         return runner
+
+    def _progress(self, phase: Phase) -> None:
+        now_ns = self.clock.now_ns()
+        if now_ns >= self._next_tick_ns or phase is not self._ticked:
+            self._next_tick_ns, self._ticked = now_ns + TICK_NS, phase
+            self.tick(now_ns, phase)
 
     def _begin(self, invocations: Sequence[Invocation]) -> None:
         for invocation in invocations:

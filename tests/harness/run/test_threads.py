@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from contextlib import AbstractContextManager, nullcontext
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from tribulation.harness.nemesis.faults.triggers import Happened
 from tribulation.harness.run.drive.journal import Journal
 from tribulation.harness.run.drive.nemesis import Nemesis
 from tribulation.harness.run.drive.runner import HEAL_TRIES, Phase
-from tribulation.harness.run.drive.threads import BROKEN_CLIENT, ThreadDriver
+from tribulation.harness.run.drive.threads import BROKEN_CLIENT, TICK_NS, ThreadDriver
 from tribulation.harness.run.drive.worker import RunClock
 from tribulation.harness.run.plan.plan import Plan, Timing, make_slots
 from tribulation.harness.systems.base import Client, Op, Outcome
@@ -238,6 +239,21 @@ class Unhealable(NoFaults):
         if self.left >= 0:
             raise FaultError("agent of n1: connection lost", "is it up?")
         return Observation(True)
+
+
+def test_progress_is_looked_at_a_few_times_a_second_and_in_each_phase(server, tmp_path):
+    """Its text costs more than an operation."""
+    ticks = []
+    drive(
+        make_plan(400, clients=8),
+        lambda: RegisterClient("n1"),
+        lambda node, timeout_s: socket.create_connection(("127.0.0.1", server), timeout_s),
+        tmp_path / "history.jsonl",
+        tick=lambda now_ns, phase: ticks.append((now_ns, phase)),
+    )
+    again = [now - before for (before, one), (now, phase) in pairwise(ticks) if phase is one]
+    assert all(gap_ns >= TICK_NS for gap_ns in again)
+    assert {Phase.LOAD, Phase.QUIET, Phase.FINAL} <= {phase for _, phase in ticks}
 
 
 def drive_unhealable(tries: int, path: Path):

@@ -330,6 +330,10 @@ def test_mistakes_of_the_class_are_known_before_anything_starts() -> None:
     class Text(ProgramClient):
         command = "node client.js"
         operations = "read"
+        files = "client.js"
+
+    class Gone(Own):
+        files = ("not-there.js",)
 
     assert list(Nothing().problems()) == [
         "Nothing.command: there is no program 'no-such-program' on this machine",
@@ -338,5 +342,7 @@ def test_mistakes_of_the_class_are_known_before_anything_starts() -> None:
     assert [problem.split(":")[0] for problem in Text().problems()] == [
         "Text.command returned 'node client.js', not a list of a program and its arguments",
         "Text.operations is 'read'",
+        "Text.files is 'client.js'",
     ]
+    assert list(Gone().problems()) == ["Gone.files names 'not-there.js', and there is no such file"]
     assert list(Own().problems()) == []
