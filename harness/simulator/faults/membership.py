@@ -199,9 +199,9 @@ class MembershipFaults:
             held = [node for node in nodes if ground.is_held(node)]
             running = ground.processes([node for node in nodes if node not in held], Process.RUNNING)
             voters = self._seen(dict.fromkeys(nodes, 0))
-            emptied = all(files == sorted(forgotten_log()) for files in left.values())
+            anew = all(files == sorted(forgotten_log()) for files in left.values())
             return Observation(
-                emptied and running.verified and voters.verified,
+                anew and running.verified and voters.verified,
                 {**voters.observed, "replaced": nodes, **running.observed},
             )
 

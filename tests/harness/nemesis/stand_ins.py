@@ -51,7 +51,7 @@ class StandIns:
         return self._clients
 
     def dial(self, *_: Any, **__: Any) -> Any:
-        raise ConnectionRefusedError("no process listens")
+        raise ConnectionRefusedError("nobody listens")
 
 
 class StandIn:

@@ -25,7 +25,7 @@ class Traced(Plain):
 
 
 class Led(Plain):
-    """It is asked to report the leader."""
+    """Who leads is what it is asked to say."""
 
     now: str | None = None
 
