@@ -103,7 +103,7 @@ fuzz: setup
 mutants: setup
 	$(PYTHON_IN_VENV) scripts/mutate.py checkers $(if $(SAMPLE),--sample $(SAMPLE)) --jobs 2
 
-# Does the search find mistakes in the node's core that nobody planted? SAMPLE of them (100), drawn by FIRST, 25 s of CPU each; docs/internals/node-mutation.md has the score.
+# Does the search find mistakes in the node's core that were not planted? SAMPLE of them (100), drawn by FIRST, 25 s of CPU each; docs/internals/node-mutation.md has the score.
 mutants-node: setup
 	$(PYTHON_IN_VENV) scripts/mutate_node.py --sample $(or $(SAMPLE),100) --seed $(FIRST)
 

@@ -120,7 +120,7 @@ def check(what: str, right: bool) -> None:
 
 
 def qemu_processes() -> set[str]:
-    """Of this machine, whoever started them; those of labs are in PID namespaces below it."""
+    """Of this machine, no matter which process started them; those of labs are in PID namespaces below it."""
     found = set()
     for path in Path("/proc").glob("[0-9]*/comm"):
         try:

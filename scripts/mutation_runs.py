@@ -237,7 +237,7 @@ def put_in_place(trial: Trial, functions: Sequence[FunctionType]) -> bool:
 
 
 def _compile_anew(file: str) -> None:
-    """Numba knows cached code by place and instructions, without constants: a changed file's functions are never taken from there, nor kept."""
+    """Numba knows cached code by place and instructions, without constants: a changed file's functions are never taken from there, and never kept."""
     import numba
 
     compiled = numba.njit

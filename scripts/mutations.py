@@ -49,7 +49,7 @@ NAMING = {"level_of", "_registers", "_classify", "_stale_kind", "name", "node"}
 """Functions that answer a string which names something that is decided by, unlike all others that answer strings: those word a sentence."""
 
 LARGE = 50
-"""From here on one more or less is a mistake that nobody makes: budgets, sizes of blocks, units of time."""
+"""From here on one more or less is a mistake that no one makes: budgets, sizes of blocks, units of time."""
 
 SHOWN = 3
 """From here on the upper bound of a slice is how much of something is shown."""

@@ -1,9 +1,7 @@
 """Check prose against the project's word list: documentation, docstrings, comments, messages and help texts.
 
-scripts/words.py                  files with more findings than the baseline allows
-scripts/words.py PATH…            every finding in these files and folders
-scripts/words.py --all            every finding
-scripts/words.py --lower          lower the baseline to what is left
+scripts/words.py                  every finding
+scripts/words.py PATH…            those in these files and folders
 scripts/words.py --draw 40 --seed 7   40 docstrings, 40 messages and 40 sentences of the docs, to be read by a person
 """
 
@@ -12,7 +10,6 @@ from __future__ import annotations
 import argparse
 import ast
 import io
-import json
 import random
 import re
 import sys
@@ -22,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-BASELINE = ROOT / "scripts/words_baseline.json"
 GENERATED = {ROOT / "docs/internals/map.md", ROOT / "docs/reference/fields"}
 
 INSTEAD = {
@@ -107,7 +103,7 @@ def prose_of_yaml(text: str) -> Iterator[tuple[int, str]]:
 def prose_of_python(text: str, *, messages: bool) -> Iterator[tuple[int, str, bool]]:
     """Comments, if any has a word of the list, and docstrings; with `messages`, also formatted strings and strings of three words and more (the flag is then set)."""
     if any(_ANY.search(line, line.index("#")) for line in text.splitlines() if "#" in line):
-        # To split a file into tokens takes longer than everything else.
+        # To split a file into tokens takes long.
         for token in tokenize.generate_tokens(io.StringIO(text).readline):
             if token.type == tokenize.COMMENT:
                 yield token.start[0], token.string, False
@@ -128,6 +124,8 @@ def prose_of_python(text: str, *, messages: bool) -> Iterator[tuple[int, str, bo
 def findings_in(path: Path) -> list[Finding]:
     name = path.relative_to(ROOT).as_posix()
     text = path.read_text(encoding="utf-8")
+    if not _ANY.search(text):
+        return []
     parts: Iterator[tuple[int, str, bool]]
     if path.suffix == ".py":
         parts = prose_of_python(text, messages=not name.startswith("tests/"))
@@ -152,29 +150,6 @@ def files() -> list[Path]:
 
 
 CODE = ("node", "harness", "histories", "checkers", "scripts", "benchmarks", "tests")
-
-
-def counts() -> dict[str, int]:
-    found = {path.relative_to(ROOT).as_posix(): len(findings_in(path)) for path in files()}
-    return {name: count for name, count in found.items() if count}
-
-
-def baseline() -> dict[str, int]:
-    """Findings that each file may still have; without the file, none."""
-    if not BASELINE.exists():
-        return {}
-    read: dict[str, int] = json.loads(BASELINE.read_text(encoding="utf-8"))
-    return read
-
-
-def lower() -> None:
-    """Write what is left into the baseline, never more than it allowed; remove the file when nothing is left."""
-    allowed, now = baseline(), counts()
-    left = {name: min(count, now[name]) for name, count in allowed.items() if name in now}
-    if left:
-        BASELINE.write_text(json.dumps(left, indent=1) + "\n", encoding="utf-8")
-    else:
-        BASELINE.unlink(missing_ok=True)
 
 
 ROOMS = ("node", "harness", "histories", "checkers")
@@ -214,22 +189,14 @@ def draw(count: int, seed: int) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("paths", nargs="*", type=Path)
-    parser.add_argument("--all", action="store_true")
-    parser.add_argument("--lower", action="store_true")
     parser.add_argument("--draw", type=int, metavar="N")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     if options.draw:
         print("\n".join(draw(options.draw, options.seed)))
         return 0
-    if options.lower:
-        lower()
-        return 0
-    wanted = [path.resolve() for path in options.paths]
-    chosen = [path for path in files() if options.all or any(path.is_relative_to(each) for each in wanted)]
-    if not (options.all or wanted):
-        allowed, now = baseline(), counts()
-        chosen = [ROOT / name for name, count in now.items() if count > allowed.get(name, 0)]
+    wanted = [path.resolve() for path in options.paths or [ROOT]]
+    chosen = [path for path in files() if any(path.is_relative_to(each) for each in wanted)]
     found = [finding for path in chosen for finding in findings_in(path)]
     print("\n".join(str(finding) for finding in found))
     return 1 if found else 0

@@ -58,7 +58,7 @@ class RedisSentinel(Daemon):
         }
 
     def leader(self, hosts: Sequence[Host], dial: Dial) -> str | None:
-        """Whom most sentinels call the primary."""
+        """The node that most sentinels call the primary."""
         ask = f"timeout 2 redis-cli -p {self.ports['sentinel']} sentinel get-master-addr-by-name main"
         said = Counter(host.run(ask, check=False, timeout_s=5).stdout.split("\n")[0] for host in hosts)
         return next((host.name for host in hosts if host.address == said.most_common(1)[0][0]), None)

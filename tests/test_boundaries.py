@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import networkx as nx
@@ -56,18 +57,30 @@ class Import:
         return f"{self.path.relative_to(ROOT)}:{self.line} imports {self.module}"
 
 
-def _imports_of(path: Path) -> Iterator[Import]:
+@dataclass(frozen=True)
+class Function:
+    path: Path
+    line: int
+    name: str
+    lines: int
+
+
+def read(path: Path) -> Iterator[Import | Function]:
+    """Imports and functions of a module."""
     yield from _walk(ast.parse(path.read_text(encoding="utf-8")), path, lazily=False)
 
 
-def _walk(node: ast.AST, path: Path, lazily: bool) -> Iterator[Import]:
+def _walk(node: ast.AST, path: Path, lazily: bool) -> Iterator[Import | Function]:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.Import):
             yield from (Import(path, child.lineno, _short(name.name), False, lazily) for name in child.names)
         elif isinstance(child, ast.ImportFrom):
             yield from _from(child, path, lazily)
         else:
-            yield from _walk(child, path, lazily or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef))
+            function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
+            if function:
+                yield Function(path, child.lineno, child.name, (child.end_lineno or child.lineno) - child.lineno + 1)
+            yield from _walk(child, path, lazily or function)
 
 
 def _from(node: ast.ImportFrom, path: Path, lazily: bool) -> Iterator[Import]:
@@ -86,11 +99,18 @@ def _short(module: str) -> str:
     return module.removeprefix(f"{TOP}.")
 
 
-def _all(package: str) -> list[Import]:
-    return [found for path in sorted((ROOT / package).rglob("*.py")) for found in _imports_of(path)]
+@cache
+def _read(package: str) -> list[Import | Function]:
+    """Read when first asked for: each process of a test run collects all files, and one of them runs this one."""
+    return [found for path in sorted((ROOT / package).rglob("*.py")) for found in read(path)]
 
 
-IMPORTS = {package: _all(package) for package in PACKAGES}
+def imports_of(package: str) -> list[Import]:
+    return [found for found in _read(package) if isinstance(found, Import)]
+
+
+def functions_of(package: str) -> list[Function]:
+    return [found for found in _read(package) if isinstance(found, Function)]
 
 
 def _described(imports: list[Import]) -> list[str]:
@@ -100,35 +120,35 @@ def _described(imports: list[Import]) -> list[str]:
 @pytest.mark.parametrize("package", PACKAGES)
 def test_a_package_imports_only_the_packages_before_it(package: str) -> None:
     strangers = set(PACKAGES) - OURS[package] - {package}
-    assert _described([found for found in IMPORTS[package] if found.top in strangers]) == []
+    assert _described([found for found in imports_of(package) if found.top in strangers]) == []
 
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_imports_inside_a_package_are_relative(package: str) -> None:
-    assert _described([found for found in IMPORTS[package] if found.top == package and not found.relative]) == []
+    assert _described([found for found in imports_of(package) if found.top == package and not found.relative]) == []
 
 
 @pytest.mark.parametrize("package", sorted(OUTSIDE))
 def test_a_package_imports_only_the_libraries_of_the_table(package: str) -> None:
     allowed = OUTSIDE[package] | set(sys.stdlib_module_names) | set(PACKAGES)
-    assert _described([found for found in IMPORTS[package] if found.top not in allowed]) == []
+    assert _described([found for found in imports_of(package) if found.top not in allowed]) == []
 
 
 def test_what_the_harness_imports_is_declared() -> None:
     """What only an extra installs is imported where it is used, so that everything else works without it."""
     always, extras = _dependencies()
-    outside = [found for found in IMPORTS["harness"] if found.top not in {*sys.stdlib_module_names, *PACKAGES, TOP}]
+    outside = [found for found in imports_of("harness") if found.top not in {*sys.stdlib_module_names, *PACKAGES, TOP}]
     undeclared = [found for found in outside if DISTRIBUTION.get(found.top, found.top) not in always]
     assert _described([found for found in undeclared if not (found.lazily and found.top in extras)]) == []
 
 
 def test_nothing_heavy_is_imported_before_it_pays() -> None:
     """numba takes seconds to import; it may be imported only inside functions."""
-    assert _described([found for found in IMPORTS["checkers"] if found.top == "numba" and not found.lazily]) == []
+    assert _described([found for found in imports_of("checkers") if found.top == "numba" and not found.lazily]) == []
 
 
 def test_the_core_has_no_clock_chance_socket_or_thread_of_its_own() -> None:
-    core = [found for found in IMPORTS["node"] if (ROOT / "node/core") in found.path.parents]
+    core = [found for found in imports_of("node") if (ROOT / "node/core") in found.path.parents]
     assert core, "node/core has moved; this test guards nothing"
     impure = [found for found in core if found.top in IMPURE]
     assert _described([found for found in impure if (found.path.name, found.top) != ("rng.py", "random")]) == []
@@ -138,7 +158,7 @@ def test_the_core_has_no_clock_chance_socket_or_thread_of_its_own() -> None:
 
 def test_what_runs_on_a_target_needs_only_its_python() -> None:
     """Such a file may import the standard library and its own folder."""
-    shipped = [found for found in IMPORTS["harness"] if ON_A_TARGET_ALONE & set(found.path.parts)]
+    shipped = [found for found in imports_of("harness") if ON_A_TARGET_ALONE & set(found.path.parts)]
     foreign = [
         found
         for found in shipped
@@ -148,7 +168,7 @@ def test_what_runs_on_a_target_needs_only_its_python() -> None:
 
 
 def test_what_is_sent_to_a_target_as_text_needs_nothing_beside_it() -> None:
-    sent = [found for found in IMPORTS["harness"] if found.path.name in SENT_AS_TEXT]
+    sent = [found for found in imports_of("harness") if found.path.name in SENT_AS_TEXT]
     assert {found.path.name for found in sent} == SENT_AS_TEXT, "one has moved"
     assert _described([found for found in sent if found.top not in sys.stdlib_module_names]) == []
 
@@ -157,7 +177,7 @@ def test_no_two_packages_import_each_other() -> None:
     edges = {
         (package, found.top)
         for package in PACKAGES
-        for found in IMPORTS[package]
+        for found in imports_of(package)
         if found.top in PACKAGES and found.top != package
     }
     assert list(nx.simple_cycles(nx.DiGraph(sorted(edges)))) == []
@@ -167,7 +187,9 @@ def test_no_two_packages_import_each_other() -> None:
 def test_no_two_folders_import_each_other(package: str) -> None:
     """A cycle of modules may stay within one folder (the parts of one machine); one that spans folders is an arrow that points back."""
     edges = {
-        (_module(found.path), found.module) for found in IMPORTS[package] if found.top == package and not found.lazily
+        (_module(found.path), found.module)
+        for found in imports_of(package)
+        if found.top == package and not found.lazily
     }
     modules = nx.DiGraph(sorted(edge for edge in edges if "__init__" not in edge[0]))
     rings = [sorted(ring) for ring in nx.strongly_connected_components(modules) if len(ring) > 1]

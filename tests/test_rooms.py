@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 from collections import defaultdict
 from pathlib import Path
 
 import networkx as nx
 import pytest
 
-from tests.test_boundaries import IMPORTS, PACKAGES, ROOT, Import
+from tests.test_boundaries import PACKAGES, ROOT, Import, functions_of, imports_of
 
 LARGEST_FOLDER = 12
 LARGEST_ROOT = 8
@@ -245,8 +244,11 @@ def _folder(path: Path) -> str:
 
 
 FILES = {_name(path): path for path in _modules()}
-EAGER = [found for package in PACKAGES for found in IMPORTS[package] if not found.lazily and _is_idea(found.path)]
-"""Imports at the head of a module. One inside a function runs later, and closes no circle."""
+
+
+def _eager() -> list[Import]:
+    """Imports at the head of a module. One inside a function runs later, and closes no circle."""
+    return [found for package in PACKAGES for found in imports_of(package) if not found.lazily and _is_idea(found.path)]
 
 
 def _room(name: str) -> str:
@@ -261,7 +263,7 @@ def _between_rooms() -> dict[str, dict[str, Import]]:
     for name, path in FILES.items():
         if _is_idea(path):
             found[_room(name)] = {}
-    for one in EAGER:
+    for one in _eager():
         if one.top in PACKAGES:
             here, there = _room(_name(one.path)), _room(one.module)
             if here != there:
@@ -282,15 +284,11 @@ def test_a_module_is_short_enough_to_be_read() -> None:
 
 
 def test_a_function_is_short_enough_to_be_read() -> None:
-    trees = {
-        path: ast.parse(path.read_text(encoding="utf-8")) for path in [*_modules(), *(ROOT / "tests").rglob("*.py")]
-    }
     long = {
-        f"{path.relative_to(ROOT)}:{node.lineno} {node.name}": lines
-        for path, tree in trees.items()
-        for node in ast.walk(tree)
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
-        and (lines := (node.end_lineno or node.lineno) - node.lineno + 1) > LONGEST_FUNCTION
+        f"{one.path.relative_to(ROOT)}:{one.line} {one.name}": one.lines
+        for package in (*PACKAGES, "tests")
+        for one in functions_of(package)
+        if one.lines > LONGEST_FUNCTION
     }
     assert long == {}
 
@@ -318,9 +316,9 @@ def test_the_table_names_every_room_and_only_what_is_used() -> None:
 
 @pytest.mark.parametrize("of", ["folder", "file"])
 def test_nothing_imports_itself_around_a_circle(of: str) -> None:
-    """A face (`__init__`) that is imported is no file; whoever needs its parts imports them from where they are."""
+    """A face (`__init__`) that is imported is no file; a module that needs its parts imports them from where they are."""
     edges: dict[tuple[str, str], Import] = {}
-    for one in EAGER:
+    for one in _eager():
         if one.module in FILES:
             here, there = (
                 (_name(one.path), one.module) if of == "file" else (_folder(one.path), _folder(FILES[one.module]))

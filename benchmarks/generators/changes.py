@@ -44,7 +44,7 @@ def with_result(columns: Columns, row: int, value: int) -> Columns:
 
 
 def with_new_value(columns: Columns) -> tuple[Columns, int]:
-    """A value that nobody ever wrote."""
+    """A value that no operation wrote."""
     return replace(columns, values=[*columns.values, -1]), len(columns.values)
 
 

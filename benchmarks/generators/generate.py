@@ -16,7 +16,7 @@ from .transactions import few_valued_transactions, transactions
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`operations` and who does them. `pause`: how much of its time a client rests, 0 for never; rates are shares of all operations.
+    """`operations`, and the clients that make them. `pause`: the share of its time in which a client is idle, 0 for never; rates are shares of all operations.
 
     `values`: how many there are, in a model that repeats them.
     """
@@ -64,7 +64,7 @@ def generate(settings: Settings) -> Columns:
         raise ValueError(f"no model {settings.model!r}; there are {', '.join(models)}")
     for name in ("info_rate", "fail_rate", "pause"):
         if not 0 <= getattr(settings, name) < 1:
-            raise ValueError(f"{name} is {getattr(settings, name)}, which is no share from 0 to less than 1")
+            raise ValueError(f"{name} is {getattr(settings, name)}, which is outside 0 ≤ share < 1")
     chance = np.random.default_rng([settings.seed, models.index(settings.model)])
     lock = settings.model in ("mutex", "fenced-mutex")
     count, clients = settings.operations, settings.clients

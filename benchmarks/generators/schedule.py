@@ -1,4 +1,4 @@
-"""Who does what when: clients with one operation at a time, each with its linearization point between invocation and completion.
+"""The schedule of a history: clients with one operation at a time, each with its linearization point between invocation and completion.
 
 Operations are numbered by their linearization points: 0, 1, 2, … The points of one client's successive operations leave a gap; in it the
 earlier one returns and then the later one is invoked. With `pause` 0 a client invokes at once what comes next, so that all clients have an

@@ -68,7 +68,7 @@ def double_cas(columns: Columns, chance: np.random.Generator) -> Columns | None:
 
 
 def thin_air(name: str) -> Plant:
-    """An operation returns what nobody ever put in."""
+    """An operation returns a value that was never put in."""
 
     def into(columns: Columns, chance: np.random.Generator) -> Columns | None:
         for row in middle(columns, chance, name):
@@ -174,7 +174,7 @@ def missing_element(put: str) -> Plant:
 
 
 def phantom_element(columns: Columns, chance: np.random.Generator) -> Columns | None:
-    """A read of a set or a list returns an element that nobody added."""
+    """A read of a set or a list returns an element that was never added."""
     for row in middle(columns, chance, "read"):
         changed, value = with_new_value(columns)
         return with_list(changed, row, np.append(columns.lists.row(int(columns.result_list[row])), value))

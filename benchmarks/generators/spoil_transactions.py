@@ -80,7 +80,7 @@ def aborted_register(columns: Columns, row: int, at: int) -> Columns | None:
 
 
 def thin_air_register(columns: Columns, row: int, at: int) -> Columns | None:
-    """A read of a register returns what nobody wrote."""
+    """A read of a register returns a value that no transaction wrote."""
     changed, value = with_new_value(columns)
     return _with_micro_value(changed, at, value)
 

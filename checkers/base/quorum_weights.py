@@ -68,14 +68,14 @@ def disjoint_quorums(first: Weights, second: Weights) -> tuple[tuple[str, ...], 
 
 def show(weights: Weights) -> str:
     """`n1:2 n2 n3`: the form for sentences; a weight of 1 is omitted."""
-    return " ".join(name if share == 1 else f"{name}:{share}" for name, share in weights) or "nobody"
+    return " ".join(name if share == 1 else f"{name}:{share}" for name, share in weights) or "no node"
 
 
 def names(members: Iterable[str]) -> str:
     """`n1, n2 and n3`."""
     listed = sorted(members)
     if len(listed) < 2:
-        return "".join(listed) or "nobody"
+        return "".join(listed) or "no node"
     return f"{', '.join(listed[:-1])} and {listed[-1]}"
 
 

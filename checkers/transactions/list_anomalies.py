@@ -103,8 +103,8 @@ def _bad_elements(reads: ListReads, report: Report) -> None:
     table = report.table
     append = reads.append
     failed = (append >= 0) & (table.status[table.txn[append]] == FAIL)
-    nobody = append < 0
-    for kind, bad in (("G1a", failed), ("thin-air-read", nobody)):
+    unwritten = append < 0
+    for kind, bad in (("G1a", failed), ("thin-air-read", unwritten)):
         first = _first_by_key(reads, bad)
         hit = np.flatnonzero(reads.fits & (reads.length >= first[table.key[reads.mop]]))
         places = first[table.key[reads.mop[hit]]] - 1
@@ -112,7 +112,7 @@ def _bad_elements(reads: ListReads, report: Report) -> None:
             _report_bad(reads, report, kind, read, place)
         report.total(kind, len(hit))
     _bad_in_strange(reads, report)
-    live = ~failed & ~nobody
+    live = ~failed & ~unwritten
     last_live = np.full(table.keys, -1, np.int64)
     keys, position = reads.element_key(), _position(reads)
     np.maximum.at(last_live, keys[live], position[live])

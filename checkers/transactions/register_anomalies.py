@@ -11,7 +11,7 @@ from .graph.components import inside
 from .table.arrays import distinct, find
 from .table.naming import KEEP, Report, key_text, name, read_text
 from .table.table import FAIL, READ, Bool, Int64, Table
-from .table.versions import NOBODY, Versions
+from .table.versions import NONE, Versions
 
 
 def register_anomalies(versions: Versions, report: Report) -> None:
@@ -149,7 +149,7 @@ def cyclic_versions(versions: Versions, report: Report) -> None:
         chain = " before ".join(_value(versions, version) for version in [*circle, circle[0]])
         report.add(
             "cyclic-versions",
-            [txn for txn in txns if txn != NOBODY],
+            [txn for txn in txns if txn != NONE],
             f"Of {key_text(table, key)}, transactions that read one value and wrote the next put {chain}: no order of its versions exists.",
             key=table.key_name(key),
         )

@@ -56,7 +56,7 @@ def why_unsettled(states: States, without: str | None, committed: int) -> str | 
     if silent:
         return f"{', '.join(silent)} does not answer"
     if leader is None or leader == without:
-        return "nobody leads" if leader is None else f"{leader} leads still"
+        return "no node leads" if leader is None else f"{leader} leads still"
     voters = (states[leader] or {})["voters"]
     if not is_quorum(voters, others):
         return (

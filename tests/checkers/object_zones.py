@@ -8,7 +8,7 @@ contiguous in any legal order, and their order inside it is given. What remains 
   values during all of [f, s]. Otherwise it is *backward*: all its operations were open during (s, f);
 * a legal order exists exactly if no two forward zones overlap and no backward zone lies inside a forward one.
 
-Operations of unknown outcome whose value nobody observed are dropped: they are optional. Those that were observed happened, at an unknown end.
+Operations of unknown outcome whose value was not observed are dropped: they are optional. Those that were observed happened, at an unknown end.
 It does not see failed cas that do not say what they saw instead; the caller asks the general search about those.
 """
 

@@ -1,4 +1,4 @@
-"""Who could talk to whom: components from the faults that were certainly on."""
+"""Which nodes could reach each other: components from the faults that were certainly on."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_pair_is_connected_only_when_both_directions_work() -> None:
 
 
 def test_killed_and_paused_nodes_are_connected_to_nobody_until_healed() -> None:
-    """n2 is started at 30 and stopped only then: what it did in between nobody knows."""
+    """n2 is started at 30 and stopped only then: what it did in between is unknown."""
     book = Book()
     book.fault("kill", 10, 30, nodes=["n1", "n2"])
     book.fault("pause", 20, 40, nodes=["n2", "n3"])

@@ -46,7 +46,7 @@ def test_a_bank_whose_balances_never_move_although_transfers_end_ok():
     still = [balances(50, 50)] * 3
     assert reason(still[0], move(5), *still) == "none of 4 ok reads saw a value that was written"
     assert reason(still[0], move(5), balances(45, 55)) is None
-    assert reason(move(5), balances(45, 55)) is None, "of one read nobody can say"
+    assert reason(move(5), balances(45, 55)) is None, "one read is not enough to judge"
 
 
 def test_a_counter_that_never_moves():

@@ -1,4 +1,4 @@
-"""What checkers conclude from faults of every kind: neither more than they prove, nor that they excuse everything."""
+"""What checkers conclude from faults of every kind: not more than they prove, and not that they excuse everything."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_without_traces_nobody_knows_the_voters_after_a_change(kind):
     assert kinds(checker("quorum").check(book.record(traces={}), Budget())) == []
 
 
-# Who was down
+# Which nodes were down
 
 
 def test_who_may_have_been_down_is_neither_up_nor_down():

@@ -1,4 +1,4 @@
-"""Recorded histories of other projects, with the verdicts that those published. Skipped where the collection is not beside the project."""
+"""Recorded histories of other projects, with the verdicts that those published. Skipped where the collection is not next to the project."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def published() -> dict[str, Any]:
 PUBLISHED = published()
 
 
-@pytest.mark.skipif(not PUBLISHED, reason="no collection of published histories beside the project")
+@pytest.mark.skipif(not PUBLISHED, reason="no collection of published histories next to the project")
 @pytest.mark.parametrize("name", PUBLISHED or ["none"])
 def test_published_verdict(name):
     about = PUBLISHED[name]

@@ -1,4 +1,4 @@
-"""Raft safety: one literal story for each violation, and beside it the near miss that is allowed."""
+"""Raft safety: one literal story for each violation, and next to it the near miss that is allowed."""
 
 from __future__ import annotations
 

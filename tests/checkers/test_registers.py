@@ -1,4 +1,4 @@
-"""Registers as arrays: many keys at once, what a history may hold beside plain reads and writes, certificates, and a sample of the fuzz."""
+"""Registers as arrays: many keys at once, what a history may hold apart from plain reads and writes, certificates, and a sample of the fuzz."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def test_certificates_are_legal_orders():
 
 
 def test_violations_of_several_keys_are_found_at_once():
-    """One key for each rule; a good one beside them, and one whose values are not unique."""
+    """One key for each rule; a good one with them, and one whose values are not unique."""
     stories = {
         "stale": "p0 w1 p0 w2 p1 r2 p1 r1",
         "air": "p0 w1 p0 r9",

@@ -60,7 +60,7 @@ def test_sets_in_order(text, count):
 
 
 def test_a_stale_read_after_the_quiet_period_is_evidence_of_loss():
-    """Replicas had time; whoever is asked must have it."""
+    """Replicas had time; any that is asked must have it."""
     text = "p0 a1 p1 s1 p1 s@stale"
     assert judge(text).verdict is Verdict.VALID
     result = judge(text, phases={"quiet_end": 4_000_000})
@@ -111,7 +111,7 @@ def event(index, kind, f, key, value):
 
 @pytest.mark.parametrize(("key", "applies"), [("register-0", True), ("set-0", False)])
 def test_a_read_of_a_number_makes_a_counter_only_of_its_own_key(key, applies):
-    """A campaign's history holds registers beside its sets."""
+    """A campaign's history holds registers with its sets."""
     lines = [event(0, "invoke", "add", "set-0", 1), event(1, "ok", "add", "set-0", 1)]
     lines += [event(2, "invoke", "read", key, None), event(3, "ok", "read", key, 7)]
     record = RunRecord(history=History([event_from_json(line) for line in lines]))

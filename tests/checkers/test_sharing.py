@@ -10,7 +10,7 @@ from tribulation.histories import History
 def test_what_is_kept_is_known_of_that_record_until_the_end() -> None:
     mine, other = RunRecord(History([])), RunRecord(History([]))
     keep(mine, "survey", 1)
-    assert known(mine, "survey") is None, "nobody shares"
+    assert known(mine, "survey") is None, "nothing is shared"
     with sharing():
         keep(mine, "survey", 2)
         assert known(mine, "survey") == 2

@@ -1,4 +1,4 @@
-"""Split brain by its four definitions: each violation as a literal story, each near miss beside it."""
+"""Split brain by its four definitions: each violation as a literal story, each near miss next to it."""
 
 from __future__ import annotations
 

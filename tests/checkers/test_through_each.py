@@ -1,4 +1,4 @@
-"""When all is healed every node serves a write and a linearizable read, in a time that somebody promised."""
+"""When all is healed every node serves a write and a linearizable read, in a time that the campaign promised."""
 
 from __future__ import annotations
 

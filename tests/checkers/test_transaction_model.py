@@ -1,4 +1,4 @@
-"""Transactions as one object: what their parts mean, and registers of which nobody says how they begin."""
+"""Transactions as one object: what their parts mean, and registers whose first value is not given."""
 
 from __future__ import annotations
 

@@ -137,7 +137,7 @@ def test_a_cut_of_nothing_says_why():
     assert "fault c (partition) has no link to cut: its shape needs more nodes" in (result.reason or "")
 
 
-# Whom nobody met
+# Faults that no operation met
 
 
 def idle(kind: str, name: str = "idle") -> Fault:
@@ -150,7 +150,7 @@ AROUND = ((0, 30, "ok", "n1", "write", 1), (31, 60, "ok", "n1", "read", 1), (200
 @pytest.mark.parametrize("kind", ["kill", "power", "wipe", "disk", "memory", "membership"])
 def test_what_a_fault_leaves_is_met_later(kind):
     assert judge([idle(kind)], history(*AROUND)).verdict is Verdict.VALID
-    assert judge([idle(kind)], history(*AROUND[:2])).verdict is Verdict.UNKNOWN, "nobody asked afterwards"
+    assert judge([idle(kind)], history(*AROUND[:2])).verdict is Verdict.UNKNOWN, "no operation came afterwards"
 
 
 @pytest.mark.parametrize("kind", ["cut", "pause", "clock", "link", "cpu", "earthquake"])

@@ -1,6 +1,6 @@
 """A tiny, correct, step-at-a-time Raft that writes traces and a history. It shares no code with the node or the checkers.
 
-Messages are atomic: an action happens on a leader and one follower at once. What is random is everything else: who stands, who is reached,
+Messages are atomic: an action happens on a leader and one follower at once. Everything else is random: which node stands, which are reached,
 what is durable when a node dies, how many of its last trace lines are lost, how hosts' clocks are off, when weights change.
 """
 

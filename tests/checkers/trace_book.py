@@ -50,7 +50,7 @@ class Book:
     def win(
         self, node: str, term: int, votes: Sequence[str], last_index: int = 0, voters: Mapping[str, int] | None = None
     ) -> None:
-        """Vote lines of everybody who votes, then the winner's."""
+        """Vote lines of all voters, then the winner's."""
         for voter in votes:
             self.line(voter, "term", term=term)
             self.line(voter, "vote", term=term, candidate=node)

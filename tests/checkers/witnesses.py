@@ -1,7 +1,7 @@
 """Checks of witnesses: the operations that an anomaly names must be without a legal order by themselves, and show what its kind says.
 
 Trying all orders of them (`oracle`) knows nothing of how they were found. That is sound where a witness is whole: what it leaves out neither
-makes the rest legal nor is needed for it, so all checkers of single objects promise it.
+makes the rest legal and is not needed for it, so all checkers of single objects promise it.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ class Client(Protocol):
 
 
 class Station(Protocol):
-    """Somebody with a UDP socket. It is no peer; anybody may be one."""
+    """A stranger with a UDP socket. It is no peer; anyone may be one."""
 
     place: tuple[str, int]
 

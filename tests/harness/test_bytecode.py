@@ -43,7 +43,7 @@ def test_a_traceback_names_file_and_line(tmp_path: Path) -> None:
 
 
 def test_unpacked_it_is_found_as_well(tmp_path: Path) -> None:
-    """A supervisor runs the archive from a folder, where bytecode beside the source is not looked at."""
+    """A supervisor runs the archive from a folder, where bytecode next to the source is not looked at."""
     archive = tmp_path / "node.pyz"
     archive.write_bytes(with_bytecode(build_node_archive()))
     code = unpack(archive, tmp_path)

@@ -1,7 +1,7 @@
 """No text from a user or a host gets into a shell line unquoted: what is put into one is quoted, or a constant of ours, everywhere in the sources.
 
 A shell line here is any text with something put into it that is handed to `run`, `start`, `_execute` and the like, or that a function returns whose name says that it makes one
-(`…_command`, `…_script`). Lists of words need no quoting: whoever runs them quotes them all.
+(`…_command`, `…_script`). Lists of words need no quoting: the code that runs them quotes them all.
 """
 
 from __future__ import annotations

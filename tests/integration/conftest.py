@@ -40,7 +40,7 @@ class Ended:
 
 @pytest.fixture
 def labs(tmp_path: Path) -> Iterator[Path]:
-    """Where the test's labs are; nobody else's are there. Whatever is still up afterwards is taken down."""
+    """Where the test's labs are, and no others. Whatever is still up afterwards is taken down."""
     base = tmp_path / "labs"
     yield base
     for left in list_labs(base):

@@ -49,7 +49,7 @@ def _closed_terminal() -> Iterator[int]:
 
 @contextmanager
 def _reader_slow() -> Iterator[int]:
-    """A pipe that is full, and that nobody reads."""
+    """A pipe that is full, and that no process reads."""
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     try:

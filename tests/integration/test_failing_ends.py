@@ -1,4 +1,4 @@
-"""What goes wrong at a run's end, or with its folder, hides no verdict: the run is judged, and the error is named beside it."""
+"""What goes wrong at a run's end, or with its folder, hides no verdict: the run is judged, and the error is named with it."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ def test_a_cluster_that_stays_is_tested_again_and_again_and_by_one_at_a_time(mac
     assert refused.returncode == 4 and "cluster 'machines' was deployed to stay" in refused.stderr
     assert (
         rows(machines.tri("deploy", "status", inventory, "--json").stdout)["n2"]["detail"] == after["n2"]["detail"]
-    ), "nobody who was refused did any harm"
+    ), "none that was refused did any harm"
     assert machines.tri("deploy", "down", inventory).returncode == 0
     assert machines.left_behind() == []
 

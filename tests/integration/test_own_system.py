@@ -52,7 +52,7 @@ def test_an_exception_of_an_adapter_says_where_in_it(tri, tmp_path: Path, labs: 
 
 
 def _adapter(folder: Path, before: str, after: str) -> Path:
-    """A campaign beside the register server's adapter with this change."""
+    """A campaign next to the register server's adapter with this change."""
     text = (ROOT / "tests/systems/register_server.py").read_text()
     assert text.count(before) == 1
     (folder / "own.py").write_text(text.replace(before, after))

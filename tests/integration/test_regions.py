@@ -116,7 +116,7 @@ def _routes_by_bandwidth(cluster: Deployed) -> None:
 
 
 def _syncs_within_the_cap(cluster: Deployed) -> None:
-    """Chunk by chunk, at the pace that was allowed, while the line is wider: nobody else has to wait for it."""
+    """Chunk by chunk, at the pace that was allowed, while the line is wider: nothing else has to wait for it."""
     learn(cluster, "n1", "far", 150)
     before = int(cluster.status("n1")["memory_synced_bytes"])
     line = sync(cluster, "n3", "n1")

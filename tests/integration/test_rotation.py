@@ -118,7 +118,7 @@ def test_everything_is_replaced_in_steps_and_no_request_fails(tmp_path: Path) ->
         assert refusals(cluster) == []
         with pytest.raises(OSError):
             ReferenceClient("test", tls=former).open("n1", cluster.dial, 10.0)
-        # Who starts with the new ones gets on with those who took them while they ran.
+        # A node that starts with the new ones gets on with those that took them while they ran.
         cluster.service.client_tls = load.context
         again = next(name for name in NAMES if name != cluster.leader())
         cluster.kill(again)

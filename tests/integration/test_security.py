@@ -1,4 +1,4 @@
-"""Real node processes with certificates: who may not come joins nothing and learns nothing, and who may is served meanwhile.
+"""Real node processes with certificates: a stranger joins nothing and learns nothing, and known clients are served meanwhile.
 
 Each test has another test's opposite in it where it could pass by accident: a plaintext cluster in which the known value is found, a beacon of a key holder that is answered.
 """
@@ -34,7 +34,7 @@ DEADLINE_S = 60.0
 
 
 class Guarded:
-    """One node with certificates, which has the known value and says by HTTP whom it refused. `hears`: where its beacons go."""
+    """One node with certificates, which has the known value and reports by HTTP which it refused. `hears`: where its beacons go."""
 
     def __init__(self, directory: Path) -> None:
         self.metrics = f"127.0.0.1:{free_port()}"
@@ -150,7 +150,7 @@ def test_tls_is_refused_where_there_is_none_and_counted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["name", "authority", "plaintext"])
 def test_a_node_reports_an_impostor_nothing(kind: str, tmp_path: Path) -> None:
-    """n2's address is somebody else's: with the certificate of n3, with one of another authority, or with none at all."""
+    """n2's address belongs to another process: with the certificate of n3, with one of another authority, or with none at all."""
     metrics = f"127.0.0.1:{free_port()}"
     hosts = make_hosts(tmp_path, 2)
     service = ReferenceService(

@@ -1,4 +1,4 @@
-"""What the soak calls flat, whom it watches, and what it calls left behind."""
+"""What the soak calls flat, which processes it watches, and what it calls left behind."""
 
 from __future__ import annotations
 

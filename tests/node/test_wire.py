@@ -90,7 +90,7 @@ def test_what_is_no_frame_is_refused(reason: str, data: bytes) -> None:
 
 
 def test_a_bad_header_is_refused_before_its_payload_came() -> None:
-    """Nobody is made to collect a megabyte of something foreign."""
+    """No receiver is made to collect a megabyte of something foreign."""
     decoder = Decoder()
     decoder.feed(b"T")
     assert decoder.next() is None

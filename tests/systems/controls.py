@@ -96,7 +96,7 @@ class ControlService(RegisterService):
 
 
 class ControlClient(RegisterClient):
-    """`RegisterClient`, for sets too: a set that nobody added to is empty."""
+    """`RegisterClient`, for sets too: a set without an addition is empty."""
 
     def invoke(self, op: Op, timeout_s: float) -> Outcome:
         outcome = super().invoke(op, timeout_s)

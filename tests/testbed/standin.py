@@ -224,7 +224,7 @@ class StandInHost:
 
 
 class StandInProvider:
-    """`Provider` of three hosts and of one for the clients. It calls itself `local`: such hosts are this run's own, and nobody else's."""
+    """`Provider` of three hosts and of one for the clients. It calls itself `local`: such hosts are this run's own, and no other's."""
 
     name = "local"
     capabilities = frozenset({"cut", "kill", "pause"})

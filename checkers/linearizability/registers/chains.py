@@ -13,7 +13,7 @@ import numpy as np
 from tribulation.histories.model.columns import OPEN, Int64
 
 from .broken import VIRTUAL, Broken, Violated, firsts
-from .versions import NOBODY, Versions
+from .versions import NONE, Versions
 
 
 @dataclass(slots=True)
@@ -29,10 +29,10 @@ class Touched:
     def of(versions: Versions) -> Touched:
         accesses, count = versions.accesses, versions.count
         write_start, write_end = np.full(count, -1, np.int64), np.full(count, -1, np.int64)
-        writes = np.flatnonzero(versions.made != NOBODY)
+        writes = np.flatnonzero(versions.made != NONE)
         made = versions.made[writes]
         write_start[made], write_end[made] = accesses.start[writes], accesses.end[writes]
-        reads = np.flatnonzero(versions.made == NOBODY)
+        reads = np.flatnonzero(versions.made == NONE)
         read = versions.read[reads]
         read_start, read_end = np.full(count, -1, np.int64), np.full(count, OPEN, np.int64)
         np.maximum.at(read_start, read, accesses.start[reads])
@@ -115,7 +115,7 @@ def _check_single(versions: Versions, touched: Touched) -> None:
     found = {}
     for register, at in firsts(versions.register[early]).items():
         version = int(early[at])
-        reads = np.flatnonzero((versions.read == version) & (versions.made == NOBODY))
+        reads = np.flatnonzero((versions.read == version) & (versions.made == NONE))
         first = reads[np.argmin(accesses.end[reads])]
         rows = (int(accesses.row[first]), _writer_row(versions, version))
         found[register] = Broken("future-read", rows, (versions.value(version),))
@@ -171,7 +171,7 @@ def _slot_row(versions: Versions, version: int, reads: bool, last: bool) -> int:
     if not reads:
         return _writer_row(versions, version)
     accesses = versions.accesses
-    places = np.flatnonzero((versions.read == version) & (versions.made == NOBODY))
+    places = np.flatnonzero((versions.read == version) & (versions.made == NONE))
     by = np.argmax(accesses.start[places]) if last else np.argmin(accesses.end[places])
     return int(accesses.row[places[by]])
 

@@ -14,12 +14,12 @@ from tribulation.histories.model.columns import OPEN, Int64
 
 from .broken import VIRTUAL, Broken, firsts
 from .order import Order
-from .versions import NOBODY, Versions
+from .versions import NONE, Versions
 
 
 @dataclass(slots=True)
 class Mismatches:
-    """`place`: for each silent mismatch of the registers the place of the order before which it is legal, `NOBODY` where there is none. `broken`: by
+    """`place`: for each silent mismatch of the registers the place of the order before which it is legal, `NONE` where there is none. `broken`: by
     register.
     """
 
@@ -30,7 +30,7 @@ class Mismatches:
 
     @property
     def in_doubt(self) -> frozenset[int]:
-        return frozenset(self.register[self.place == NOBODY].tolist()) - frozenset(self.broken)
+        return frozenset(self.register[self.place == NONE].tolist()) - frozenset(self.broken)
 
 
 def mismatches_of(order: Order) -> Mismatches:
@@ -40,11 +40,11 @@ def mismatches_of(order: Order) -> Mismatches:
     held = order.held()
     first, last = 2 * silent.start + 1, 2 * silent.end - 1
     # The expected value was there before the mismatch began: it must be gone before it ends.
-    there = (version != NOBODY) & versions.kept[version] & (held.since[version] < first)
+    there = (version != NONE) & versions.kept[version] & (held.since[version] < first)
     stuck = np.flatnonzero(there & (held.until[version] > last))
     place = order.after(silent.register, first)
     place = np.where(there, np.maximum(place, held.ended_by[version] + 1), place)
-    place[stuck] = NOBODY
+    place[stuck] = NONE
     return Mismatches(silent.register, silent.row, place, _certain(versions, silent.start, silent.end, version, stuck))
 
 
@@ -56,7 +56,7 @@ def _certain(versions: Versions, start: Int64, end: Int64, version: Int64, stuck
     shown_end, shown_start = np.full(versions.count, OPEN, np.int64), np.full(versions.count, -1, np.int64)
     shown_end[len(versions.written.value) :] = -1
     for shows in (versions.read, versions.made):
-        places = np.flatnonzero(shows != NOBODY)
+        places = np.flatnonzero(shows != NONE)
         np.minimum.at(shown_end, shows[places], accesses.end[places])
         np.maximum.at(shown_start, shows[places], accesses.start[places])
     expected = version[stuck]

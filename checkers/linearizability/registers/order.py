@@ -13,7 +13,7 @@ import numpy as np
 from tribulation.histories.model.columns import Int64
 
 from .accesses import Mask
-from .versions import NOBODY
+from .versions import NONE
 from .zones import Zones
 
 AT_ONCE = -1
@@ -22,7 +22,7 @@ AT_ONCE = -1
 
 @dataclass(slots=True)
 class Held:
-    """Per version: the points from which and up to which the register has it, and the place of the write that ends that (`NOBODY`: none does)."""
+    """Per version: the points from which and up to which the register has it, and the place of the write that ends that (`NONE`: none does)."""
 
     since: Int64
     until: Int64
@@ -33,7 +33,7 @@ class Held:
         return Held(
             np.full(count, end_of_time, np.int64),
             np.full(count, end_of_time, np.int64),
-            np.full(count, NOBODY, np.int64),
+            np.full(count, NONE, np.int64),
         )
 
 
@@ -60,7 +60,7 @@ class Order:
     def held(self) -> Held:
         versions = self.zones.chains.versions
         made = versions.made[self.places]
-        writes = np.flatnonzero(made != NOBODY)
+        writes = np.flatnonzero(made != NONE)
         version, register = made[writes], versions.register[made[writes]]
         held = Held.never(versions.count, 2 * self.zones.span + 1)
         initial = np.arange(len(versions.written.value), versions.count)
@@ -68,7 +68,7 @@ class Order:
         held.since[version] = self.point[writes]
         # Every write ends the version before it; the first of a register ends the initial one.
         first = np.append(True, register[1:] != register[:-1]) if len(writes) else np.zeros(0, np.bool_)
-        before = np.where(first, initial[register], np.append(NOBODY, version[:-1])) if len(writes) else version
+        before = np.where(first, initial[register], np.append(NONE, version[:-1])) if len(writes) else version
         held.until[before] = self.point[writes]
         held.ended_by[before] = writes
         return held
@@ -78,7 +78,7 @@ def order_of(zones: Zones) -> Order:
     chains, versions = zones.chains, zones.chains.versions
     accesses = versions.accesses
     begin, forward = _begins(zones)
-    writes: Mask = versions.made != NOBODY
+    writes: Mask = versions.made != NONE
     version = np.where(writes, versions.made, versions.read)
     root = chains.root[version]
     turn = 2 * chains.depth[version] + ~writes

@@ -16,7 +16,7 @@ from tribulation.histories.model.columns import ABSENT, NONE_ID, OPEN, Int64
 from .accesses import Accesses, Mask, Registers
 from .broken import Broken, Violated, firsts
 
-NOBODY = -1
+NONE = -1
 
 
 @dataclass(slots=True)
@@ -36,7 +36,7 @@ class Written:
     def repeated(self) -> Int64:
         """Return the registers in which a value is written twice, or the initial one is."""
         again = self.register[self.value == NONE_ID]
-        table = np.full(len(self.registers.values), NOBODY, np.int64)
+        table = np.full(len(self.registers.values), NONE, np.int64)
         table[self.value] = np.arange(len(self.value))
         # Only a value with several writers at all can be written twice in one register.
         crowded = self._crowded(table)
@@ -55,16 +55,16 @@ class Written:
         return register * len(self.registers.values) + value
 
     def find(self, register: Int64, value: Int64) -> Int64:
-        """Return the version of `value` in `register`; `NOBODY` where it is not written there. Values must be unique per register."""
+        """Return the version of `value` in `register`; `NONE` where it is not written there. Values must be unique per register."""
         count = len(self.value)
-        table = np.full(len(self.registers.values), NOBODY, np.int64)
+        table = np.full(len(self.registers.values), NONE, np.int64)
         table[self.value] = np.arange(count)
         if self._crowded(table).any():
             found = self._search(register, value)
         else:
             found = table[value]
             if self.registers.count > 1 and count:
-                found[self.register[found] != register] = NOBODY
+                found[self.register[found] != register] = NONE
         initial = value == NONE_ID
         found[initial] = count + register[initial]
         return found
@@ -74,14 +74,14 @@ class Written:
         order = np.argsort(code, kind="stable")
         ordered, wanted = code[order], self._code(register, value)
         place = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
-        return np.where(ordered[place] == wanted, order[place], NOBODY)
+        return np.where(ordered[place] == wanted, order[place], NONE)
 
 
 @dataclass
 class Versions:
     """The accesses that count, and per version what is known of it.
 
-    `read` and `made` are an access's versions (`NOBODY` where none). `kept`: versions that certainly existed, hence all except those of unknown
+    `read` and `made` are an access's versions (`NONE` where none). `kept`: versions that certainly existed, hence all except those of unknown
     writes that were never observed. `parent` is the version that a cas replaced; a version made by a plain write is its own.
     """
 
@@ -121,12 +121,12 @@ def versions_of(registers: Registers) -> Versions:
     written = Written.of(registers)
     all_ = registers.accesses
     reads = np.flatnonzero(all_.reads != ABSENT)
-    read = np.full(len(all_), NOBODY, np.int64)
+    read = np.full(len(all_), NONE, np.int64)
     read[reads] = written.find(all_.register[reads], all_.reads[reads])
-    made = np.full(len(all_), NOBODY, np.int64)
+    made = np.full(len(all_), NONE, np.int64)
     made[written.writer] = np.arange(len(written.writer))
     observed = _observed(registers, written, read, made)
-    counts = (all_.end != OPEN) | ((made != NOBODY) & observed[made])
+    counts = (all_.end != OPEN) | ((made != NONE) & observed[made])
     accesses, read, made = all_.where(counts), read[counts], made[counts]
     parent = _parents(accesses, read, made, len(observed))
     return Versions(registers, written, accesses, read, made, observed, parent)
@@ -136,11 +136,11 @@ def _observed(registers: Registers, written: Written, read: Int64, made: Int64) 
     """Return versions that certainly existed: what known operations read or made, and what made those possible."""
     accesses = registers.accesses
     known = accesses.end != OPEN
-    _refuse_unwritten(registers, np.flatnonzero(known & (read == NOBODY) & (accesses.reads != ABSENT)))
+    _refuse_unwritten(registers, np.flatnonzero(known & (read == NONE) & (accesses.reads != ABSENT)))
     observed = np.zeros(len(written.writer) + registers.count, np.bool_)
     observed[len(written.writer) :] = True
-    observed[read[known & (read != NOBODY)]] = True
-    observed[made[known & (made != NOBODY)]] = True
+    observed[read[known & (read != NONE)]] = True
+    observed[made[known & (made != NONE)]] = True
     # A cas of unknown outcome whose value was seen happened, so what it expected existed as well.
     waiting = np.flatnonzero(~known & (accesses.reads != ABSENT))
     while len(waiting):
@@ -148,7 +148,7 @@ def _observed(registers: Registers, written: Written, read: Int64, made: Int64) 
         now, waiting = waiting[happened], waiting[~happened]
         if not len(now):
             break
-        _refuse_unwritten(registers, now[read[now] == NOBODY])
+        _refuse_unwritten(registers, now[read[now] == NONE])
         observed[read[now]] = True
     return observed
 
@@ -172,7 +172,7 @@ def _refuse_unwritten(registers: Registers, places: Int64) -> None:
 
 def _parents(accesses: Accesses, read: Int64, made: Int64, count: int) -> Int64:
     parent = np.arange(count)
-    cas = np.flatnonzero((read != NOBODY) & (made != NOBODY))
+    cas = np.flatnonzero((read != NONE) & (made != NONE))
     if not len(cas):
         return parent
     itself = cas[read[cas] == made[cas]]
@@ -183,7 +183,7 @@ def _parents(accesses: Accesses, read: Int64, made: Int64, count: int) -> Int64:
                 for register, at in firsts(accesses.register[itself]).items()
             }
         )
-    successor = np.full(count, NOBODY, np.int64)
+    successor = np.full(count, NONE, np.int64)
     # Assigned backwards, so that the first of several stays.
     successor[read[cas][::-1]] = cas[::-1]
     again = cas[successor[read[cas]] != cas]

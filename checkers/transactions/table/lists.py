@@ -16,7 +16,7 @@ from tribulation.histories.model.columns import ABSENT, NONE_ID
 from .arrays import find, ragged
 from .groups import Groups, groups
 from .table import APPEND, READ, Bool, Int32, Int64, Table
-from .versions import ATOMIC, DATA, NOBODY, Versions
+from .versions import ATOMIC, DATA, NONE, Versions
 
 _CHUNK = 1 << 22
 
@@ -141,9 +141,9 @@ def list_versions(reads: ListReads) -> Versions:
     unread = np.flatnonzero(appended & (reads.append_place < 0) & table.alive[table.txn] & ~bad_key[table.key])
     key = np.concatenate([key, table.key[unread]])
     mop = np.concatenate([mop, unread])
-    writer = np.where(mop >= 0, table.txn[mop], NOBODY).astype(np.int32)
-    writer[(writer >= 0) & ~table.alive[writer]] = NOBODY
-    writer[bad_key[key]] = NOBODY
+    writer = np.where(mop >= 0, table.txn[mop], NONE).astype(np.int32)
+    writer[(writer >= 0) & ~table.alive[writer]] = NONE
+    writer[bad_key[key]] = NONE
     initial = np.zeros(len(key), bool)
     initial[reads.base] = True
     standing = _standing(writer[:total], initial[:total])

@@ -11,7 +11,7 @@ import numpy as np
 from .arrays import find, find_unsorted
 from .groups import groups
 from .table import APPEND, READ, WRITE, Bool, Int64, Table, UInt8
-from .versions import DATA, NOBODY, Versions
+from .versions import DATA, NONE, Versions
 
 
 def register_versions(table: Table) -> Versions:
@@ -28,8 +28,8 @@ def register_versions(table: Table) -> Versions:
     ambiguous = np.zeros(len(key), bool)
     by_mop = _by_mop(table, code, values)
     ambiguous[by_mop[twice]] = True
-    writer = np.where(all_mop >= 0, table.txn[all_mop], NOBODY).astype(np.int32)
-    writer[((writer >= 0) & ~table.alive[writer]) | ambiguous] = NOBODY
+    writer = np.where(all_mop >= 0, table.txn[all_mop], NONE).astype(np.int32)
+    writer[((writer >= 0) & ~table.alive[writer]) | ambiguous] = NONE
     initial = np.arange(len(key)) < table.keys
     read_mop = np.flatnonzero((table.kind == READ) & (table.value >= 0))
     wanted = table.key[read_mop].astype(np.int64) * values + table.value[read_mop]

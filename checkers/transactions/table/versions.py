@@ -13,7 +13,7 @@ import numpy as np
 from .groups import Groups
 from .table import Bool, Int32, Int64, Table, UInt8
 
-NOBODY = -1
+NONE = -1
 """No transaction wrote this version: it is the initial one, or came from thin air, or from a failed transaction."""
 
 DATA, ATOMIC, PROCESS, REALTIME = 0, 1, 2, 3

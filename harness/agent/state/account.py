@@ -1,7 +1,7 @@
 """The host's own copy of the ledger: which faults of which run touched it, and since when. It informs a heal without the run's folder.
 
     {"at_ns": …, "phase": "on", "id": "cut-halves-7d4474.1", "kind": "cut", "run": "quickstart, seed 7", "by": "ada@laptop"}
-    {"at_ns": …, "phase": "off", "id": "cut-halves-7d4474.1", "who": "harness"}
+    `{"at_ns": …, "phase": "off", "id": "cut-halves-7d4474.1", "who": "harness"}`
 
 `at_ns` is wall time, of the harness where it is known: a fault may be what moves this host's clock. Appended and fsynced, `on` before anything is
 done. Nothing is undone by it (`store`): what is damaged in it is left out, and an end that cannot be written does not stop a heal. All calls are

@@ -32,7 +32,7 @@ function drawMoment() {
   stage.setAttribute("aria-valuetext", `${clock(view.cursor)}. ${[...list.children].map((one) => one.textContent + (one.tagName === "DT" ? ":" : ".")).join(" ")}`);
 }
 
-// Who reaches whom: a line for both ways, an arrow where one way is dropped, nothing where both are.
+// Which nodes reach which: a line for both ways, an arrow where one way is dropped, nothing where both are.
 function graph(scene) {
   const NS = "http://www.w3.org/2000/svg", size = 220, middle = size / 2, radius = 66;
   const make = (name, attributes, text) => {

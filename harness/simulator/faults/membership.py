@@ -199,9 +199,9 @@ class MembershipFaults:
             held = [node for node in nodes if ground.is_held(node)]
             running = ground.processes([node for node in nodes if node not in held], Process.RUNNING)
             voters = self._seen(dict.fromkeys(nodes, 0))
-            anew = all(files == sorted(forgotten_log()) for files in left.values())
+            emptied = all(files == sorted(forgotten_log()) for files in left.values())
             return Observation(
-                anew and running.verified and voters.verified,
+                emptied and running.verified and voters.verified,
                 {**voters.observed, "replaced": nodes, **running.observed},
             )
 

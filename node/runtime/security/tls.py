@@ -55,8 +55,8 @@ def load_credentials(files: TlsFiles, own: Identity, *, in_time: bool) -> Creden
         hint = "certificate and key must belong together, and the authority that signed be in the ca file"
         raise ConfigError(f"tls.certificate: {files.certificate}: {refused.message}", hint)
     if refused is None and (shown is None or shown.identity != own):
-        who = "nobody" if shown is None or shown.identity is None else str(shown.identity)
-        raise ConfigError(f"tls.certificate: {files.certificate} is that of {who}", f"this is {own}: {own.uri}")
+        shown_as = "no node" if shown is None or shown.identity is None else str(shown.identity)
+        raise ConfigError(f"tls.certificate: {files.certificate} is that of {shown_as}", f"this is {own}: {own.uri}")
     doubt = None if refused is None else refused.message
     return Credentials(accepting, dialling, 0 if shown is None else shown.expires_s, doubt)
 

@@ -1,4 +1,4 @@
-"""The answers of today are those that are stored. A change of answers that is meant is stored anew, and reviewed as a difference of these files."""
+"""The answers of today are those that are stored. A change of answers that is meant is stored again, and reviewed as a difference of these files."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Runs of the tiny Raft as the white-box checkers get them, and what may be wrong with them: lines changed or lost, answers that lie, faults at random.
 
-Nobody knows what the right answer to a damaged run is; the answers are stored so that a change of one is seen.
+It is not known what the right answer to a damaged run is; the answers are stored so that a change of one is seen.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def _bend_entries(random: Random, lines: Lines) -> None:
 
 
 def _bend_votes(random: Random, lines: Lines) -> None:
-    """A quorum has one member less, or one who never agreed."""
+    """A quorum has one member less, or one that never agreed."""
     if found := _pick(random, lines, "leader", "commit", "read-confirmed"):
         some, at = found
         line, other = some[at], random.choice(sorted(lines))

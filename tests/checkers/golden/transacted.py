@@ -1,4 +1,4 @@
-"""Random transactions, larger than those of which all orders can be tried, and bent: reads of what nobody wrote, of what was refused, of a part, or twice the same."""
+"""Random transactions, larger than those of which all orders can be tried, and bent: reads of values that were never written, of what was refused, of a part, or twice the same."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..transactions.random_txns import Shape, random_history
 from ..transactions.stories import Txn
 
 NOWHERE = 99
-"""A value that nobody writes."""
+"""A value that is never written."""
 
 
 def bent(name: str, lists: bool, seed: int) -> list[Txn]:

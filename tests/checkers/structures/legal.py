@@ -62,7 +62,7 @@ def fencing(state: Any, op: Operation) -> Any:
     last, held = state
     if op.f == "acquire":
         if op.type is Type.INFO:
-            return WRONG  # its token is nobody's, so nothing can depend on it; it may as well be left out
+            return WRONG  # its token was never returned, so nothing can depend on it; it may as well be left out
         return WRONG if held or op.result <= last else (op.result, True)
     return (last, False) if held and op.argument == last else WRONG
 

@@ -1,4 +1,4 @@
-"""Structures as literal stories: who did what, and what the checker says about it."""
+"""Structures as literal stories: each client's operations, and what the checker says about them."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_additions_are_lost_between_two_reads():
 
 
 def test_what_answered_between_two_reads_is_part_of_the_rise():
-    """From 0 to 2 by a fetch and an add, where two adds certainly happened besides the fetch."""
+    """From 0 to 2 by a fetch and an add, where two adds certainly happened as well as the fetch."""
     history = reported(
         *one(1, "read", None, 0),
         ("p2 faa", 1),
@@ -217,7 +217,7 @@ def test_a_release_that_names_no_token_is_of_the_one_that_its_process_was_given(
     broken(
         "fenced-mutex", reported(*held, *one(1, "release", None, None), *one(1, "acquire", None, 5)), "bad-release", 1
     )
-    # One of unknown outcome by somebody who holds nothing cannot have happened, and says nothing against the others.
+    # One of unknown outcome by a client that holds nothing cannot have happened, and says nothing against the others.
     unsure = reported("p1 release", "p1 info", *held, *one(0, "release", None, None))
     valid("fenced-mutex", unsure, model="fencing")
     both = reported(*held, "p1 release", "p1 info", *one(2, "acquire", None, 5))

@@ -79,7 +79,7 @@ def events(random: Random, world: World, operations: int, processes: int) -> lis
 def altered(
     random: Random, listed: list[Event], answers: Callable[[Random, Event], Any], swaps: float = 0.5
 ) -> list[Event]:
-    """With one or two answers changed: swapped with another's of the same kind, or drawn anew. What only repeats its invocation stays as it is."""
+    """With one or two answers changed: swapped with another's of the same kind, or drawn again. What only repeats its invocation stays as it is."""
     listed = list(listed)
     oks = [i for i, event in enumerate(listed) if event.type is Type.OK and event.f not in REPEATED]
     for _ in range(random.randrange(1, 3)):

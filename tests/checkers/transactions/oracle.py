@@ -112,7 +112,7 @@ def _written(txn: Txn) -> set[str]:
 
 
 def weak(txns: Sequence[Txn], level: str) -> bool:
-    """Biswas and Enea's axioms (OOPSLA 2019): some order of commits, after sessions and reading, in which nobody reads what a visible writer had replaced.
+    """Biswas and Enea's axioms (OOPSLA 2019): some order of commits, after sessions and reading, in which no transaction reads what a visible writer had replaced.
 
     A list is one object, so that reads of it that contradict each other, or the order in which a transaction appended, are ruled out at once.
     """

@@ -120,7 +120,7 @@ def test_several_appends_that_nobody_read_stand_in_no_order() -> None:
 
 
 def test_many_readers_of_the_initial_state_and_many_writers() -> None:
-    """The chains that stand for all-before-all let nobody come before itself, and find the one reader who came too late."""
+    """The chains that stand for all-before-all let no transaction come before itself, and find the one reader that came too late."""
     both = "\n".join(f"p{process} |--------| rx_ wy{process}" for process in range(8))
     writes = "\n".join(f"p{process} |--------| wx{process}" for process in range(10, 18))
     assert judge("rw-register", f"{both}\n{writes}").verdict is Verdict.VALID

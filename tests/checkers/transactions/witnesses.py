@@ -1,7 +1,7 @@
 """Checks of witnesses: the transactions that an anomaly names must be illegal by the oracle too, alone or with what others read and wrote.
 
 A cycle of transactions rests on the order of versions, which reads of others may have shown. These others are taken apart then: every operation is a
-transaction of its own, by nobody who did anything else, open all the time. Of what they were only that remains which they read and wrote.
+transaction of its own, by a process that did nothing else, open all the time. Of what they were only that remains which they read and wrote.
 """
 
 from __future__ import annotations

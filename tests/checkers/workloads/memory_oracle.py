@@ -35,7 +35,7 @@ def outcomes(deeds: Sequence[Deed]) -> set[frozenset[str]]:
 
 
 def _possible(order: Sequence[Deed]) -> bool:
-    """Whether times can be found: nobody is after one that began when he had ended."""
+    """Whether times can be found: none is placed after one that began when it had ended."""
     return all(later.doubtful or later.last > earlier.first for at, later in enumerate(order) for earlier in order[:at])
 
 

@@ -97,7 +97,7 @@ def test_while_a_fault_comes_and_goes_a_suspicion_is_neither_right_nor_wrong(at_
 def test_an_observer_that_was_down_itself_detects_nothing():
     lines = suspect(pair(), "n1", "n2", 9000).fault("kill", "n2", 1000, 5000).fault("pause", "n1", 2000, 3000)
     stats = valid(lines.judge("failure-detector", **two()))
-    # n1 is down while n2 is, so this crash is nobody's; that n1 died, n2 could not have seen either.
+    # n1 is down while n2 is, so no node saw this crash; that n1 died, n2 could not have seen either.
     assert stats["crashes"] == 0
     apart = suspect(pair(), "n1", "n2", 9000).fault("kill", "n2", 1000, 5000).fault("pause", "n1", 5000, 6000)
     assert valid(apart.judge("failure-detector", **two()))["crashes"] == 2

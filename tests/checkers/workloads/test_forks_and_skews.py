@@ -50,7 +50,7 @@ def test_near_misses_of_a_fork():
     for values in ({"x": 1, "y": None}, {"x": 1, "y": 1}, {"x": None, "y": None}, {"x": 1, "y": None}):
         read(story, 2, **values)
     assert valid(story.judge("long-fork"))["forks"] == 0
-    read(story, 2, x=None, z=1)  # nobody wrote z
+    read(story, 2, x=None, z=1)  # z was never written
     assert kinds(story.judge("long-fork")) == ["thin-air"]
 
 
@@ -277,7 +277,7 @@ def test_transactions_are_left_to_others_in_auto():
 
 @pytest.mark.parametrize("seed", range(4))
 def test_skews_are_pairs_that_overlooked_each_other(seed):
-    """Writes follow a read of the key, so that the order of versions is known: v is replaced by whoever read v and wrote."""
+    """Writes follow a read of the key, so that the order of versions is known: v is replaced by the transaction that read v and wrote."""
     random = Random(seed)
     reported = 0
     for _ in range(60):

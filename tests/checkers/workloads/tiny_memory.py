@@ -16,7 +16,7 @@ NODES = (1, 2, 3)
 
 @dataclass
 class Replica:
-    """`seen`: dots. `things`: dot → (field, value), what was neither removed nor replaced."""
+    """`seen`: dots. `things`: dot → (field, value), what was not removed or replaced."""
 
     seen: set[int] = field(default_factory=set)
     things: dict[int, tuple[str, Any]] = field(default_factory=dict)

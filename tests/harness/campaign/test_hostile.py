@@ -1,4 +1,4 @@
-"""Campaigns and inventories that nobody means well with: each is refused with its place and a hint, and at once."""
+"""Hostile campaigns and inventories: each is refused with its place and a hint, and at once."""
 
 from __future__ import annotations
 

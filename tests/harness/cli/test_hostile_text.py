@@ -56,7 +56,7 @@ def _tri_on_a_terminal(*words: str) -> str:
     try:
         while chunk := os.read(master, 65536):
             said += chunk
-    except OSError:  # how a terminal says that nobody has its other end any more
+    except OSError:  # how a terminal says that its other end is closed
         pass
     finally:
         os.close(master)

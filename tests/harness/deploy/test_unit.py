@@ -1,4 +1,4 @@
-"""The text of the unit: what systemd starts, who it runs as, and what it keeps out of reach; judged by systemd's own tool where there is one."""
+"""The text of the unit: what systemd starts, as which user, and what it keeps out of reach; judged by systemd's own tool where there is one."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def test_an_old_leader_that_does_not_know_better_is_not_believed() -> None:
         ({"n3": state("n1", commit=8)}, "n2", "n3 has not caught up with index 9"),
         ({"n3": state("n1", torn=True)}, "n2", "n3 has not caught up with index 9"),
         ({"n3": state(None)}, "n2", "n3 does not follow n1"),
-        ({"n1": state(None), "n3": state(None)}, "n2", "nobody leads"),
+        ({"n1": state(None), "n3": state(None)}, "n2", "no node leads"),
         ({"n1": state("n1", voters={"n1": 1, "n2": 1})}, "n2", "without n2 there is no quorum"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Hosts that are broken in every way that operators meet: each gives one clear line with a hint, in time, beside the good host's results.
+"""Hosts that are broken in every way that operators meet: each gives one clear line with a hint, in time, with the good host's results.
 
 `tri` runs in the lab's clients place, as a user would run it, over an inventory of one good host and twelve others.
 """
@@ -63,7 +63,7 @@ StrictModes no
 
 
 def sshd(host: RemoteHost, port: int, more: str) -> Channel:
-    """Another server beside the host's own, for as long as the channel is open."""
+    """Another server next to the host's own, for as long as the channel is open."""
     host.put(SSHD.format(port=port, more=more).encode(), f"/srv/sshd-{port}")
     serve = f"{shutil.which('sshd', path=launch.SEARCH_PATH)} -D -e -f /srv/sshd-{port} & cat >/dev/null; kill $!"
     return host.start(serve)

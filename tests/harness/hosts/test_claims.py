@@ -42,7 +42,7 @@ def test_who_may_have_a_host() -> None:
     mine = claim()
     assert decide(None, 0, False, there) is Verdict.GRANTED
     assert decide(mine, 0, False, gone) is Verdict.GRANTED, "its owner ended on this machine"
-    assert decide(mine, STALE_S, False, there) is Verdict.REFUSED, "stale, but nobody asked to break it"
+    assert decide(mine, STALE_S, False, there) is Verdict.REFUSED, "stale, but the user did not ask to break it"
     assert decide(mine, STALE_S, True, there) is Verdict.GRANTED
 
 

@@ -1,4 +1,4 @@
-"""Leases of hosts that are off or frozen, without hosts: who holds them, and when they are over; and a tree of processes that is frozen."""
+"""Leases of hosts that are off or frozen, without hosts: which hold them, and when they are over; and a tree of processes that is frozen."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def user(namespaces: None) -> Iterator[OrdinaryUser]:
         for folder, _, files in os.walk(home):
             for path in [folder, *(os.path.join(folder, name) for name in files)]:
                 os.chown(path, UID, UID)
-        # An interpreter in somebody else's home cannot be run, and another one need not have these compiled packages: a copy does.
+        # An interpreter in another user's home cannot be run, and another one need not have these compiled packages: a copy does.
         complaints: list[str] = []
         for find in (lambda: sys.executable, lambda: _copied_python(home / "python"), lambda: "/usr/bin/python3"):
             candidate = OrdinaryUser(home, find())

@@ -18,7 +18,7 @@ ASK = 'import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.se
 
 
 class Compiled(Plain):
-    """A program that the C compiler made, beside a supervisor that keeps its input open."""
+    """A program that the C compiler made, and a supervisor that keeps its input open."""
 
     def __init__(self, program: bytes) -> None:
         self._program = program

@@ -1,6 +1,6 @@
 """A system of several processes a host, as most servers are: what a fault on one process of it does not reach.
 
-The service's pid is a parent that serves nobody. Each way to be a process of the system serves on a port of its own, and answers with its pid.
+The service's pid is a parent that serves no client. Each way to be a process of the system serves on a port of its own, and answers with its pid.
 """
 
 from __future__ import annotations

@@ -30,6 +30,6 @@ def put_on(service: Any, faults: Sequence[Resolved]) -> tuple[LocalProvider, Hos
 
 
 def hold(service: Any, faults: Sequence[Resolved]) -> None:
-    """Until somebody kills it."""
+    """Until it is killed."""
     put_on(service, faults)
     time.sleep(600)

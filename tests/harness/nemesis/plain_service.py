@@ -16,7 +16,7 @@ SUPERVISOR = """
 while [ ! -e over ]; do
   if [ -e stopped ]; then sleep 0.02; continue; fi
   "$0" program.py & echo $! >pid.new; mv pid.new pid
-  # Whoever made the marker meanwhile found no process to kill.
+  # The process that made the marker meanwhile found no process to kill.
   if [ -e stopped ]; then kill -9 $!; fi
   wait
 done

@@ -51,7 +51,7 @@ class StandIns:
         return self._clients
 
     def dial(self, *_: Any, **__: Any) -> Any:
-        raise ConnectionRefusedError("nobody listens")
+        raise ConnectionRefusedError("no process listens")
 
 
 class StandIn:

@@ -112,7 +112,7 @@ def test_an_agent_that_dies_in_the_midst_leaves_no_process_stopped(wanted: str) 
             await_that("a family", lambda: len(processes.tree(how).processes) == 3)
             claimed = process.claim({}, {wanted: True}, {"process": how})
             assert parent.stdin is not None
-            # Who is born after the claim is in no list.
+            # A process that is born after the claim is in no list.
             parent.stdin.write(b"\n\n")
             parent.stdin.flush()
             await_that("one more", lambda: len(processes.tree(how).processes) == 4)
@@ -168,7 +168,7 @@ def test_a_daemon_that_left_everything_else_is_found_in_the_control_group() -> N
     assert not processes.alive(daemon)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else: run as root")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user: run as root")
 def test_descriptors_of_another_user_are_limited_without_the_right_to_set_anybodys() -> None:
     with subprocess.Popen(["sleep", "600"], user=65534, group=65534, extra_groups=[], cwd="/") as sleeper:
         try:
@@ -187,7 +187,7 @@ def test_descriptors_of_another_user_are_limited_without_the_right_to_set_anybod
     assert descriptors.read(sleeper.pid) is None
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else: run as root")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user: run as root")
 def test_a_process_of_another_user_is_started_again_as_that_user() -> None:
     sleep = ["sleep", "600"]
     with subprocess.Popen(
@@ -214,7 +214,7 @@ def test_what_would_end_the_agent_is_refused() -> None:
 def test_the_marker_is_there_before_the_kill_and_gone_after_the_start(tmp_path: Path) -> None:
     how = {"pid_file": str(tmp_path / "pid"), "marker": str(tmp_path / "stopped")}
     processes.kill(how)
-    assert (tmp_path / "stopped").exists(), "no process yet: the supervisor shall not start one"
+    assert (tmp_path / "stopped").exists(), "no process yet: the supervisor must not start one"
     assert processes.start(how) and not processes.start(how)
     assert not (tmp_path / "stopped").exists()
 

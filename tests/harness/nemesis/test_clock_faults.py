@@ -1,4 +1,4 @@
-"""Wall clocks of real processes on a lab: set, drifting, strobing, and true again whoever ends it. The machine's own clock cannot be moved."""
+"""Wall clocks of real processes on a lab: set, drifting, strobing, and true again no matter what ends it. The machine's own clock cannot be moved."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_clock_drifts_and_comes_back(lab: LocalProvider, injector: HostInjecto
     await_that("the offset that n2's service sees is sampled", lambda: shown_ns(injector, "n2") < -20_000_000)
     assert abs(shown_ns(injector, "n3")) < 1_000_000
     before_ns = shown_ns(injector, "n2")
-    # Another change on the host, with which the drift must not begin anew; how that one is seen is no matter of clocks.
+    # Another change on the host, with which the drift must not begin again; how that one is seen is no matter of clocks.
     injector.inject(cut := fault("cut", edges=[["n3", "n2"]]))
     injector.heal(cut)
     await_that("a sample after it", lambda: shown_ns(injector, "n2") != before_ns)

@@ -93,7 +93,7 @@ class Process:
 
 def test_the_wall_clock_jumps_and_nothing_else_does(tmp_path: Path) -> None:
     found = libraries(tmp_path)
-    assert found, "neither a C compiler nor libfaketime is here"
+    assert found, "there is no C compiler here and no libfaketime"
     for library in found:
         for python in pythons():
             with Process(python, library) as process:
@@ -139,7 +139,7 @@ def test_a_file_is_written_in_place_and_healed_by_one_word(tmp_path: Path) -> No
     put(str(path), {"drift_ppm": 7})
     drifting = path.read_bytes()
     put(str(path), {"drift_ppm": 7})
-    assert path.read_bytes() == drifting, "a drift goes on, and does not begin anew"
+    assert path.read_bytes() == drifting, "a drift goes on, and does not begin again"
     generations = [WORD.unpack(content[: WORD.size])[0] for content in (before, drifting)]
     assert generations[0] < generations[1], "no generation comes twice"
 

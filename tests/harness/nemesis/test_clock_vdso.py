@@ -1,4 +1,4 @@
-"""Wall clocks that are moved in the vDSO of running processes: what they see, what others see, and that nobody falls over it."""
+"""Wall clocks that are moved in the vDSO of running processes: what they see, what others see, and that no process fails from it."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_the_functions_are_put_back_byte_for_byte(moving: Moving, static: str) -
         after = vdso.image_of(process.pid)
         assert before is not None and after is not None and after.block_at is not None
         assert after.data[: after.block_at] == before.data[: after.block_at]
-        assert set(before.data[after.block_at :]) == {0}, "nobody used the bytes that hold the block now"
+        assert set(before.data[after.block_at :]) == {0}, "nothing used the bytes that hold the block now"
 
 
 FORKS = """

@@ -1,4 +1,4 @@
-"""Members that leave the reference cluster and join it anew, in the simulator and on a lab."""
+"""Members that leave the reference cluster and join it again, in the simulator and on a lab."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def hosts_of(cluster: SimCluster, node: str) -> dict[str, str]:
     return {agent: record["host"] for agent, record in pool["agents"].items()}
 
 
-@pytest.mark.parametrize("whom", [leader, follower])
-def test_in_the_simulator_it_leaves_with_nothing_on_it_and_joins_anew(whom: object) -> None:
+@pytest.mark.parametrize("choose", [leader, follower])
+def test_in_the_simulator_it_leaves_with_nothing_on_it_and_joins_again(choose: object) -> None:
     cluster = members_cluster()
-    injector, target = SimInjector(cluster), whom(cluster)  # type: ignore[operator]
+    injector, target = SimInjector(cluster), choose(cluster)  # type: ignore[operator]
     other = next(name for name in FIVE if name != target)
     away = departure(target)
     seen = injector.inject(away)
@@ -124,7 +124,9 @@ def members(lab: LocalProvider) -> Iterator[ReferenceService]:
         yield service
 
 
-def test_on_hosts_a_member_leaves_and_joins_anew(lab: LocalProvider, members: ReferenceService, tmp_path: Path) -> None:
+def test_on_hosts_a_member_leaves_and_joins_again(
+    lab: LocalProvider, members: ReferenceService, tmp_path: Path
+) -> None:
     hosts = list(lab.hosts)
     with running(lab, members, tmp_path / "ledger.jsonl") as injector:  # type: ignore[arg-type]  # any service will do
         dial = injector._cluster.dial

@@ -35,7 +35,7 @@ operations = st.one_of(
 
 @contextmanager
 def tree() -> Iterator[tuple[Tree, str, str]]:
-    """Over a directory of its own; and a directory beside it."""
+    """Over a directory of its own; and a directory next to it."""
     with tempfile.TemporaryDirectory() as folder:
         data, state = f"{folder}/data", f"{folder}/state"
         os.mkdir(data)
@@ -176,8 +176,8 @@ def test_a_synced_file_without_a_synced_name_is_gone_and_its_name_makes_it_stay(
                 made.sync_names(made.root)
                 made.rename(made.root, "kept", made.root, "renamed")
         made.unlink(made.root, "lost")
-        assert made.crash()["lost_bytes"] == 0, "all that was written was synced or is nobody's"
-        assert seen(made) == {"kept": b"bytes", "lost": b"bytes"}, "neither the rename nor the removal was synced"
+        assert made.crash()["lost_bytes"] == 0, "all that was written was synced, or has no name"
+        assert seen(made) == {"kept": b"bytes", "lost": b"bytes"}, "the rename and the removal were not synced"
 
 
 def test_a_sync_of_what_is_unchanged_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

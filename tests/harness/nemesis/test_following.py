@@ -25,7 +25,7 @@ class Traced(Plain):
 
 
 class Led(Plain):
-    """Who leads is what it is asked to say."""
+    """It is asked to report the leader."""
 
     now: str | None = None
 

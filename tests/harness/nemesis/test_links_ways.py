@@ -1,4 +1,4 @@
-"""Who shapes a link and by what, from what the hosts said that they can do."""
+"""Which host shapes a link and by what, from what the hosts said that they can do."""
 
 from __future__ import annotations
 

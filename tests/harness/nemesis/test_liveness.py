@@ -1,4 +1,4 @@
-"""The rest that stays broken: who is the core, which links and nodes are broken, and what a campaign may ask."""
+"""The rest that stays broken: which nodes are the core, which links and nodes are broken, and what a campaign may ask."""
 
 from __future__ import annotations
 

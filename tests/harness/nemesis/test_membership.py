@@ -102,10 +102,10 @@ def test_more_than_half_of_all_stay() -> None:
 
 
 @pytest.mark.parametrize("action", ["remove", "replace"])
-@pytest.mark.parametrize("whom", [leader, follower])
-def test_in_the_simulator_it_leaves_and_comes_back(action: str, whom: object) -> None:
+@pytest.mark.parametrize("choose", [leader, follower])
+def test_in_the_simulator_it_leaves_and_comes_back(action: str, choose: object) -> None:
     cluster = real_cluster()
-    injector, target = SimInjector(cluster), whom(cluster)  # type: ignore[operator]
+    injector, target = SimInjector(cluster), choose(cluster)  # type: ignore[operator]
     away = fault("membership", nodes=[target], action=action, weights={target: 1})
     seen = injector.inject(away)
     assert seen.verified and target not in seen.observed["voters"], seen
@@ -158,7 +158,7 @@ def started(pid: int, folder: Path) -> list[int]:
 
 
 def started_one(pid: int, folder: Path) -> bool:
-    """Whether there is one of these, soon: between its fork and its exec it has the name of whoever started it."""
+    """Whether there is one of these, soon: between its fork and its exec it has the name of the process that started it."""
     deadline_s = time.monotonic() + 10
     while len(started(pid, folder)) != 1 and time.monotonic() < deadline_s:
         time.sleep(0.01)

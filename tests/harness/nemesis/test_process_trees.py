@@ -59,7 +59,7 @@ def test_a_pause_stops_every_process_of_the_system_and_its_heal_continues_them(
     pause = fault("pause", nodes=["n1"])
     seen = injector.inject(pause)
     assert seen.verified, seen
-    assert serving(lab, n1) == {}, "nobody answers while the pause is verified"
+    assert serving(lab, n1) == {}, "no process answers while the pause is verified"
     assert set(states(n1)) == {"T"} and seen.observed["processes_of"]["n1"] == len(states(n1))
     assert serving(lab, n2).keys() == WAYS.keys()
     healed = injector.heal(pause)

@@ -49,7 +49,7 @@ def test_a_vertex_that_is_silent_is_distinguished_from_one_that_is_cut() -> None
         reach = Reachability(agents)
         reach.connect()
         assert reach.measure_baseline(10.0) == frozenset()
-        # From now on a knows nobody: it is not heard, and it hears nobody, as it takes packets of its peers only.
+        # From now on a knows no node: it is not heard, and it hears none, as it takes packets of its peers only.
         require(ask(agents, {"a": {"do": "configure", "config": {"peers": {}}}}), "silencing a")
         seen = reach.verify(frozenset({("a", "b")}))
         assert not seen.verified

@@ -1,4 +1,4 @@
-"""Leaders that hand over by request: whom an item means, and that another leads then."""
+"""Leaders that hand over by request: which nodes an item means, and that another leads then."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults that wait for an event: they start at it, one at a time, within the load and outside recovery, on who the event is about."""
+"""Faults that wait for an event: they start at it, one at a time, within the load and outside recovery, on the node that the event is about."""
 
 from __future__ import annotations
 

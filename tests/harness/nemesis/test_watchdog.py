@@ -1,4 +1,4 @@
-"""When the harness is killed, freezes or just ends: every host is whole again, and nobody claims that a fault lasted that did not."""
+"""When the harness is killed, freezes or just ends: every host is whole again, and nothing claims that a fault lasted that did not."""
 
 from __future__ import annotations
 
@@ -132,14 +132,14 @@ def test_a_service_without_supervisor_is_started_by_itself_or_by_the_host(
             assert "program.py" in entry and n1.run("ps -eo args= | grep -c '[p]rogram.py'").stdout.strip() == "1"
             n1.run("kill -9 $(ps -eo pid=,args= | awk '/[p]rogram.py/ {print $1}')")
             plain.start(n1, {})
-            assert injector.heal_all().verified, "what somebody else started again is found"
+            assert injector.heal_all().verified, "what another process started again is found"
     finally:
         for host in lab.hosts:
             plain.stop(host)
 
 
 class WithoutClientHost:
-    """The same lab as if its clients ran with the harness: their place cannot be firewalled, nor reached by probes from here."""
+    """The same lab as if its clients ran with the harness: their place cannot be firewalled, or reached by probes from here."""
 
     def __init__(self, lab: LocalProvider) -> None:
         self.hosts, self.client_addresses = lab.hosts, lab.client_addresses

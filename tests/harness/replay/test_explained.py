@@ -1,4 +1,4 @@
-"""A failing run beside the nearest that passes, and the moment from which it was likely to fail."""
+"""A failing run and the nearest that passes, and the moment from which it was likely to fail."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def script(seed: int, length: int = 150) -> list[tuple[str, Op]]:
 
 
 def seen(outcome: Outcome) -> tuple[str, str, str | None, str]:
-    """What a client can report an outcome that does not depend on who leads."""
+    """Outcomes that a client can report and that do not depend on which node leads."""
     return outcome.type, json.dumps(outcome.value), outcome.error, json.dumps(outcome.extra.get("observed"))
 
 

@@ -27,7 +27,7 @@ def write_run(folder: Path, operations: int = 2000, seed: int = 7, text: str = "
 
 
 def history(operations: int, seed: int, text: str) -> list[Event]:
-    """Ten clients; every sixtieth operation ends in info, whereupon its client goes on under a new process number."""
+    """Ten clients; every sixtieth operation ends in info, after which its client goes on under a new process number."""
     chance = Random(seed)
     free_ns = {client: 0 for client in range(10)}
     process = {client: client for client in range(10)}

@@ -1,4 +1,4 @@
-"""Who ends a run, or the writing of its page, changes nothing about what was found: the exit code is that of the verdict."""
+"""An interrupt of a run, or of the writing of its page, changes nothing about what was found: the exit code is that of the verdict."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def test_a_fault_waits_until_the_one_before_it_in_its_lane_is_healed_and_the_lan
     (a,) = faults.due(1 * SECOND)
     faults.ended(5 * SECOND, ActionDone(a))
     x = faults.due(5 * SECOND)
-    assert names(x) == [("inject", "x")], "a slow host has not healed a yet; what has no lane waits for nobody"
+    assert names(x) == [("inject", "x")], "a slow host has not healed a yet; what has no lane waits for nothing"
     (heal,) = faults.due(6 * SECOND)
     assert names([heal]) == [("heal", "a")] and faults.due(7 * SECOND) == []
     faults.ended(8 * SECOND, ActionDone(heal))

@@ -75,7 +75,7 @@ def test_a_core_is_drawn_when_no_change_of_voters_is_under_way(
     runner, _ = play(plan, latency_ns=latency_ns)
     assert runner.marks["load_end"] == load_end_ns
     runner, _ = play(replace(plan, liveness=None), latency_ns=latency_ns)
-    assert runner.marks["load_end"] == 4 * SECOND, "without a liveness phase nobody asks for a core"
+    assert runner.marks["load_end"] == 4 * SECOND, "without a liveness phase no core is asked for"
 
 
 def test_clients_go_on_until_the_phase_ends_and_what_they_did_can_be_pinned():
@@ -165,7 +165,7 @@ def test_leaders_that_depose_each_other_without_end_are_found(tmp_path):
     ],
 )
 def test_a_ring_is_refused_together_with_changes_of_voters(faults, refused, tmp_path):
-    """Its majorities are of the nodes, so of changed voters nobody need see a quorum."""
+    """Its majorities are of the nodes, so of changed voters it need not contain a quorum."""
     path = tmp_path / "ring.yaml"
     text = f"name: c\nduration: 60s\nworkloads:\n  - register: {{}}\nfaults: {faults}\nliveness: {{rest: ring}}\n"
     path.write_text(text, encoding="utf-8")

@@ -150,7 +150,7 @@ def test_a_client_that_raises_is_in_doubt_and_says_why(tmp_path):
 
 
 def refuse(node: str, timeout_s: float) -> socket.socket:
-    raise ConnectionRefusedError("nobody listens")
+    raise ConnectionRefusedError("no process listens")
 
 
 def test_no_connection_is_a_definite_fail(tmp_path):

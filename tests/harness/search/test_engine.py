@@ -1,4 +1,4 @@
-"""Searches: what is found does not depend on who looks or how many do; failures are grouped; mutants come from plans that went somewhere new."""
+"""Searches: what is found does not depend on which processes look or how many do; failures are grouped; mutants come from plans that went somewhere new."""
 
 from __future__ import annotations
 

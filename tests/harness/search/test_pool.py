@@ -130,7 +130,7 @@ def test_workers_end_with_their_parent():
 
 
 def _runs(pid: int) -> bool:
-    """Whether it is more than an entry that nobody has read yet."""
+    """Whether it is more than an entry that was not read yet."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):

@@ -25,7 +25,7 @@ def slow_when_early(number: int) -> int:
 
 
 def die_once(place: str) -> str:
-    """The first to come here dies; whoever comes later does not."""
+    """The first process to come here dies; later ones do not."""
     try:
         Path(place).touch(exist_ok=False)
     except FileExistsError:

@@ -104,7 +104,7 @@ def test_a_failure_that_is_not_there_is_refused_with_those_that_are(
 
 
 def test_a_run_that_fails_no_more_is_unknown(failing: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """As when the core was mended meanwhile: here its plan lost the flaw."""
+    """As when the core was fixed meanwhile: here its plan lost the flaw."""
     for path in failing.iterdir():
         if path.is_file():
             (tmp_path / path.name).write_bytes(path.read_bytes())

@@ -155,7 +155,7 @@ def legal_history(kind: str, dice: random.Random, count: int) -> History:
     }.get(kind, [])
     events: list[tuple[float, int, tuple[Any, ...]]] = []
     for number in range(count):
-        # Each of a process of its own, so that any may overlap any; but who takes a lock gives it back.
+        # Each of a process of its own, so that any may overlap any; but the one that takes a lock gives it back.
         own = kind == "own-mutex"
         process = number // 2 if own else number
         f, argument, result, state = _one(kind, dice, state, number)

@@ -20,7 +20,7 @@ def real_cluster(
     configs = {name: config(name, nodes, timing="fast", **(node or {})) for name in nodes}
     cluster = SimCluster(configs, seed, SimOptions(**options))
     cluster.start_all()
-    assert cluster.run_while(lambda: leader(cluster) is None, 5 * SECOND), "nobody was elected"
+    assert cluster.run_while(lambda: leader(cluster) is None, 5 * SECOND), "no leader was elected"
     return cluster
 
 

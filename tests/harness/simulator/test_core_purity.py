@@ -39,7 +39,7 @@ CORE_IMPORTS = {
     # For its tables of Unicode 3.2 alone, which are the same in every Python.
     "unicodedata",
 }
-"""Whatever else the standard library has, a core does without until somebody has thought about it."""
+"""Whatever else the standard library has, a core does without until it was reviewed."""
 
 OUTSIDE = {"purity_guard.py", "message_log.py"}
 """The fence is about the very names that are refused here. The log finds a message under way by its identity; nothing is drawn or ordered by it."""

@@ -1,6 +1,6 @@
 """Keyed draws: a plan with one fault or one operation less draws the same for everything that both runs have.
 
-What is drawn is written down by what it is for, as somebody outside would name it: the third packet of the second connection from n1 to n2, the second
+What is drawn is written down by what it is for, as an observer would name it: the third packet of the second connection from n1 to n2, the second
 election timeout of n3's first boot, the fourth operation of client 1. Where both runs have such a thing, it must be the same.
 """
 

@@ -142,7 +142,7 @@ def test_heal_all_undoes_every_kind():
     assert ask(cluster, "n4", {"ops": [["r", "k20"]]})["results"] == [20]
 
 
-# Voters, and faults that meet nobody
+# Voters, and faults that meet no node
 
 
 def test_voters_that_are_not_named_keep_their_weight():
@@ -167,7 +167,7 @@ def test_a_clock_fault_whose_targets_came_to_nothing_is_healed_like_any_other(wh
 
 
 def test_a_full_disk_that_answers_nothing_is_hidden():
-    """While it is stalled nobody can see that it is full as well; when it answers again, it is seen."""
+    """While it is stalled it cannot be seen that it is full as well; when it answers again, it is seen."""
     cluster = real_cluster()
     injector = SimInjector(cluster)
     assert injector.inject(fault("disk", "stall", nodes=["n1"], effect="stall")).verified

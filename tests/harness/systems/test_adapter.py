@@ -110,7 +110,7 @@ def test_closing_ends_everything_and_leaves_no_thread(listener: socket.socket) -
 
 
 class DriverError(Exception):
-    """What a driver of somebody raises."""
+    """What the driver of another project raises."""
 
 
 class Refused(DriverError):

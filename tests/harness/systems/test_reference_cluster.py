@@ -74,7 +74,7 @@ def test_garbage_leaves_the_cluster_serving(tmp_path: Path) -> None:
 
 
 def test_a_paused_node_is_left_behind_and_catches_up(cluster: Cluster) -> None:
-    """Half open: its sockets stay, nobody answers. The others go on, close the silent links, and find it again."""
+    """Half open: its sockets stay, nothing answers. The others go on, close the silent links, and find it again."""
     leader = cluster.leader()
     paused = next(host.name for host in cluster.hosts if host.name != leader)
     cluster.signal(paused, "STOP")

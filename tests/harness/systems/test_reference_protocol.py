@@ -1,4 +1,4 @@
-"""The pure client: operations to requests, answers to outcomes. What nobody answered is a fail for a read and doubt for a write."""
+"""The pure client: operations to requests, answers to outcomes. What was not answered is a fail for a read and doubt for a write."""
 
 from __future__ import annotations
 

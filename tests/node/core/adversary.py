@@ -53,7 +53,7 @@ def explore(seed: int, *, duration_ns: int = 6 * S, torn: bool = False, checking
 
 
 def _settle(cluster: Cluster, load: Load) -> list[str]:
-    """Heal, wait for quiet, compare: liveness and convergence. Too many torn nodes may block for ever, by design."""
+    """Heal, wait for quiet, compare: liveness and convergence. Too many torn nodes may block forever, by design."""
     cluster.heal()
     cluster.loss = 0.0
     cluster.offsets.clear()

@@ -96,7 +96,7 @@ class Node:
             self.halted = effect.reason
             self.core = None
         elif isinstance(effect, (Send, Reply, Trace)):
-            assert all(op in self.issued for op in effect.after), f"{effect} waits for an operation nobody saw"
+            assert all(op in self.issued for op in effect.after), f"{effect} waits for an operation that was never seen"
             if all(op in self.done for op in effect.after):
                 self.release(effect)
             else:

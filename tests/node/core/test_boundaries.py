@@ -95,7 +95,7 @@ def test_sizes(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=IDS)
 def test_no_trace_has_a_field_that_every_line_has(path: Path) -> None:
-    """It would take the place of the line's own: who wrote it, in which life, when."""
+    """It would take the place of the line's own: which node wrote it, in which life, when."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "trace":
             taken = [keyword.arg for keyword in node.keywords if keyword.arg in HEAD]

@@ -1,4 +1,4 @@
-"""Every flaw does its harm, and the correct node beside it does not."""
+"""Every flaw does its harm, and the correct node does not."""
 
 from __future__ import annotations
 

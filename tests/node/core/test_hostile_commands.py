@@ -164,7 +164,7 @@ def test_an_application_that_raises_stops_no_node_and_says_so(monkeypatch: pytes
     ],
 )
 def test_a_forwarded_command_of_the_wrong_shape_gets_into_no_log(command: Any) -> None:
-    """Whoever may speak as a node could have stopped the whole cluster for good with one of these."""
+    """A sender that may speak as a node could have stopped the whole cluster for good with one of these."""
     from tribulation.node.core.interface.messages import Forward
 
     solo = Solo()

@@ -171,7 +171,7 @@ def test_a_follower_reads_at_the_leaders_index_and_never_reuses_a_context() -> N
     assert n1.ask(ops=[["r", "j"]]) == []
     assert n1.to("n2", ReadIndex) == [ReadIndex(1, 1, 2)]
     n1.receive("n2", ReadIndexReply(1, 1, 3, True, 0))
-    assert n1.replies == [], "nobody asked with that context"
+    assert n1.replies == [], "no client asked with that context"
     n1.receive("n2", ReadIndexReply(1, 1, 2, True, 2))
     assert n1.replies == [], "index 2 is not applied here yet"
     n1.receive("n2", AppendEntries(1, 0, 0, entries(1, 1), 2))
@@ -184,7 +184,7 @@ def test_a_late_answer_serves_the_reads_that_it_was_asked_for_and_none_that_came
     n1.ask(ops=[["r", "k"]])
     n1.pass_time(150)
     n1.ask(ops=[["r", "j"]])
-    assert n1.to("n2", ReadIndex)[-1] == ReadIndex(1, 1, 2), "nobody has answered yet"
+    assert n1.to("n2", ReadIndex)[-1] == ReadIndex(1, 1, 2), "no node has answered yet"
     n1.receive("n2", ReadIndexReply(1, 1, 1, True, 0))
     assert len(n1.replies) == 1
     n1.receive("n2", ReadIndexReply(1, 1, 2, True, 0))

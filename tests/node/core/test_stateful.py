@@ -1,4 +1,4 @@
-"""Hypothesis plays the world: it decides which message arrives, is lost or comes twice, when time passes, who crashes, what clients ask.
+"""Hypothesis plays the world: it decides which message arrives, is lost or comes twice, when time passes, which nodes crash, what clients ask.
 
 After every rule the promises of Raft must hold (figure 3 of the Raft paper): election safety, log matching and state-machine safety are watched by
 the `Cluster` from traces, leader completeness here, from the logs. In the end everything is delivered, and clients' answers must make sense.
@@ -37,7 +37,7 @@ NODES = st.sampled_from(("n1", "n2", "n3"))
 
 
 class HandCluster(Cluster):
-    """A cluster whose messages lie in `mail` until somebody delivers them: (sender, receiver, message), oldest first."""
+    """A cluster whose messages lie in `mail` until a rule delivers them: (sender, receiver, message), oldest first."""
 
     def __init__(self, **config: Any) -> None:
         super().__init__(seed=1, nodes=3, fsync=(MS // 10, MS), **config)
@@ -45,7 +45,7 @@ class HandCluster(Cluster):
 
     def transmit(self, sender: str, receiver: str, message: Any) -> None:
         self.mail.append((sender, receiver, from_wire(to_wire(message))))
-        # The oldest are lost: what nobody delivered for so long would never be looked at.
+        # The oldest are lost: what was not delivered for so long would never be looked at.
         del self.mail[:-MOST_MAIL]
 
     def deliver(self, letter: tuple[str, str, Any]) -> None:
@@ -98,7 +98,7 @@ class World(RuleBasedStateMachine):
 
     @rule(node=NODES)
     def lose_all_of(self, node: str) -> None:
-        """A node that nobody hears, and that hears nobody, for this moment."""
+        """A node that is not heard, and hears none, for this moment."""
         self.cluster.mail = [letter for letter in self.cluster.mail if node not in letter[:2]]
 
     @rule()

@@ -1,4 +1,4 @@
-"""The submitter brings commands to the log until they are seen applied; the roster says who is to be met and who gets the log."""
+"""The submitter brings commands to the log until they are seen applied; the roster says which nodes are to be met and which get the log."""
 
 from __future__ import annotations
 

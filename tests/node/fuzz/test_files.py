@@ -93,7 +93,7 @@ def test_snapshots_of_right_checksums_and_odd_contents(found: files.Files) -> No
 @FUZZ
 @given(files.forged_states(WRITTEN))
 def test_states_of_right_checksums_and_odd_contents(state: str) -> None:
-    """They are restored, or refused: nothing else is raised. Who can write a checksum that is right may still make a state that fails later."""
+    """They are restored, or refused: nothing else is raised. An author of a right checksum may still make a state that fails later."""
     with suppress(CorruptionError):
         World().application.signals[Restore](0, Restore(20, state))
 

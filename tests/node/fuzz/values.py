@@ -236,7 +236,7 @@ def _message(kind: type[Any]) -> st.SearchStrategy[Any]:
 
 
 MESSAGES_OF_MEMBERS = st.sampled_from([Forward, ForwardReply, *CLUSTER_MESSAGES]).flatmap(_message)
-"""Of every machine but Raft, whose messages are believed: whoever may send those can do what a leader does."""
+"""Of every machine but Raft, whose messages are believed: a sender of those can do what a leader does."""
 WIRES = st.one_of(
     st.lists(WIDE_VALUES, max_size=6),
     st.sampled_from(MESSAGES).flatmap(

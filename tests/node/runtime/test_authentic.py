@@ -84,7 +84,7 @@ def test_senders_do_not_disturb_each_other_and_a_broadcast_of_our_own_is_no_news
 
 
 def test_a_key_is_changed_in_steps_and_nobody_is_refused_meanwhile() -> None:
-    """old → old, new → new, old → new, on one node after the other; whoever is a step apart is understood."""
+    """old → old, new → new, old → new, on one node after the other; a node that is a step apart is understood."""
     steps = [(OLD,), (OLD, NEW), (NEW, OLD), (NEW,)]
     for ours, theirs in [*pairwise(steps), *pairwise(reversed(steps))]:
         assert reason(Verifier("c", "n2"), Signer("c", "n1", 1).sign(theirs, b"x"), ours) is None

@@ -1,4 +1,4 @@
-"""Who goes when all places of clients are taken."""
+"""Which client goes when all places of clients are taken."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ def test_idle_clients_of_one_address_lock_nobody_out() -> None:
     newcomers = [Stand(clients, f"b{number}", "b") for number in range(4)]
     answers = [clients.admit(stand, 20) for stand in newcomers]
     assert answers == [None, None, None, "6 clients are connected already"], "each address comes to hold its half"
-    assert [stand.gone for stand in stands] == [False, True, True, True, False, False], "who waits for an answer stays"
+    assert [stand.gone for stand in stands] == [False, True, True, True, False, False], (
+        "a client that waits for an answer stays"
+    )
     assert clients.evicted == 3 and len(clients) == 6
 
 

@@ -1,4 +1,4 @@
-"""The TLS of one connection, without sockets: whoever may not come is refused for the right reason and hears nothing, however the bytes are cut."""
+"""The TLS of one connection, without sockets: a stranger is refused for the right reason and hears nothing, however the bytes are cut."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from ....base.wording import show
 from ..parts.finding import Finding, Unsuitable
 from ..parts.view import Mask, View
 
-NOBODY = -1
+NONE = -1
 STILL_OPEN = OPEN - 1
 """End of a take of unknown outcome that happened: late, but before what never happens."""
 
@@ -33,7 +33,7 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """One entry per value: its id, the places of its put and take (or `NOBODY`) and their intervals.
+    """One entry per value: its id, the places of its put and take (or `NONE`) and their intervals.
 
     `empty` are places of removals that found nothing, `unknown` those of removals of unknown outcome, both by start.
     """
@@ -50,7 +50,7 @@ class Flow:
 
     @property
     def never(self) -> Mask:
-        found: Mask = self.take == NOBODY
+        found: Mask = self.take == NONE
         return found
 
     def only(self, chosen: Mask) -> Flow:
@@ -67,7 +67,7 @@ class Flow:
     def places(self, entries: list[int]) -> list[int]:
         """Return the operations of these values, by start."""
         found = [int(column[entry]) for entry in entries for column in (self.put, self.take)]
-        return sorted(place for place in found if place != NOBODY)
+        return sorted(place for place in found if place != NONE)
 
 
 def flow_of(view: View, words: Words) -> Flow | Finding:
@@ -81,22 +81,22 @@ def flow_of(view: View, words: Words) -> Flow | Finding:
     if len(ids) and (ids[0] <= NONE_ID or (ids[1:] == ids[:-1]).any()):
         raise Unsuitable(f"values are not unique, or are null or lists: their {words.put} does not identify them")
     entry = np.searchsorted(ids, taken)
-    unknown = np.flatnonzero(np.append(ids, NOBODY - 1)[entry] != taken)
+    unknown = np.flatnonzero(np.append(ids, NONE - 1)[entry] != taken)
     if len(unknown):
         return _unwritten(view, int(takes[unknown[0]]), int(taken[unknown[0]]), words)
-    number = np.full(len(ids), NOBODY, np.int64)
+    number = np.full(len(ids), NONE, np.int64)
     number[entry[::-1]] = np.arange(len(takes))[::-1]
     again = np.flatnonzero(number[entry] != np.arange(len(takes)))
     if len(again):
         value = entry[again[0]]
         return _twice(view, int(ids[value]), [puts[value], takes[number[value]], takes[again[0]]])
-    first = np.append(takes, NOBODY)[number]
+    first = np.append(takes, NONE)[number]
     early = np.flatnonzero(view.end[takes] < view.start[puts[entry]])
     if len(early):
         return _early(view, int(takes[early[0]]), int(puts[entry[early[0]]]), int(taken[early[0]]), words)
-    kept = (first != NOBODY) | ~view.info[puts]
+    kept = (first != NONE) | ~view.info[puts]
     puts, first, ids = puts[kept], first[kept], ids[kept]
-    never = first == NOBODY
+    never = first == NONE
     gone, is_drain = np.flatnonzero(is_take & view.info), view.called("drain")
     return Flow(
         ids,

@@ -8,7 +8,7 @@ import numpy as np
 
 from tribulation.histories.model.columns import Int64
 
-from .flow import NOBODY, STILL_OPEN, Flow
+from .flow import NONE, STILL_OPEN, Flow
 
 
 def two_interval_order(flow: Flow, moments: Int64) -> Int64:
@@ -40,7 +40,7 @@ def two_interval_order(flow: Flow, moments: Int64) -> Int64:
     ranks = np.concatenate([rank[~empties], rank[~empties], rank[empties]])
     kind = np.repeat([0, 1, 0], [len(values), len(values), int(empties.sum())])
     found = places[np.lexsort((kind, ranks, at))] if len(places) else places
-    kept: Int64 = found[found != NOBODY]
+    kept: Int64 = found[found != NONE]
     return kept
 
 

@@ -1,6 +1,6 @@
 """Three hosts under one log: the machines `agents` and `coordinator` with the application, and around them a world without Raft, disks or sockets.
 
-The log is a list; whoever is not cut off appends to it and learns from it, a little later. n3 leads and hosts nothing. Everything happens at a virtual time and one
+The log is a list; a node that is not cut off appends to it and learns from it, a little later. n3 leads and hosts nothing. Everything happens at a virtual time and one
 thing after the other, so that a test may strike after the N-th.
 """
 
@@ -290,7 +290,7 @@ class World:
         self.later(5 * MS, host.learn)
 
     def check(self) -> None:
-        """At most one host runs an agent under the epoch that is authorised now; who runs it under another one cannot know better yet."""
+        """At most one host runs an agent under the epoch that is authorised now; one that runs it under another epoch cannot know better yet."""
         for agent, record in self.judge.view.items():
             running = [host for host in self.hosts.values() if host.up and agent in host.running]
             right = [host.name for host in running if host.running[agent] == record["epoch"]]

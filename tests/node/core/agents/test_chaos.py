@@ -1,6 +1,6 @@
 """Anything at any time: agents that move while hosts die, come back, and are cut off, over links that lose messages.
 
-`World.check` watches after everything that happens that at most one host runs an agent under the authorised epoch. Here besides: no two hosts run an agent at one time, for hosts are
+`World.check` watches after everything that happens that at most one host runs an agent under the authorised epoch. Here also: no two hosts run an agent at one time, for hosts are
 given up only when they have noticed themselves; and once all is well again every agent runs, where the log says, with at least what was saved before.
 """
 

@@ -148,7 +148,7 @@ def test_agents_of_a_killed_host_start_elsewhere_from_their_last_checkpoint() ->
 
 
 def test_a_process_that_comes_back_at_once_has_lost_its_agents_all_the_same() -> None:
-    """Nobody believed it failed; its incarnation shows that what it held is gone."""
+    """No node believed that it failed; its incarnation shows that what it held is gone."""
     w = World()
     w.spawn("a", "n1")
     w.spawn("b", "n1")

@@ -70,7 +70,7 @@ def test_many_are_placed_by_one_command_and_who_finds_no_place_keeps_none_of_the
     assert answer["refused"] == {"c": ["no-room", "all 2 places of n1 are taken"]}
     again = s.do("deploy", agents=agents[:2])
     assert [where["epoch"] for where in again["placed"].values()] == [1, 1], "they are there already"
-    assert s.error("deploy", agents=[{"agent": "e", "type": "code", "on": "n9"}]) == "not-found", "nobody was placed"
+    assert s.error("deploy", agents=[{"agent": "e", "type": "code", "on": "n9"}]) == "not-found", "none was placed"
 
 
 def test_the_weaker_of_two_members_counts_as_fuller() -> None:

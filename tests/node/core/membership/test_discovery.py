@@ -210,7 +210,7 @@ def complete_ns(net: Net, name: str, size: int) -> int | None:
 @pytest.mark.parametrize(("loss", "bound_ns"), [(0.0, 5 * MS), (0.2, 400 * MS)])
 @pytest.mark.parametrize("seed", range(5))
 def test_the_tenth_node_finds_all_within_a_round_trip(seed: int, loss: float, bound_ns: int) -> None:
-    """Latency is at most 2 ms: a beacon and its answers take less than 5. With one datagram in five lost it begins anew a few times."""
+    """Latency is at most 2 ms: a beacon and its answers take less than 5. With one datagram in five lost it begins again a few times."""
     net = cluster(9, seed, loss)
     net.run(5 * S)
     began_ns = net.now

@@ -109,7 +109,7 @@ def test_a_newcomer_that_knows_no_leader_asks_the_voters_that_it_found() -> None
     n4.notify(LeaderChanged("n1", 1, False))
     n4.machine.on_timer(n4.now, timer.key)
     n4.notify()
-    assert not [e for e in n4.effects if isinstance(e, Send)], "the submitter knows whom to ask"
+    assert not [e for e in n4.effects if isinstance(e, Send)], "the submitter knows which node to ask"
 
 
 def test_the_leader_takes_back_the_registration_of_a_newcomer_that_never_came() -> None:

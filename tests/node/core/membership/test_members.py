@@ -220,7 +220,7 @@ def test_whatever_comes_states_follow_the_table_and_the_state_survives_a_dump(co
 
 @given(st.lists(COMMANDS, max_size=20))
 def test_applied_twice_is_applied_once(commands: list[list[Any]]) -> None:
-    """A `since` is of the past: nobody knows the index that a command will get."""
+    """A `since` is of the past: the index that a command will get is not known."""
     app = members()
     for index, (command, fields) in enumerate(commands, 1):
         if fields.get("since", 0) >= 2 * index:

@@ -1,4 +1,4 @@
-"""SWIM on a virtual network: who dies is found out by all within the bound, who lives is not blamed, and nobody sends more in a larger cluster."""
+"""SWIM on a virtual network: a node that dies is found out by all within the bound, one that lives is not blamed, and none sends more in a larger cluster."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def cluster(size: int, seed: int = 1, flaws: tuple[str, ...] = (), loss: float =
 
 
 def failures(net: Net, *but: str) -> list[tuple[str, str]]:
-    """Who believes at any time that whom has failed, without those."""
+    """Which node believes at any time that which has failed, without those."""
     return [
         (node.name, data["target"])
         for node in net.nodes.values()
@@ -42,7 +42,7 @@ def shortest_ns(size: int) -> int:
 
 @pytest.mark.parametrize(("size", "seed"), [(2, 1), (3, 1), (3, 2), (8, 1), (8, 2), (32, 1)])
 def test_a_killed_node_is_failed_for_all_within_the_bound(size: int, seed: int) -> None:
-    """A few periods until somebody has probed it, the shortest suspicion, and the rumour's way round."""
+    """A few periods until a node has probed it, the shortest suspicion, and the rumour's way round."""
     net = cluster(size, seed)
     net.run(5 * S)
     net.kill("n2")

@@ -12,7 +12,7 @@ NAMES = ("n1", "n2", "n3", "n4")
 
 
 def make_cluster(seed: int) -> SimCluster:
-    """n1, n2 and n3 vote; n4 joins. Each knows its own address only, and who votes by name."""
+    """n1, n2 and n3 vote; n4 joins. Each knows its own address only, and the voters by name."""
     voters = {"n1": 1, "n2": 1, "n3": 1}
     configs = {}
     for number, name in enumerate(NAMES, 1):
@@ -57,7 +57,7 @@ def test_a_member_comes_dies_comes_back_stands_still_and_leaves() -> None:
     cluster.resume("n4")
     run(cluster, 3 * S)
     assert members(cluster, "n1")["n4"] == 2 and life(cluster, "n4")[-3:] == ["FAILED", "JOINING", "ACTIVE"]
-    assert not any(line["event"] == "suspect" for line in cluster.traces["n4"]), "it blamed nobody for its own pause"
+    assert not any(line["event"] == "suspect" for line in cluster.traces["n4"]), "it blamed no node for its own pause"
 
     cluster.request("c1", "n1", {"id": 1, "do": "members.leave", "with": {"name": "n4"}}, lambda answer: None)
     run(cluster, 3 * S)

@@ -1,4 +1,4 @@
-"""A memory of numbers on a disk that crashes: what was acknowledged is written down beside it, and held against what a next life finds.
+"""A memory of numbers on a disk that crashes: what was acknowledged is written down next to it, and held against what a next life finds.
 
 Each change gives a record a larger number than any before, so that joining is the maximum, and a removal is of all smaller ones.
 """
@@ -135,7 +135,7 @@ class Life:
         """Carry out one effect: the first, or any that may come first. False when there is none."""
         ready = [effect for position, effect in enumerate(self.queue) if self._may(position, effect)]
         if not ready:
-            assert not self.queue, f"{self.queue[0]} waits for ever"
+            assert not self.queue, f"{self.queue[0]} waits forever"
             return False
         effect = ready[0] if random is None else random.choice(ready)
         self.queue.remove(effect)

@@ -1,6 +1,6 @@
 """What a record must show, by its definition: all operations that are known, and of each what its author had seen. No states, no joining.
 
-A written value is there unless somebody who had seen it wrote the field or deleted the record; an element, an amount and a rating unless somebody who had seen it deleted the record.
+A written value is there unless a replica that had seen it wrote the field or deleted the record; an element, an amount and a rating unless a replica that had seen it deleted the record.
 """
 
 from __future__ import annotations

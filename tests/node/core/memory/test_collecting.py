@@ -7,7 +7,7 @@ The rules under which nothing is lost and nothing comes back (docs/concepts/memo
   time as the deletion, must have arrived as well.
 - A node whose memory went back has a new replica. Once it has synced from every other member, what it has seen of its earlier replicas is all that there will ever be of them, and its
   vector says so: else no vector would ever cover a change that was pushed to others and lost here with those before it.
-- Who has collected more than the asker has seen answers whole: what it then does not send, though its vector covers it, was deleted.
+- A node that has collected more than the asker has seen answers whole: what it then does not send, though its vector covers it, was deleted.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Node:
     shown: dict[int, Vector] = field(default_factory=dict)
     """By other node: the vector that counts for collecting."""
     heard: dict[int, bool] = field(default_factory=dict)
-    """With whom a sync was complete, in this life."""
+    """The nodes with which a sync was complete, in this life."""
     saved: Memory = field(default_factory=Memory)
 
     @property
@@ -69,7 +69,7 @@ class Node:
 
 
 class World:
-    """`strict` False: the vectors of those who ask count for collecting, too. `whole` False: nobody answers whole."""
+    """`strict` False: the vectors of those that ask count for collecting, too. `whole` False: no node answers whole."""
 
     def __init__(self, *, strict: bool = True, whole: bool = True) -> None:
         self.strict, self.whole = strict, whole

@@ -74,7 +74,7 @@ class Replica:
 
 @dataclass
 class World:
-    """Replicas of one record, and messages that are late, lost, doubled and out of order: who sends leaves a copy of its state, whoever takes one chooses which."""
+    """Replicas of one record, and messages that are late, lost, doubled and out of order: a sender leaves a copy of its state, a receiver chooses which it takes."""
 
     kind: str
     replicas: dict[str, Replica] = field(default_factory=lambda: {name: Replica(name) for name in REPLICAS})

@@ -1,4 +1,4 @@
-"""What a member that lies says about memory: it must not get into what this node says to others, who would refuse all of it."""
+"""What a member that lies says about memory: it must not get into what this node says to others, which would refuse all of it."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def test_what_one_node_alone_would_answer_is_not_called_a_quorums() -> None:
 
 
 def test_garbage_is_no_answer_to_a_read_at_level_quorum() -> None:
-    """Who sends what is no state has not said what it holds."""
+    """A node that sends what is no state has not said what it holds."""
     cluster = memory(sync="on_demand")
     change(cluster, "n1", "e1", "quorum", goal="g")
     transmit = cluster.transmit

@@ -101,20 +101,20 @@ def test_two_deletions_at_once_subtract_once() -> None:
 
 
 def test_an_old_state_that_arrives_after_the_tombstone_is_gone_brings_nothing_back() -> None:
-    """The record is deleted, collected, and made anew by another: its context does not cover the old one any more. The vector of its holder does."""
+    """The record is deleted, collected, and made again by another: its context does not cover the old one any more. The vector of its holder does."""
     old = changed(None, "fact", {"concept": "old", "times_used": 3, "sources": ["s"]}, (A, 1))
     late = changed(old, "fact", {"knowledge": "not seen here"}, (B, 1))
     vector = {A: 1, C: 1}  # C deleted it
     assert unseen(old, vector) is None
     assert shown("fact", unseen(late, vector) or {})["fields"] == {"knowledge": "not seen here"}
-    anew = changed(None, "fact", {"concept": "new"}, (C, 2))
-    assert visible(joined(anew, old, {**vector, C: 2})) == visible(anew)
-    assert fields_of(joined(anew, late, {**vector, C: 2}), "fact") == {"concept": "new", "knowledge": "not seen here"}
-    assert fields_of(joined(late, anew, {}, {**vector, C: 2}), "fact") == {
+    remade = changed(None, "fact", {"concept": "new"}, (C, 2))
+    assert visible(joined(remade, old, {**vector, C: 2})) == visible(remade)
+    assert fields_of(joined(remade, late, {**vector, C: 2}), "fact") == {"concept": "new", "knowledge": "not seen here"}
+    assert fields_of(joined(late, remade, {}, {**vector, C: 2}), "fact") == {
         "concept": "new",
         "knowledge": "not seen here",
     }
-    assert unseen(late, {}) is late, "nothing is taken out, nothing is made anew"
+    assert unseen(late, {}) is late, "nothing is taken out, nothing is made again"
 
 
 def test_a_cell_that_was_collected_elsewhere_comes_back_with_what_was_reported_since() -> None:
@@ -129,10 +129,12 @@ def test_the_digest_is_that_of_what_there_is_to_see() -> None:
     rule = conflicts_of("merge", Flaws())
     base = changed(None, "profile", {"attempts": 3}, (A, 1))
     gone = deleted(base, (B, 1))
-    again, anew = changed(gone, "profile", {"score": 1}, (C, 1)), changed(None, "profile", {"score": 1}, (C, 1))
+    again, remade = changed(gone, "profile", {"score": 1}, (C, 1)), changed(None, "profile", {"score": 1}, (C, 1))
     assert rule.digest("profile", "p", gone) == 0
-    assert again != anew and rule.digest("profile", "p", again) == rule.digest("profile", "p", anew)
-    assert rule.digest("profile", "q", anew) != rule.digest("profile", "p", anew) != rule.digest("fact", "p", anew)
+    assert again != remade and rule.digest("profile", "p", again) == rule.digest("profile", "p", remade)
+    assert (
+        rule.digest("profile", "q", remade) != rule.digest("profile", "p", remade) != rule.digest("fact", "p", remade)
+    )
     assert rule.digest("profile", "p", base).bit_length() <= 128
 
 

@@ -133,7 +133,7 @@ def test_a_cap_lets_through_no_more_than_its_rate(bits: int, sizes: list[int]) -
 
 
 def test_what_waits_under_a_cap_is_bounded_in_time_and_bytes() -> None:
-    """A peer that asks again and again, or many changes to push, fill neither memory nor the minutes to come."""
+    """A peer that asks again and again, or many changes to push, do not fill memory and not the minutes to come."""
     slow = Cap(8_000)
     for number in range(10_000):
         slow.put(0, "n2", number, 1000)
@@ -212,7 +212,7 @@ def test_a_memory_that_went_back_hears_of_a_deletion_that_was_collected() -> Non
     assert chunk is not None
     take(back, chunk)
     assert sorted(back.records) == [("episode", "n1-0"), ("episode", "n1-2"), ("episode", "n3-own")]
-    assert back.records["episode", "n3-own"] == mine, "nobody there had heard of it"
+    assert back.records["episode", "n3-own"] == mine, "no node there had heard of it"
     back.check()
 
 

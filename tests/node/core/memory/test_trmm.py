@@ -85,7 +85,7 @@ def sealed(data: bytes) -> bytes:
 
 @given(st.data())
 def test_decoding_is_total_whatever_the_checksums_say(data: st.DataObject) -> None:
-    """Somebody else's bytes may be wrong under right checksums: they are refused with a place, or they are a TRMM."""
+    """Bytes of other programs may be wrong under right checksums: they are refused with a place, or they are a TRMM."""
     content = bytearray(encode(in_sections(data.draw(TRMM))))
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(content) - 1))

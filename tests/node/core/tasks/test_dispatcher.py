@@ -1,4 +1,4 @@
-"""The leader's part: who gets which task when, and what is taken back."""
+"""The leader's part: which host gets which task when, and what is taken back."""
 
 from __future__ import annotations
 
