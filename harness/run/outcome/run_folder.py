@@ -136,14 +136,10 @@ def read_facts(run_dir: Path) -> RunFacts:
     return replace(facts, gaps=[{"part": "run", "name": RUN_FILE, "why": why}])
 
 
-_LATER = frozenset({"state", "files", "traced", "uncollected", "gaps", "truth", "judged_by", "plugins", "code"})
-"""Facts that no version without a digest wrote: next to one of these, a missing digest was taken away."""
-
-
 def _facts(document: dict[str, Any]) -> RunFacts:
     """Raises `DocumentError` for a document that was changed, or is not one of a run."""
     digest = document.pop(DIGEST, None)
-    if digest is None and (SCHEMA in document or not _LATER.isdisjoint(document)):
+    if digest is None and SCHEMA in document:
         raise DocumentError("it has no digest, and its version writes one")
     if digest is not None and digest != _digest(document):
         raise DocumentError("its digest is not that of its content")

@@ -94,19 +94,6 @@ def test_facts_of_this_version_without_their_digest_vouch_for_nothing(sound_run:
     assert "it has no digest, and its version writes one" in str(judgement.document["gaps"])
 
 
-def test_facts_without_digest_and_version_are_of_an_older_release_only_if_it_could_have_written_them(
-    sound_run: Path, copy
-) -> None:
-    run = copy(sound_run)
-    document = json.loads((run / "run.json").read_text())
-    for name in ("digest", "schema", "state", "files", "gaps", "uncollected"):
-        document.pop(name, None)
-    (run / "run.json").write_text(json.dumps(document))
-    judgement = judge(run)
-    assert judgement.exit_code == 3
-    assert "it has no digest" in str(judgement.document["gaps"])
-
-
 def test_an_empty_ledger_of_an_older_run_is_missing_what_its_plan_has(sound_run: Path, copy) -> None:
     run = copy(sound_run)
     rewrite("run.json", lambda facts: [facts.pop(name) for name in ("state", "files", "traced")])(run)
