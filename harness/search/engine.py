@@ -35,7 +35,7 @@ _NUMBER = re.compile(r"\b\d[\d.]*")
 @dataclass(frozen=True, slots=True)
 class Search:
     """What to search. `seeds` may be endless. After `time_s` of CPU time in each process no further trial begins, so that a busy machine finds no less.
-    `until_found`: none begins once one has failed. Without `swarm` nothing is drawn or mutated."""
+    `until_found`: none begins once one has failed. Without `swarm` nothing is drawn or mutated; with `orders` the order of steps is drawn in addition."""
 
     campaign: Campaign
     seeds: Iterable[int]
@@ -43,6 +43,7 @@ class Search:
     directory: Path = Path()
     time_s: float | None = None
     until_found: bool = False
+    orders: bool = False
 
 
 @dataclass(slots=True)
@@ -126,7 +127,7 @@ def _tasks(wanted: Search, findings: Findings, processes: int) -> Iterator[Task]
         parents = []
         if wanted.swarm and place % MUTANT_EVERY == MUTANT_EVERY - 1:
             parents = findings.corpus.parents(seed, place)
-        yield Task(wanted.campaign, seed, wanted.swarm, wanted.directory, tuple(parents))
+        yield Task(wanted.campaign, seed, wanted.swarm, wanted.directory, tuple(parents), orders=wanted.orders)
 
 
 def _failures(trial: Trial) -> dict[tuple[str, str], tuple[Signature, str]]:

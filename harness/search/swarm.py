@@ -172,6 +172,15 @@ def _walk(knobs: Knobs, nodes: Sequence[str], load_ns: int) -> list[Item]:
     return items
 
 
+def swarm_orders(seed: int) -> dict[str, int]:
+    """Simulation parameters of a search over orders of steps: up to how long one overtakes another, and how often a priority changes."""
+    knobs = Knobs(seed, "swarm/orders")
+    return {
+        "overtake_ns": knobs.choose("overtake", (200, 2_000, 20_000)) * MICROSECOND,
+        "overtake_change_every": knobs.choose("change-every", (10, 50, 300)),
+    }
+
+
 def swarm_liveness(seed: int) -> dict[str, Any] | None:
     """A campaign's `liveness`, in every second seed: how the rest stays broken after the load, or None."""
     knobs = Knobs(seed, "swarm/liveness")

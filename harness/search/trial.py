@@ -25,9 +25,10 @@ from ..run.plan.plan import Plan
 from ..run.simulated import Simulated
 from ..simulator.cluster.cluster import SimCluster
 from ..simulator.coverage.sometimes import Sometimes
-from .draw import searched_plan
+from .draw import keeps_time, searched_plan
 from .mutate import mutated
 from .states import States
+from .swarm import swarm_orders
 
 TRIAL_S = 300.0
 """CPU time that one trial may take; a trial takes a second or less, so one that is still running is stuck."""
@@ -53,13 +54,19 @@ class Task:
     trial_s: float = TRIAL_S
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the system that are as given, whatever is drawn."""
+    orders: bool = False
+    """Whether the order of steps that could meet is drawn too (`simulator/step_orders.py`)."""
 
     def plan(self) -> Plan:
         if self.parents:
             plan = mutated([Plan.from_json(parent) for parent in self.parents], self.seed)
         else:
             plan = searched_plan(self.campaign, self.seed, self.swarm, self.directory)
-        return replace(plan, options={**plan.options, "system": {**plan.options["system"], **self.settings}})
+        plan = replace(plan, options={**plan.options, "system": {**plan.options["system"], **self.settings}})
+        if not self.orders:
+            return plan
+        plan = replace(plan, world={**plan.world, **swarm_orders(self.seed)})
+        return plan if plan.liveness is None or keeps_time(plan) else replace(plan, liveness=None)
 
 
 @dataclass(frozen=True, slots=True)

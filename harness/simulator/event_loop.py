@@ -30,6 +30,13 @@ class Kernel:
         self._sequence += 1
         heappush(self._heap, (at_ns if at_ns > self.now_ns else self.now_ns, self._sequence, call, arguments))
 
+    def schedule_step(self, actor: int, at_ns: int, call: Callable[..., object], *arguments: Any) -> None:
+        """As `schedule`, for a step of a link, a node or a disk, which `step_orders` may put into another order."""
+        self.schedule(at_ns, call, *arguments)
+
+    def in_order(self) -> None:
+        """From now on put no step before one that is due earlier."""
+
     @property
     def next_ns(self) -> int | None:
         """When the next callback is due, or None when nothing is scheduled."""

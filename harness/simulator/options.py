@@ -71,6 +71,11 @@ class SimOptions:
     salt_after_ns: int = 0
     """A salt other than 0 changes the draws from this virtual time on (`salt.py`); before it the run is the same."""
 
+    overtake_ns: int = 0
+    overtake_change_every: int = 100
+    """Steps due within so long of the earliest are taken in the order of drawn priorities (`step_orders.py`), of which about one step in so many lowers
+    one; 0: in the order of time."""
+
     codec_one_in: int = 64
     """One message in this many is encoded and decoded on its way; 1 means all, 0 none."""
     check_every: int = 100
@@ -84,7 +89,7 @@ class SimOptions:
     def keeps_time(self, election_min_ns: int) -> bool:
         """Whether nodes with this election timeout elect leaders that stay."""
         latency_ns = self.latency_min_ns + self.latency_mean_ns
-        broadcast_ns = 2 * latency_ns + self.fsync_min_ns + self.fsync_mean_ns + 2 * self.turn_ns
+        broadcast_ns = 2 * latency_ns + self.fsync_min_ns + self.fsync_mean_ns + 2 * self.turn_ns + 5 * self.overtake_ns
         return TIMES_QUICKER * broadcast_ns <= election_min_ns
 
     def to_json(self) -> dict[str, Any]:

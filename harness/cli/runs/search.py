@@ -67,6 +67,7 @@ SHOWN = 20
 @jobs_option
 @click.option("--dask", metavar="ADDRESS", help="Use the workers of this Dask cluster instead.")
 @click.option("--no-swarm", is_flag=True, help="Draw nothing: the campaign's load, faults and world as written.")
+@click.option("--orders", is_flag=True, help="Draw, too, in which order steps of nodes that could meet are taken.")
 @set_option
 @renamed_option("--keep", "--folders", has_value=True)
 @click.option(
@@ -183,7 +184,9 @@ def _wanted(campaign: Path, options: Mapping[str, Any]) -> Search:
         seeds = SEEDS
     numbers: Iterable[int] = count(first) if seeds is None else range(first, first + seeds)
     until = options["until_found"]
-    wanted = Search(loaded, numbers, not options["no_swarm"], campaign.parent, options["time_s"], until)
+    wanted = Search(
+        loaded, numbers, not options["no_swarm"], campaign.parent, options["time_s"], until, options["orders"]
+    )
     searched_plan(loaded, first, wanted.swarm, wanted.directory)
     return wanted
 
@@ -256,6 +259,8 @@ def _repeat_command(campaign: Path, options: Mapping[str, Any]) -> str:
         words.append("--until-found")
     if options["no_swarm"]:
         words.append("--no-swarm")
+    if options["orders"]:
+        words.append("--orders")
     for override in options["overrides"]:
         words += ["--set", override]
     return shlex.join(words)

@@ -27,7 +27,6 @@ from ...wan import Regions
 from ..disk.decay import DECAYS, repair
 from ..disk.disk import Decay
 from ..errors import SimulationError
-from ..event_loop import Kernel
 from ..network.clients import Callback, Clients
 from ..network.codec import Codec
 from ..network.network import Network, Shaping, Tamper
@@ -35,6 +34,7 @@ from ..network.tcp import Peers
 from ..network.udp import Datagrams
 from ..options import SimOptions
 from ..purity_guard import fence
+from ..step_orders import kernel_of
 from .digest import RunDigest
 from .doubts import Doubts
 from .node import Process, SimNode, Stepper, trace_line
@@ -58,7 +58,7 @@ class SimCluster:
     ) -> None:
         self.seed = seed
         self.options = options or SimOptions()
-        self.kernel = Kernel()
+        self.kernel = kernel_of(seed, self.options)
         names = tuple(sorted(configs))
         self.network = Network(self.kernel, seed, (*names, CLIENTS), self.options)
         if regions is not None:

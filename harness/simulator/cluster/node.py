@@ -228,7 +228,7 @@ class SimNode:
         at_ns = kernel.now_ns + delay_ns
         if self.share_ppm < WHOLE:
             at_ns = self._when_it_has_time(at_ns)
-        kernel.schedule(at_ns, self._turn, self.incarnation)
+        kernel.schedule_step(self.key, at_ns, self._turn, self.incarnation)
 
     @property
     def turn_is_due(self) -> bool:
@@ -320,7 +320,7 @@ class SimNode:
 
     def _schedule_timer(self, incarnation: int, key: str, generation: int, at_ns: int) -> None:
         true_ns = self.clock.true_ns(at_ns)
-        self._kernel.schedule(true_ns, self._timer_due, incarnation, key, generation, at_ns)
+        self._kernel.schedule_step(~self.key, true_ns, self._timer_due, incarnation, key, generation, at_ns)
 
     def _timer_due(self, incarnation: int, key: str, generation: int, at_ns: int) -> None:
         if incarnation != self.incarnation or not self.alive:

@@ -66,11 +66,14 @@ class Witness:
             "snapshot_threshold": max(node.config.snapshot_threshold for node in nodes),
             "slowed": sorted(self._slowed),
             **detection_bounds([node.config.membership for node in nodes]),
-            "datagrams_lossless": not (options.datagram_loss_ppm or options.datagram_reorder_ppm),
-            "fair": all(options.keeps_time(node.config.timing.election_min_ns) for node in nodes),
+            "datagrams_lossless": not (
+                options.datagram_loss_ppm or options.datagram_reorder_ppm or options.overtake_ns
+            ),
+            "fair": not options.overtake_ns
+            and all(options.keeps_time(node.config.timing.election_min_ns) for node in nodes),
             "calm": calm,
             # A late message may have no other copy: then it is lost for a few elections.
-            "lossless": not (options.loss_ppm or options.reorder_ppm or options.late_ppm),
+            "lossless": not (options.loss_ppm or options.reorder_ppm or options.late_ppm or options.overtake_ns),
             "unanswered": [_in_run_time(one, start_ns) for one in self._unanswered],
             "administered": [_in_run_time(one, start_ns) for one in self._administered],
         }

@@ -131,7 +131,7 @@ class Storage:
             bits = draw(self._key, last.op)
             delay_ns += self._options.fsync_min_ns + exponential(bits, self._options.fsync_mean_ns)
         at_ns = max(self._kernel.now_ns, self._stalled_until_ns) + delay_ns
-        self._kernel.schedule(at_ns, self._end_job, files, job, errors)
+        self._kernel.schedule_step(self._key, at_ns, self._end_job, files, job, errors)
 
     def _slowness_ns(self, op: int) -> int:
         """A drawn delay, never less than half of the slow disk's mean, so that a probe can distinguish it from chance."""

@@ -305,7 +305,7 @@ class Network:
         if at_ns <= stream.last_ns:
             at_ns = stream.last_ns + 1
         stream.last_ns = at_ns
-        kernel.schedule(at_ns, self._stream_arrives, stream, call, arguments)
+        kernel.schedule_step(link.key, at_ns, self._stream_arrives, stream, call, arguments)
 
     def _scatter(self, link: Link, bits: int, shaping: Shaping, call: Call, arguments: tuple[Any, ...]) -> None:
         """Apply chances to a packet. Each property has its own draw, so that changing a rate leaves the others' draws alone."""

@@ -97,6 +97,7 @@ class Peers:
         """From now on lose, repeat and reorder messages only where a fault requires it, not everywhere."""
         self._options = replace(self._options, loss_ppm=0, duplicate_ppm=0, reorder_ppm=0, late_ppm=0)
         self._disorderly = False
+        self._kernel.in_order()
 
     def started(self, node: str) -> None:
         """Dial the peers of a process that is up."""

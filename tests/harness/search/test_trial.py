@@ -14,6 +14,7 @@ from tribulation.harness.failures.signature import Signature
 from tribulation.harness.failures.trial import FAILED, attempt, broken_checkers
 from tribulation.harness.run.plan.plan import Plan
 from tribulation.harness.run.simulated import simulate
+from tribulation.harness.search.swarm import swarm_orders
 from tribulation.harness.search.trial import Task, Trial, lost_trial, run_trial
 from tribulation.harness.simulator.coverage.promises import Promises
 from tribulation.harness.simulator.errors import SafetyViolation
@@ -130,3 +131,11 @@ def test_a_thread_can_do_a_trial_though_no_signal_reaches_it():
 def test_a_worker_that_died_leaves_a_failure_with_the_plan():
     trial = lost_trial(Task(CORRECT, 5))
     assert trial.signatures == (Signature("worker", "died", "crash"),) and Plan.from_json(trial.plan).seed == 5
+
+
+def test_a_search_over_orders_of_steps_changes_the_world_and_nothing_else_of_the_plan():
+    plain, ordered = Task(CORRECT, 5).plan(), Task(CORRECT, 5, orders=True).plan()
+    changed = {name: value for name, value in ordered.world.items() if plain.world.get(name) != value}
+    assert set(changed) == {"overtake_ns", "overtake_change_every"} and ordered.world.keys() >= plain.world.keys()
+    assert replace(ordered, world=plain.world, liveness=plain.liveness) == plain
+    assert len({tuple(swarm_orders(seed).values()) for seed in range(60)}) == 9
