@@ -72,15 +72,23 @@ class TxnRows:
             raise _first_malformed(rows) from None
         key = self._keys.many(keys)
         observed = np.repeat(np.fromiter(known, np.bool_, len(rows)), lengths)
-        value, lists = self._cells(values)
+        value, lists = self._cells(values, np.flatnonzero(kind == APPEND).tolist())
         value[(kind == READ) & (value == NONE_ID) & ~observed] = ABSENT
         self._lengths.append(lengths)
         self._columns.append((kind, key, value, lists))
         first, self.count = self.count, self.count + len(rows)
         return np.arange(first, self.count, dtype=np.int32)
 
-    def _cells(self, values: list[Any]) -> tuple[Int32, Int32]:
-        return cells(values, self._values, self._lists)
+    def _cells(self, values: list[Any], appends: Sequence[int]) -> tuple[Int32, Int32]:
+        """Return ids and list rows. An appended list is one element, which reads have as an item: it gets an id, and no row."""
+        elements = [values[place] for place in appends]
+        whole = not _LISTS.isdisjoint(map(type, elements))
+        for place in appends if whole else ():
+            values[place] = None
+        ids, rows = cells(values, self._values, self._lists)
+        if whole:
+            ids[appends] = self._values.many(elements)
+        return ids, rows
 
     def finish(self) -> Txns | None:
         if not self.count:

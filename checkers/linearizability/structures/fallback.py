@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
-from tribulation.histories import Operation
+from tribulation.histories import Operation, Type
 
 from ...base.budget import NOWHERE, Meter, OutOfBudget
 from ...base.result import Anomaly, Verdict
 from ...models.model import Model
+from ...models.operation_names import TAKES
 from ..search.problem import Problem, calls_of
 from ..search.refutation import Found, WindowHook, prove
 from ..search.search import search
@@ -33,7 +34,34 @@ class Judged:
 
 def judge_by_search(view: View, model: Model, key: Hashable, meter: Meter) -> Judged:
     """Return the verdict of the search within the meter."""
-    return judge_operations(view.operations(range(len(view))), model, key, meter)
+    ops = view.operations(range(len(view)))
+    return judge_operations(list(_one_by_one(ops)) if view.called("drain").any() else ops, model, key, meter)
+
+
+def _one_by_one(ops: Sequence[Operation]) -> Iterator[Operation]:
+    """Return the operations with each drain as removals of one value, in no order, within its time. One that took nothing says nothing.
+
+    One of unknown outcome may have taken all that no other removal took.
+    """
+    puts = sum(op.f not in TAKES and op.type is not Type.FAIL for op in ops)
+    taken = sum(len(_drained(op)) if op.f == "drain" else op.result is not None for op in ops if _took(op))
+    for op in ops:
+        if op.f != "drain" or op.type is Type.FAIL:
+            yield op
+        elif op.type is Type.INFO:
+            yield from [op] * max(puts - taken, 0)
+        else:
+            yield from (replace(op, result=value) for value in _drained(op))
+
+
+def _took(op: Operation) -> bool:
+    return op.f in TAKES and op.type is Type.OK
+
+
+def _drained(op: Operation) -> Sequence[object]:
+    if isinstance(op.result, (list, tuple)):
+        return op.result
+    return [] if op.result is None else [op.result]
 
 
 def judge_operations(ops: Sequence[Operation], model: Model, key: Hashable, meter: Meter) -> Judged:

@@ -7,13 +7,14 @@ reads, writes and successful cas of registers become transactions of one or two 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tribulation.histories.model.columns import ABSENT, APPEND, FAIL, INFO, OK, OPEN, READ, WRITE, Columns
+from tribulation.histories.model.interning import Interner
 
 from .arrays import ragged
 
@@ -104,6 +105,8 @@ def kinds_written(columns: Columns) -> set[int]:
 
 def transactions(columns: Columns) -> Table:
     """The table of the transactions in `columns`."""
+    if WRITE in kinds_written(columns):
+        columns = _lists_as_values(columns)
     assert columns.txns is not None
     rows = np.flatnonzero(are_transactions(columns))
     answered = (columns.type[rows] == OK) & (columns.result_txn[rows] != ABSENT)
@@ -119,6 +122,21 @@ def transactions(columns: Columns) -> Table:
     if not keep.all():
         txn, kind, key, value, listed = txn[keep], kind[keep], key[keep], value[keep], listed[keep]
     return finish(columns, rows, txn, kind, key, value, listed)
+
+
+def _lists_as_values(columns: Columns) -> Columns:
+    """Return the same transactions of registers with a value id for each list that was read or written: equal lists are one value."""
+    txns = columns.txns
+    assert txns is not None
+    at = np.flatnonzero(txns.list != ABSENT)
+    if not len(at):
+        return columns
+    table = Interner(columns.values)
+    value, listed = txns.value.copy(), txns.list.copy()
+    rows = [columns.lists.row(row).tolist() for row in txns.list[at].tolist()]
+    value[at] = table.many([[columns.values[item] for item in row] for row in rows])
+    listed[at] = ABSENT
+    return replace(columns, txns=replace(txns, value=value, list=listed), values=table.table())
 
 
 def registers(columns: Columns) -> Table:

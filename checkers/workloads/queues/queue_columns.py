@@ -29,12 +29,16 @@ class Flow:
     delivery_ns: Int64
 
 
-def plain(columns: Columns, part: Part) -> bool:
-    """Return whether all elements are scalars, which columns can distinguish."""
+def unlike(columns: Columns, part: Part) -> str | None:
+    """Return what elements are that columns cannot distinguish: lists from each other, null from an answer of nothing."""
     rows = part.rows
     enqueues, dequeues = of(columns, "enqueue", rows=rows), of(columns, "dequeue", rows=rows)
     lists = np.where(enqueues, columns.argument_list[rows], columns.result_list[rows]) != ABSENT
-    return not bool(np.any(lists & (enqueues | dequeues)))
+    if np.any(lists & (enqueues | dequeues)):
+        return "lists"
+    blank = enqueues & (columns.type[rows] != FAIL) & (columns.argument[rows] <= NONE_ID)
+    nothing = dequeues & (columns.type[rows] == OK) & (columns.result[rows] <= NONE_ID)
+    return "null" if np.any(blank) and np.any(nothing) else None
 
 
 def flow(columns: Columns, part: Part) -> Flow:

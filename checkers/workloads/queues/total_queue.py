@@ -25,7 +25,7 @@ from ...base.options import flag, settings_of
 from ...base.result import Budget, CheckResult, RunRecord
 from ...base.selection import judges, names, operation, parts
 from ...base.wording import describe, indices, on_key, show
-from .queue_columns import Flow, flow, plain
+from .queue_columns import Flow, flow, unlike
 
 _EMPTY = ("empty", "queue-empty", "exhausted")
 _SHOWN = 20
@@ -48,10 +48,10 @@ class TotalQueueChecker:
         columns = record.history.columns
         again = bool(settings_of(record, self)["at_least_once"])
         for part in parts(columns, self.operations.rows(columns)):
-            if not plain(columns, part):
-                doubts.append(
-                    sentence(on_key(part.key) + "elements are lists, which cannot be distinguished here").rstrip(".")
-                )
+            strange = unlike(columns, part)
+            if strange is not None:
+                text = f"{on_key(part.key)}elements are {strange}, which cannot be distinguished here"
+                doubts.append(sentence(text).rstrip("."))
                 continue
             found = flow(columns, part)
             bag = _bag([operation(record, row) for row in found.rows], found, columns)

@@ -291,7 +291,7 @@ def test_which_end_of_a_priority_queue_is_searched():
 
 
 def test_values_that_are_null_are_searched():
-    """A dequeue of null found nothing, whatever was put in."""
+    """No removal answered null, so the element can only be inside."""
     history = reported(*one(0, "enqueue", None, None), *one(0, "enqueue", 1, 1), *one(1, "dequeue", None, 1))
     assert run("queue", history).stats["methods"] == {"search": 1}
 

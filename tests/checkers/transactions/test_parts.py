@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,3 +60,40 @@ def test_what_is_no_transaction_is_none() -> None:
     reads = [Event(4, 4, 9, Type.INVOKE, "read", None, "k"), Event(5, 5, 9, Type.OK, "read", 7, "k")]
     result = judge("list-append", History([*txns, *reads]))
     assert (result.verdict, result.stats["transactions"]) == (Verdict.VALID, 2)
+
+
+ELEMENTS = [[5], [], [None], [[5]], {"a": [5]}, frozenset({5})]
+
+
+def _txns(*parts: Any) -> History:
+    """Transactions of one part, one after the other, each of a process of its own: (asked, done)."""
+    events = []
+    for number, (asked, done) in enumerate(parts):
+        events += [
+            Event(2 * number, 2 * number, number, Type.INVOKE, "txn", [asked]),
+            Event(2 * number + 1, 2 * number + 1, number, Type.OK, "txn", [done]),
+        ]
+    return History(events)
+
+
+@pytest.mark.parametrize("level", ["strict-serializable", "causal", "read-atomic", "read-committed"])
+@pytest.mark.parametrize("element", ELEMENTS, ids=repr)
+def test_lists_are_values_like_others(element: Any, level: str) -> None:
+    """What was appended or written is found in what was read, also where it is itself a list."""
+    options = {"consistency": level}
+    append, read = ["append", "x", element], ["r", "x", None]
+    seen = _txns((append, append), (read, ["r", "x", [element]]))
+    assert judge("list-append", seen, options).verdict is Verdict.VALID
+    never = _txns((append, append), (read, ["r", "x", [element, [7]]]))
+    assert "thin-air-read" in kinds(judge("list-append", never, options))
+    write = ["w", "x", element]
+    seen = _txns((write, write), (read, ["r", "x", element]))
+    assert judge("rw-register", seen, options).verdict is Verdict.VALID
+    never = _txns((write, write), (read, ["r", "x", [7]]))
+    assert "thin-air-read" in kinds(judge("rw-register", never, options))
+
+
+def test_a_stale_read_of_a_list_is_found() -> None:
+    one, two, read = ["w", "x", [1]], ["w", "x", [2]], ["r", "x", None]
+    history = _txns((one, one), (two, two), (read, ["r", "x", [1]]))
+    assert judge("rw-register", history).verdict is Verdict.INVALID

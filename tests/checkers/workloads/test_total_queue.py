@@ -231,3 +231,9 @@ def test_only_what_needs_a_look_is_looked_at():
     columns = History(story.events).columns
     (part,) = parts(columns, of(columns, "enqueue", "dequeue"))
     assert flow(columns, part).rows.tolist() == [4, 5]
+
+
+def test_null_as_an_element_is_unknown():
+    """It is never seen to come out, because that is how an empty queue answers."""
+    story = Story().ok(0, "enqueue", 1).ok(0, "enqueue", None).ok(1, "dequeue", None, 1).ok(1, "dequeue", None, None)
+    unknown(story.ok(1, "drain", None, []).judge("total-queue"), "lements are null")

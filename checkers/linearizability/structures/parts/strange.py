@@ -10,7 +10,7 @@ import numpy as np
 from tribulation.histories.model.columns import ABSENT, NONE_ID, Int64
 
 from ....base.wording import show
-from ....models.operation_names import ACQUIRES, INSERTS
+from ....models.operation_names import ACQUIRES, INSERTS, TAKES
 from .view import Mask, View
 
 
@@ -56,12 +56,31 @@ def _no_token(view: View) -> str | None:
     return _problem(view, blank | wrong, view.result, "answered {}: tokens are integers, or all of them texts")
 
 
+def _no_element(view: View) -> str | None:
+    puts = ~view.called(*TAKES) & ~view.failed & (view.argument <= NONE_ID)
+    blank = puts & (view.columns.argument_list[view.rows] == ABSENT)
+    if not (view.called(*TAKES) & view.ok & _answered_null(view)).any():
+        return None
+    return _problem(view, blank, view.result, "puts null, and some removal answered null: the element, or nothing")
+
+
+def _answered_null(view: View) -> Mask:
+    """Which operations answered null, or a list with null in it."""
+    lists, rows = view.columns.lists, view.columns.result_list[view.rows]
+    items = np.flatnonzero(lists.items == NONE_ID)
+    inside = np.unique(np.searchsorted(lists.offsets, items, side="right") - 1)
+    found: Mask = ((view.result == NONE_ID) & ~_are_lists(view)) | np.isin(rows, inside)
+    return found
+
+
 def _no_order(view: View) -> str | None:
     inserts = view.called(*INSERTS) & ~view.failed
     wrong = inserts & _without(view, view.argument, int)
     if (inserts & ~_without(view, view.argument, str)).sum() == inserts.sum():
-        return None  # Texts have an order, too.
-    return _problem(view, wrong, view.argument, "puts {}: priorities are integers, or all of them texts")
+        return _no_element(view)  # Texts have an order, too.
+    return _no_element(view) or _problem(
+        view, wrong, view.argument, "puts {}: priorities are integers, or all of them texts"
+    )
 
 
 def _without(view: View, ids: Any, wanted: type) -> Mask:
@@ -88,6 +107,8 @@ def _problem(view: View, which: Mask, ids: Any, text: str) -> str | None:
 
 
 _FINDERS: dict[str, Callable[[View], str | None]] = {
+    "queue": _no_element,
+    "stack": _no_element,
     "set": _no_list,
     "list": _no_list,
     "counter": _no_number,
