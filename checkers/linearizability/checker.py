@@ -26,7 +26,7 @@ from ..base.budget import Meter
 from ..base.options import settings_of
 from ..base.result import Budget, CheckResult, RunRecord, Verdict
 from ..base.selection import Bool
-from ..models.named import FAMILIES, family_of
+from ..models.named import FAMILIES, MultiRegisterModel, family_of
 from .general import judge_operations, judge_register
 from .kinds import Kind, kinds_of
 from .registers.fast_path import judge_registers
@@ -192,7 +192,21 @@ def _search(family: str | None, ops: Sequence[Operation], key: Hashable, meter: 
         return KeyVerdict(Verdict.UNKNOWN, "none", len(ops), reason=f"there is no general search for {family}")
     if family == REGISTER:
         return judge_register(ops, make(ops), key, meter)
+    if family == "multi-register":
+        return _multi_register(ops, key, meter)
     return judge_operations(ops, make(ops), key, meter)
+
+
+def _multi_register(ops: Sequence[Operation], key: Hashable, meter: Meter) -> KeyVerdict:
+    """Judge reads of nil as both that they may mean. Where only that decides, nothing is known: nil after a write is a lost write, or no answer."""
+    strict = judge_operations(ops, MultiRegisterModel(nil_is_value=True), key, meter)
+    if strict.verdict is not Verdict.INVALID:
+        return strict
+    found = judge_operations(ops, MultiRegisterModel(), key, meter)
+    if found.verdict is not Verdict.VALID:
+        return found
+    reason = "it is legal only if a read of nil says nothing, and not if nil was read"
+    return KeyVerdict(Verdict.UNKNOWN, found.method, len(ops), reason=reason)
 
 
 def _conclude(name: str, tally: _Tally, objects: Objects, asked: Asked) -> CheckResult:

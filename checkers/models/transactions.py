@@ -86,17 +86,19 @@ class _Unsaid(Enum):
     UNSAID = "not known"
 
 
+@dataclass
 class MultiRegisterModel(TransactionModel):
-    """Registers of unknown initial values. A read of nil has no meaning, as in Knossos."""
+    """Registers of unknown initial values. A read of nil has no meaning, as in Knossos; with `nil_is_value` it is a read of nil."""
 
     name: ClassVar[str] = "multi-register"
+    nil_is_value: bool = False
 
     def step(self, op: Operation) -> Step | None:
         found = super().step(op)
         if found is None:
             return None
         parts: Any = found.value
-        known = tuple(part for part in parts if part[0] != "r" or part[2] is not None)
+        known = tuple(part for part in parts if self.nil_is_value or part[0] != "r" or part[2] is not None)
         # A read may determine the state, so it cannot be taken arbitrarily early: it is not pure.
         return Step("txn", known, None, False, found.conditional) if known else None
 

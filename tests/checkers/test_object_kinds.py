@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import pytest
@@ -61,3 +62,43 @@ def test_a_workload_shows_nothing_of_another_one() -> None:
 def test_a_named_model_says_what_was_read() -> None:
     assert verdicts(done("read", result=9), model="register") == {Verdict.INVALID}
     assert verdicts(done("read", result=0), model="counter") == {Verdict.VALID}
+
+
+def _counter(chance: Random, held: dict[str, Any], key: str) -> list[Event]:
+    if chance.random() < 0.3:
+        held[key] = held.get(key, 0) + (amount := chance.randrange(1, 4))
+        return done("add", amount, None, key)
+    return done("read", None, held.get(key, 0), key)
+
+
+def _bank(chance: Random, held: dict[str, Any], key: str) -> list[Event]:
+    balances = held.setdefault(key, {"a": 5, "b": 5})
+    if chance.random() < 0.3 and balances["a"]:
+        held[key] = {"a": balances["a"] - 1, "b": balances["b"] + 1}
+        return done("transfer", {"from": "a", "to": "b", "amount": 1}, None, key)
+    return done("read", None, dict(balances), key)
+
+
+def _set(chance: Random, held: dict[str, Any], key: str) -> list[Event]:
+    if chance.random() < 0.3:
+        held[key] = (
+            [*held.get(key, []), element] if (element := chance.randrange(9)) not in held.get(key, []) else held[key]
+        )
+        return done("add", element, None, key)
+    return done("read", None, list(held.get(key, [])), key)
+
+
+def _register(chance: Random, held: dict[str, Any], key: str) -> list[Event]:
+    if chance.random() < 0.3:
+        held[key] = chance.randrange(9)
+        return done("write", held[key], None, key)
+    return done("read", None, held.get(key), key)
+
+
+@pytest.mark.parametrize("step", [_counter, _bank, _set, _register])
+def test_no_beginning_of_a_right_history_is_invalid(step: Any) -> None:
+    """Of any length: at first each key was only read."""
+    for seed in range(40):
+        chance, held = Random(seed), dict[str, Any]()
+        parts = [step(chance, held, chance.choice("xyz")) for _ in range(chance.randrange(1, 9))]
+        assert Verdict.INVALID not in verdicts(*parts), (seed, parts)

@@ -37,7 +37,19 @@ def judge(*txns: Txn, model: str | None = "multi-register", names: list[str] | N
         pytest.param(
             [["w", "x", 8], ["r", "x", 7]], [["r", "x", 8]], Verdict.INVALID, id="a transaction sees its own write"
         ),
-        pytest.param([["w", "x", 8]], [["r", "x", None]], Verdict.VALID, id="a read of nil says nothing"),
+        pytest.param(
+            [["w", "x", 8]], [["r", "x", None]], Verdict.UNKNOWN, id="a lost write, or a read that says nothing"
+        ),
+        pytest.param([["r", "x", None]], [["w", "x", 8]], Verdict.VALID, id="nil at the beginning"),
+        pytest.param(
+            [["r", "x", None]],
+            [["r", "x", 7]],
+            Verdict.UNKNOWN,
+            id="a value that no one wrote, or a read that says nothing",
+        ),
+        pytest.param(
+            [["w", "x", 8], ["r", "x", None]], [["r", "x", 9]], Verdict.INVALID, id="wrong whatever nil means"
+        ),
         pytest.param([["cas", "x", [7, 8]]], [["r", "x", 8]], Verdict.VALID, id="a cas shows what it found"),
         pytest.param([["cas", "x", 7, 8]], [["r", "x", 7]], Verdict.INVALID, id="and what it left"),
         pytest.param([["read", "x", 7]], [["write", "x", 8]], Verdict.VALID, id="words in full"),
