@@ -9,6 +9,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.full import examples
 from tribulation.checkers import RunRecord, check
 from tribulation.checkers.base import acknowledged
 from tribulation.checkers.base.logged import of_operations
@@ -42,7 +43,7 @@ def test_most_open_at_once(rows: list[tuple[int, int | None, Any]]) -> None:
 
 
 @given(histories())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_a_read_that_saw_less_than_was_acknowledged_before_it(events: list[Any]) -> None:
     ops = History(events).operations()
     stale = set()
@@ -84,7 +85,7 @@ def columns_of(moments: list[Moment]) -> Moments:
 
 
 @given(LINES, ASKED, st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_entries_on_a_disk_before_many_moments(lines: Any, asked: Any, incomplete: bool) -> None:
     history = DurableHistory("here")
     history.incomplete = incomplete

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.full import examples
 from tribulation.checkers import CheckResult, RunRecord, check
 from tribulation.checkers.base import logged
 from tribulation.checkers.base.logged import Logged, logged_of, of_operations
@@ -95,7 +96,7 @@ def all_large(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("all_large")
 @given(histories())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_columns_say_what_operations_say(tmp_path_factory: pytest.TempPathFactory, events: list[Event]) -> None:
     history = _read_as_columns(tmp_path_factory.mktemp("h"), events)
     found = _plain(logged_of(history))
@@ -137,7 +138,7 @@ def test_rows_are_chosen_with_their_operations() -> None:
 
 @pytest.mark.usefixtures("all_large")
 @given(histories())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_checkers_of_a_run_find_the_same_without_objects(
     tmp_path_factory: pytest.TempPathFactory, events: list[Event]
 ) -> None:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tribulation.checkers.raft.survey as survey_module
+from tests.full import examples
 from tribulation.checkers import Budget, RunRecord, check
 from tribulation.checkers.base.budget import Meter
 from tribulation.checkers.base.findings import Findings
@@ -100,7 +101,7 @@ BENDS = st.tuples(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.integers(0, 10_000), st.booleans(), st.lists(BENDS, max_size=6), st.sampled_from([1, 2, 64]), st.sampled_from([7, 1 << 16])
 )  # fmt: skip

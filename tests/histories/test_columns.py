@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.full import examples
 from tribulation.histories import (
     NEMESIS,
     Event,
@@ -128,7 +129,7 @@ def rows(columns: Columns) -> list[Operation]:
     return [operation(columns, row) for row in range(len(columns))]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(histories())
 def test_rows_are_the_operations_of_the_events(found: list[Event]) -> None:
     paired, columns = pair(found), columns_of_events(found)
@@ -136,7 +137,7 @@ def test_rows_are_the_operations_of_the_events(found: list[Event]) -> None:
     assert [(one, row) for one, row in zip(paired, rows(columns), strict=True) if not like(one, row)] == []
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(histories(loose=True))
 def test_what_does_not_answer_is_refused_by_both_with_the_same_words(found: list[Event]) -> None:
     assert _refusal(pair, found) == _refusal(columns_of_events, found)
@@ -180,7 +181,7 @@ def test_an_ok_completion_of_something_else_is_refused(f: str, asked: Any, done:
         assert len(columns_of_events([events[0], Event(1, 1, 0, Type.OK, f, answer)])) == 1
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(histories())
 def test_lines_give_the_columns_that_events_give(tmp_path_factory: pytest.TempPathFactory, found: list[Event]) -> None:
     path = tmp_path_factory.mktemp("lines") / "h.jsonl"
@@ -194,7 +195,7 @@ def test_lines_give_the_columns_that_events_give(tmp_path_factory: pytest.TempPa
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(histories())
 def test_columns_become_events_and_lines_and_columns_again(
     tmp_path_factory: pytest.TempPathFactory, found: list[Event]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.full import examples
 from tribulation.histories import Event, HistoryError
 from tribulation.histories.files import codec, files
 from tribulation.histories.files.reading import event_of_line, last_event
@@ -42,7 +43,7 @@ def _lines(draw: Any) -> str:
     return text
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(
     st.lists(_lines(), max_size=6),
     st.sampled_from(["\n", "\n", "\n", "\n\n", "\r\n", "\n \n", "", " "]),

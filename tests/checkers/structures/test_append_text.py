@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.checkers.oracle import WRONG, linearizable
 from tests.checkers.random_histories import history
+from tests.full import examples
 from tribulation.checkers import Verdict, check
 from tribulation.checkers.linearizability.structures.dispatch import STRUCTURES
 from tribulation.checkers.linearizability.structures.parts.finding import Unsuitable
@@ -50,7 +51,7 @@ NOT_APART = ["a;", "ab", "a", "bc;"]
 
 
 @given(st.integers(0, 2**32), st.sampled_from([UNIQUE, FEW, FEW, NOT_APART]), st.sampled_from([0.0, 0.2, 0.5]))
-@settings(max_examples=1500)
+@settings(max_examples=examples(1500))
 def test_as_every_order_says(seed, parts, puts):
     recorded = history(Random(seed), 8, 3, filler(parts, puts, [""]))
     legal = linearizable(recorded.operations(), text)
@@ -72,7 +73,7 @@ def test_as_every_order_says(seed, parts, puts):
 
 
 @given(st.integers(0, 2**32), st.sampled_from([0.0, 0.3]))
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_an_order_is_given_that_is_legal(seed, puts):
     recorded = history(Random(seed), 8, 3, filler(UNIQUE, puts, [""]))
     result = check(recorded, ["linearizable"], model="kv-append", certificate=True)["linearizable"]

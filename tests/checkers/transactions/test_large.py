@@ -72,7 +72,7 @@ def test_time_grows_no_faster_than_sorting(name: str) -> None:
 
 
 def test_compiled_clocks_agree_with_plain_ones_in_blocks_of_any_width(monkeypatch: pytest.MonkeyPatch) -> None:
-    columns = rw_register(Spec(transactions=1500, clients=12, keys=5, info=0.05))
+    columns = rw_register(Spec(transactions=600, clients=12, keys=5, info=0.05))
     observed = observe(register_versions(transactions(columns)))
     order = causal_order(observed)
     assert order is not None

@@ -154,7 +154,7 @@ def _cpu_s(cluster: Processes, name: str) -> float:
 
 
 def test_whatever_comes_the_cluster_goes_on(tmp_path: Path) -> None:
-    examples = int(os.environ.get("FUZZ_EXAMPLES", "3"))
+    examples = int(os.environ.get("FUZZ_EXAMPLES", "2"))
     chosen = settings(
         max_examples=examples, stateful_step_count=10, deadline=None, suppress_health_check=list(HealthCheck)
     )
