@@ -145,7 +145,11 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     pass_sockets(control, {"programs": logs is not None}, [])
     while True:
-        request, descriptors = take_sockets(control)
+        try:
+            request, descriptors = take_sockets(control)
+        except ConnectionResetError:
+            # The run is over, and did not read every answer.
+            return
         if request is None:
             return
         stream, dials = (socket.socket(fileno=descriptor) for descriptor in descriptors)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import select
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tribulation.harness.errors import DeployError
+from tribulation.harness.run.clients import worker
 from tribulation.harness.run.clients.client import ENDED, SILENT, ProcessClient
 from tribulation.harness.run.clients.pool import ClientProcesses
 from tribulation.harness.run.plan.plan import Slot
@@ -272,3 +277,16 @@ def test_a_program_that_does_not_start_is_an_error(tmp_path: Path, programs: Cli
     (tmp_path / "program.py").write_text("raise SystemExit('no driver: error 7')")
     with pytest.raises(DeployError, match=r"ended with exit status 1 before it .*; its last words: no driver: error 7"):
         ClientProcesses(tmp_path / "own.py", {}, [Slot(0, "register", 0, 1, "n1")], tmp_path / "logs")
+
+
+def test_a_run_that_ends_before_it_read_every_answer_has_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(ADAPTER)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    given = json.dumps({"file": str(tmp_path / "own.py"), "options": {}, "logs": str(tmp_path)})
+    words = [sys.executable, "-m", worker.__name__, given]
+    with theirs, open(tmp_path / "stderr", "wb") as stderr:
+        process = subprocess.Popen(words, stdin=theirs.fileno(), stderr=stderr)
+    assert select.select([ours], [], [], 60)[0], "the adapter was loaded"
+    ours.close()
+    assert process.wait(60) == 0
+    assert (tmp_path / "stderr").read_text() == ""
