@@ -37,6 +37,7 @@ MOST_BYTES = 16 << 30
 """Of an archive, unpacked."""
 LARGEST_READ = 1 << 16
 """Headers that need more at once are refused."""
+_ELSEWHERE = "name another FILE, where there is space and which this user may write"
 HEAD, RUN = "archive.json", "run/"
 
 _LEFT_OUT = re.compile(r"(\.pem|\.key|\.p12|\.pfx|\.keytab|/id_[a-z0-9]+|/\.env)$")
@@ -67,10 +68,10 @@ def pack(run_dir: Path, file: Path) -> list[str]:
         )
     head = written({"campaign": _campaign_of(run_dir), "name": run_dir.name})
     changed = []
-    with writing(file):
+    with writing(file, _ELSEWHERE):
         refuse_special(file, links=False)
     with (
-        writing(file),
+        writing(file, _ELSEWHERE),
         replacing(file) as out,
         gzip.GzipFile("", "wb", fileobj=out, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as tar,

@@ -14,11 +14,11 @@ from ..errors import TribulationError
 from ..user_files.renamed import written
 
 _HINTS = {
-    errno.ENOSPC: "free some space there, or give another folder with --runs",
-    errno.EDQUOT: "free some space there, or give another folder with --runs",
-    errno.EFBIG: "raise the limit of the size of files (ulimit -f), or give another folder with --runs",
+    errno.ENOSPC: "free some space there, or {elsewhere}",
+    errno.EDQUOT: "free some space there, or {elsewhere}",
+    errno.EFBIG: "raise the limit of the size of files (ulimit -f), or {elsewhere}",
 }
-_OTHER_HINT = "give a folder that can be written with --runs"
+RUNS = "give a folder that can be written with --runs"
 
 
 class RunFolderError(TribulationError):
@@ -28,12 +28,12 @@ class RunFolderError(TribulationError):
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Guards code that writes `path`, or below it. Raises `RunFolderError`."""
+def writing(path: Path, elsewhere: str = RUNS) -> Iterator[None]:
+    """Guards code that writes `path`, or below it. `elsewhere`: how a user names another place. Raises `RunFolderError`."""
     try:
         yield
     except OSError as error:
-        raise unwritable(path, error) from error
+        raise unwritable(path, error, elsewhere) from error
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
@@ -47,8 +47,7 @@ def as_text(name: object) -> str:
     return str(name).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def unwritable(path: Path, error: OSError) -> RunFolderError:
+def unwritable(path: Path, error: OSError, elsewhere: str = RUNS) -> RunFolderError:
     reason = error.strerror or str(error) or type(error).__name__
-    return RunFolderError(
-        f"cannot write {error.filename or path}: {reason}", hint=_HINTS.get(error.errno or 0, _OTHER_HINT)
-    )
+    hint = _HINTS.get(error.errno or 0, "{elsewhere}").format(elsewhere=elsewhere)
+    return RunFolderError(f"cannot write {error.filename or path}: {reason}", hint=hint)

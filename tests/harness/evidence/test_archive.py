@@ -109,6 +109,16 @@ def test_an_archive_of_a_later_version_is_refused(tmp_path: Path) -> None:
         unpack(file, tmp_path / "runs")
 
 
+def test_an_export_that_cannot_be_written_names_the_file_and_not_an_option_that_it_lacks(
+    run: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "in-the-way").write_text("")
+    with pytest.raises(TribulationError, match=r"cannot write .*in-the-way") as raised:
+        pack(run, tmp_path / "in-the-way" / "run.tar.gz")
+    assert raised.value.exit_code == 4
+    assert "another FILE" in str(raised.value.hint) and "--runs" not in str(raised.value.hint)
+
+
 def test_a_key_in_the_evidence_refuses_the_export(run: Path, tmp_path: Path) -> None:
     mine = unpack(_packed(run, tmp_path / "a.tar.gz"), tmp_path)
     (mine / "campaign.yaml").write_text(KEY)
