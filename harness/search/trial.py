@@ -65,8 +65,9 @@ class Task:
         plan = replace(plan, options={**plan.options, "system": {**plan.options["system"], **self.settings}})
         if not self.orders:
             return plan
-        plan = replace(plan, world={**plan.world, **swarm_orders(self.seed)})
-        return plan if plan.liveness is None or keeps_time(plan) else replace(plan, liveness=None)
+        ordered = replace(plan, world={**plan.world, **swarm_orders(self.seed)})
+        # A plan that requires recovery within a time, and would be too slow for it, keeps the order of time.
+        return ordered if plan.liveness is None or keeps_time(ordered) else plan
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,3 +79,13 @@ def test_nothing_is_asked_of_liveness_in_a_world_that_became_too_slow():
 def test_a_plan_without_faults_can_be_mutated():
     bare = searched_plan(ALL_FAULTS.model_copy(update={"faults": []}), 3, swarm=False)
     assert all(whole(mutated([bare], seed)) for seed in range(20))
+
+
+def test_a_mutant_too_slow_to_promise_recovery_asks_no_checker_for_it():
+    plans = [searched_plan(ALL_FAULTS, seed) for seed in range(60)]
+    parents = [plan for plan in plans if plan.liveness is not None]
+    mutants = [mutated([parent], seed) for parent in parents for seed in range(15)]
+    slow = [mutant for mutant in mutants if mutant.liveness is None]
+    assert slow and all("recovery" not in mutant.options["checker_options"] for mutant in slow)
+    quick = [mutant for mutant in mutants if mutant.liveness is not None]
+    assert quick and all("recovery" in mutant.options["checker_options"] for mutant in quick)

@@ -137,5 +137,5 @@ def test_a_search_over_orders_of_steps_changes_the_world_and_nothing_else_of_the
     plain, ordered = Task(CORRECT, 5).plan(), Task(CORRECT, 5, orders=True).plan()
     changed = {name: value for name, value in ordered.world.items() if plain.world.get(name) != value}
     assert set(changed) == {"overtake_ns", "overtake_change_every"} and ordered.world.keys() >= plain.world.keys()
-    assert replace(ordered, world=plain.world, liveness=plain.liveness) == plain
+    assert replace(ordered, world=plain.world) == plain
     assert len({tuple(swarm_orders(seed).values()) for seed in range(60)}) == 9
