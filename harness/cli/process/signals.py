@@ -23,6 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
+    from typing import NoReturn
 
 INTERRUPTED = 130
 THREADS_S = 2.0
@@ -61,10 +62,16 @@ def ending_signals(ending: Ending | None = None) -> Iterator[None]:
 
 
 def answer_with(code: int) -> None:
-    """End the process by this exit code, also when a signal meets its end: nothing is left to be undone."""
+    """End the process by this exit code, also when a signal meets its end, or a user's code that runs then ends it: nothing is left to be undone."""
+    end, pid = os._exit, os.getpid()
 
     def leave(number: int, frame: FrameType | None) -> None:
-        os._exit(code)
+        end(code)
+
+    def as_answered(status: int) -> NoReturn:
+        end(code if os.getpid() == pid else status)
+
+    os._exit = as_answered
 
     # The interpreter's own end restores the default; it runs what was registered first last.
     for number in _take(leave):

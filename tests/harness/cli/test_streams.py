@@ -108,3 +108,19 @@ def _list_faults(tmp_path: Path, meets: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(
         command, env=environment, preexec_fn=with_default_signals, capture_output=True, text=True, timeout=60
     )
+
+
+@pytest.mark.parametrize(
+    "last",
+    ["os._exit(0)", "os._exit(0) if os.fork() else os._exit(7)", "os._exit(os.waitstatus_to_exitcode(os.wait()[1])) if os.fork() else os._exit(7)"],
+    ids=["alone", "with a copy", "with a copy that it waits for"],
+)  # fmt: skip
+def test_what_a_users_code_left_for_the_end_decides_no_exit_code(last: str) -> None:
+    text = (
+        "import atexit, os, sys\n"
+        "from tribulation.harness.cli.process.signals import answer_with\n"
+        f"atexit.register(lambda: {last})\n"
+        "answer_with(1)\n"
+        "sys.exit(1)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", text], timeout=60).returncode == 1
