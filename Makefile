@@ -94,7 +94,7 @@ machines: setup
 # A thousand random worlds for the node, what hostile clients, datagrams and files bring, a thousand histories of every case for the checkers, other ones each time; SEEDS=100000 for a night, FIRST=7 SEEDS=1 to repeat one.
 fuzz: setup
 	$(PYTHON_IN_VENV) -m pytest -q --hypothesis-profile explore tests/histories tests/checkers tests/node/core
-	FUZZ_EXAMPLES=$(SEEDS) $(PYTHON_IN_VENV) -m pytest -q --hypothesis-profile explore --timeout 0 tests/node/fuzz tests/harness/nemesis/test_agent_fuzz.py tests/histories/fuzz tests/harness/campaign/test_fuzzed.py tests/harness/run/test_hostile_plans.py tests/harness/evidence/fuzz
+	FUZZ_EXAMPLES=$(SEEDS) $(PYTHON_IN_VENV) -m pytest -q --hypothesis-profile explore --timeout 0 tests/node/fuzz tests/harness/nemesis/test_agent_fuzz.py tests/harness/nemesis/test_trace_fuzz.py tests/histories/fuzz tests/harness/campaign/test_fuzzed.py tests/harness/run/test_hostile_plans.py tests/harness/evidence/fuzz
 	.venv/bin/uv run -q --no-project --with atheris --python $(PYTHON_IN_VENV) python -m tests.node.fuzz.decoders -max_total_time=$(DECODERS_S)
 	$(PYTHON_IN_VENV) -m tests.checkers.fuzz $(SEEDS) $(FIRST)
 	$(TRI) search hunt --first $(FIRST) --seeds $(SEEDS) --jobs 2

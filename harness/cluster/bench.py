@@ -6,22 +6,19 @@ A failed scenario reports what it waited for, and the next one of its cluster ge
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from ..errors import CampaignError, TribulationError, shown
+from ..progress import Notify
 from .asking import Refused
 from .deployed import Deployed
 from .lab import Lab
 from .scenario import Result, Scenario
 from .setup import Setup
 from .waiting import Missed
-
-Notify = Callable[[str, str], None]
-"""`notify(phase, detail)`: progress for a person."""
-
 
 _MOST_DIGITS = 4
 

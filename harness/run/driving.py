@@ -17,6 +17,7 @@ from ..hosts.parallel import on_all
 from ..nemesis.cluster.following import Following, events_of
 from ..nemesis.faults.ledger import Ledger
 from ..nemesis.inject.injector import LEASE_S, HostInjector
+from ..progress import Notify
 from ..systems.adapter.program import ProgramClient
 from ..systems.answers import status_of
 from ..systems.base import Dial, Service
@@ -159,9 +160,7 @@ def _final_states(
         time.sleep(SETTLE_STEP_S)
 
 
-def progress(
-    journal: Journal, nemesis: Nemesis, load_ns: int, notify: Callable[[str, str], None]
-) -> Callable[[int, Phase], None]:
+def progress(journal: Journal, nemesis: Nemesis, load_ns: int, notify: Notify) -> Callable[[int, Phase], None]:
     """Make the function that the driver calls a few times a second."""
 
     def tick(now_ns: int, phase: Phase) -> None:

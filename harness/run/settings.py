@@ -13,11 +13,9 @@ from ..campaign.model import Campaign
 from ..evidence.seal import CAMPAIGN_FILE, PLAN_FILE
 from ..evidence.writing import writing
 from ..plugins.copying import code_digests, copy_adapter, copy_plugins, with_kept
+from ..progress import Notify, silent
 from .outcome.run_folder import facts_of_plan
 from .plan.plan import Plan
-
-Notify = Callable[[str, str], None]
-"""`notify(phase, detail)`: progress for a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +32,7 @@ class Settings:
     keep: bool = False
     attach: bool = False
     take_over: bool = False
-    notify_lines: Notify = lambda phase, detail: None
+    notify_lines: Notify = silent
     hint: Callable[[str], None] | None = None
 
 

@@ -31,6 +31,7 @@ from ..evidence.writing import RunFolderError, writing
 from ..garbage import rare_collections
 from ..nemesis.faults.ledger import HEAD, MemoryLedger, faults_of
 from ..plugins.copying import kept_names
+from ..progress import Notify, silent
 from ..simulator.cluster.cluster import SimCluster
 from ..simulator.cluster.digest import MARK_EVERY
 from ..simulator.coverage.witness import Witness
@@ -46,7 +47,7 @@ from .outcome.verdict import Judgement, judge_record
 from .plan.build import make_plan, reference_options
 from .plan.plan import Pinned, Plan
 from .preflight import never_begun
-from .settings import Notify, Settings, open_run_folder
+from .settings import Settings, open_run_folder
 from .sources import simulator_fingerprint
 
 DIGESTS_FILE = "digests.json"
@@ -137,7 +138,7 @@ def write_run(campaign: Campaign, plan: Plan, settings: Settings, run_dir: Path)
 def simulate(
     plan: Plan,
     command: str = "",
-    notify: Notify = lambda phase, detail: None,
+    notify: Notify = silent,
     watch: Callable[[SimCluster], None] = lambda cluster: None,
     hint: Callable[[str], None] | None = None,
 ) -> Simulated:

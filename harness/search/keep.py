@@ -12,6 +12,7 @@ from typing import Any
 from ..evidence.writing import RunFolderError, write_json, writing
 from ..failures.trial import attempt
 from ..plugins.trust import repeat_by
+from ..progress import silent
 from ..run.plan.plan import Plan
 from ..run.settings import Settings, open_run_folder
 from ..run.simulated import write_run
@@ -66,9 +67,7 @@ def keep_trial(trial: Trial, wanted: Search, settings: Settings) -> Kept:
             "failures": [str(signature) for signature in trial.signatures],
         },
     )
-    quiet = replace(
-        settings, command=repeat_by(["tri", "replay", run_dir], plan.options), notify=lambda phase, detail: None
-    )
+    quiet = replace(settings, command=repeat_by(["tri", "replay", run_dir], plan.options), notify=silent)
     if trial.verdict == "crashed":
         return Kept(run_dir, _crashed_again(trial, plan, run_dir), crashed=True, options=plan.options)
     judgement = write_run(wanted.campaign, plan, quiet, run_dir)

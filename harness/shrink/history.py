@@ -9,7 +9,7 @@ candidate; a candidate is kept when it shows the same kind again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,10 @@ from ..errors import CampaignError
 from ..failures.allowance import Allowance, SpentError
 from ..failures.ddmin import ddmin
 from ..failures.signature import Signature
+from ..progress import Notify, silent
 from .observing import SUPPORTED, Links
 
 CHECK_TIME_S = 20.0
-
-Notify = Callable[[str, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ def shrink_history(
     wanted: Signature,
     allowance: Allowance,
     model: str | None = None,
-    notify: Notify = lambda phase, detail: None,
+    notify: Notify = silent,
 ) -> SmallHistory:
     """Shrink. Raises `CampaignError` when nothing may be left out for this checker's anomalies, or it does not find the anomaly at all."""
     if wanted.checker not in SUPPORTED:

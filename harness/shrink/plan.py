@@ -14,12 +14,13 @@ from dataclasses import dataclass, replace
 
 from ..failures.allowance import Allowance, SpentError
 from ..failures.signature import Signature
+from ..progress import Notify, silent
 from ..run.plan.plan import Plan
 from ..run.simulated import without_flaws
 from . import edits
 from .focus import MS, Clue, focused
 from .sizes import Size, size_of
-from .steps import EVERY, FEWER, Notify, Reached, State, give_back_quiet, round_times
+from .steps import EVERY, FEWER, Reached, State, give_back_quiet, round_times
 from .trial import Attempts, Failure, Trials, plan_id
 
 Steps = Sequence[Callable[[State], None]]
@@ -65,7 +66,7 @@ def shrink_plan(
     plan: Plan,
     wanted: Signature,
     allowance: Allowance,
-    notify: Notify = lambda phase, detail: None,
+    notify: Notify = silent,
     before: Size | None = None,
     clue: Clue | None = None,
 ) -> Shrunk | None:
@@ -79,7 +80,7 @@ def shrink_plan(
 def shrink_by(
     trials: Attempts,
     plan: Plan,
-    notify: Notify = lambda phase, detail: None,
+    notify: Notify = silent,
     before: Size | None = None,
     clue: Clue | None = None,
     steps: Steps | None = None,
@@ -132,7 +133,7 @@ def _rounds(state: State, steps: Steps) -> None:
             return
 
 
-def stability(best: Failure, trials: Trials, notify: Notify = lambda phase, detail: None) -> Stability:
+def stability(best: Failure, trials: Trials, notify: Notify = silent) -> Stability:
     """Try the plan again, a correct node, other seeds, and its neighbours, as far as the allowance reaches."""
     plan = best.plan
     flaws = plan.options["system"]["flaws"]

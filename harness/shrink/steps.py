@@ -6,12 +6,13 @@ A step keeps its progress: `state.best` is always a plan that fails in the wante
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations, islice, pairwise, product
 
 from ..campaign.model import SystemSpec
 from ..failures.ddmin import ddmin
+from ..progress import Notify
 from ..run.plan.build import default_voters
 from ..run.plan.plan import Plan
 from . import edits
@@ -31,8 +32,6 @@ MOST_PLACES = 9
 MOST_GAPS = 64
 
 STEPS_SHOWN = 6
-
-Notify = Callable[[str, str], None]
 
 
 @dataclass(frozen=True, slots=True)

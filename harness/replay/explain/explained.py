@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from ...campaign.simulable import require_simulable
 from ...errors import CampaignError
 from ...failures.folder import checker_timeout_s, is_simulated, read_plan
 from ...failures.signature import Signature, signatures
+from ...progress import Notify
 from ...run.outcome.verdict import Judgement, judge_record
 from ...run.plan.plan import Plan
 from ...run.simulated import Simulated, simulate
@@ -75,7 +76,7 @@ class Explained:
         }
 
 
-def explain(run_dir: Path, asked: Asked, notify: Callable[[str, str], None]) -> Explained:
+def explain(run_dir: Path, asked: Asked, notify: Notify) -> Explained:
     """Explain a run. Raises `CampaignError` when it is not one of the simulator, or does not fail."""
     plan = read_plan(run_dir)
     require_simulable(plan.options["system"], str(run_dir))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -18,6 +18,7 @@ from tribulation.checkers.base.result import RunRecord
 
 from ...failures.pool import LocalWorkers, in_order
 from ...failures.signature import Signature
+from ...progress import Notify, silent
 from ...run.plan.plan import Plan
 from ...run.simulated import Simulated
 from ..compare.differences import shown
@@ -79,7 +80,7 @@ def find_onset(
     points: int = 9,
     jobs: int = 1,
     time_s: float | None = None,
-    notify: Callable[[str, str], None] = lambda phase, detail: None,
+    notify: Notify = silent,
 ) -> Onset:
     """Measure the onset. `done` is the run of the failing plan, which had failed by `seen_ns`. `points` moments are measured, each with `salts` runs.
 

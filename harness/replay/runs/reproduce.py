@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from ...evidence.writing import write_json
 from ...failures.folder import read_plan
 from ...failures.signature import Signature, signatures
 from ...nemesis.faults.ledger import read_ledger
+from ...progress import Notify
 from ...run.outcome.verdict import Judgement, judge
 from ...run.plan.plan import Plan
 from ...run.settings import Settings, open_run_folder
@@ -25,8 +26,6 @@ from .pinning import PinnedPlan, plan_of_history, plan_of_run
 from .tries import Tries, cut_short, search
 
 REPLAY_FILE = "replay.json"
-
-Notify = Callable[[str, str], None]
 
 
 @dataclass(frozen=True, slots=True)

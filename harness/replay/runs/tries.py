@@ -8,7 +8,7 @@ faults were aimed at nodes of that cluster.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from tribulation.checkers.base.result import RunRecord
 from ...failures.pool import LocalWorkers, in_order
 from ...failures.signature import Signature
 from ...failures.trial import attempt
+from ...progress import Notify, silent
 from ...run.drive.virtual import ELECTION_NS
 from ...run.plan.plan import Plan
 from ...run.simulated import cluster_of
@@ -90,7 +91,7 @@ def search(
     tries: int,
     jobs: int = 1,
     time_s: float | None = None,
-    notify: Callable[[str, str], None] = lambda phase, detail: None,
+    notify: Notify = silent,
 ) -> Tries:
     """Try `tries` seeds, or as many as `time_s` allows. `seen_ns` is when the recorded failure had been seen."""
     short = cut_short(pinned.plan, seen_ns)

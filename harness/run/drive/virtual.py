@@ -15,6 +15,7 @@ from ...nemesis.faults.fault import Observation, Resolved
 from ...nemesis.faults.ledger import LedgerSink
 from ...nemesis.faults.triggers import Happened, latency, set_off, situated
 from ...nemesis.topology.resolve import resolve
+from ...progress import Notify
 from ...simulator.cluster.cluster import SimCluster
 from ...simulator.cluster.moments import watch_moments
 from ...simulator.coverage.rivals import watch_rivals
@@ -107,7 +108,7 @@ class VirtualDriver:
         injector: SimInjector,
         journal: Journal,
         ledger: LedgerSink,
-        notify: Callable[[str, str], None],
+        notify: Notify,
     ) -> None:
         self._plan, self._cluster, self._injector = plan, cluster, injector
         self._journal, self._ledger, self._notify = journal, ledger, notify

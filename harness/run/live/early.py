@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from ...systems.base import Op, Outcome
 
-Notify = Callable[[str], None]
+Hint = Callable[[str], None]
 
 MOST_OF_A_KIND = 3
 MOST_KEPT = 50_000
@@ -47,7 +47,7 @@ class _Touched:
 
 
 class Early:
-    def __init__(self, notify: Notify) -> None:
+    def __init__(self, notify: Hint) -> None:
         self._notify = notify
         self._found: dict[str, list[str]] = {}
         self._begun: dict[int | str, tuple[int, int | None]] = {}

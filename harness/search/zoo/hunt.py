@@ -25,7 +25,7 @@ SEEDS = 20
 CAMPAIGNS = FOLDER / "flaws"
 HUNT = FOLDER / "hunt.yaml"
 
-Notify = Callable[[str], None]
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def open_state(path: Path | None) -> State:
     return state
 
 
-def hunt(state: State, names: Sequence[str], seeds: int, jobs: int, until_found: bool, notify: Notify) -> None:
+def hunt(state: State, names: Sequence[str], seeds: int, jobs: int, until_found: bool, notify: Say) -> None:
     """Make the trials of seeds 1 to `seeds` that the state lacks, seed by seed."""
     with LocalWorkers(jobs) as workers:
         for seed in range(1, seeds + 1):

@@ -11,11 +11,11 @@ from tribulation.node.core.storage.snapshot_file import TEMPORARY
 from ...nemesis.faults.triggers import TRACED
 from .cluster import SimCluster
 
-Notify = Callable[[str, str], None]
+OnMoment = Callable[[str, str], None]
 """`notify(event, node)`."""
 
 
-def watch_moments(cluster: SimCluster, notify: Notify) -> None:
+def watch_moments(cluster: SimCluster, notify: OnMoment) -> None:
     """Report moments as they come. It changes nothing; the receiver may end a `run_until`."""
 
     def traced(line: Mapping[str, Any]) -> None:

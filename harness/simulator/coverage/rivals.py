@@ -7,13 +7,13 @@ from typing import Any
 
 from ..cluster.cluster import SimCluster
 
-Notify = Callable[[str, "str | None"], None]
+OnRivals = Callable[[str, "str | None"], None]
 """`notify(new, old)`: `old` led before; None when no node did, or it is the same node."""
 
 _COMES_BACK = frozenset({"resume", "start"})
 
 
-def watch_rivals(cluster: SimCluster, notify: Notify) -> None:
+def watch_rivals(cluster: SimCluster, notify: OnRivals) -> None:
     """Report rivals as they come. It changes nothing; the receiver may end a `run_until`."""
     led: dict[str, int] = {}
 

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from tests.node.fuzz.files import DAMAGES
 from tests.node.fuzz.frames import ODD
 from tests.node.fuzz.values import WIDE_VALUES, spoilt
-from tribulation.harness.agent import apply, follow, main
+from tribulation.harness.agent import apply, main
 from tribulation.harness.agent.fault_disk import control
 from tribulation.harness.agent.network import burst, probes, queue_thread
 from tribulation.harness.agent.network.shaping import Links, shape_problem
@@ -329,58 +329,7 @@ def _ask_disk(directory: str, line: bytes) -> None:
         assert type(json.loads(receive_line(sock, STOPS_S))["ok"]) is bool
 
 
-TRACES = st.lists(
-    st.one_of(
-        LINES,
-        st.tuples(WIDE_VALUES, WIDE_VALUES).map(lambda row: json.dumps({"event": row[0], "mono_ns": row[1]}).encode()),
-        WIDE_VALUES.map(lambda value: json.dumps({"event": "leader-elected", "mono_ns": value}).encode()),
-        st.just(b'["leader-elected"]'),
-    ),
-    max_size=8,
-)
-
-
-@FUZZ
-@given(TRACES, st.integers(1, 64))
-def test_traces_that_are_followed(lines: list[bytes], piece: int) -> None:
-    with TemporaryDirectory() as directory:
-        trace = Path(directory) / "trace.jsonl"
-        trace.touch()
-        heard: list[tuple[str, int]] = []
-
-        def notify(event: str, age_ns: int) -> None:
-            heard.append((event, age_ns))
-
-        asked = {"trace": str(trace), "events": {"leader-elected": "leader"}, "files": {}, "spare_s": 0}
-        follower = follow.Follower(asked, notify)
-        with open(trace, "ab") as file:
-            for line in lines:
-                file.write(line + b"\n")
-                file.flush()
-                follower.read()
-            heard.clear()
-            last = json.dumps({"event": "leader-elected", "mono_ns": time.monotonic_ns()}).encode() + b"\n"
-            for at in range(0, len(last), piece):
-                file.write(last[at : at + piece])
-                file.flush()
-                follower.read()
-        assert [event for event, _ in heard] == ["leader"]
-        json.dumps(heard)
-
-
-def test_a_line_of_a_trace_that_never_ends_fills_no_memory(tmp_path: Path) -> None:
-    trace = tmp_path / "trace.jsonl"
-    trace.touch()
-    asked = {"trace": str(trace), "events": {"e": "e"}, "files": {}, "spare_s": 0}
-    follower = follow.Follower(asked, lambda event, age_ns: None)
-    for _ in range(4):
-        with open(trace, "ab") as file:
-            file.write(b"x" * (2 * follow.READ_BYTES))
-        follower.read()
-        assert len(follower._torn) <= follow.READ_BYTES
-
-
-def test_who_connects_and_does_not_speak_holds_nobody_up(link_helper: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_does_not_speak_holds_no_other_up(link_helper: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """One byte now and then is not speaking: the whole line has to come within the time."""
     monkeypatch.setattr(queue_thread, "ANSWER_S", 0.3)
     stopped = threading.Event()
