@@ -53,10 +53,13 @@ class _Containment:
         is_own = sys.stdout is sys.__stdout__ and sys.stderr is sys.__stderr__ and sys.stdout is not None
         self._copies = _stdout_to_stderr() if is_own else []
         os._exit = self._refuse
+        self._limit, least = sys.setrecursionlimit, sys.getrecursionlimit()
+        # Our own calls need as much as before.
+        sys.setrecursionlimit = lambda depth: self._limit(max(depth, least))
         sys.stdout = sys.stderr
 
     def _end(self) -> None:
-        os._exit = self._exit
+        os._exit, sys.setrecursionlimit = self._exit, self._limit
         sys.stdout, sys.stderr = self._streams
         for descriptor, copy in zip((1, 2), self._copies, strict=False):
             os.dup2(copy, descriptor)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import queue
+import sys
 import time
 from decimal import Decimal
 from typing import ClassVar
 
 import pytest
 
-from tribulation.harness.foreign import put_back_time
+from tribulation.harness.foreign import contained, put_back_time
 from tribulation.harness.run.drive.runner import Invocation
 from tribulation.harness.run.drive.worker import SAME_FAILS, Answer, RunClock, Worker
 from tribulation.harness.run.plan.plan import Slot
@@ -293,3 +294,10 @@ def test_the_times_of_a_run_do_not_stand_still_when_a_client_replaces_the_clock(
     monkeypatch.setattr(time, "monotonic_ns", lambda: 0)
     assert 0 <= clock.now_ns() < 3600 * SECOND
     assert put_back_time() == ["monotonic_ns"] and time.monotonic_ns() > 0
+
+
+def test_no_users_code_leaves_ours_with_fewer_calls_than_before():
+    least = sys.getrecursionlimit()
+    with contained():
+        sys.setrecursionlimit(least - 500)
+        assert sys.getrecursionlimit() == least
