@@ -211,7 +211,7 @@ class Campaign(BoundedModel):
     settle: Duration = Field(default=3_000_000_000, description="between the final heal and the final reads")
     final: PositiveDuration = Field(default=15_000_000_000, description="bound of the final reads")
     operation_timeout: PositiveDuration = Field(default=1_000_000_000, description="deadline of one operation")
-    workloads: list[dict[str, Any]] = Field(min_length=1, description="one workload an item, by name")
+    workloads: list[dict[str, Any]] = Field(min_length=1, description="one workload per item, by name")
     faults: list[FaultSpec] = Field(default_factory=list, max_length=MOST_FAULTS)
     liveness: LivenessSpec | None = Field(default=None, description="a phase in which only a core is whole")
     checkers: Literal["auto"] | list[str] = Field(default="auto")

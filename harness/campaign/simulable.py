@@ -14,7 +14,7 @@ HINT = "the simulator has the reference cluster alone: `tri run` the campaign on
 
 
 def why_not(system: Mapping[str, Any]) -> str | None:
-    """The reason, or None. `system` is a campaign's, or that of a plan's options."""
+    """Return why the system cannot be simulated, or None. `system` comes from a campaign or from the options of a plan."""
     file = system.get("file")
     return None if file is None else f"the system of {file} cannot be simulated"
 

@@ -70,7 +70,7 @@ def charts(
         ],
         "lines": _lines(lines),
         "phases": [
-            [str(name).replace("_", " "), at / 1e9]
+            ["settled" if name == "quiet_end" else str(name).replace("_", " "), at / 1e9]
             for name, at in (run.verdict.get("phases") or {}).items()
             if at is not None
         ],

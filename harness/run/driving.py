@@ -127,7 +127,7 @@ def _stop(run: Run, injector: HostInjector) -> None:
 
 
 def _keep_phases(run: Run, runner: Runner, journal: Journal, recorder: Recorder, ledger: Ledger) -> None:
-    """Record the runner's marks, and as gaps and errors the files that could not be written to their end."""
+    """Record the runner's marks. A file that could not be written completely becomes a gap and an error."""
     marks = dict(runner.marks)
     gaps: list[dict[str, Any]] = []
     for failure, part, name in ((recorder.failure, "history", HISTORY_FILE), (ledger.failure, "ledger", LEDGER_FILE)):

@@ -127,7 +127,7 @@ def give_back_quiet(state: State) -> None:
 
 
 def guess_operations(state: State) -> None:
-    """Pin the operations, and try at once those that the violation points at."""
+    """Pin the operations, and first try only those that the violation names."""
     if state.plan.pinned is None:
         state.accept(edits.with_operations(state.plan, state.best.clue.issued))
     if len(edits.operations(state.plan)) > 2 * len(state.best.clue.witness) + 2:

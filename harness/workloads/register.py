@@ -106,7 +106,7 @@ class CasRegisterSpec(RegisterSpec):
 
 class CasRegister(Register):
     judged_apart = True
-    needs = "values by key, read, written, and swapped where they are as expected"
+    needs = "one value per key: reads, writes and compare-and-set"
 
 
 def unique_value(context: Context) -> int:

@@ -182,7 +182,7 @@ def _apply(content: bytearray, offset: int, data: bytes | None) -> None:
 
 
 def _rot(tree: Tree, files: list[tuple[str, File]], random: Random) -> list[Json]:
-    """One bit flips; every bit is as likely."""
+    """Flip one bit, drawn uniformly."""
     total = sum(file.size for _, file in files)
     at = random.randrange(total) if total else 0
     for path, file in files:

@@ -58,7 +58,7 @@ def change(claimed: Json, wanted: Json, config: Json) -> Json:
 def _change_system(claimed: Json, setting: clock.Setting) -> Json:
     if set(setting) - {"offset_ns"}:
         raise RuntimeError(
-            "a machine's own clock is set ahead or back, and no more: drift and strobe need the clock library"
+            "a machine's own clock can only be set ahead or back: drift and strobe need the clock library"
         )
     if not setting:
         system_clock.restore(MACHINE, claimed["system"])

@@ -92,7 +92,7 @@ def change(claimed: Json, wanted: Json, config: Json) -> Json:
 
 
 def undo(force: Json) -> list[str]:
-    """A daemon that died took its troubles with it; what it left on the disk is known to the next one."""
+    """A daemon that died no longer applies its faults; the next daemon knows what it left on the disk."""
     if not force or not os.path.exists(_program(force["disk"])):
         # It was taken away, and everything with it.
         return []

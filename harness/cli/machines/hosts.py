@@ -25,7 +25,7 @@ LEASE_S = 600.0
 MACHINES = 3
 """Emulated, or Vagrant's, unless it is said how many."""
 STAYS_S = 12 * 3600.0
-"""Commands that use emulated machines through their inventory renew no lease of the lab."""
+"""Commands that reach emulated machines through their inventory do not renew the lease of the lab."""
 
 
 def _of_provider(command: F) -> F:

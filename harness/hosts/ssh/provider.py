@@ -76,7 +76,7 @@ class SshProvider:
             if host.name in same:
                 host.refused = HostError(
                     f"{host.target.where}: is the same machine as {', '.join(same[host.name])}",
-                    hint="one entry a machine: a fault that hits one of them would hit the others as well",
+                    hint="one entry per machine: a fault that hits one of them would hit the others as well",
                 )
         # Hosts see clients at the controller's addresses: only its SSH flow is exempt when clients are cut off.
         seen = [host.control[0] for host in self.hosts if host.refused is None]

@@ -48,7 +48,7 @@ def _entry(name: str, value: Any, deep: int) -> Entry:
 def line(value: Any) -> str | None:
     """The value on one line, None where it does not fit."""
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return _float(value)
     if isinstance(value, Mapping):
         text = ", ".join(f"{str(name).replace('_', ' ')} {_scalar(one)}" for name, one in value.items())
         fits = len(text) <= _LONGEST and all(_is_flat(one) for one in value.values())
@@ -76,7 +76,7 @@ def _scalar(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return _float(value)
     if isinstance(value, list):
         return "[" + " ".join(map(_scalar, value)) + "]"
     return show(value)
@@ -87,3 +87,8 @@ def _duration(time_ns: int) -> str:
         if abs(time_ns) >= unit_ns:
             return f"{time_ns / unit_ns:,.6g} {unit}"
     return f"{time_ns} ns"
+
+
+def _float(value: float) -> str:
+    """Four digits, or a whole number: never an exponent for what is above a thousand."""
+    return f"{value:.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.4g}"

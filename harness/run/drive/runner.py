@@ -5,7 +5,7 @@
 Two drivers run it: one with threads and sockets (`threads`), one under virtual time (`virtual`). A driver records what the runner
 returns, in its order, and reports the results back.
 
-A run has four phases: *load* (operations and faults), *heal* (everything is undone), *quiet* (nothing), *final* (reads of every key). A liveness
+A run has four phases: *load* (operations and faults), *heal* (everything is undone), *settle* (nothing), *final* (reads of every key). A liveness
 phase adds two after the load, with operations going on: *isolate* (`isolation`) and *liveness* (only a core is healthy).
 A process is retired when its operation ends in `info` or its client was dropped; its slot goes on with a new process number and a fresh client.
 """
@@ -34,7 +34,7 @@ class Phase(str, Enum):
     ISOLATE = "isolate"
     LIVENESS = "liveness"
     HEAL = "heal"
-    QUIET = "quiet"
+    QUIET = "settle"
     FINAL = "final"
     DONE = "done"
 

@@ -104,7 +104,7 @@ class ReferenceQuestions(ABC):
         return {name: str(record["state"]) for name, record in answer["results"][0].items()}
 
     def ask(self, node: str, dial: Dial, body: Mapping[str, Any], timeout_s: float = ASK_S) -> Mapping[str, Any] | None:
-        """Send one administrative request; None when the node does not answer, which is an answer too."""
+        """Send one administrative request; Return None when the node does not answer."""
         client = ReferenceClient(self.cluster_id, "service", self.client_tls)
         deadline_s = time.monotonic() + timeout_s
         try:

@@ -20,7 +20,7 @@ NOTHING, KERNEL, PROCESS = "nothing", "its kernel", "a process"
 
 
 def look(nodes: Sequence[str], ground: Ground, allowed: frozenset[str]) -> Observation:
-    """Return whether nothing more than `allowed` answers there, and no vertex hears them."""
+    """Return whether no process but those in `allowed` answers on the host, and no vertex receives packets from it."""
     with ThreadPoolExecutor(max(1, len(nodes))) as pool:
         answers = dict(zip(nodes, pool.map(lambda name: _who_answers(ground, name), nodes), strict=True))
     links = ground.links()

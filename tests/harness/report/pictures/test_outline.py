@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import given
 
-from tribulation.harness.report.pictures.outline import MOST_ENTRIES, Entry, outline
+from tribulation.harness.report.pictures.outline import MOST_ENTRIES, Entry, line, outline
 
 from .test_cycle import JSON
 
@@ -44,3 +44,9 @@ def test_no_value_is_shown_as_json(value: Any) -> None:
         return [text for entry in entries for text in (entry.text, *texts(entry.inner))]
 
     assert not [text for text in texts(outline({"it": value})) if "{" in text or "None" in text or "True" in text]
+
+
+def test_a_figure_above_a_thousand_has_no_exponent() -> None:
+    assert line(23884.5) == "23884"
+    assert line(1234.0) == "1234"
+    assert line(5.2386) == "5.239"
