@@ -128,7 +128,8 @@ def _lists_as_values(columns: Columns) -> Columns:
     """Return the same transactions of registers with a value id for each list that was read or written: equal lists are one value."""
     txns = columns.txns
     assert txns is not None
-    at = np.flatnonzero(txns.list != ABSENT)
+    # Pairs of operations that no register knows, such as a cas, stay as they are.
+    at = np.flatnonzero((txns.list != ABSENT) & ((txns.kind == READ) | (txns.kind == WRITE)))
     if not len(at):
         return columns
     table = Interner(columns.values)

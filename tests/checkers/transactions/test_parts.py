@@ -10,6 +10,7 @@ import pytest
 
 from tribulation.checkers import Verdict
 from tribulation.checkers.transactions.graph.zone_order import _smallest
+from tribulation.checkers.transactions.table.table import transactions
 from tribulation.checkers.transactions.weak import weak_levels
 from tribulation.histories import Event, History, Type
 
@@ -97,3 +98,28 @@ def test_a_stale_read_of_a_list_is_found() -> None:
     one, two, read = ["w", "x", [1]], ["w", "x", [2]], ["r", "x", None]
     history = _txns((one, one), (two, two), (read, ["r", "x", [1]]))
     assert judge("rw-register", history).verdict is Verdict.INVALID
+
+
+def test_the_pair_of_a_cas_that_no_register_knows_is_not_a_value_that_was_written() -> None:
+    """Two unknown transactions have the same pair: taken for a value, it was written twice, and correct histories had cycles."""
+
+    def txn(process: int, at: int, kind: Type, *mops: list[Any]) -> Event:
+        return Event(at, at, process, kind, "txn", [list(mop) for mop in mops])
+
+    cas = ["cas", "x", -1, -1]
+    events = [
+        txn(0, 0, Type.INVOKE, ["w", "x", 1]),
+        txn(0, 1, Type.OK, ["w", "x", 1]),
+        txn(1, 2, Type.INVOKE, ["w", "y", 5], cas),
+        txn(1, 3, Type.INFO, ["w", "y", 5], cas),
+        txn(2, 4, Type.INVOKE, ["w", "y", 6], cas),
+        txn(2, 5, Type.INFO, ["w", "y", 6], cas),
+        txn(0, 6, Type.INVOKE, ["r", "x", None], ["r", "y", None]),
+        txn(0, 7, Type.OK, ["r", "x", 1], ["r", "y", 5]),
+    ]
+    columns = History(events).columns
+    table = transactions(columns)
+    assert not any(
+        columns.values[value] == [-1, -1] for value in table.value.tolist() if 0 <= value < len(columns.values)
+    )
+    assert all(value < len(columns.values) for value in table.value.tolist())
