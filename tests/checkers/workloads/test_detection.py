@@ -195,6 +195,15 @@ def test_one_epoch_is_one_view():
     assert result.judge("membership").anomalies[0].explanation == "Epoch 2 has the members n1 at n1 and n1 n2 at n2."
 
 
+@pytest.mark.parametrize("members", [["n1"], ["n3"], ["n1", "n2", "n3"]])
+def test_last_views_of_a_run_that_did_not_heal_are_not_judged(members):
+    """A search found it: no quorum until the end, so the node that had come back could not be a member again."""
+    lines = view(everybody(), "n3", 2, members)
+    unknown(lines.judge("membership", phases={"load_end": MS, "end": 9 * MS}), "before its faults were healed")
+    back = view(lines, "n3", 1, ["n1", "n2", "n3"])
+    only(back.judge("membership", phases={"load_end": MS, "end": 9 * MS}), "epoch-regressed", ())
+
+
 def test_what_membership_cannot_report():
     booted = everybody().boot("n1").line("n1", "quorum")
     unknown(booted.judge("membership"), "n1 traced no view in its last life")
