@@ -44,9 +44,9 @@ class MembershipChecker:
         down, perhaps_down = down_at_end(record), perhaps_down_at_end(record)
         last = {node: _last_view(traces, node) for node in traces.incarnations if node not in perhaps_down}
         here = frozenset(node for node in last if _lives(traces, node))
-        if record.phases and "healed" not in record.phases:
-            # Without a quorum no view can change, and nothing shows that the faults ended.
-            doubts = ["the run ended before its faults were healed: the last views may still have been about to change"]
+        if (record.is_run or "load_end" in record.phases) and "quiet_end" not in record.phases:
+            # Faults that were not healed may have left no quorum, without which no view can change; a run that was interrupted gave views no time.
+            doubts = ["the run had no quiet period to its end: the last views may still have been about to change"]
         else:
             doubts = _agreement(last, down, here, options["expels"], findings)
         stats: dict[str, Any] = {"views": views, "nodes_up": len(last), "down": sorted(down)}

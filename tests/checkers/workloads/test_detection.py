@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tribulation.checkers import Verdict
+
 from .lines import Lines, places
 from .stories import MS, kinds, only, unknown, valid
 
@@ -196,12 +198,15 @@ def test_one_epoch_is_one_view():
 
 
 @pytest.mark.parametrize("members", [["n1"], ["n3"], ["n1", "n2", "n3"]])
-def test_last_views_of_a_run_that_did_not_heal_are_not_judged(members):
+@pytest.mark.parametrize("healed", [{}, {"healed": 2 * MS}])
+def test_last_views_of_a_run_without_its_quiet_period_are_not_judged(members, healed):
     """A search found it: no quorum until the end, so the node that had come back could not be a member again."""
+    phases = {"load_end": MS, "end": 9 * MS, **healed}
     lines = view(everybody(), "n3", 2, members)
-    unknown(lines.judge("membership", phases={"load_end": MS, "end": 9 * MS}), "before its faults were healed")
+    unknown(lines.judge("membership", phases=phases), "no quiet period to its end")
     back = view(lines, "n3", 1, ["n1", "n2", "n3"])
-    only(back.judge("membership", phases={"load_end": MS, "end": 9 * MS}), "epoch-regressed", ())
+    only(back.judge("membership", phases=phases), "epoch-regressed", ())
+    assert lines.judge("membership", phases=phases | {"quiet_end": 8 * MS}).verdict is not Verdict.UNKNOWN
 
 
 def test_what_membership_cannot_report():
