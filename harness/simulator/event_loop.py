@@ -12,6 +12,9 @@ from typing import Any
 
 from .errors import SimulationError
 
+Item = tuple[int, int, Callable[..., object], tuple[Any, ...]]
+"""When it happens, its place among those of one instant, and the call."""
+
 
 class Kernel:
     """`now_ns` is the only clock of a simulation; it moves when the next callback is taken from the heap."""
@@ -19,16 +22,13 @@ class Kernel:
     def __init__(self) -> None:
         self.now_ns = 0
         self._sequence = 0
-        self._heap: list[tuple[int, int, Callable[..., object], tuple[Any, ...]]] = []
+        self._heap: list[Item] = []
         self._running = False
         self._interrupted = False
 
     def schedule(self, at_ns: int, call: Callable[..., object], *arguments: Any) -> None:
         """Run `call(*arguments)` at `at_ns`; a time that has passed means now, after everything already due."""
-        if type(at_ns) is not int:
-            raise SimulationError(f"schedule at {at_ns!r}: virtual time is an int in ns", "round before scheduling")
-        self._sequence += 1
-        heappush(self._heap, (at_ns if at_ns > self.now_ns else self.now_ns, self._sequence, call, arguments))
+        heappush(self._heap, self._item(at_ns, call, arguments))
 
     def schedule_step(self, actor: int, at_ns: int, call: Callable[..., object], *arguments: Any) -> None:
         """As `schedule`, for a step of a link, a node or a disk, which `step_orders` may put into another order."""
@@ -49,10 +49,9 @@ class Kernel:
     def run_until(self, until_ns: int) -> bool:
         """Run everything due up to and including `until_ns`, and leave the clock there. False when a callback interrupted before."""
         self._enter()
-        heap = self._heap
         try:
-            while heap and heap[0][0] <= until_ns:
-                self.now_ns, _, call, arguments = heappop(heap)
+            while (item := self._take(until_ns)) is not None:
+                self.now_ns, _, call, arguments = item
                 call(*arguments)
                 if self._interrupted:
                     return False
@@ -67,17 +66,28 @@ class Kernel:
         The predicate is called before every callback. A caller that knows when it stops holding calls `interrupt` in a `run_until` instead.
         """
         self._enter()
-        heap = self._heap
         try:
             while predicate():
-                if not heap or heap[0][0] > limit_ns:
+                item = self._take(limit_ns)
+                if item is None:
                     self.now_ns = max(self.now_ns, limit_ns)
                     return not predicate()
-                self.now_ns, _, call, arguments = heappop(heap)
+                self.now_ns, _, call, arguments = item
                 call(*arguments)
             return True
         finally:
             self._running = False
+
+    def _item(self, at_ns: int, call: Callable[..., object], arguments: tuple[Any, ...]) -> Item:
+        if type(at_ns) is not int:
+            raise SimulationError(f"schedule at {at_ns!r}: virtual time is an int in ns", "round before scheduling")
+        self._sequence += 1
+        return (at_ns if at_ns > self.now_ns else self.now_ns, self._sequence, call, arguments)
+
+    def _take(self, limit_ns: int) -> Item | None:
+        """Take what is next from its queue; None when nothing is due up to the limit."""
+        heap = self._heap
+        return heappop(heap) if heap and heap[0][0] <= limit_ns else None
 
     def _enter(self) -> None:
         if self._running:

@@ -15,11 +15,10 @@ from heapq import heappop, heappush
 from typing import Any
 
 from ..keyed_random import draw
-from .event_loop import Kernel
+from .event_loop import Item, Kernel
 from .options import SimOptions
 
 _PRIORITY, _CHANGE = 0x9C7, 0x9C8
-Item = tuple[int, int, Callable[..., object], tuple[Any, ...]]
 
 
 def kernel_of(seed: int, options: SimOptions) -> Kernel:
@@ -42,10 +41,9 @@ class StepOrders(Kernel):
         """Steps that were taken although another was due before."""
 
     def schedule_step(self, actor: int, at_ns: int, call: Callable[..., object], *arguments: Any) -> None:
-        self._sequence += 1
         if actor not in self._priorities:
             self._priorities[actor] = draw(self._seed, _PRIORITY, actor)
-        heappush(self._steps.setdefault(actor, []), (max(at_ns, self.now_ns), self._sequence, call, arguments))
+        heappush(self._steps.setdefault(actor, []), self._item(at_ns, call, arguments))
 
     def in_order(self) -> None:
         self._within_ns = 0
@@ -54,35 +52,7 @@ class StepOrders(Kernel):
     def next_ns(self) -> int | None:
         return min((queue[0][0] for queue in (self._heap, *self._steps.values()) if queue), default=None)
 
-    def run_until(self, until_ns: int) -> bool:
-        self._enter()
-        try:
-            while (item := self._next(until_ns)) is not None:
-                self.now_ns, _, call, arguments = item
-                call(*arguments)
-                if self._interrupted:
-                    return False
-            self.now_ns = max(self.now_ns, until_ns)
-            return True
-        finally:
-            self._running = False
-
-    def run_while(self, predicate: Callable[[], bool], limit_ns: int) -> bool:
-        self._enter()
-        try:
-            while predicate():
-                item = self._next(limit_ns)
-                if item is None:
-                    self.now_ns = max(self.now_ns, limit_ns)
-                    return not predicate()
-                self.now_ns, _, call, arguments = item
-                call(*arguments)
-            return True
-        finally:
-            self._running = False
-
-    def _next(self, limit_ns: int) -> Item | None:
-        """Take the next item off its queue, with the time at which it happens; None when nothing is due up to the limit."""
+    def _take(self, limit_ns: int) -> Item | None:
         heads = [(queue[0], actor) for actor, queue in self._steps.items() if queue]
         first = min(heads, default=None)
         other = self._heap[0] if self._heap else None
