@@ -110,14 +110,6 @@ def keeps_time(plan: Plan) -> bool:
     return world_of(plan).keeps_time(next(iter(node_configs(plan).values())).timing.election_min_ns)
 
 
-def without_liveness(plan: Plan) -> Plan:
-    """The plan without its liveness phase, and without the limits that have the checker of recovery judge one."""
-    options = dict(plan.options)
-    if "checker_options" in options:
-        options["checker_options"] = {k: v for k, v in options["checker_options"].items() if k != "recovery"}
-    return replace(plan, liveness=None, options=options)
-
-
 def drawn_world(plan: Plan, seed: int) -> dict[str, Any]:
     """Every drawn simulation parameter, by its name; how a run is checked and recorded is up to the caller."""
     drawn = asdict(swarm(seed, world_of(plan)))

@@ -15,7 +15,7 @@ from ..nemesis.specs.links import Shape
 from ..run.plan.plan import Plan
 from ..run.simulated import world_of
 from ..simulator.options import MILLISECOND
-from .draw import keeps_time, without_liveness
+from .draw import keeps_time
 from .swarm import swarm, swarm_node
 
 TARGETS = ("leader", "follower", "one", "minority")
@@ -46,7 +46,7 @@ def mutated(parents: Sequence[Plan], seed: int) -> Plan:
     for number in range(knobs.between("changes", 1, 3)):
         changes = Knobs(seed, f"mutate/{number}")
         plan = changes.choose("what", CHANGES)(plan, changes, f"{seed}.{number}")
-    return plan if plan.liveness is None or keeps_time(plan) else without_liveness(plan)
+    return plan if plan.liveness is None or keeps_time(plan) else plan.without_liveness()
 
 
 def _spliced(first: Plan, second: Plan, knobs: Knobs) -> Plan:

@@ -219,7 +219,7 @@ def short_times(state: State) -> None:
 
 def plain_world(state: State) -> None:
     """Reset simulation parameters and node options to their defaults; use as few flaws as possible, and no phase after the load."""
-    state.accept(replace(state.plan, liveness=None))
+    state.accept(state.plan.without_liveness())
     base = state.plan
     ddmin(sorted(base.world), lambda kept: state.accept(edits.with_world(base, kept)))
     usual = SystemSpec().model_dump(mode="json")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from tribulation.checkers.base.acknowledged import READS as NAMES_OF_READS
@@ -138,6 +138,13 @@ class Plan:
             **({"judged_by": judged_by} if (judged_by := self.judged_by) else {}),
             **({"settling": [_slot_json(slot) for slot in self.settling]} if self.settling else {}),
         }
+
+    def without_liveness(self) -> Plan:
+        """The plan without its liveness phase, and without the limits that have the checker of recovery judge one."""
+        options = dict(self.options)
+        if "checker_options" in options:
+            options["checker_options"] = {k: v for k, v in options["checker_options"].items() if k != "recovery"}
+        return replace(self, liveness=None, options=options)
 
     @property
     def sizes(self) -> Sizes:
