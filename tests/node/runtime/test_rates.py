@@ -1,4 +1,4 @@
-"""Bounds by address: a client that keeps to the rate is never refused, one that does not gets no more than that and the burst, and memory is bounded."""
+"""Bounds by address: a client that keeps to the rate is never refused, one that does not gets the rate and the burst at most, and memory is bounded."""
 
 from __future__ import annotations
 
