@@ -140,8 +140,9 @@ def _judge(key: Hashable, bag: Bag, again: bool, findings: Findings, doubts: lis
     if lost:
         _report_lost(key, bag, missing, findings)
     for element, taken in bag.out.items():
-        tried = bag.tried.get(element, [])
-        counts["duplicated"] += bool(tried) and len(taken) > len(tried)
+        tried = sorted(bag.tried.get(element, []), key=lambda op: op.invoke_index)
+        early = _early(tried, taken[:1] if again else taken)
+        counts["duplicated"] += bool(tried) and (len(taken) > len(tried) or bool(early))
         if not tried:
             counts["unexpected"] += 1
             _report_unexpected(key, bag, element, findings)
@@ -149,11 +150,24 @@ def _judge(key: Hashable, bag: Bag, again: bool, findings: Findings, doubts: lis
             ops = [*tried[:1], *taken[:2]]
             text = f"{show(element)} went in {_times(len(tried))} and came out {_times(len(taken))}: {'; '.join(map(describe, ops))}"
             _add(findings, "duplicated", key, ops, text, [element])
-        elif (taken[0].complete_index or 0) < min(op.invoke_index for op in tried):
-            first = min(tried, key=lambda op: op.invoke_index)
-            text = f"{show(element)} came out before it went in: {describe(taken[0])}; then {describe(first)}"
-            _add(findings, "future-read", key, [taken[0], first], text, [element])
+        elif early == 0:
+            text = f"{show(element)} came out before it went in: {describe(taken[0])}; then {describe(tried[0])}"
+            _add(findings, "future-read", key, [taken[0], tried[0]], text, [element])
+        elif early is not None:
+            ops = [*tried[:early], *taken[: early + 1]]
+            went_in, came_out = _times(early), _times(early + 1)
+            text = f"{show(element)} had gone in {went_in} and come out {came_out}: {'; '.join(map(describe, ops))}; only then {describe(tried[early])}"
+            _add(findings, "duplicated", key, [*ops, tried[early]], text, [element])
     return counts
+
+
+def _early(tried: Sequence[Operation], taken: Sequence[Operation]) -> int | None:
+    """Return the first k for which the element came out k + 1 times before its enqueue number k + 1 began: Hall's condition for nested intervals.
+
+    `tried` are in order of invocation, `taken` in order of completion.
+    """
+    pairs = enumerate(zip(tried, taken, strict=False))
+    return next((k for k, (enqueue, take) in pairs if (take.complete_index or 0) < enqueue.invoke_index), None)
 
 
 def _times(count: int) -> str:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import permutations
 from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tribulation.checkers import Verdict
 from tribulation.checkers.base.selection import of, parts
@@ -114,6 +118,33 @@ def test_out_before_it_went_in():
     story = Story().ok(1, "dequeue", None, 1).ok(0, "enqueue", 1)
     only(story.judge("total-queue"), "future-read", (0, 2))
     valid(Story().begin(0, "enqueue", 1).ok(1, "dequeue", None, 1).end(0).judge("total-queue"))
+
+
+def test_out_twice_before_it_went_in_twice():
+    story = Story().ok(0, "enqueue", 1).ok(1, "dequeue", None, 1).ok(2, "dequeue", None, 1).ok(0, "enqueue", 1)
+    anomaly = only(story.judge("total-queue"), "duplicated", (0, 2, 4, 6))
+    assert anomaly.explanation.startswith("1 had gone in once and come out twice: enqueue of 1 by process 0")
+    assert "; only then enqueue of 1 by process 0 (index 6 to 7" in anomaly.explanation
+    assert valid(story.judge("total-queue", options={"total-queue": {"at_least_once": True}}))
+
+
+@given(st.randoms(use_true_random=False))
+def test_repeated_elements_agree_with_a_matching(random):
+    """Brute force: every element that came out is matched with an enqueue of its own that had begun by then."""
+    story, tried, taken = Story(), [], []
+    for step in range(random.randrange(1, 9)):
+        if random.random() < 0.5:
+            tried.append(len(story.events))
+            (story.ok if random.random() < 0.7 else story.info)(step, "enqueue", 1)
+        else:
+            story.ok(step, "dequeue", None, 1)
+            taken.append(len(story.events) - 1)
+    if not tried or not taken:
+        return
+    matched = any(
+        all(begun < out for begun, out in zip(chosen, taken, strict=True)) for chosen in permutations(tried, len(taken))
+    )
+    assert (story.judge("total-queue").verdict is Verdict.INVALID) != matched
 
 
 def test_near_misses():
