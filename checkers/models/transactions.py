@@ -3,7 +3,7 @@
 | model | parts of a `txn` | state |
 |---|---|---|
 | `transactions` | `["r", k, v]`, `["w", k, v]`, `["append", k, v]`, `["cas", k, from, to]` | what each key holds: nothing at first |
-| `multi-register` | the same, of registers | what each key holds: unknown at first, set by its first read |
+| `multi-register` | the same | what each key holds: unknown at first, set by its first read; of a list that was appended to, its end is known |
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _after(held: Any, kind: str, operand: Any) -> Hashable | Illegal:
     if kind == "w":
         return operand  # type: ignore[no-any-return]
     if kind == "append":
-        return (*held, operand) if isinstance(held, tuple) else (operand,) if held is None else ILLEGAL
+        return (*held, operand) if type(held) is tuple else (operand,) if held is None else ILLEGAL
     expected = operand[0] if kind == "cas" else operand
     if held != expected and not (held in (None, ()) and expected in (None, ())):
         return ILLEGAL
@@ -86,9 +86,16 @@ class _Unsaid(Enum):
     UNSAID = "not known"
 
 
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """A list of which only the end is known: what was appended to it."""
+
+    known: tuple[Hashable, ...]
+
+
 @dataclass
 class MultiRegisterModel(TransactionModel):
-    """Registers of unknown initial values. A read of nil has no meaning, as in Knossos; with `nil_is_value` it is a read of nil."""
+    """Registers and lists of unknown initial values. A read of nil has no meaning, as in Knossos; with `nil_is_value` it is a read of nil."""
 
     name: ClassVar[str] = "multi-register"
     nil_is_value: bool = False
@@ -107,11 +114,21 @@ class MultiRegisterModel(TransactionModel):
         parts: Any = step.value
         for kind, place, operand in parts:
             values.extend([_Unsaid.UNSAID] * (place + 1 - len(values)))
-            held = values[place]
-            if held is _Unsaid.UNSAID:
-                held = {"r": operand, "cas": operand[0] if kind == "cas" else None}.get(kind)
-            after = _after(held, kind, operand)
+            after = _after_unknown(values[place], kind, operand)
             if isinstance(after, Illegal):
                 return ILLEGAL
             values[place] = after
         return tuple(values)
+
+
+def _after_unknown(held: Any, kind: str, operand: Any) -> Hashable | Illegal:
+    """Return what `_after` does where the beginning of `held`, or all of it, may be unknown: a read or a cas that is possible determines it."""
+    if not isinstance(held, (_Unsaid, _Ending)):
+        return _after(held, kind, operand)
+    end = held.known if isinstance(held, _Ending) else ()
+    if kind == "append":
+        return _Ending((*end, operand))
+    seen = operand[0] if kind == "cas" else operand
+    if kind != "w" and end and not (type(seen) is tuple and seen[-len(end) :] == end):
+        return ILLEGAL
+    return _after(seen, kind, operand)

@@ -55,6 +55,23 @@ def judge(*txns: Txn, model: str | None = "multi-register", names: list[str] | N
         pytest.param([["read", "x", 7]], [["write", "x", 8]], Verdict.VALID, id="words in full"),
         pytest.param([["write", "x", 8]], [["read", "x", 7]], Verdict.INVALID, id="words in full, stale"),
         pytest.param([["r", "y", 1], ["r", "x", 7]], [["r", "x", 7]], Verdict.VALID, id="each register by itself"),
+        pytest.param([["append", "x", 3]], [["r", "x", [1, 2, 3]]], Verdict.VALID, id="a list that had elements"),
+        pytest.param([["append", "x", 3]], [["r", "x", [3]]], Verdict.VALID, id="a list that had none"),
+        pytest.param([["append", "x", 3]], [["r", "x", [3, 1]]], Verdict.INVALID, id="the append is the last"),
+        pytest.param([["append", "x", 3]], [["r", "x", []]], Verdict.INVALID, id="the append was lost"),
+        pytest.param([["append", "x", 3]], [["r", "x", 3]], Verdict.INVALID, id="a list reads as a list"),
+        pytest.param(
+            [["append", "x", 3], ["append", "x", 4]], [["r", "x", [3, 1, 4]]], Verdict.INVALID, id="appends in order"
+        ),
+        pytest.param(
+            [["append", "x", 3], ["r", "x", [1, 3]]], [["r", "x", [2, 3]]], Verdict.INVALID, id="the read decides"
+        ),
+        pytest.param(
+            [["append", "x", 3]], [["cas", "x", [1, 3], 7], ["r", "x", 7]], Verdict.VALID, id="a cas shows a list too"
+        ),
+        pytest.param(
+            [["append", "x", 3]], [["r", "x", None]], Verdict.UNKNOWN, id="a lost append, or a read that says nothing"
+        ),
     ],
 )
 def test_registers_of_unknown_beginning(first: list[list[Any]], second: list[list[Any]], verdict: Verdict) -> None:
