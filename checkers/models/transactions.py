@@ -25,7 +25,7 @@ Part = tuple[str, int, Hashable]
 
 @dataclass
 class TransactionModel(Accumulates):
-    """The state has one value for each key, in order of first use; a list that nothing was appended to reads as nil or as empty."""
+    """The state has one value for each key of each object, in order of first use; a list that nothing was appended to reads as nil or as empty."""
 
     name: ClassVar[str] = "transactions"
     _places: dict[Hashable, int] = field(default_factory=dict)
@@ -37,18 +37,20 @@ class TransactionModel(Accumulates):
         if op.type is Type.FAIL:
             return None
         seen = op.type is Type.OK and op.result is not None
-        parts = tuple(self._parts(op.result if seen else op.argument, seen))
+        parts = tuple(self._parts(op, seen))
         if not parts:
             return None
         reads = [kind == "r" for kind, _, _ in parts]
         return Step("txn", parts, None, all(reads), any(kind in ("r", "cas") for kind, _, _ in parts))
 
-    def _parts(self, micro: Iterable[Sequence[Any]], seen: bool) -> Iterable[Part]:
-        for name, key, *operand in micro:
+    def _parts(self, op: Operation, seen: bool) -> Iterable[Part]:
+        micro: Iterable[Sequence[Any]] = op.result if seen else op.argument
+        for name, inner, *operand in micro:
             kind = _KINDS.get(name, name)
             if kind != "r" or seen:
                 value = operand[0] if len(operand) == 1 else operand
-                yield kind, self._places.setdefault(canonical(key), len(self._places)), canonical(value)
+                key = canonical((op.workload, op.key, inner))
+                yield kind, self._places.setdefault(key, len(self._places)), canonical(value)
 
     def apply(self, state: Any, step: Step) -> Hashable | Illegal:
         values = list(state)

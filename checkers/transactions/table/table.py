@@ -16,6 +16,7 @@ import numpy.typing as npt
 from tribulation.histories.model.columns import ABSENT, APPEND, FAIL, INFO, OK, OPEN, READ, WRITE, Columns
 from tribulation.histories.model.interning import Interner
 
+from .apart import inside_objects, of_workloads
 from .arrays import ragged
 
 Int64 = npt.NDArray[np.int64]
@@ -105,6 +106,7 @@ def kinds_written(columns: Columns) -> set[int]:
 
 def transactions(columns: Columns) -> Table:
     """The table of the transactions in `columns`."""
+    columns = inside_objects(columns)
     if WRITE in kinds_written(columns):
         columns = _lists_as_values(columns)
     assert columns.txns is not None
@@ -142,6 +144,7 @@ def _lists_as_values(columns: Columns) -> Columns:
 
 def registers(columns: Columns) -> Table:
     """The table of the register operations in `columns`."""
+    columns = of_workloads(columns)
     code = {name: number for number, name in enumerate(columns.f_names)}
     reads, writes, swaps = (_named(columns, code, *names) for names in (READS, WRITES, SWAPS))
     evidence = _evidence(columns)

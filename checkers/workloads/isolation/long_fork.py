@@ -22,6 +22,7 @@ from ...base.findings import Findings
 from ...base.result import Budget, CheckResult, RunRecord
 from ...base.selection import Bool, names
 from ...base.wording import describe, indices, ms_between, show
+from ...transactions.table.apart import inside_objects
 from ...transactions.table.table import TRANSACTIONS, are_transactions
 
 PAIRWISE_KEYS = 16
@@ -64,6 +65,7 @@ class LongForkChecker:
 
 def _written_once_and_read_together(columns: Columns) -> bool:
     """Return whether every key was written at most once, and some transaction only read, several keys."""
+    columns = inside_objects(columns)
     txns = columns.txns
     if txns is None:
         return False
@@ -91,7 +93,7 @@ def _workload(ops: Sequence[Operation]) -> Found:
     found = Found()
     twice: set[Hashable] = set()
     for op in ops:
-        for kind, key, value in _micro(op.argument):
+        for kind, key, value in _micro(op, op.argument):
             if kind == "r":
                 continue
             if op.type is Type.FAIL:
@@ -103,7 +105,7 @@ def _workload(ops: Sequence[Operation]) -> Found:
     for key in twice:
         del found.writer[key]
     for op in ops:
-        micro = list(_micro(op.result)) if op.type is Type.OK else []
+        micro = list(_micro(op, op.result)) if op.type is Type.OK else []
         if len(micro) > 1 and all(kind == "r" for kind, _, _ in micro):
             vector = {key: value for _, key, value in micro if key not in twice}
             if len(vector) > 1:
@@ -111,10 +113,11 @@ def _workload(ops: Sequence[Operation]) -> Found:
     return found
 
 
-def _micro(value: Any) -> Iterator[tuple[str, Hashable, Hashable]]:
-    """The value of a cas, which has two operands, is what it would have written."""
-    for kind, key, *operands in value or ():
-        yield ("r" if kind in ("r", "read") else kind), canonical(key), canonical(operands[-1] if operands else None)
+def _micro(op: Operation, value: Any) -> Iterator[tuple[str, Hashable, Hashable]]:
+    """The value of a cas, which has two operands, is what it would have written. Keys are those inside the operation's own `key`, where it has one."""
+    for kind, inner, *operands in value or ():
+        key = canonical(inner if op.key is None else [op.key, inner])
+        yield ("r" if kind in ("r", "read") else kind), key, canonical(operands[-1] if operands else None)
 
 
 def _unwritten(found: Found, findings: Findings) -> None:
