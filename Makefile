@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 TRI := .venv/bin/tri
 PYTHON_IN_VENV := .venv/bin/python
-WORKERS ?= 2
+WORKERS ?= 3
 SEEDS ?= 1000
 DECODERS_S ?= 120
 FAST_TESTS := tests/test_boundaries.py tests/test_rooms.py tests/test_docs.py tests/test_words.py tests/test_guides.py tests/test_requirements.py \
@@ -33,7 +33,7 @@ demo: setup
 check: lint
 	$(PYTHON_IN_VENV) -m pytest -n 2 --dist loadfile $(FAST_TESTS)
 
-# Every part is tested, local hosts included; some fifteen minutes on two cores. WORKERS=3 runs three tests at once.
+# Every part is tested, local hosts included; under fifteen minutes on two cores. Three tests run at once, two of those at most on hosts; WORKERS=2 runs two.
 test: setup
 	$(PYTHON_IN_VENV) -m pytest -n $(WORKERS) --dist loadfile -m "not full" --durations 40
 
