@@ -72,6 +72,13 @@ class _Names:
         self.level = _bytes(level, [kind[3] for kind in kinds], "levels")
         self.f_names, self.workload_names, self.level_names = f.table(), workload.table(), level.table()
 
+    def unlike(self, asked: Int32, answered: Int32) -> npt.NDArray[np.bool_]:
+        """Return which events of kinds `answered` cannot complete invocations of kinds `asked`: of another f, or naming another workload or level."""
+        found: npt.NDArray[np.bool_] = self.f[asked] != self.f[answered]
+        for codes in (self.workload, self.level):
+            found |= (codes[answered] != 0) & (codes[answered] != codes[asked])
+        return found
+
 
 def _bytes(table: Interner, names: Sequence[str | None], what: str) -> UInt8:
     ids = table.many(names)
@@ -98,7 +105,7 @@ def match(
     names = _Names(kinds)
     types = names.type[events.kind]
     invoked = np.flatnonzero(types == _INVOKE)
-    completions, wrong = _completions(events, types, names.f[events.kind])
+    completions, wrong = _completions(events, names)
     if wrong is not None:
         tables: dict[str, Any] = {"processes": processes, "keys": keys, "values": values, "lists": lists, "txns": txns}
         _refuse_at(wrong, events, source, kinds, tables)
@@ -110,8 +117,7 @@ def match(
         return np.where(known, column[done], column.dtype.type(otherwise))
 
     kind = of_completion(types, INFO)
-    invocation, completed = events.kind[invoked], events.kind[done]
-    level = names.level[invocation]
+    invocation = events.kind[invoked]
     columns = Columns(
         process=events.process[invoked],
         type=kind,
@@ -128,7 +134,7 @@ def match(
         argument_txn=events.txn[invoked],
         result_txn=of_completion(events.txn, ABSENT),
         mismatch=(kind == FAIL) & events.mismatch[done],
-        level=np.where(level == 0, names.level[completed], level),
+        level=names.level[invocation],
         workload=names.workload[invocation],
         f_names=names.f_names,
         level_names=names.level_names,
@@ -181,8 +187,9 @@ class _Tables:
     keys: Sequence[Any]
 
 
-def _completions(events: EventColumns, types: UInt8, f: UInt8) -> tuple[Int64, int | None]:
+def _completions(events: EventColumns, names: _Names) -> tuple[Int64, int | None]:
     """Return for each event that is an invocation the place of its completion, -1 where there is none; and the first place with an impossible event."""
+    types = names.type[events.kind]
     # Small numbers sort by radix, in linear time.
     small = len(events.process) == 0 or int(events.process.max()) < _RADIX
     process = events.process.astype(np.uint16) if small else events.process
@@ -200,7 +207,8 @@ def _completions(events: EventColumns, types: UInt8, f: UInt8) -> tuple[Int64, i
     completions = np.full(len(order), -1, np.int64)
     completions[asked] = answered
     other_key = (events.key[answered] != ABSENT) & (events.key[answered] != events.key[asked])
-    unlike = answered[(f[answered] != f[asked]) | other_key]
+    other_kind = names.unlike(events.kind[asked], events.kind[answered])
+    unlike = answered[other_kind | other_key]
     wrong_at = np.concatenate([order[wrong], unlike])
     return completions, int(wrong_at.min()) if len(wrong_at) else None
 
@@ -213,7 +221,7 @@ def _refuse(events: EventColumns, place: int, tables: _Tables, source: str | Non
 
 
 def _event(events: EventColumns, at: int, tables: _Tables) -> Event:
-    kind, f, _, _ = tables.kinds[events.kind[at]]
+    kind, f, workload, level = tables.kinds[events.kind[at]]
     return Event(
         index=int(events.index[at]),
         time_ns=int(events.time_ns[at]),
@@ -221,4 +229,6 @@ def _event(events: EventColumns, at: int, tables: _Tables) -> Event:
         type=Type(kind),
         f=f,
         key=None if events.key[at] == ABSENT else tables.keys[events.key[at]],
+        workload=workload,
+        level=level,
     )

@@ -218,12 +218,15 @@ def _invocation_of(event: Event, open_at: dict[int | str, tuple[int, Event]], so
             "the history lacks the invocation; was its beginning cut off?",
         )
     slot, invocation = open_at.pop(event.process)
-    if event.f != invocation.f or (event.key is not None and not same(event.key, invocation.key)):
+    if event.f != invocation.f or any(
+        named is not None and not same(named, asked)
+        for named, asked in zip(_object_and_level(event), _object_and_level(invocation), strict=True)
+    ):
         raise _error(
             source,
             event,
             f"process {event.process!r} completes {_name(event)}, but its open operation (index {invocation.index}) is {_name(invocation)}",
-            "a completion repeats the f, and if it names a key then the key, of its invocation",
+            "a completion repeats the f of its invocation, and leaves its key, workload and level out or repeats them",
         )
     if event.type is Type.OK and not answers(event.f, invocation.value, event.value):
         raise unlike_value(source, event, invocation)
@@ -260,15 +263,20 @@ def _operation(invocation: Event, completion: Event | None) -> Operation:
         result=None if completion is None else completion.value,
         key=invocation.key,
         workload=invocation.workload,
-        level=invocation.level if invocation.level is not None else done.level,
+        level=invocation.level,
         node=done.node if done.node is not None else invocation.node,
         error=None if completion is None else completion.error,
         extra={**invocation.extra, **done.extra} if invocation.extra or done.extra else {},
     )
 
 
+def _object_and_level(event: Event) -> tuple[Any, str | None, str | None]:
+    return event.key, event.workload, event.level
+
+
 def _name(event: Event) -> str:
-    return f"{event.f!r}" if event.key is None else f"{event.f!r} of key {event.key!r}"
+    named = zip(("key", "workload", "level"), _object_and_level(event), strict=True)
+    return " of ".join([f"{event.f!r}", *(f"{name} {value!r}" for name, value in named if value is not None)])
 
 
 def _error(source: str | None, event: Event, message: str, hint: str) -> HistoryError:

@@ -265,6 +265,17 @@ OK = '{"index":1,"time":0,"process":0,"type":"ok","f":"write","value":1}'
         ([INVOKE, OK.replace('"ok"', '"info"'), INVOKE.replace('"index":0', '"index":2')], "ended in info at index 1"),
         ([INVOKE, OK.replace("write", "read")], "completes 'read', but its open operation"),
         ([INVOKE, OK.replace('"f"', '"key":"k","f"')], "completes 'write' of key 'k', but"),
+        ([INVOKE, OK.replace('"f"', '"level":"stale","f"')], "completes 'write' of level 'stale', but"),
+        (
+            [INVOKE.replace('"f"', '"level":"linearizable","f"'), OK.replace('"f"', '"level":"stale","f"')],
+            "'stale', but",
+        ),
+        ([INVOKE, OK.replace('"f"', '"workload":"set","f"')], "completes 'write' of workload 'set', but"),
+        ([INVOKE.replace('"f"', '"workload":"a","f"'), OK.replace('"f"', '"workload":"b","f"')], "workload 'b', but"),
+        (
+            [INVOKE, OK.replace('"ok"', '"info"').replace('"f"', '"level":"stale","f"')],
+            "completes 'write' of level 'stale', but",
+        ),
         ([INVOKE, OK.replace('"index":1', '"index":0')], "index 0 follows index 0"),
         ([INVOKE, "nonsense", OK], r":2: not an event"),
         ([INVOKE, "[1]", OK], r":2: not an event: expected an object"),

@@ -27,6 +27,11 @@ def test_an_operation_joins_its_invocation_and_its_completion():
     )
 
 
+def test_a_completion_may_leave_out_what_its_invocation_names():
+    (op,) = pair([event(0, 1, "invoke", key="k", workload="a", level="stale"), event(1, 1, "ok")])
+    assert (op.key, op.workload, op.level) == ("k", "a", "stale")
+
+
 def test_unknown_operations_never_complete():
     """An info or a missing completion is no end; the info shows when the client gave up."""
     gone, given_up = pair([event(0, 1, "invoke"), event(1, 2, "invoke"), event(2, 2, "info", error="timeout")])
@@ -55,6 +60,14 @@ def test_the_nemesis_is_no_operation():
             "completes 'read', but its open operation (index 0) is 'write'",
         ),
         ([event(0, 1, "invoke", key="a"), event(1, 1, "ok", key="b")], "'write' of key 'b'"),
+        (
+            [event(0, 1, "invoke", "read"), event(1, 1, "ok", "read", level="stale")],
+            "completes 'read' of level 'stale', but its open operation (index 0) is 'read'",
+        ),
+        (
+            [event(0, 1, "invoke", workload="a", key="k"), event(1, 1, "ok", workload="b")],
+            "completes 'write' of workload 'b', but its open operation (index 0) is 'write' of key 'k' of workload 'a'",
+        ),
         ([event(0, 1, "invoke"), event(1, 1, "info"), event(2, 1, "invoke")], "ended in info at index 1"),
         ([event(3, 1, "invoke"), event(3, 1, "ok")], "index 3 follows index 3"),
     ],

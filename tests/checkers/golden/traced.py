@@ -201,6 +201,7 @@ def _history(random: Random, history: History, end_ns: int) -> History:
                 replace(event, level=level, node=f"n{random.randint(1, 3)}" if random.random() < 0.5 else None)
             )
             continue
+        event = replace(event, level=None)
         extra = dict(event.extra)
         roll = random.random()
         if roll < 0.05:
