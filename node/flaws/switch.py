@@ -126,6 +126,7 @@ class Flaws:
     suspicion_restarts: bool = False
     restart_votes_within_lease: bool = False
     conflicting_tail_survives_snapshot: bool = False
+    reconfigures_into_no_quorum: bool = False
 
     @classmethod
     def from_names(cls, names: Iterable[str]) -> Flaws:

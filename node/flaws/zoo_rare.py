@@ -67,4 +67,14 @@ RARE_FLAWS = (
         campaign=True,
         searched=True,
     ),
+    Flaw(
+        "reconfigures-into-no-quorum",
+        "A change of voters is accepted whose voters have no quorum",
+        "A leader appends a configuration most of whose voters are down, lost their log's end or lack the log, so no leader can be elected under it.",
+        "etcd pull requests 3554 and 6106 (`strict-reconfig-check`)",
+        "administration",
+        ("voters", "kill"),
+        campaign=True,
+        searched=True,
+    ),
 )

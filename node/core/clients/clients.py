@@ -233,7 +233,7 @@ class Clients(Machine):
             return
         if signal.error is None:
             self._finish(pending, {"status": "ok", "index": signal.index, "term": self._router.term})
-        elif signal.error in ("not-voter", "busy"):
+        elif signal.error in ("not-voter", "busy", "no-voting-quorum") and not signal.partly:
             self._finish(pending, replies.failed(signal.error, signal.message))
         else:
             self._finish(pending, replies.unknown(signal.error, signal.message))
@@ -307,4 +307,6 @@ def _work(request: ClientRequest, known: Callable[[], Sequence[str]]) -> dict[st
     )
     if problem is not None:
         raise ValueError(f"voters: {problem}")
-    return {"voters": voters}
+    if type(body.get("force", False)) is not bool:
+        raise ValueError(f"force is {body['force']!r}, not true or false")
+    return {"voters": voters, **({"force": True} if body.get("force") else {})}

@@ -191,7 +191,7 @@ class Router:
             self._out.emit(Transfer(pending.token, work["transfer"]))
         else:
             pending.stage, pending.term = Stage.ADMIN, self.term
-            self._out.emit(SetVoters(pending.token, work["voters"]))
+            self._out.emit(SetVoters(pending.token, work["voters"], work.get("force") is True))
 
     def _forward(self, now_ns: int, pending: Pending) -> None:
         assert self.leader is not None and pending.work is not None

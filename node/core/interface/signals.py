@@ -145,10 +145,11 @@ class Transfer:
 
 @frozen
 class SetVoters:
-    """Change to these weights, one step per entry; nodes not named get 0. Answered by `AdminDone`."""
+    """Change to these weights, one step per entry; nodes not named get 0. `force`: even without a quorum of ready voters. Answered by `AdminDone`."""
 
     token: int
     voters: Mapping[str, int]
+    force: bool = False
 
 
 @frozen
@@ -160,12 +161,13 @@ class VotersChanged:
 
 @frozen
 class AdminDone:
-    """`error` None: done at `index`. Otherwise one of the protocol's error names, with a message."""
+    """`error` None: done at `index`. Otherwise one of the protocol's error names, with a message. `partly`: some of it was appended."""
 
     token: int
     index: int
     error: str | None = None
     message: str = ""
+    partly: bool = False
 
 
 @frozen

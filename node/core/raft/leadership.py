@@ -24,7 +24,7 @@ def become_leader(s: RaftState, now_ns: int) -> None:
     s.noop_index = s.log.last_index + 1
     s.append([make_entry(s.noop_index, s.term, [NOOP])])
     s.round, s.lease_void = 0, False
-    s.contact_ns = s.beat_ns = now_ns
+    s.contact_ns = s.beat_ns = s.led_since_ns = now_ns
     contact.note(s, now_ns, now_ns)
     wanted = [token for _, token in s.reads_asked] + s.reads_wanted
     s.reads_wanted, s.reads_asked = [], []
@@ -44,7 +44,7 @@ def on_timer(s: RaftState, now_ns: int) -> None:
     s.beat_ns = now_ns
     s.round_wanted = True
     replication.retry(s, now_ns)
-    membership.walk(s)
+    membership.walk(s, now_ns)
     expire_handover(s, now_ns)
 
 
@@ -65,6 +65,7 @@ def on_heartbeat_reply(s: RaftState, now_ns: int, peer: str, m: HeartbeatReply) 
     progress = s.progress.get(peer)
     if progress is None:
         return
+    progress.answered_ns = now_ns
     progress.acked_round = max(progress.acked_round, min(m.round, s.round))
     replication.answered(s, now_ns, peer, progress)
     if s.rounds or s.reads_round:

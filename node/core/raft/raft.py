@@ -86,7 +86,7 @@ class Raft(Machine):
             ReadRequest: lambda now, signal: read_index.on_request(self._s, now, signal),
             SnapshotTaken: lambda now, signal: snapshotting.on_taken(self._s, signal),
             Transfer: lambda now, signal: handover.begin_handover(self._s, now, signal),
-            SetVoters: lambda now, signal: membership.begin_walk(self._s, signal),
+            SetVoters: lambda now, signal: membership.begin_walk(self._s, now, signal),
             QuorumLost: lambda now, signal: read_index.forget(self._s),
             RosterChanged: lambda now, signal: membership.on_roster(self._s, signal),
         }

@@ -57,7 +57,7 @@ def _step_down(s: RaftState, reason: str) -> None:
     if s.handover is not None:
         s.out.emit(AdminDone(s.handover.token, s.log.last_index, *_verdict(s, reason)))
     if s.target is not None:
-        s.out.emit(AdminDone(s.target[0], s.log.last_index, "leader-changed", f"the leader stepped down: {reason}"))
+        s.out.emit(AdminDone(s.target.token, s.log.last_index, "leader-changed", f"the leader stepped down: {reason}"))
     s.handover = s.target = None
     s.progress.clear()
     s.rounds.clear()

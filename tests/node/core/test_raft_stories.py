@@ -233,6 +233,7 @@ def test_reported_to_stand_a_follower_stands_at_once() -> None:
 def test_weights_change_one_step_an_entry_and_the_removed_leader_goes() -> None:
     n1 = Solo()
     term = n1.lead()
+    n1.receive("n2", HeartbeatReply(term, 1))
     assert n1.ask(admin="voters", voters={"n2": 2, "n3": 1}) == []
     n1.receive("n2", AppendReply(term, True, 0, 1, False))
     assert n1.status()["voters"] == {"n1": 1, "n2": 2, "n3": 1} and n1.status()["last_index"] == 2

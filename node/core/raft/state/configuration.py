@@ -38,6 +38,15 @@ def step_towards(voters: Voters, target: Voters) -> dict[str, int] | None:
     return None
 
 
+def path(voters: Voters, target: Voters) -> list[Voters]:
+    """Return every configuration from `voters` to `target`, both included."""
+    found, following = [voters], step_towards(voters, target)
+    while following is not None:
+        found.append(following)
+        following = step_towards(following, target)
+    return found
+
+
 def is_single_step(before: Voters, after: Voters) -> bool:
     names = sorted({**before, **after})
     return sum(abs(before.get(name, 0) - after.get(name, 0)) for name in names) == 1

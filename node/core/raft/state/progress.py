@@ -38,6 +38,8 @@ class Progress:
     flying: deque[int] = field(default_factory=deque)
     torn: bool = False
     acked_round: int = 0
+    answered_ns: int | None = None
+    """When it last answered a heartbeat of this leader."""
     commit_sent: int = 0
     """Highest commit index that was sent to it."""
     snapshot: Snapshot | None = None

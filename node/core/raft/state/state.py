@@ -50,6 +50,16 @@ class Handover:
 
 
 @dataclass(slots=True)
+class Target:
+    """The weights that an administrator wants. `begun`: a step was appended."""
+
+    token: int
+    voters: Voters
+    force: bool
+    begun: bool = False
+
+
+@dataclass(slots=True)
 class Incoming:
     """The part of a leader's snapshot that has arrived."""
 
@@ -157,6 +167,7 @@ class RaftState:
     lease_wall_ns: int | None = None
     beat_ns: int = 0
     """When the last heartbeat was due: the flaw `lease-not-checked-after-pause` takes it for the present."""
+    led_since_ns: int = 0
     lease_void: bool = False
     """This leader sent TimeoutNow, so voters no longer have to wait."""
     reads_new: list[int | RemoteRead] = field(default_factory=list)
@@ -167,7 +178,7 @@ class RaftState:
     learner_pace: Pace = field(default_factory=lambda: Pace("learners"))
     news_pace: Pace = field(default_factory=lambda: Pace("news"))
     handover: Handover | None = None
-    target: tuple[int, Voters] | None = None
+    target: Target | None = None
 
     @property
     def announces_voters(self) -> bool:
