@@ -2,22 +2,23 @@
 
 In a simulated run every request for other voters is known with its answer. One that was answered ok must be in the log: the active configuration at
 the index of the answer has the requested weights. A request that failed although no fault touched the leader, or a quorum before and after the
-change, is without effect. On hosts a change that no node confirmed, while no other fault was near, is a doubt.
+change, is without effect. A leader that nothing disturbed appends no configuration most of whose weight has been down for long: it would have no quorum.
+On hosts a change that no node confirmed, while no other fault was near, is a doubt.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..base.findings import Findings
-from ..base.result import Budget, CheckResult, RunRecord, Verdict
+from ..base.result import Budget, CheckResult, Fault, RunRecord, Verdict
 from ..base.selection import NOTHING
 from ..base.wording import seconds
-from ..faults.kinds import called, changes_voters
+from ..faults.kinds import STOPS, called, changes_voters, stopped, touched
 from ..traces.columns import of
-from ..traces.traces import Line, Traces, excerpt, read_traces
-from .served import followings, healthy
+from ..traces.traces import FOREVER_NS, Incarnation, Line, Traces, excerpt, read_traces
+from .served import ASKED, followings, healthy, is_near
 from .simulated_truth import Administered, Truth, known_truth
 
 VOTERS = "voters"
@@ -40,6 +41,7 @@ class AdministrationChecker:
             traces = read_traces(record)
             _answered_ok(asked, traces, findings)
             _without_effect(asked, record, truth, traces, findings)
+            _without_quorum(record, truth, traces, findings)
         if findings.counts:
             return CheckResult(self.name, Verdict.INVALID, tuple(findings.kept), stats)
         doubts = _unconfirmed(record)
@@ -89,6 +91,52 @@ def _without_effect(
                 f"{following.leader} led all the time and no fault touched it, or a quorum."
             )
             findings.add("change-without-effect", text, details={"node": one.node, "error": one.error})
+
+
+def _without_quorum(record: RunRecord, truth: Truth, traces: Traces, findings: Findings) -> None:
+    """Find configurations that a leader appended although half of their weight or more had been down for over two election timeouts."""
+    stops = [fault for fault in record.faults if fault.kind in STOPS and fault.verified]
+    if not truth.fair or not stops:
+        return
+    boots = [(life.node, traces.place(life.start)) for life in traces if life.start is not None]
+    for config in (line for life in traces for line in _proposed(life)):
+        at_ns = traces.place(config).low_ns
+        from_ns = at_ns - 2 * truth.election_ns - truth.settle_ns
+        near = [fault for fault in record.faults if fault.kind not in ASKED and is_near(fault, from_ns, at_ns)]
+        if any(config["node"] in touched(fault) for fault in near):
+            continue
+        down = {node for fault in stops if _lasts(fault, from_ns, at_ns) for node in stopped(fault)}
+        down -= {node for node, boot in boots if from_ns <= boot.high_ns and boot.low_ns <= at_ns}
+        weights = _weights(config["voters"])
+        if 2 * sum(weight for node, weight in weights.items() if node in down) >= sum(weights.values()):
+            text = (
+                f"The leader {config['node']} changed the voters to {weights} at {seconds(at_ns)}, although {', '.join(sorted(down))} had been down since "
+                f"{seconds(from_ns)} or longer: the others are no quorum."
+            )
+            findings.add("change-without-quorum", text, details={"traces": [excerpt(config)]})
+
+
+def _lasts(fault: Fault, from_ns: int, to_ns: int) -> bool:
+    """Return whether the fault was certainly on from one moment to the other."""
+    heal_ns = FOREVER_NS if fault.heal_ns is None else fault.heal_ns
+    return fault.injected_ns is not None and fault.injected_ns <= from_ns and to_ns < heal_ns
+
+
+def _proposed(life: Incarnation) -> Iterable[Line]:
+    """Yield the configurations that the node appended as leader: their entries have a term that it led."""
+    if not of(life.lines, ("config",)):
+        return
+    led, adopted = set[int](), dict[int, Line]()
+    for line in of(life.lines, ("leader", "config", "append")):
+        if line["event"] == "leader":
+            led.add(line["term"])
+        elif line["event"] == "config":
+            adopted[line["index"]] = line
+        elif adopted:
+            for index, term, _ in line["entries"]:
+                config = adopted.pop(index, None)
+                if config is not None and term in led:
+                    yield config
 
 
 def _unconfirmed(record: RunRecord) -> list[str]:

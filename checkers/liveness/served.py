@@ -92,7 +92,7 @@ def healthy(
     reign = None if known is None else _at(followings.get(known.leader, ()), *stretch)
     if known is None or reign is None or (reign.leader, reign.term) != (known.leader, known.term) or not reign.voters:
         return None
-    near = [fault for fault in record.faults if _near(fault, stretch[0] - truth.settle_ns, stretch[1])]
+    near = [fault for fault in record.faults if is_near(fault, stretch[0] - truth.settle_ns, stretch[1])]
     if wanted is None and any(map(changes_voters, near)):
         return None
     ill = {vertex for fault in near if fault.kind not in ASKED for vertex in touched(fault)}
@@ -105,7 +105,7 @@ def _has_quorum(voters: Mapping[str, int], ill: Set[str]) -> bool:
     return 2 * sum(weight for node, weight in voters.items() if node not in ill) > sum(voters.values())
 
 
-def _near(fault: Fault, from_ns: int, to_ns: int) -> bool:
+def is_near(fault: Fault, from_ns: int, to_ns: int) -> bool:
     if fault.start_ns > to_ns:
         return False
     return fault.over_ns is None or not fault.undone or fault.over_ns >= from_ns

@@ -84,3 +84,67 @@ def test_on_hosts_a_change_that_nothing_explains_is_unknown():
     kill = Fault("f2", "kill", {"nodes": ["n3"]}, None, True, 2000 * MS, 2000 * MS, 4000 * MS, 4000 * MS)
     assert judge(faults=(change,), truth=False).verdict is Verdict.UNKNOWN
     assert judge(faults=(change, kill), truth=False).verdict is Verdict.VALID
+
+
+def proposed(
+    down_from_ms: int,
+    until_ms: int | None,
+    *,
+    node: str = "n1",
+    killed: tuple[str, ...] = ("n3",),
+    booted: bool = False,
+) -> CheckResult:
+    """A leader of three appends the voters n1 and n3 at 9 s; `node` is the one whose log shows it."""
+    book = Book().boot_all()
+    book.win("n1", 1, ["n1", "n2"])
+    if booted:
+        book.at_ms = 8000
+        book.boot("n3", again=True)
+    book.line(node, "config", at_ms=9000, index=5, voters={"n1": 1, "n3": 1})
+    book.append(node, (5, 1))
+    heal_ns = None if until_ms is None else until_ms * MS
+    kill = Fault(
+        "f1",
+        "kill",
+        {"nodes": list(killed)},
+        {},
+        True,
+        down_from_ms * MS,
+        down_from_ms * MS,
+        heal_ns,
+        heal_ns,
+        undone=True,
+    )
+    record = RunRecord(
+        History([]),
+        traces=book.lines,
+        faults=(kill, Fault("f2", "voters", {"voters": TWO}, {}, True, 8900 * MS, 9100 * MS, seen_ns=9200 * MS)),
+        nodes=list(book.voters),
+        phases={"end": 20_000 * MS},
+        clock_offsets_ns=book.offsets,
+        is_run=True,
+        truth={**TRUTH, "administered": []},
+    )
+    return checker("administration").check(record, Budget())
+
+
+def test_a_leader_changed_to_voters_half_of_which_were_down():
+    result = proposed(3000, 15_000)
+    assert [one.kind for one in result.anomalies] == ["change-without-quorum"]
+    assert "although n3 had been down since" in result.anomalies[0].explanation
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"down_from_ms": 8500},
+        {"until_ms": 8800},
+        {"killed": ("n2",)},
+        {"killed": ("n1", "n3")},
+        {"node": "n2"},
+        {"booted": True},
+    ],
+    ids=["just down", "up again", "another", "the leader too", "a follower's log", "booted meanwhile"],
+)
+def test_a_change_that_a_leader_could_rightly_make(more):
+    assert proposed(**{"down_from_ms": 3000, "until_ms": 15_000, **more}).verdict is Verdict.VALID
