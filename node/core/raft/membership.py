@@ -4,7 +4,7 @@ A leader begins only after it committed an entry of its own term. Otherwise two 
 single-server changes found in 2015). `step_towards` picks the next entry.
 
 A change is refused if the present voters or those of any step on the way have no quorum of ready ones: a configuration counts from its append on, so
-without a quorum it could be neither committed nor undone.
+without a quorum it could not be committed and not be undone.
 """
 
 from __future__ import annotations
