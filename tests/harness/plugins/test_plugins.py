@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import re
 import shutil
@@ -16,6 +18,7 @@ from tests.full import full
 from tribulation.checkers import check
 from tribulation.checkers.registry import CHECKERS
 from tribulation.harness.campaign.load import load_campaign
+from tribulation.harness.cli.main import main
 from tribulation.harness.errors import CampaignError
 from tribulation.harness.plugins import loading
 from tribulation.harness.plugins.copying import load_kept
@@ -46,6 +49,16 @@ def tri(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-P", "-m", "tribulation.harness.cli", *words]
     environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(cwd)}
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def tri_here(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """As `tri`, in this process: a start costs half a second of the processor."""
+    out, err = io.StringIO(), io.StringIO()
+    streams = contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)
+    with contextlib.chdir(cwd), streams[0], streams[1], pytest.raises(SystemExit) as ended:
+        main(list(words))
+    assert isinstance(ended.value.code, int)
+    return subprocess.CompletedProcess(words, ended.value.code, out.getvalue(), err.getvalue())
 
 
 def with_sibling(folder: Path) -> None:
@@ -97,7 +110,7 @@ def test_code_that_came_with_a_run_is_not_run_unless_the_user_says_so(folder: Pa
     assert any("plugins/0/latest.py" in doubt and "--trust-plugins" in doubt for doubt in document["doubts"])
     assert "own-writes" not in document["checkers"] or document["checkers"]["own-writes"]["verdict"] == "unknown"
     for words in (["check", "--checker", "own-writes"], ["replay"], ["shrink"], ["explain"], ["report"], ["show"]):
-        refused = tri(words[0], str(run), *words[1:], cwd=folder)
+        refused = tri_here(words[0], str(run), *words[1:], cwd=folder)
         if words[0] not in ("report", "show"):
             assert refused.returncode == 2 and "--trust-plugins" in refused.stderr, (words, refused.stderr)
         assert not mark.exists(), words
@@ -118,11 +131,11 @@ def test_neither_the_plan_nor_the_campaign_of_a_folder_runs_code_that_it_names(f
     else:
         (run / named_in).write_text((run / named_in).read_text() + "plugins: [adapter.py]\n")
     for words in (["run", "--plan", f"{run}/plan.json"], ["replay", str(run), "--save"], ["shrink", str(run)]):
-        refused = tri(*words, "--runs", "runs", cwd=folder)
+        refused = tri_here(*words, "--runs", "runs", cwd=folder)
         assert not mark.exists(), words
         assert refused.returncode == 2 and "--trust-plugins" in refused.stderr, (words, refused.stderr)
     for words in (["check"], ["report"], ["show"], ["explain"], ["replay", "--tier", "c", "--time", "1s"]):
-        tri(words[0], str(run), *words[1:], cwd=folder)
+        tri_here(words[0], str(run), *words[1:], cwd=folder)
         assert not mark.exists(), words
     tri("run", "--plan", f"{run}/plan.json", "--trust-plugins", "--runs", "runs", cwd=folder)
     assert mark.exists()
