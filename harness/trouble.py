@@ -14,13 +14,13 @@ import os
 import sysconfig
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import tribulation
 
-from .errors import TribulationError
+from .errors import DeployError, TribulationError
 
 MOST_ERRORS = 200
 MOST_BUGS = 50
@@ -51,6 +51,22 @@ def described(error: BaseException | None) -> str:
         return error.message
     place = place_of_users(error) if error is not None else None
     return f"{type(error).__name__}: {error}" + (f" ({place})" if place else "")
+
+
+def undo_all(place: str, *steps: Callable[[], object]) -> None:
+    """Take each step, whichever of the earlier ones fail. Raises `DeployError` with every failure."""
+    failures: list[Exception] = []
+    for step in steps:
+        try:
+            step()
+        except Exception as error:
+            failures.append(error)
+    if failures:
+        hints = [error.hint for error in failures if isinstance(error, TribulationError) and error.hint]
+        texts = [described(error).removeprefix(f"{place}: ").removeprefix("not undone: ") for error in failures]
+        raise DeployError(
+            f"{place}: not undone: {'; '.join(texts)}", hint="; ".join(dict.fromkeys(hints)) or None
+        ) from failures[0]
 
 
 class Trouble:

@@ -15,7 +15,7 @@ from ..hosts.parallel import on_all
 from ..nemesis.cluster import fault_disk
 from ..systems.answers import INIT
 from ..systems.base import Service
-from ..trouble import described
+from ..trouble import described, undo_all
 
 READY_S = 300.0
 PID_S, PID_STEP_S = 3.0, 0.1
@@ -93,10 +93,11 @@ def deploy_down(service: Service, hosts: Sequence[Host]) -> list[HostResult]:
     """Stop and remove what was put there. Raises `DeployError` naming every host where that failed."""
 
     def down(host: Host) -> str:
-        try:
-            fault_disk.remove(host, service, service.stop, keeps=False)
-        finally:
-            service.uninstall(host)
+        undo_all(
+            host.name,
+            lambda: fault_disk.remove(host, service, service.stop, keeps=False),
+            lambda: service.uninstall(host),
+        )
         return "removed"
 
     return on_every("removing", service.name, hosts, down)

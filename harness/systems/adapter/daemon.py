@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 from ...errors import DeployError, shown
 from ...hosts.base import Host
 from ...hosts.printed import understood, whole
+from ...trouble import undo_all
 from ..answers import pid_of
 from ..base import Dial
 from . import given, supervise
@@ -226,10 +227,14 @@ class Daemon:
         return {name: supervise.control(self.path(host), name) for name in self.processes(host, self.cluster)}
 
     def uninstall(self, host: Host) -> None:
-        self.stop(host)
-        # A server that made itself a daemon has left the session.
-        host.run(_END_MARKED.format(mark=shlex.quote(f"{MARK}={self.path(host)}")), check=False)
-        host.run(["rm", "-rf", self.path(host)], check=False)
+        end_marked = _END_MARKED.format(mark=shlex.quote(f"{MARK}={self.path(host)}"))
+        undo_all(
+            host.name,
+            lambda: self.stop(host),
+            # A server that made itself a daemon has left the session.
+            lambda: host.run(end_marked, check=False),
+            lambda: host.run(["rm", "-rf", self.path(host)], check=False),
+        )
 
     def _commands(self, host: Host) -> Mapping[str, Sequence[str]]:
         name, found = type(self).__name__, self.processes(host, self.cluster)

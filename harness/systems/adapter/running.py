@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from ...errors import DeployError
+from ...errors import DeployError, HostError
 from ...hosts.base import Host
 from ...hosts.printed import understood, whole
+from ...trouble import undo_all
 from ..base import Dial
 from .daemon import POLL_S, listens
 
@@ -24,6 +25,8 @@ DROP_IN = "90-tribulation.conf"
 MOST_LINES = 20_000
 """Lines of the unit's journal that are kept."""
 RESTART_MS = 100
+RELOAD_S = 60.0
+"""systemd reads all units again: on a busy emulated machine that takes longer than other commands may."""
 
 
 class _Running:
@@ -97,7 +100,7 @@ class RunningUnit(_Running):
         place = self._place(host)
         self._as_root(host, ["mkdir", "-p", place.rpartition("/")[0]])
         self._as_root(host, ["cp", self._path(host, DROP_IN), place])
-        self._as_root(host, ["systemctl", "daemon-reload"])
+        self._reload(host)
         # Some types of units refuse it, and are not loaded then.
         if (restart := self._shown(host, "Restart")) != "always":
             raise DeployError(
@@ -128,13 +131,25 @@ class RunningUnit(_Running):
         return {"logs/journal.log": journal.stdout.encode(), **super().collect(host)}
 
     def uninstall(self, host: Host) -> None:
-        """Remove what `install` put there. A unit that a fault kept down runs again."""
-        if host.run(["test", "-e", self._place(host)], check=False).exit_code == 0:
-            self._as_root(host, ["rm", "-f", self._path(host, "stopped"), self._place(host)])
-            self._as_root(host, ["rmdir", "--ignore-fail-on-non-empty", self._place(host).rpartition("/")[0]])
-            self._as_root(host, ["systemctl", "daemon-reload"])
-            self.start(host, {})
-        self._as_root(host, ["rm", "-rf", self._path(host)])
+        """Remove what `install` put there. A unit that a fault kept down runs again. Raises `DeployError` with all that could not be undone."""
+        place = self._place(host)
+        steps: list[Callable[[], object]] = []
+        if host.run(["test", "-e", place], check=False).exit_code == 0:
+            steps = [
+                lambda: self._as_root(host, ["rm", "-f", self._path(host, "stopped"), place]),
+                lambda: self._as_root(host, ["rmdir", "--ignore-fail-on-non-empty", place.rpartition("/")[0]]),
+                lambda: self._reload(host),
+                lambda: self.start(host, {}),
+            ]
+        undo_all(host.name, *steps, lambda: self._as_root(host, ["rm", "-rf", self._path(host)]))
+
+    def _reload(self, host: Host) -> None:
+        try:
+            host.run([*host.sudo, "systemctl", "daemon-reload"], timeout_s=RELOAD_S)
+        except HostError as error:
+            raise DeployError(
+                error.message, f"on {host.name}: systemctl daemon-reload; systemctl start {self.unit}"
+            ) from error
 
     def _drop_in(self, host: Host) -> str:
         names = ("stopped", "pid", "pid.new")

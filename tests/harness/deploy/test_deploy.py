@@ -11,6 +11,7 @@ import pytest
 from tests.harness.systems.loopback import LoopbackHost, free_port, make_hosts
 from tribulation.harness.deploy.deploy import deploy_down, deploy_up, each
 from tribulation.harness.errors import DeployError
+from tribulation.harness.nemesis.cluster import fault_disk
 from tribulation.harness.systems.reference.system import ReferenceService
 
 
@@ -58,6 +59,19 @@ def test_one_error_names_every_host_that_failed(service: ReferenceService, tmp_p
         assert [service.pid(host) is not None for host in [good, *broken]] == [True, False, False]
     finally:
         deploy_down(service, [good, *broken])
+
+
+def test_all_that_could_not_be_removed_is_reported(
+    hosts: list[LoopbackHost], service: ReferenceService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise DeployError(f"{hosts[0].name}: the disk is busy")
+
+    monkeypatch.setattr(fault_disk, "remove", fails)
+    monkeypatch.setattr(service, "uninstall", lambda host: 1 / 0)
+    with pytest.raises(DeployError, match=r"n1: not undone: the disk is busy; ZeroDivisionError: division by zero"):
+        deploy_down(service, hosts[:1])
+    monkeypatch.undo()
 
 
 def test_no_host_is_waited_for_where_another_did_not_start(

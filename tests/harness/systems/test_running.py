@@ -131,6 +131,26 @@ def test_a_unit_that_a_kill_keeps_down_at_the_end_runs_again(host: WithPrograms,
     assert until(lambda: service.pid(host)) != before
 
 
+def test_what_cannot_be_undone_keeps_nothing_else_from_being_undone(
+    host: WithPrograms, service: Own, manager: None, tmp_path: Path
+) -> None:
+    before = service.pid(host)
+    service.install(host, [host])
+    processes.kill(dict(service.control(host)))
+    broken = SYSTEMCTL.replace("daemon-reload) ", "daemon-reload) echo no bus >&2; exit 1; ")
+    broken = broken.replace('MainPID --value -- own.service") ', 'MainPID --value -- own.service") echo none; exit 0;')
+    (tmp_path / "bin/systemctl").write_text(broken)
+    with pytest.raises(
+        DeployError, match=r"(?s)^n1: not undone: .*daemon-reload.*no bus.*; .*a process's number"
+    ) as raised:
+        service.uninstall(host)
+    assert "systemctl daemon-reload" in str(raised.value.hint)
+    assert not (tmp_path / "etc/own.service.d").exists() and not Path(host.directory, "own").exists()
+    (tmp_path / "bin/systemctl").write_text(SYSTEMCTL)
+    assert until(lambda: service.pid(host)) != before, "it runs again"
+    service.uninstall(host)
+
+
 def test_a_unit_that_does_not_run_is_refused(host: WithPrograms, service: Own, tmp_path: Path) -> None:
     with pytest.raises(DeployError, match=r"n1: unit own.service does not run"):
         service.install(host, [host])
