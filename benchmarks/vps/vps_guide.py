@@ -1,0 +1,210 @@
+"""The guide for rented machines, carried out as it stands on emulated machines that only SSH reaches, for an ordinary user with sudo.
+
+    make vps-test            (or: .venv/bin/python -P benchmarks/vps/vps_guide.py [--nodes 3] [--here] [--keep-log FILE])
+
+As root; half an hour, and more on a busy machine. A newcomer with a home of its own takes every command of the `sh` blocks in order, makes the files, and replaces only the words that the
+guide says to replace. Every exit code that the guide states is compared. Where the guide says that a machine of yours may die, the harness is killed while a partition, a delay, clocks and
+a pause are in force, and the machines are looked at by `ssh` alone until they are whole. `--here` takes only the commands that need no machines. The exit code says whether all of it was as
+the guide says. The last commit is tested, because the guide begins with a clone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+# ruff: noqa: E402
+from benchmarks.vps.guide import Step, replaced, steps_of
+from benchmarks.vps.newcomer import Newcomer, kill
+from tribulation.harness.hosts.qemu import QemuProvider
+from tribulation.harness.hosts.qemu.recipe import USER
+from tribulation.harness.hosts.ssh.remote import RemoteHost
+from tribulation.harness.nemesis.inject.injector import LEASE_S
+
+PAGE = ROOT / "docs/guides/vps.md"
+LAB = "vps-guide"
+COMMAND_S = 1800.0
+IN_FORCE_S = 900.0
+HEALED_S = 120.0
+"""How long is waited for a healed machine. The lease is `LEASE_S`; a busy emulated machine needs its time as well, and each look a login."""
+PACKAGES = ("etcd-server", "adduser")
+MIRROR = "/srv/mirror"
+KILLED = """\
+name: killed
+duration: 300s
+operation_timeout: 5s
+workloads:
+  - register: {keys: 2, clients: 2, rate: 4/s}
+faults:
+  - partition: {shape: isolate-one, after: 1s, for: 280s}
+  - link: {shape: every-link, delay: 50ms, after: 1s, for: 280s}
+  - clock: {target: all, offset: 1h, after: 1s, for: 280s}
+  - pause: {target: [n1], after: 1s, for: 280s}
+"""
+LOOK = "sudo nft list tables | grep -c tribulation; /sbin/tc qdisc show | grep -c netem; date +%s; ps -eo stat= | grep -c ^T; true"
+rows: list[tuple[str, str, str, float]] = []
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--nodes", type=int, default=3, choices=(3, 4, 5))
+    parser.add_argument("--here", action="store_true", help="only what needs no machines")
+    parser.add_argument("--keep-log", type=Path, help="a copy of all that was printed")
+    asked = parser.parse_args(arguments)
+    steps = steps_of(PAGE.read_text(encoding="utf-8"))
+    lab = QemuProvider(asked.nodes, LAB)
+    with tempfile.TemporaryDirectory(prefix="tribulation-newcomer-") as folder:
+        newcomer = None
+        try:
+            if asked.here:
+                newcomer = Newcomer(Path(folder), ())
+                carry_out([step for step in steps if not step.needs_machines], newcomer, ["198.51.100.1"])
+            else:
+                hosts = list(lab.up())
+                keys = [lab.inventory.parent / "hosts" / host.name / "host_key.pub" for host in hosts]
+                newcomer = Newcomer(Path(folder), [fingerprint(key) for key in keys])
+                addresses = [host.address for host in hosts]
+                prepare(hosts, newcomer.public_key, Path(folder))
+                lab.close()
+                carry_out(steps, newcomer, addresses)
+        finally:
+            if not asked.here:
+                lab.down()
+            if newcomer is not None:
+                newcomer.leave()
+                if asked.keep_log and newcomer.log.exists():
+                    asked.keep_log.write_bytes(newcomer.log.read_bytes())
+    print_table()
+    return 1 if any(not seen.startswith("ok") for _, _, seen, _ in rows) else 0
+
+
+def carry_out(steps: Sequence[Step], newcomer: Newcomer, addresses: Sequence[str]) -> None:
+    for number, step in enumerate(steps):
+        text = replaced(step.text, addresses, USER, str(ROOT))
+        if step.file is not None:
+            newcomer.run(f"cat >{step.file} <<'END'\n{text}\nEND", COMMAND_S)
+            continue
+        if "tri doctor" in text:
+            strangers(newcomer)
+        if "tri heal" in text:
+            killed(newcomer, addresses)
+        began_s = time.monotonic()
+        code, said = newcomer.run(text, COMMAND_S)
+        right = code == step.exit_code
+        row(step.section, text, f"ok, exit {code}" if right else f"EXIT {code}, not {step.exit_code}", began_s)
+        if not right:
+            print(said[-3000:], flush=True)
+        if not right and number < 3:
+            return  # Without an installation nothing follows.
+
+
+def strangers(newcomer: Newcomer) -> None:
+    """A machine whose host key is not known, or is another one, gets no command."""
+    known = newcomer.home / ".ssh/known_hosts"
+    right = known.read_text()
+    line = next(line for line in right.splitlines() if "ecdsa" in line)
+    other = newcomer.home / "other"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", str(other)], check=True)
+    wrong = right.replace(line.split()[2], other.with_suffix(".pub").read_text().split()[1])
+    for what, content in (("unknown", ""), ("wrong", wrong)):
+        known.write_text(content)
+        began_s = time.monotonic()
+        code, said = newcomer.run("tri deploy status five.yaml", COMMAND_S)
+        refused = code == 4 and "key" in said
+        row(
+            "host keys",
+            f"{what}: tri deploy status five.yaml",
+            "ok, refused" if refused else f"NOT REFUSED: {said[-300:]}",
+            began_s,
+        )
+    known.write_text(right)
+
+
+def killed(newcomer: Newcomer, addresses: Sequence[str]) -> None:
+    """The harness is killed in mid-fault: when are the machines whole, as seen by `ssh`?"""
+    clocks = "sed 's/sudo: true}/sudo: true, clock: system}/' five.yaml >clocks/five.yaml"
+    newcomer.run(f"mkdir -p clocks && cat >killed.yaml <<'END'\n{KILLED}END\n{clocks}", COMMAND_S)
+    said = newcomer.home / "killed"
+    began_s = time.monotonic()
+    process = newcomer.start("tri run killed.yaml --hosts clocks/five.yaml --attach", said)
+    in_force: set[str] = set()
+    try:
+        while len(in_force) < 4 and process.poll() is None and time.monotonic() < began_s + IN_FORCE_S:
+            in_force = {kind for address in addresses for kind in harmed(newcomer, address)}
+    finally:
+        kill(process)
+    killed_s = time.monotonic()
+    every = ", ".join(sorted(in_force))
+    seen = f"ok, {every}" if len(in_force) == 4 else f"ONLY {every}: {said.read_text(errors='replace')[-1500:]}"
+    row("11. harness killed", "faults in force, seen by ssh", seen, began_s)
+    left: Mapping[str, set[str]] = {address: {"?"} for address in addresses}
+    while any(left.values()) and time.monotonic() < killed_s + HEALED_S:
+        for address in [address for address, kinds in left.items() if kinds]:
+            left = {**left, address: harmed(newcomer, address)}
+            if not left[address]:
+                row("11. harness killed", f"{address} whole; lease {LEASE_S:g} s", "ok", killed_s)
+    for address, kinds in left.items():
+        if kinds:
+            row("11. harness killed", f"{address} whole; lease {LEASE_S:g} s", f"STILL {sorted(kinds)}", killed_s)
+
+
+def harmed(newcomer: Newcomer, address: str) -> set[str]:
+    """The faults that a machine shows; `{"?"}` where it does not answer."""
+    _, said = newcomer.run(f"ssh -o ConnectTimeout=20 {USER}@{address} '{LOOK}'", 60.0)
+    try:
+        tables, netem, clock_s, stopped = map(int, said.split()[-4:])
+    except ValueError:
+        return {"?"}
+    seen = {"nft": tables, "tc": netem, "clock": abs(clock_s - time.time()) > 600, "stopped": stopped}
+    return {kind for kind, there in seen.items() if there}
+
+
+def prepare(hosts: Sequence[RemoteHost], public_key: str, folder: Path) -> None:
+    """What the provider does: the newcomer's key for the ordinary user, no login for root, and a mirror of packages in place of the internet."""
+    mirror = folder / "mirror"
+    mirror.mkdir()
+    mirror.chmod(0o755)
+    subprocess.run(["apt-get", "-q", "download", *PACKAGES], cwd=mirror, check=True, capture_output=True, timeout=300)
+    index = ""
+    for package in sorted(mirror.glob("*.deb")):
+        control = subprocess.run(["dpkg-deb", "-f", package], check=True, capture_output=True, text=True).stdout
+        digest = subprocess.run(["sha256sum", package], check=True, capture_output=True, text=True).stdout.split()[0]
+        index += f"{control}Filename: ./{package.name}\nSize: {package.stat().st_size}\nSHA256: {digest}\n\n"
+    (mirror / "Packages").write_text(index)
+    for host in hosts:
+        for path in mirror.iterdir():
+            host.put(path.read_bytes(), f"{MIRROR}/{path.name}", timeout_s=300)
+        host.put(f"deb [trusted=yes] file:{MIRROR} ./\n".encode(), "/etc/apt/sources.list")
+        host.put(public_key.encode(), f"/home/{USER}/.ssh/authorized_keys", mode=0o600)
+        host.put(b"PermitRootLogin no\n", "/etc/ssh/sshd_config.d/00-no-root.conf")
+        owned = f"chown {USER}: /home/{USER}/.ssh/authorized_keys && rm -rf /etc/apt/sources.list.d/* /root/.ssh"
+        host.run(f"{owned} && systemctl reload ssh", timeout_s=120)
+
+
+def fingerprint(public_key: Path) -> str:
+    return subprocess.run(["ssh-keygen", "-lf", public_key], check=True, capture_output=True, text=True).stdout.split()[
+        1
+    ]
+
+
+def row(section: str, what: str, seen: str, began_s: float) -> None:
+    rows.append((section, what, seen, time.monotonic() - began_s))
+    print(f"{section} | {what[:100]} | {seen} | {rows[-1][3]:.1f} s", flush=True)
+
+
+def print_table() -> None:
+    print(f"\n{'section':<34}{'command':<62}{'s':>7}  seen")
+    for section, what, seen, took_s in rows:
+        print(f"{section[:32]:<34}{' '.join(what.split())[:60]:<62}{took_s:>7.1f}  {seen.splitlines()[0][:80]}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
