@@ -1,4 +1,4 @@
-"""A newcomer who carries out a guide: a home and an SSH folder of its own, one shell whose folder and variables stay from command to command.
+"""A newcomer with a guide: a home and an SSH folder of its own, one shell whose folder and variables stay from command to command.
 
 `ssh` takes the home from the user database, whatever HOME says, so in each command's own mount namespace the newcomer's `.ssh` lies over root's.
 """

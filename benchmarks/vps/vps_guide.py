@@ -73,7 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 newcomer = Newcomer(Path(folder), [fingerprint(key) for key in keys])
                 addresses = [host.address for host in hosts]
                 prepare(hosts, newcomer.public_key, Path(folder))
-                lab.close()
+                # The lab stays with its provider, which renews its lease; no login of root's stays.
+                for host in hosts:
+                    host.close()
                 carry_out(steps, newcomer, addresses)
         finally:
             if not asked.here:
