@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tribulation.histories.model.columns import NO_NUMBER
+from tribulation.histories.model.columns import NO_NUMBER, Int64
 
 from ..base.logged import Logged, logged
 from ..base.operation_counts import Crowd
@@ -23,7 +23,11 @@ from ..faults.drawn import without_effect
 from ..faults.kinds import STAYS, called
 from ..faults.masked import masked
 from ..faults.windows import Window, windows
-from .exercised import doubts_of, workloads_of
+from .exercised import FEW_TRIES, doubts_of, workloads_of
+
+_PARTS = 20
+_LEAST_SHARE = 10
+"""In less than one of so many parts of the load that had an operation, one ended ok: then the run tested nearly nothing."""
 
 
 class VacuityChecker:
@@ -59,12 +63,43 @@ class VacuityChecker:
         }
         doubts = [
             *(doubts_of(exercised, record.is_run) if len(ops) else ["no operation was recorded"]),
+            *_doubts_of_silence(record, ops),
             *_doubts_of_faults(record, {*hidden, *nothing}),
             *_doubts_of_kinds(spans, idle, crowd),
         ]
         if doubts:
             return CheckResult(self.name, Verdict.UNKNOWN, (), stats, "; ".join(doubts))
         return CheckResult(self.name, Verdict.VALID, (), stats)
+
+
+def _doubts_of_silence(record: RunRecord, ops: Logged) -> list[str]:
+    """Return a doubt about a run whose load was hardly ever answered: faults then met a system that did nothing.
+
+    The load is split into equal parts. In most of those with an operation under way none may have ended ok, which takes most operations: one client
+    that hangs throughout does not make it so.
+    """
+    end_ns = record.phases.get("load_end", record.history.duration_ns)
+    begun = np.flatnonzero(ops.invoke_ns < end_ns)
+    ok = ops.ok[begun]
+    if not record.is_run or len(begun) < FEW_TRIES or 2 * int(ok.sum()) >= len(begun):
+        return []
+    first_ns = int(ops.invoke_ns[begun].min())
+    ends_ns = np.where(ops.complete_ns[begun] == NO_NUMBER, end_ns, np.minimum(ops.complete_ns[begun], end_ns))
+    part_ns = (end_ns - first_ns) // _PARTS + 1
+    first, last = (ops.invoke_ns[begun] - first_ns) // part_ns, (ends_ns - first_ns) // part_ns
+    tried, answered = _parts_met(first, last), _parts_met(first[ok], last[ok])
+    if answered * _LEAST_SHARE >= tried:
+        return []
+    share = f"operations ended ok in {answered} of {tried} parts of the load of {part_ns / 1e9:.2g} s each, {int(ok.sum())} of {len(begun)}"
+    return [
+        f"{share}: nearly nothing was tested; hint: leave a majority of the nodes up for longer, or shorten the faults"
+    ]
+
+
+def _parts_met(first: Int64, last: Int64) -> int:
+    """Return how many parts were met by an operation that lasts from part `first` to part `last`."""
+    change = np.bincount(first, minlength=_PARTS + 1) - np.bincount(last + 1, minlength=_PARTS + 1)[: _PARTS + 1]
+    return int(np.count_nonzero(np.cumsum(change) > 0))
 
 
 def _rates(counts: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, Any]]:

@@ -196,3 +196,49 @@ def test_who_was_open_in_a_stretch(rows, start_ns, length_ns):
             found = expected.setdefault(op.f, {"ok": 0, "fail": 0, "info": 0})
             found[op.type.value] += 1
     assert Crowd.by_f(of_operations(ops)).open_in(start_ns, end_ns) == expected
+
+
+def load(down_from_ms: int, up_at_ms: int, last_ms: int, every_ms: int = 100, refused_ms: int = 1) -> History:
+    """A write and a read by turns, which end ok in 1 ms while the cluster is up, and are refused after `refused_ms` while it is down."""
+    rows: list[tuple[int, int, str, str, str, object]] = []
+    for number, start_ms in enumerate(range(0, last_ms, every_ms)):
+        down = down_from_ms <= start_ms < up_at_ms
+        f, value = ("read", number) if number % 2 else ("write", number + 1)
+        outcome, lasts_ms = ("fail", refused_ms) if down else ("ok", 1)
+        rows.append((start_ms, start_ms + lasts_ms, outcome, "n1", f, value))
+    return history(*rows)
+
+
+def run_of(ops: History, load_end_ms: int) -> CheckResult:
+    return checker("vacuity").check(
+        RunRecord(ops, nodes=NODES, phases={"load_end": load_end_ms * MS}, is_run=True), Budget()
+    )
+
+
+@pytest.mark.parametrize(("every_ms", "refused_ms"), [(20, 1), (20, 100), (100, 90)])
+def test_a_run_that_was_down_nearly_throughout_tested_nothing(every_ms: int, refused_ms: int) -> None:
+    """Final reads end ok after the load, when all is up again: they show nothing of it."""
+    result = run_of(load(250, 6_000, 8_000, every_ms, refused_ms), 6_000)
+    assert result.verdict is Verdict.UNKNOWN and result.reason is not None
+    assert "operations ended ok in 1 of 20" in result.reason and "hint: " in result.reason
+
+
+@pytest.mark.parametrize(
+    ("ops", "load_end_ms"),
+    [
+        pytest.param(load(1_000, 6_000, 6_000), 6_000, id="down for five of six seconds"),
+        pytest.param(load(0, 5_000, 6_000), 6_000, id="up at the end alone"),
+        pytest.param(load(0, 0, 400, 100), 6_000, id="a handful of operations, all ok"),
+        pytest.param(load(0, 0, 6_000, 1_000), 60_000, id="few operations in a long load"),
+    ],
+)
+def test_a_run_that_was_down_for_a_part_of_it_tested_the_rest(ops: History, load_end_ms: int) -> None:
+    reason = run_of(ops, load_end_ms).reason or ""
+    assert "ended ok in" not in reason
+
+
+def test_one_that_hangs_throughout_is_not_the_run() -> None:
+    """A client behind a cut waits, while the others are answered now and then."""
+    rows: list[tuple[int, int, str, str, str, object]] = [(0, 6_000, "info", "n3", "write", 99)]
+    rows += [(1, 2, "ok", "n1", "write", 1), (3, 4, "ok", "n1", "read", 1)]
+    assert "ended ok in" not in (run_of(history(*rows), 6_000).reason or "")
