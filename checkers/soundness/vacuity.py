@@ -1,8 +1,8 @@
 """Checker `vacuity`: did this run test anything?
 
 It never finds an anomaly. It returns UNKNOWN when a valid verdict of the others would mean little: an operation that never once took place, no read
-that saw a write, a fault that did nothing, a kind of fault that never met an operation. A fault that was masked by another one, which was verified,
-is listed separately (`masked`). So is one that a search drew (`without_effect`), and one of several of a kind that came when no operation was open. Its
+that saw a write, a load that was hardly ever answered, a fault that did nothing, a kind of fault that never met an operation. A fault that was masked
+by another one, which was verified, is listed separately (`masked`). So is one that a search drew (`without_effect`), and one of several of a kind that came when no operation was open. Its
 figures show how hard the run was.
 """
 
