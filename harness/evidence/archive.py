@@ -18,7 +18,8 @@ import shutil
 import tarfile
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -87,7 +88,10 @@ def _pack_one(tar: tarfile.TarFile, run_dir: Path, name: str) -> bool:
     """Whether it was packed as it is."""
     if _LEFT_OUT.search(f"/{name}"):
         return False
-    with open_regular(run_dir / name) as source:
+    with _reading(run_dir / name):
+        opened = open_regular(run_dir / name)
+    with opened:
+        source = cast(IO[bytes], _Source(opened, run_dir / name))
         has_key = _has_key(source)
         if has_key and not name.startswith("logs/"):
             raise CampaignError(
@@ -106,6 +110,7 @@ def unpack(file: Path, runs: Path, *, most_files: int = MOST_FILES, most_bytes: 
         content = _Bounded(unpacked, most_bytes)
         tar = tarfile.open(fileobj=cast(IO[bytes], content), mode="r:")  # noqa: SIM115
         campaign, name = _head(tar)
+        made = [folder for folder in (runs / campaign, runs) if not folder.exists()]
         with writing(runs):
             (runs / campaign).mkdir(parents=True, exist_ok=True)
             stage = runs / campaign / f".import-{os.getpid()}"
@@ -118,6 +123,9 @@ def unpack(file: Path, runs: Path, *, most_files: int = MOST_FILES, most_bytes: 
             return _placed(stage, name)
         except BaseException:
             shutil.rmtree(stage, ignore_errors=True)
+            with suppress(OSError):
+                for folder in made:
+                    folder.rmdir()
             raise
 
 
@@ -165,6 +173,34 @@ def _has_key(source: IO[bytes]) -> bool:
             return True
         tail = (tail + block)[-_LONGEST_MARK:]
     return False
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Guards the reading of evidence, whose errors are not those of the archive."""
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or error
+        raise CampaignError(f"{path}: cannot be read: {why}", hint="see that the run's folder is whole") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A file of the run, while the archive is written."""
+
+    file: IO[bytes]
+    path: Path
+
+    def read(self, size: int) -> bytes:
+        with _reading(self.path):
+            return self.file.read(size)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self.file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self.file.tell()
 
 
 class _WithoutKeys:

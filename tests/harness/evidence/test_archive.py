@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
-from unittest.mock import patch
+from typing import Any
+from unittest.mock import MagicMock, patch
 
 import pytest
 from hypothesis import given
@@ -119,6 +121,41 @@ def test_an_export_that_cannot_be_written_names_the_file_and_not_an_option_that_
     assert "another FILE" in str(raised.value.hint) and "--runs" not in str(raised.value.hint)
 
 
+@pytest.mark.parametrize("where", ["open", "read"])
+def test_evidence_that_cannot_be_read_is_not_an_archive_that_cannot_be_written(
+    run: Path, tmp_path: Path, where: str
+) -> None:
+    broken = OSError(errno.EIO, "Input/output error")
+    opened = archive.open_regular
+
+    def failing(path: Path) -> Any:
+        if path.name != "history.jsonl":
+            return opened(path)
+        if where == "open":
+            raise broken
+        return MagicMock(
+            **{"read.side_effect": broken, "__enter__.side_effect": lambda: MagicMock(**{"read.side_effect": broken})}
+        )
+
+    with (
+        patch.object(archive, "open_regular", failing),
+        pytest.raises(CampaignError, match=r"history\.jsonl: cannot be read: Input/output error"),
+    ):
+        pack(run, tmp_path / "run.tar.gz")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_import_that_fails_leaves_no_folder_that_it_made(tmp_path: Path) -> None:
+    file = _archive(tmp_path / "a.tar.gz", next(iter(HOSTILE.values())))
+    with pytest.raises(CampaignError, match="not an archive of a run"):
+        unpack(file, tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+    (tmp_path / "runs" / "small" / "other").mkdir(parents=True)
+    with pytest.raises(CampaignError, match="not an archive of a run"):
+        unpack(file, tmp_path / "runs")
+    assert [path.name for path in (tmp_path / "runs" / "small").iterdir()] == ["other"]
+
+
 def test_a_key_in_the_evidence_refuses_the_export(run: Path, tmp_path: Path) -> None:
     mine = unpack(_packed(run, tmp_path / "a.tar.gz"), tmp_path)
     (mine / "campaign.yaml").write_text(KEY)
@@ -190,7 +227,7 @@ def test_a_hostile_archive_is_refused_and_leaves_nothing(tmp_path: Path, what: s
     file = _archive(tmp_path / "a.tar.gz", HOSTILE[what])
     with pytest.raises(CampaignError, match="not an archive of a run"):
         unpack(file, tmp_path / "runs", most_files=50, most_bytes=1_000_000)
-    assert not list((tmp_path / "runs/small").iterdir()) and not list(tmp_path.rglob("escaped"))
+    assert not (tmp_path / "runs").exists() and not list(tmp_path.rglob("escaped"))
     assert not Path("/tmp/escaped").exists()
 
 
