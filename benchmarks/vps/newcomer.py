@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shlex
@@ -80,5 +81,6 @@ class Newcomer:
 
 def kill(process: subprocess.Popen[bytes]) -> None:
     """End it and all that it started, at once and without a chance to tidy."""
-    os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
     process.wait(timeout=30)

@@ -11,6 +11,7 @@ the guide says. The last commit is tested, because the guide begins with a clone
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -30,7 +31,7 @@ from tribulation.harness.hosts.ssh.remote import RemoteHost
 from tribulation.harness.nemesis.inject.injector import LEASE_S
 
 PAGE = ROOT / "docs/guides/vps.md"
-LAB = "vps-guide"
+LAB = f"vps-guide-{os.getpid()}"
 COMMAND_S = 1800.0
 IN_FORCE_S = 900.0
 HEALED_S = 120.0
