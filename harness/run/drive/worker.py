@@ -22,6 +22,7 @@ from typing import Any
 
 from tribulation.histories.files.codec import encode_fields
 from tribulation.histories.model.answers import answers
+from tribulation.histories.model.bounds import LINE_BYTES, problem
 from tribulation.histories.model.operation import FOUND_NOTHING, MISMATCH
 
 from ...foreign import in_one_process
@@ -44,6 +45,8 @@ _FIELDS = frozenset(
 LONGEST_MESSAGE = 500
 TRACEBACK_LINES = 40
 DEEPEST = 50
+MOST_BYTES = LINE_BYTES // 2
+"""JSON of one answer: its line in the history also has the operation."""
 
 
 class RunClock:
@@ -187,9 +190,14 @@ def checked(answer: Any) -> Outcome:
     if taken := sorted(_FIELDS.intersection(extra)):
         raise ValueError(f"invoke answered an Outcome with extra {taken[0]!r}, which is a field of every history line")
     value = _plain(answer.value, "value")
+    error = None if answer.error is None else _exact(answer.error)
+    # A history with a line beyond its bounds cannot be read again: one answer would cost all the others.
+    if (wrong := problem({"value": value, "extra": extra, "error": error})) is not None:
+        raise ValueError(f"invoke answered an Outcome that no history can hold: {wrong}")
     # The recorder would raise the same, but in the run's own thread.
-    encode_fields([value, extra])
-    return Outcome(kind, value, error=None if answer.error is None else _exact(answer.error), extra=extra)
+    if (size := len(encode_fields([value, extra, error]))) > MOST_BYTES:
+        raise ValueError(f"invoke answered an Outcome of {size >> 20} MiB; at most {MOST_BYTES >> 20} MiB are recorded")
+    return Outcome(kind, value, error=error, extra=extra)
 
 
 def fitting(op: Op, outcome: Outcome) -> Outcome:

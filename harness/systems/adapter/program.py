@@ -156,6 +156,9 @@ class ProgramClient(DriverClient):
     def _checked(self, outcome: Outcome) -> Outcome:
         if outcome.type == "ok" and self.address_unused:
             raise WrongAnswer(f"answered ok {NOT_CONNECTED}")
+        nodes = [*self.addresses, self.to_node or self.node]
+        if (served_by := outcome.extra.get("served_by", nodes[0])) not in nodes:
+            raise WrongAnswer(f"answered served_by {shown(served_by)}, which is no node")
         return outcome
 
     def described(self, error: Exception) -> str:

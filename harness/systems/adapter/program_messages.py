@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from tribulation.histories.files.codec import refuse_repeats
+
 from ..base import Outcome
 
 PROTOCOL = 1
@@ -82,10 +84,13 @@ def answer_of(line: bytes, request: int) -> Answer:
     """The answer to that request. Raises `WrongAnswer`."""
     try:
         answer = msgspec.json.decode(line, type=Answer)
+        refuse_repeats(line)
     except msgspec.ValidationError as error:
         raise WrongAnswer(f"answered {excerpt(line)}: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WrongAnswer(f"wrote a line that is not JSON: {excerpt(line)} ({error})") from None
+    except ValueError as error:
+        raise WrongAnswer(f"answered {excerpt(line)}: {error}") from None
     if answer.id != request:
         raise WrongAnswer(f"answered request {answer.id}, and {request} is the open one")
     return answer

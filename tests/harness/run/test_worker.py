@@ -14,11 +14,12 @@ import pytest
 
 from tribulation.harness.foreign import contained, put_back_time
 from tribulation.harness.run.drive.runner import Invocation
-from tribulation.harness.run.drive.worker import SAME_FAILS, Answer, RunClock, Worker
+from tribulation.harness.run.drive.worker import MOST_BYTES, SAME_FAILS, Answer, RunClock, Worker
 from tribulation.harness.run.plan.plan import Slot
 from tribulation.harness.systems.base import Client, Op, Outcome
 from tribulation.harness.workloads.sized import Sizes
 from tribulation.histories import Recorder, read_history
+from tribulation.histories.model.bounds import INTEGER_DIGITS
 
 SECOND = 1_000_000_000
 
@@ -129,6 +130,12 @@ ANSWERS = [
     Outcome("ok", Decimal("1.5")),
     Outcome("ok", float("nan")),
     Outcome("ok", "\ud800"),
+    Outcome("fail", error="\ud800"),
+    Outcome("ok", 10**INTEGER_DIGITS),
+    Outcome("ok", {10**INTEGER_DIGITS: 1}),
+    Outcome("ok", extra={"seen": [-(10**INTEGER_DIGITS)]}),
+    Outcome("ok", "x" * MOST_BYTES),
+    Outcome("fail", error="\0" * (MOST_BYTES // 6)),
     Outcome("ok", [1, {"a": object()}]),
     Outcome("ok", {(1, 2): 3}),
     Outcome("ok", 1, extra={"process": 7}),

@@ -74,6 +74,8 @@ for line in sys.stdin:
         stamped(request, **{name: time.monotonic_ns() + by for name, by in value.items()})
     elif f == "unstamped":
         say(id=request["id"], type="ok")
+    elif f == "served by":
+        stamped(request, served_by=value)
     elif f == "twice":
         stamped(request)
         print("once more", flush=True)
@@ -213,6 +215,13 @@ WRONG: dict[str, tuple[str, Any, str, str]] = {
     "without a type": ("raw", '{"id": 3}\n', "client-error", "Object missing required field `type`"),
     "another type": ("raw", '{"id": 3, "type": "okay"}\n', "client-error", "Invalid enum value 'okay'"),
     "another field": ("raw", '{"id": 3, "type": "ok", "vaule": 1}\n', "client-error", "unknown field `vaule`"),
+    "a field twice": (
+        "raw",
+        '{"id": 3, "type": "fail", "type": "ok"}\n',
+        "client-error",
+        "an object has 'type' twice",
+    ),
+    "of no node": ("served by", "n99", "client-error", "answered served_by 'n99', which is no node"),
     "another request": (
         "raw",
         '{"id": 9, "type": "ok"}\n',
