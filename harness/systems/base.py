@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from ..hosts.base import Host
+from .plain import plain
 
 Dial = Callable[[str, float], socket.socket]
 """`dial(node, timeout_s)`: a TCP socket to that node's client port, from the clients' place in the network."""
@@ -31,13 +32,17 @@ class PortDial(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Op:
-    """An operation that a client must try: `f`, and its operands. `deadline_ns` is how long it may take."""
+    """An operation that a client must try: `f`, and its operands. Raises `TypeError` or `ValueError` for operands that no history can hold: in the line of the workload that makes them."""
 
     f: str
     key: Any = None
     value: Any = None
     level: str = "linearizable"
     workload: str = ""
+
+    def __post_init__(self) -> None:
+        plain(self.key, f"the key of an operation {self.f}", many=(list, tuple))
+        plain(self.value, f"the value of an operation {self.f}", many=(list, tuple))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ names a connection (`connection-lost`, `BrokenPipeError`, …), or is the `SAME_
 
 from __future__ import annotations
 
-import math
 import queue
 import re
 import threading
@@ -22,11 +21,12 @@ from typing import Any
 
 from tribulation.histories.files.codec import encode_fields
 from tribulation.histories.model.answers import answers
-from tribulation.histories.model.bounds import LINE_BYTES, problem
+from tribulation.histories.model.bounds import LINE_BYTES
 from tribulation.histories.model.operation import FOUND_NOTHING, MISMATCH
 
 from ...foreign import in_one_process
 from ...systems.base import Client, Dial, Op, Outcome
+from ...systems.plain import exact, plain, shown
 from ...workloads.sized import Sizes
 from .causes import CLIENT_ERROR
 from .runner import Invocation
@@ -44,7 +44,7 @@ _FIELDS = frozenset(
 
 LONGEST_MESSAGE = 500
 TRACEBACK_LINES = 40
-DEEPEST = 50
+OUTCOME = "invoke answered an Outcome whose"
 MOST_BYTES = LINE_BYTES // 2
 """JSON of one answer: its line in the history also has the operation."""
 
@@ -176,24 +176,19 @@ def checked(answer: Any) -> Outcome:
     `ValueError` that says what a client must return instead.
     """
     if not isinstance(answer, Outcome):
-        raise TypeError(f"invoke answered {_shown(answer)}, not an Outcome")
-    kind = _exact(answer.type) if isinstance(answer.type, str) else None
+        raise TypeError(f"invoke answered {shown(answer)}, not an Outcome")
+    kind = exact(answer.type) if isinstance(answer.type, str) else None
     if kind not in _OUTCOMES:
-        raise ValueError(f"invoke answered an Outcome of type {_shown(answer.type)}; it is ok, fail or info")
+        raise ValueError(f"invoke answered an Outcome of type {shown(answer.type)}; it is ok, fail or info")
     if not (answer.error is None or isinstance(answer.error, str)):
-        raise TypeError(f"invoke answered an Outcome with error {_shown(answer.error)}, which is not a text")
+        raise TypeError(f"invoke answered an Outcome with error {shown(answer.error)}, which is not a text")
     if not isinstance(answer.extra, Mapping) or not all(isinstance(name, str) for name in answer.extra):
-        raise TypeError(
-            f"invoke answered an Outcome with extra {_shown(answer.extra)}, which is not a mapping of names"
-        )
-    extra = {_exact(name): _plain(value, f"extra {name!r}") for name, value in answer.extra.items()}
+        raise TypeError(f"invoke answered an Outcome with extra {shown(answer.extra)}, which is not a mapping of names")
+    extra = {exact(name): plain(value, f"{OUTCOME} extra {name!r}") for name, value in answer.extra.items()}
     if taken := sorted(_FIELDS.intersection(extra)):
         raise ValueError(f"invoke answered an Outcome with extra {taken[0]!r}, which is a field of every history line")
-    value = _plain(answer.value, "value")
-    error = None if answer.error is None else _exact(answer.error)
-    # A history with a line beyond its bounds cannot be read again: one answer would cost all the others.
-    if (wrong := problem({"value": value, "extra": extra, "error": error})) is not None:
-        raise ValueError(f"invoke answered an Outcome that no history can hold: {wrong}")
+    value = plain(answer.value, f"{OUTCOME} value")
+    error = None if answer.error is None else plain(answer.error, f"{OUTCOME} error")
     # The recorder would raise the same, but in the run's own thread.
     if (size := len(encode_fields([value, extra, error]))) > MOST_BYTES:
         raise ValueError(f"invoke answered an Outcome of {size >> 20} MiB; at most {MOST_BYTES >> 20} MiB are recorded")
@@ -204,58 +199,9 @@ def fitting(op: Op, outcome: Outcome) -> Outcome:
     """Refuse a write that ended ok with a value other than its own: it would make the whole history meaningless."""
     if outcome.type == "ok" and outcome.value is not None and not answers(op.f, op.value, outcome.value):
         raise ValueError(
-            f"invoke answered {op.f} of {_shown(op.value)} with {_shown(outcome.value)}; leave the value out"
+            f"invoke answered {op.f} of {shown(op.value)} with {shown(outcome.value)}; leave the value out"
         )
     return outcome
-
-
-def _plain(value: Any, place: str, depth: int = 0) -> Any:
-    """Return a copy in exact types. Refuse what JSON would change: bytes written as text, or NaN as null, would be judged as another value."""
-    if depth > DEEPEST:
-        raise ValueError(f"invoke answered an Outcome whose {place} is nested more than {DEEPEST} deep")
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, str | int | float):
-        exact = _exact(value)
-        if isinstance(exact, str):
-            exact.encode()
-        elif isinstance(exact, float) and not math.isfinite(exact):
-            raise ValueError(f"invoke answered an Outcome whose {place} holds {exact}, which JSON lacks")
-        return exact
-    if isinstance(value, Mapping):
-        return _plain_mapping(value, place, depth)
-    for kind in (list, tuple, set, frozenset):
-        if isinstance(value, kind):
-            return kind(_plain(one, place, depth + 1) for one in value)
-    hint = ": decode it" if isinstance(value, bytes | bytearray) else ""
-    raise TypeError(
-        f"invoke answered an Outcome whose {place} holds {_shown(value)} of type {type(value).__name__}, which JSON lacks{hint}"
-    )
-
-
-def _plain_mapping(value: Mapping[Any, Any], place: str, depth: int) -> dict[Any, Any]:
-    copy: dict[Any, Any] = {}
-    for name, one in value.items():
-        if not isinstance(name, str | int) or isinstance(name, bool):
-            raise TypeError(
-                f"invoke answered an Outcome whose {place} holds the key {_shown(name)}, which is not a text"
-            )
-        copy[_exact(name)] = _plain(one, place, depth + 1)
-    if len({str(name) for name in copy}) < len(value):
-        raise ValueError(f"invoke answered an Outcome whose {place} holds two keys of one text: {_shown(value)}")
-    return copy
-
-
-def _exact(value: Any) -> Any:
-    """The same text or number, without what a subclass redefines."""
-    if isinstance(value, str):
-        return str.__str__(value)
-    return int.__index__(value) if isinstance(value, int) else float.__float__(value)
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 100 else text[:100] + "…"
 
 
 def _message(error: BaseException) -> str:

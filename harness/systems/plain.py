@@ -1,0 +1,63 @@
+"""Values as a history holds them: JSON's own types, within its bounds. What users' code makes may be anything else. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from tribulation.histories.model.bounds import INTEGER_DIGITS
+
+DEEPEST = 50
+BEYOND = 10**INTEGER_DIGITS
+
+
+def plain(value: Any, place: str, depth: int = 0, many: tuple[type, ...] = (list, tuple, set, frozenset)) -> Any:
+    """Return a copy in exact types. `place` begins the sentence of a mistake: "invoke answered an Outcome whose value"; `many` are the kinds of lists.
+
+    Raises `TypeError` or `ValueError` for what JSON would change, since bytes written as text, or NaN as null, would be judged as another value, and for what is beyond the
+    bounds of a history: a line that cannot be read again would cost all the others.
+    """
+    if depth > DEEPEST:
+        raise ValueError(f"{place} is nested more than {DEEPEST} deep")
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str | int | float):
+        same = exact(value)
+        if isinstance(same, str):
+            same.encode()
+        elif isinstance(same, float) and not math.isfinite(same):
+            raise ValueError(f"{place} holds {same}, which JSON lacks")
+        elif isinstance(same, int) and abs(same) >= BEYOND:
+            raise ValueError(f"{place} holds an integer of more than {INTEGER_DIGITS} digits")
+        return same
+    if isinstance(value, Mapping):
+        return _mapping(value, place, depth, many)
+    for kind in many:
+        if isinstance(value, kind):
+            return kind(plain(one, place, depth + 1, many) for one in value)
+    hint = ": decode it" if isinstance(value, bytes | bytearray) else ""
+    raise TypeError(f"{place} holds {shown(value)} of type {type(value).__name__}, which JSON lacks{hint}")
+
+
+def _mapping(value: Mapping[Any, Any], place: str, depth: int, many: tuple[type, ...]) -> dict[Any, Any]:
+    copy: dict[Any, Any] = {}
+    for name, one in value.items():
+        if not isinstance(name, str | int) or isinstance(name, bool):
+            raise TypeError(f"{place} holds the key {shown(name)}, which is not a text")
+        copy[plain(name, place)] = plain(one, place, depth + 1, many)
+    if len({str(name) for name in copy}) < len(value):
+        raise ValueError(f"{place} holds two keys of one text: {shown(value)}")
+    return copy
+
+
+def exact(value: Any) -> Any:
+    """The same text or number, without what a subclass redefines."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    return int.__index__(value) if isinstance(value, int) else float.__float__(value)
+
+
+def shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else text[:100] + "…"
