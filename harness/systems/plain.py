@@ -12,7 +12,7 @@ DEEPEST = 50
 BEYOND = 10**INTEGER_DIGITS
 
 
-def plain(value: Any, place: str, depth: int = 0, many: tuple[type, ...] = (list, tuple, set, frozenset)) -> Any:
+def plain(value: Any, place: str, depth: int = 0, many: tuple[type[Any], ...] = (list, tuple, set, frozenset)) -> Any:
     """Return a copy in exact types. `place` begins the sentence of a mistake: "invoke answered an Outcome whose value"; `many` are the kinds of lists.
 
     Raises `TypeError` or `ValueError` for what JSON would change, since bytes written as text, or NaN as null, would be judged as another value, and for what is beyond the
@@ -40,7 +40,7 @@ def plain(value: Any, place: str, depth: int = 0, many: tuple[type, ...] = (list
     raise TypeError(f"{place} holds {shown(value)} of type {type(value).__name__}, which JSON lacks{hint}")
 
 
-def _mapping(value: Mapping[Any, Any], place: str, depth: int, many: tuple[type, ...]) -> dict[Any, Any]:
+def _mapping(value: Mapping[Any, Any], place: str, depth: int, many: tuple[type[Any], ...]) -> dict[Any, Any]:
     copy: dict[Any, Any] = {}
     for name, one in value.items():
         if not isinstance(name, str | int) or isinstance(name, bool):
