@@ -158,7 +158,7 @@ class ProgramClient(DriverClient):
             raise WrongAnswer(f"answered ok {NOT_CONNECTED}")
         nodes = [*self.addresses, self.to_node or self.node]
         if (served_by := outcome.extra.get("served_by", nodes[0])) not in nodes:
-            raise WrongAnswer(f"answered served_by {shown(served_by)}, which is no node")
+            raise WrongAnswer(f"answered served_by {shown(served_by)}, which is not a node of the cluster")
         return outcome
 
     def described(self, error: Exception) -> str:

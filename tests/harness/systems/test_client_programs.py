@@ -221,7 +221,7 @@ WRONG: dict[str, tuple[str, Any, str, str]] = {
         "client-error",
         "an object has 'type' twice",
     ),
-    "of no node": ("served by", "n99", "client-error", "answered served_by 'n99', which is no node"),
+    "of no node": ("served by", "n99", "client-error", "answered served_by 'n99', which is not a node of the cluster"),
     "another request": (
         "raw",
         '{"id": 9, "type": "ok"}\n',
