@@ -9,8 +9,10 @@ without a quorum it could not be committed and not be undone.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ...config.node import MS
-from ..interface.entry import CONFIG, Entry, make_entry
+from ..interface.entry import CONFIG, NOOP, Entry, make_entry
 from ..interface.messages import TimeoutNow
 from ..interface.signals import AdminDone, RosterChanged, SetVoters
 from .roles import become_follower
@@ -91,7 +93,16 @@ def _lacks_quorum(s: RaftState, now_ns: int, target: Target) -> bool:
         reasons = ", ".join(f"{name} {unready[name]}" for name in stuck if name in unready)
         text = f"the voters {stuck} would have no quorum: {reasons}; hint: start or repair them first"
         s.out.emit(AdminDone(target.token, s.commit, "no-voting-quorum", text, target.begun))
+        _heal_torn(s, unready)
     return True
+
+
+def _heal_torn(s: RaftState, names: Iterable[str]) -> None:
+    """Append a no-op if a torn node holds the whole log: it is whole only beyond its last known index, and without writes nothing brings it there."""
+    last = s.log.last_index
+    known = [s.progress[name] for name in names if name in s.progress]
+    if s.handover is None and any(progress.torn and progress.match == last for progress in known):
+        s.append([make_entry(last + 1, s.term, [NOOP])])
 
 
 def _unready(s: RaftState, now_ns: int, name: str) -> str | None:

@@ -174,3 +174,15 @@ def test_a_change_whose_voters_die_on_the_way_is_given_up_and_may_be_partly_made
     beat(n1, term, "n2", "n3")
     [reply] = [reply for reply in n1.replies if "error" in reply]
     assert (reply["status"], reply["error"]) == ("info", ERROR) and "n4 has not answered for " in reply["message"]
+
+
+def test_without_writes_a_torn_voter_becomes_whole_by_an_empty_entry() -> None:
+    """It holds the whole log, and is torn until an entry follows: no later attempt would be accepted in a quiet cluster."""
+    n1, term = torn_third()
+    last = n1.status()["last_index"]
+    n1.receive("n3", AppendReply(term, True, 0, last, True))
+    assert n1.ask(admin="voters", voters={"n1": 1, "n3": 1})[0]["error"] == ERROR
+    assert n1.status()["last_index"] == last + 1
+    n1.receive("n3", AppendReply(term, True, last, last + 1, False))
+    assert n1.ask(admin="voters", voters={"n1": 1, "n3": 1}) == []
+    assert n1.status()["voters"] == {"n1": 1, "n3": 1}
