@@ -41,8 +41,8 @@ class RegisterUnit(RunningUnit):
     def _shown(self, host: Host, name: str) -> str:
         return super()._shown(_with_programs(host), name)
 
-    def _as_root(self, host: Host, command: Sequence[str]) -> None:
-        super()._as_root(_with_programs(host), command)
+    def _as_root(self, host: Host, command: Sequence[str], within_s: float = 20.0) -> None:
+        super()._as_root(_with_programs(host), command, within_s)
 
     def _place(self, host: Host) -> str:
         return f"{_machine(host)}/{PLACE}"

@@ -74,8 +74,8 @@ class _Running:
         return {f"logs/{name}": host.get(path) for name, path in self.logs.items()}
 
     @staticmethod
-    def _as_root(host: Host, command: Sequence[str]) -> None:
-        host.run([*host.sudo, *command])
+    def _as_root(host: Host, command: Sequence[str], within_s: float = 20.0) -> None:
+        host.run([*host.sudo, *command], timeout_s=within_s)
 
 
 class RunningUnit(_Running):
@@ -145,7 +145,7 @@ class RunningUnit(_Running):
 
     def _reload(self, host: Host) -> None:
         try:
-            host.run([*host.sudo, "systemctl", "daemon-reload"], timeout_s=RELOAD_S)
+            self._as_root(host, ["systemctl", "daemon-reload"], RELOAD_S)
         except HostError as error:
             raise DeployError(
                 error.message, f"on {host.name}: systemctl daemon-reload; systemctl start {self.unit}"
