@@ -141,7 +141,7 @@ def killed(newcomer: Newcomer, addresses: Sequence[str]) -> None:
     in_force: set[str] = set()
     try:
         while len(in_force) < 4 and process.poll() is None and time.monotonic() < began_s + IN_FORCE_S:
-            in_force = {kind for address in addresses for kind in harmed(newcomer, address)}
+            in_force = {kind for address in addresses for kind in harmed(newcomer, address)} - {"?"}
     finally:
         kill(process)
     killed_s = time.monotonic()
