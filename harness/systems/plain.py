@@ -6,10 +6,21 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from tribulation.histories.model.bounds import INTEGER_DIGITS
+from tribulation.histories.files.codec import encode_fields
+from tribulation.histories.model.bounds import INTEGER_DIGITS, LINE_BYTES
+
+from ..errors import shown
 
 DEEPEST = 50
 BEYOND = 10**INTEGER_DIGITS
+MOST_BYTES = LINE_BYTES // 2 - (1 << 20)
+"""JSON of an operation or of an answer: a line of the history has both, and names."""
+
+
+def refuse_large(values: Any, what: str) -> None:
+    """Raises `ValueError` for more than a line of the history holds, and `TypeError` as the recorder would, but not in the run's own thread."""
+    if (size := len(encode_fields(values))) > MOST_BYTES:
+        raise ValueError(f"{what} has {size >> 20} MiB; at most {MOST_BYTES >> 20} MiB are recorded")
 
 
 def plain(value: Any, place: str, depth: int = 0, many: tuple[type[Any], ...] = (list, tuple, set, frozenset)) -> Any:
@@ -56,8 +67,3 @@ def exact(value: Any) -> Any:
     if isinstance(value, str):
         return str.__str__(value)
     return int.__index__(value) if isinstance(value, int) else float.__float__(value)
-
-
-def shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 100 else text[:100] + "…"

@@ -19,14 +19,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from tribulation.histories.files.codec import encode_fields
 from tribulation.histories.model.answers import answers
-from tribulation.histories.model.bounds import LINE_BYTES
 from tribulation.histories.model.operation import FOUND_NOTHING, MISMATCH
 
+from ...errors import shown
 from ...foreign import in_one_process
 from ...systems.base import Client, Dial, Op, Outcome
-from ...systems.plain import exact, plain, shown
+from ...systems.plain import exact, plain, refuse_large
 from ...workloads.sized import Sizes
 from .causes import CLIENT_ERROR
 from .runner import Invocation
@@ -45,8 +44,6 @@ _FIELDS = frozenset(
 LONGEST_MESSAGE = 500
 TRACEBACK_LINES = 40
 OUTCOME = "invoke answered an Outcome whose"
-MOST_BYTES = LINE_BYTES // 2
-"""JSON of one answer: its line in the history also has the operation."""
 
 
 class RunClock:
@@ -189,9 +186,7 @@ def checked(answer: Any) -> Outcome:
         raise ValueError(f"invoke answered an Outcome with extra {taken[0]!r}, which is a field of every history line")
     value = plain(answer.value, f"{OUTCOME} value")
     error = None if answer.error is None else plain(answer.error, f"{OUTCOME} error")
-    # The recorder would raise the same, but in the run's own thread.
-    if (size := len(encode_fields([value, extra, error]))) > MOST_BYTES:
-        raise ValueError(f"invoke answered an Outcome of {size >> 20} MiB; at most {MOST_BYTES >> 20} MiB are recorded")
+    refuse_large([value, extra, error], "invoke answered an Outcome that")
     return Outcome(kind, value, error=error, extra=extra)
 
 

@@ -14,9 +14,10 @@ import pytest
 
 from tribulation.harness.foreign import contained, put_back_time
 from tribulation.harness.run.drive.runner import Invocation
-from tribulation.harness.run.drive.worker import MOST_BYTES, SAME_FAILS, Answer, RunClock, Worker
+from tribulation.harness.run.drive.worker import SAME_FAILS, Answer, RunClock, Worker
 from tribulation.harness.run.plan.plan import Slot
 from tribulation.harness.systems.base import Client, Op, Outcome
+from tribulation.harness.systems.plain import MOST_BYTES
 from tribulation.harness.workloads.sized import Sizes
 from tribulation.histories import Recorder, read_history
 from tribulation.histories.model.bounds import INTEGER_DIGITS

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tribulation.harness.systems.base import Op
+from tribulation.harness.run.drive.worker import checked
+from tribulation.harness.systems.base import Op, Outcome
+from tribulation.harness.systems.plain import MOST_BYTES
+from tribulation.histories import Recorder, read_history
 from tribulation.histories.model.bounds import INTEGER_DIGITS
 
 
@@ -19,6 +24,7 @@ from tribulation.histories.model.bounds import INTEGER_DIGITS
         (b"x", "of type bytes, which JSON lacks: decode it"),
         ({"a": object()}, "of type object, which JSON lacks"),
         ({10**INTEGER_DIGITS: 1}, "holds an integer of more than 300 digits"),
+        ("x" * MOST_BYTES, "an operation write has 31 MiB; at most 31 MiB are recorded"),
     ],
 )
 def test_an_operation_that_no_history_can_hold_is_refused_where_it_is_made(value: object, message: str) -> None:
@@ -26,6 +32,22 @@ def test_an_operation_that_no_history_can_hold_is_refused_where_it_is_made(value
         Op("write", "k", value)
     with pytest.raises((TypeError, ValueError)):
         Op("write", value)
+
+
+@pytest.mark.parametrize("name", ["f", "workload", "level"])
+def test_its_names_are_those_of_a_history(name: str) -> None:
+    with pytest.raises(ValueError, match=f"an operation's {name} has 2000 characters"):
+        Op(**{"f": "read", name: "x" * 2000})
+
+
+def test_the_largest_operation_and_answer_make_a_line_that_can_be_read(tmp_path: Path) -> None:
+    largest = "x" * (MOST_BYTES - 20)
+    op = Op("write", largest, 1)
+    answer = checked(Outcome("ok", largest))
+    with Recorder(tmp_path / "history.jsonl") as recorder:
+        recorder.record(1, 0, "invoke", op.f, op.value, key=op.key)
+        recorder.record(2, 0, answer.type, op.f, op.value, key=op.key, extra={"seen": answer.value})
+    assert len(read_history(tmp_path / "history.jsonl").operations()) == 1
 
 
 def test_operands_of_every_workload_are_held() -> None:
