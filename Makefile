@@ -33,7 +33,7 @@ demo: setup
 check: lint
 	$(PYTHON_IN_VENV) -m pytest -n 2 --dist loadfile $(FAST_TESTS)
 
-# Every part is tested, local hosts included; under fifteen minutes on two cores. Three tests run at once, two of those at most on hosts; WORKERS=2 runs two.
+# Every part is tested, local hosts included; some nine minutes on two quiet cores. Three tests run at once, two of those at most on hosts; WORKERS=2 runs two.
 test: setup
 	$(PYTHON_IN_VENV) -m pytest -n $(WORKERS) --dist loadfile -m "not full" --durations 40
 
