@@ -11,10 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-from tribulation.histories.model.bounds import name_problem
-
 from ..hosts.base import Host
-from .plain import plain, refuse_large
+from .plain import plain, refuse_large, refuse_names
 
 Dial = Callable[[str, float], socket.socket]
 """`dial(node, timeout_s)`: a TCP socket to that node's client port, from the clients' place in the network."""
@@ -43,9 +41,7 @@ class Op:
     workload: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("f", "workload", "level"):
-            if (wrong := name_problem(name, getattr(self, name))) is not None:
-                raise ValueError(f"an operation's {wrong}")
+        refuse_names("an operation's", f=self.f, workload=self.workload, level=self.level)
         plain(self.key, f"the key of an operation {self.f}", many=(list, tuple))
         plain(self.value, f"the value of an operation {self.f}", many=(list, tuple))
         refuse_large([self.key, self.value], f"an operation {self.f}")

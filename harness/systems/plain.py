@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tribulation.histories.files.codec import encode_fields
-from tribulation.histories.model.bounds import INTEGER_DIGITS, LINE_BYTES
+from tribulation.histories.model.bounds import INTEGER_DIGITS, LINE_BYTES, name_problem
 
 from ..errors import shown
 
@@ -15,6 +15,13 @@ DEEPEST = 50
 BEYOND = 10**INTEGER_DIGITS
 MOST_BYTES = LINE_BYTES // 2 - (1 << 20)
 """JSON of an operation or of an answer: a line of the history has both, and names."""
+
+
+def refuse_names(whose: str, **names: Any) -> None:
+    """Raises `ValueError` for a name that is too long, or neither a text nor a number."""
+    for name, value in names.items():
+        if (wrong := name_problem(name, value)) is not None:
+            raise ValueError(f"{whose} {wrong}")
 
 
 def refuse_large(values: Any, what: str) -> None:
