@@ -18,7 +18,7 @@ MOST_BYTES = LINE_BYTES // 2 - (1 << 20)
 
 
 def refuse_names(whose: str, **names: Any) -> None:
-    """Raises `ValueError` for a name that is too long, or neither a text nor a number."""
+    """Raises `ValueError` for a name that is too long, or is no text and no number."""
     for name, value in names.items():
         if (wrong := name_problem(name, value)) is not None:
             raise ValueError(f"{whose} {wrong}")
