@@ -88,18 +88,18 @@ def change(claimed: Json, wanted: Json, config: Json) -> Json:
 def hold(force: Json) -> None:
     """Put all processes under these limits, those too that one forks meanwhile. Raises `RuntimeError` with those that stay out.
 
-    Until a look shows none outside: what forks and ends would be gone by a second look, and its child outside. The keeper looks for what one look missed.
+    Until `CLEAN_LOOKS` looks in a row show none outside. The keeper looks for what these missed.
     """
-    deadline_s = time.monotonic() + HOLD_S
-    found = processes.tree(force["process"]).processes
-    while True:
-        _limit(force, found)
+    deadline_s, clean = time.monotonic() + HOLD_S, 0
+    _limit(force, processes.tree(force["process"]).processes)
+    while clean < CLEAN_LOOKS:
         found = processes.tree(force["process"]).processes
         free = unlimited(force, found)
-        if not free:
-            return
-        if time.monotonic() > deadline_s:
-            raise RuntimeError(f"not under the limit after {HOLD_S:g} s: {', '.join(map(str, free[:10]))}")
+        clean = 0 if free else clean + 1
+        if free:
+            _limit(force, found)
+            if time.monotonic() > deadline_s:
+                raise RuntimeError(f"not under the limit after {HOLD_S:g} s: {', '.join(map(str, free[:10]))}")
 
 
 def _limit(force: Json, found: Sequence[Process]) -> None:

@@ -151,11 +151,16 @@ def _look_at_memory(how: Json, measure: bool) -> Json:
 
 
 def _look_at_descriptors(how: Json, measure: bool) -> Json:
-    """Of the process that the service names, and the limits of all."""
+    """Of the process that the service names, and the limits of all; once limited, looked at until all have one, or often: one that is being born may have its parent's for an instant."""
     seen: Json = {"descriptors": None, "open": None}
     if (pid := processes.find(how)) is not None:
         seen["descriptors"] = descriptors.read(pid)
         with contextlib.suppress(OSError):
             seen["open"] = len(os.listdir(f"/proc/{pid}/fd"))
-    limits = {descriptors.read(process.pid) for process in (processes.tree(how).processes if how else ())}
-    return {**seen, "of_all": sorted(limit for limit in limits if limit is not None)}
+    for _ in range(LOOKS if measure else 1):
+        limits = {descriptors.read(process.pid) for process in (processes.tree(how).processes if how else ())}
+        of_all = sorted(limit for limit in limits if limit is not None)
+        if len(of_all) <= 1:
+            break
+        time.sleep(LOOK_S)
+    return {**seen, "of_all": of_all}

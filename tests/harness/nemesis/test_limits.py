@@ -207,6 +207,28 @@ def test_a_slow_start_is_over_when_it_is_undone() -> None:
         sleeper.kill()
 
 
+def test_a_process_that_one_look_missed_is_limited_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    chain = [proc.Process(pid, "chain", "S", 1, pid, pid, pid) for pid in (101, 102)]
+    looks, soft = iter([[chain[0]], [], [chain[1]]]), {101: 1024, 102: 1024}
+    monkeypatch.setattr(processes, "tree", lambda how: processes.Tree(tuple(next(looks, [])), frozenset()))
+    monkeypatch.setattr(processes, "alive", lambda pid: True)
+    monkeypatch.setattr(limits.descriptors, "read", soft.get)
+    monkeypatch.setattr(limits.descriptors, "put", soft.update)
+    limits.hold({"process": {"pid": 101}, "nofile": {"prior": 1024, "limit": 20, "others": []}})
+    assert soft == {101: 20, 102: 20}
+
+
+def test_a_process_that_is_limited_a_moment_later_is_seen_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its parent forked it before the limit; the keeper finds it."""
+    seen = iter([20, 1024, 20, 1024, 20, 20])
+    pair = tuple(proc.Process(pid, "pair", "S", 1, pid, pid, pid) for pid in (101, 102))
+    monkeypatch.setattr(processes, "find", lambda how: None)
+    monkeypatch.setattr(processes, "tree", lambda how: processes.Tree(pair, frozenset()))
+    monkeypatch.setattr(limit_looks.descriptors, "read", lambda pid: next(seen))
+    config = {"process": {"pid": 101}}
+    assert limit_looks.look({"what": "descriptors", "measure": True}, config)["of_all"] == [20]
+
+
 def test_a_process_that_one_look_missed_gets_its_descriptors_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A parent forks after the process table was listed and ends before it is read: that look sees neither."""
     chain = [proc.Process(pid, "chain", "S", 1, pid, pid, pid) for pid in (101, 102)]
