@@ -50,6 +50,7 @@ _ERRORS: Mapping[type[Exception], str] = {
     WrongAnswer: CLIENT_ERROR,
 }
 """What goes wrong in an operation → the error of its outcome, which is always in doubt."""
+ACCEPT_S, ACCEPT_LOOK_S = 1.0, 0.01
 NOT_CONNECTED = "and had not connected to an address of its setup: faults would not cut it"
 
 
@@ -145,7 +146,11 @@ class ProgramClient(DriverClient):
 
     @property
     def address_unused(self) -> bool:
-        return not any(one.used for one in self._forwarders.values())
+        """Looked at until one is used, or for `ACCEPT_S`: a connection is made before the forwarder's thread accepts it."""
+        deadline_s = time.monotonic() + ACCEPT_S
+        while not (used := any(one.used for one in self._forwarders.values())) and time.monotonic() < deadline_s:
+            time.sleep(ACCEPT_LOOK_S)
+        return not used
 
     def close(self) -> None:
         program, self._started, self.connection = self._started, None, None

@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tribulation.harness.systems.adapter import program_process
+from tribulation.harness.systems.adapter.forwarder import Forwarder
 from tribulation.harness.systems.adapter.program import ProgramClient
 from tribulation.harness.systems.adapter.program_messages import Answer, WrongAnswer, answer_of, outcome_of
 from tribulation.harness.systems.base import Op, Outcome
@@ -271,6 +272,13 @@ def test_output_without_a_request_is_found_at_the_next_one(opened: Callable[...,
 def test_a_mistake_in_the_setup_is_an_error_of_the_client(opened: Callable[..., Own], how: str, message: str) -> None:
     answer = asked(opened(setup=how), "echo", "x")
     assert (answer.type, answer.error) == ("info", "client-error") and message in answer.extra["message"]
+
+
+def test_a_connection_that_is_accepted_late_is_one(opened: Callable[..., Own], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program may connect and answer before the forwarder's thread runs."""
+    accept = Forwarder._accept
+    monkeypatch.setattr(Forwarder, "_accept", lambda forwarder: (time.sleep(0.3), accept(forwarder)))
+    assert asked(opened(), "twice").type == "ok"
 
 
 def test_an_answer_over_no_address_of_ours_is_refused(opened: Callable[..., Own]) -> None:
