@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 
@@ -113,41 +114,45 @@ def _initial(record: RunRecord, survey: Survey | None) -> list[Weights]:
 
 
 def _traced(survey: Survey) -> list[_Config]:
-    earliest: dict[tuple[int, Weights], int] = {}
-    for line, moment in survey.configs:
-        key = (line["index"], weights_of(line["voters"]))
-        earliest[key] = min(earliest.get(key, FOREVER_NS), moment.at.low_ns)
     superseded = _Superseded(survey)
     return [
         _Config(index, weights, since_ns, superseded.until_ns(index), superseded.committed(index, weights))
-        for (index, weights), since_ns in earliest.items()
+        for (index, weights), since_ns in superseded.since_ns.items()
     ]
 
 
 class _Superseded:
-    """When a later configuration was certainly committed: a leader committed past it, counting by it."""
+    """When a later configuration was certainly committed: a leader committed its entry or a later one, counting by it."""
 
     def __init__(self, survey: Survey | None) -> None:
-        configs = [] if survey is None else [(line["index"], weights_of(line["voters"])) for line, _ in survey.configs]
-        self._configs = sorted(set(configs))
+        self.since_ns: dict[tuple[int, Weights], int] = {}
+        for line, moment in () if survey is None else survey.configs:
+            key = (line["index"], weights_of(line["voters"]))
+            self.since_ns[key] = min(self.since_ns.get(key, FOREVER_NS), moment.at.low_ns)
+        self._configs = sorted(self.since_ns)
         self._counted = {} if survey is None else _counted(survey.commits)
+        ends_ns = [self._committed_ns(*config) for config in self._configs]
+        self._ends_ns = list(accumulate(reversed(ends_ns), min, initial=FOREVER_NS))
 
     def committed(self, index: int, weights: Weights) -> bool:
         """Return whether a leader certainly committed it: it counted by it, before any later configuration began. Its entry may be truncated otherwise."""
-        later = bisect_right(self._configs, index, key=lambda config: config[0])
+        later = self._later(index)
         end = self._configs[later][0] if later < len(self._configs) else FOREVER_NS
         indices, _ = self._counted.get(weights, _NONE)
         at = int(np.searchsorted(indices, index))
         return at < len(indices) and bool(indices[at] < end)
 
     def until_ns(self, index: int) -> int:
-        later = self._configs[bisect_right(self._configs, index, key=lambda config: config[0]) :]
-        ends = [FOREVER_NS]
-        for weights in {weights for _, weights in later}:
-            indices, earliest = self._counted.get(weights, _NONE)
-            at = int(np.searchsorted(indices, later[0][0]))
-            ends.extend(earliest[at : at + 1].tolist())
-        return min(ends)
+        return self._ends_ns[len(self._configs) - self._later(index)]
+
+    def _later(self, index: int) -> int:
+        return bisect_right(self._configs, index, key=lambda config: config[0])
+
+    def _committed_ns(self, index: int, weights: Weights) -> int:
+        """An earlier configuration may have the same weights: what was counted before this one was adopted was counted by that."""
+        indices, earliest = self._counted.get(weights, _NONE)
+        at = int(np.searchsorted(indices, index))
+        return max(int(earliest[at]), self.since_ns[index, weights]) if at < len(indices) else FOREVER_NS
 
 
 def _counted(commits: Commits) -> dict[Weights, tuple[Int64, Int64]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 
 import pytest
@@ -67,16 +68,26 @@ def test_configurations_that_were_truncated_hide_none_that_stayed() -> None:
     assert found.for_entry(9, 50) == [A, B, C]
 
 
-def test_a_configuration_is_committed_by_a_leader_that_counts_by_it_before_the_next() -> None:
+def superseded_by(configs: Sequence[tuple[int, int, int]], committed: Sequence[tuple[int, int, int]]) -> _Superseded:
+    """Configurations and commits, each (index, weight of n1, time)."""
+
     def line(index: int, weight: int) -> dict[str, object]:
         return {"index": index, "voters": {"n1": weight, "n2": 1}}
 
-    moment = SimpleNamespace(at=SimpleNamespace(low_ns=0, high_ns=0))
     commits = Commits(())
-    for index, weight in ((3, 1), (4, 2), (12, 3)):
-        commits.add((0, 0, 0, 0), {**line(index, weight), "node": "n1", "match": {}}, 1, 1, None)
-    survey = SimpleNamespace(
-        configs=[(line(3, 2), moment), (line(5, 3), moment), (line(10, 3), moment)], commits=commits
-    )
-    superseded = _Superseded(survey)  # type: ignore[arg-type]
+    for index, weight, at_ns in committed:
+        commits.add((at_ns, at_ns, at_ns, at_ns), {**line(index, weight), "node": "n1", "match": {}}, 1, 1, None)
+    moments = [SimpleNamespace(at=SimpleNamespace(low_ns=at_ns, high_ns=at_ns)) for _, _, at_ns in configs]
+    adopted = [(line(index, weight), at) for (index, weight, _), at in zip(configs, moments, strict=True)]
+    return _Superseded(SimpleNamespace(configs=adopted, commits=commits))  # type: ignore[arg-type]
+
+
+def test_a_configuration_that_returns_later_is_not_superseded_by_its_own_commits() -> None:
+    """The old leader appends B and never commits it; A commits entries past B, is replaced by B and comes back (a false Q2 of a correct node)."""
+    superseded = superseded_by([(40, 2, 5), (54, 2, 80), (86, 1, 170)], [(47, 1, 45), (54, 2, 81), (86, 1, 171)])
+    assert [superseded.until_ns(index) for index in (0, 40, 54)] == [81, 81, 171]
+
+
+def test_a_configuration_is_committed_by_a_leader_that_counts_by_it_before_the_next() -> None:
+    superseded = superseded_by([(3, 2, 0), (5, 3, 0), (10, 3, 0)], [(3, 1, 0), (4, 2, 0), (12, 3, 0)])
     assert [superseded.committed(index, weights) for index, weights in ((3, B), (5, C), (10, C))] == [True, False, True]
