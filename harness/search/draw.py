@@ -66,9 +66,12 @@ def searched_plan(campaign: Campaign, seed: int, swarm: bool = True, directory: 
     campaign = campaign.model_copy(update={"seed": seed})
     if not swarm:
         return make_plan(campaign, directory)
-    as_written = bool(campaign.faults) and Knobs(seed, "search").on("as-written", AS_WRITTEN_PPM)
-    plan = _swarmed(campaign, seed, directory, as_written)
     composed = composed_sorts(campaign.faults)
+    as_written = bool(campaign.faults) and Knobs(seed, "search").on("as-written", AS_WRITTEN_PPM)
+    if as_written and composed and not _fit(campaign.faults, seed, campaign.duration):
+        # The load is too short for the kinds that this seed composes; another seed composes fewer.
+        as_written = False
+    plan = _swarmed(campaign, seed, directory, as_written)
     drawn = [
         intent if as_written and head_of(intent) not in composed else replace(intent, drawn=True)
         for intent in outage_first(plan.intents)
@@ -183,12 +186,12 @@ def _overlapping(item: Any) -> Any:
 def _that_fit(items: Sequence[Any], seed: int, load_ns: int) -> list[Any]:
     """The items without those for which a shorter load, or the campaign's recovery windows, leave no room."""
     windows = [item for item in items if isinstance(item.spec, RecoverySpec)]
+    return [item for item in items if item in windows or _fit([*windows, item], seed, load_ns)]
 
-    def fits(item: Any) -> bool:
-        try:
-            planned([*windows, item], seed=seed, load_ns=load_ns)
-        except CampaignError:
-            return False
-        return True
 
-    return [item for item in items if item in windows or fits(item)]
+def _fit(items: Sequence[Any], seed: int, load_ns: int) -> bool:
+    try:
+        planned(items, seed=seed, load_ns=load_ns)
+    except CampaignError:
+        return False
+    return True

@@ -85,6 +85,12 @@ def test_the_campaigns_own_faults_are_as_written_in_some_seeds_and_among_others_
 QUICKSTART_KILL_NS = 2_000_000_000
 
 
+def test_a_load_too_short_for_all_kinds_that_a_seed_composes_ends_no_search():
+    campaign = load_campaign(ROOT / "campaigns/swarm.yaml", hosts="sim", overrides=["duration=24s"])
+    lengths = {searched_plan(campaign, seed).timing.load_ns for seed in range(60)}
+    assert campaign.duration in lengths, "where they fit, they are as written"
+
+
 def test_some_seeds_ask_for_recovery_with_the_rest_still_broken():
     plans = [searched_plan(QUICKSTART, seed) for seed in range(120)]
     alive = [plan for plan in plans if plan.liveness is not None]
