@@ -159,6 +159,18 @@ def test_an_acknowledgement_by_a_node_that_held_another_entry() -> None:
     assert all(anomaly.ops == (lost,) for anomaly in result.anomalies) and result.anomalies
 
 
+@pytest.mark.parametrize(("term", "verdict"), [(2, Verdict.VALID), (1, Verdict.INVALID)])
+def test_a_follower_passes_the_leaders_answer_on_before_its_own_log_has_the_entry(term: int, verdict: Verdict) -> None:
+    """It holds an entry that is about to be truncated (a false SB3 of a correct node). An answer of the older term is lost all the same."""
+    book = led()
+    book.win("n2", 2, ["n2", "n3"], last_index=1)
+    book.append("n3", (2, 1))
+    _ack(book, "n3", 2, term)
+    book.append("n2", (2, 2))
+    book.apply("n2", (1, 1), (2, 2))
+    assert check(book.record()).verdict is verdict
+
+
 def test_a_later_leader_whose_log_ends_before_an_acknowledged_write() -> None:
     """Nothing was written at that index yet, so nothing else shows the loss."""
     book = led()
