@@ -1,9 +1,10 @@
 """Routing of commands to the leader.
 
 A command waits for a leader, is proposed here, or is forwarded with the term of the leader that it is meant for. A node that refuses a forward of
-term t refuses it forever, since it never leads t again. Such a refusal is definite, and the command may go elsewhere. When the leader changes without
-an answer, the command is sent to the next one *in doubt*: its session makes it take effect once, and only the state machine's answer, or the
-deadline, ends it.
+term t refuses it forever, since it never leads t again, and the command may go elsewhere. The refusal is definite if that node knows that it did not
+propose an earlier copy of the forward: links may deliver one twice, and in between the node may have been deposed or restarted. When the leader
+changes without an answer, or the refusal is not definite, the command is sent to the next one *in doubt*: its session makes it take effect once,
+and only the state machine's answer, or the deadline, ends it.
 """
 
 from __future__ import annotations
@@ -52,6 +53,10 @@ class Router:
         """Forwards of commands without a session that were proposed here; a repeat of one is ignored. The term in it means that no other leader could
         accept it.
         """
+        self._led: int | None = None
+        """The last term that this life of the node led. It does not know what an earlier life proposed."""
+        self._proposed: dict[str, tuple[int, int]] = {}
+        """Peer → its incarnation, and the highest number of its forwards that was proposed here. Its numbers rise."""
 
     def route(self, now_ns: int, pending: Pending) -> None:
         """Propose, forward, hold or refuse the command, depending on the current leader."""
@@ -70,7 +75,7 @@ class Router:
         if not self._well_formed(pending.work):
             self._finish(pending, replies.failed("bad-request", "a forwarded command is malformed"))
         elif not (self.here and self.term == pending.origin.term):
-            self._finish(pending, _refusal(pending))
+            self._finish(pending, self._refusal(pending.origin))
         else:
             if self._sent_once(pending):
                 self._remember(pending.origin)
@@ -93,6 +98,9 @@ class Router:
         if pending is not None:
             pending.stage, pending.index, pending.term = Stage.PROPOSED, signal.index, signal.term
             self._table.proposed[signal.index] = signal.token
+            if (origin := pending.origin) is not None:
+                number = (origin.incarnation, origin.id)
+                self._proposed[origin.peer] = max(number, self._proposed.get(origin.peer, number))
 
     def on_not_proposed(self, signal: NotProposed) -> None:
         pending = self._table.by_token.get(signal.token)
@@ -101,13 +109,15 @@ class Router:
         if pending.origin is not None:
             self.taken.pop(pending.origin, None)
         if pending.origin is not None and not signal.retry:
-            self._finish(pending, _refusal(pending))
+            self._finish(pending, self._refusal(pending.origin))
         else:
             pending.stage = Stage.WAITING
 
     def on_leader(self, now_ns: int, signal: LeaderChanged) -> None:
         """Settle what the old leadership left open, and route again what can continue."""
         self.leader, self.term, self.here = signal.leader, signal.term, signal.here
+        if self.here:
+            self._led = self.term
         for pending in list(self._table.by_token.values()):
             if (pending.stage is Stage.PROPOSED and not (self.here and pending.term == self.term)) or (
                 pending.stage is Stage.ADMIN and not self.here
@@ -152,17 +162,24 @@ class Router:
             return  # Answered before, by an attempt that was sent twice.
         body = message.body
         if body.get("error") == NOT_LEADER:
-            refused = body.get("term") == pending.term and pending.stage is Stage.FORWARDED
-            if refused and (self.leader is None or self.term != pending.term):
-                self.route(now_ns, pending)
-            elif refused:
-                pending.stage = Stage.WAITING
+            if body.get("term") == pending.term and pending.stage is Stage.FORWARDED:
+                self._on_refusal(now_ns, pending, body.get("definite") is True)
         elif pending.doubt and body.get("error") == "session-expired":
             self._finish(
                 pending, replies.unknown("session-expired", "the session was evicted while an earlier attempt was open")
             )
         else:
             self._finish(pending, dict(body))
+
+    def _on_refusal(self, now_ns: int, pending: Pending, definite: bool) -> None:
+        if not definite and self._sent_once(pending):
+            self._finish(pending, replies.unsure())
+            return
+        pending.doubt = pending.doubt or not definite
+        if self.leader is None or self.term != pending.term:
+            self.route(now_ns, pending)
+        else:
+            pending.stage = Stage.WAITING
 
     def _well_formed(self, work: Any) -> bool:
         if not isinstance(work, Mapping):
@@ -214,9 +231,9 @@ class Router:
             pending.doubt = True
             self.route(now_ns, pending)
 
-
-def _refusal(pending: Pending) -> Body:
-    """Refuse definitely: this node does not lead the term that the command was meant for, and never will."""
-    assert pending.origin is not None
-    term = pending.origin.term
-    return replies.failed(NOT_LEADER, f"this node does not lead term {term}", term=term)
+    def _refusal(self, origin: Origin) -> Body:
+        """Refuse: this node does not lead the term that the command was meant for, and never will."""
+        number = (origin.incarnation, origin.id)
+        definite = origin.term == self._led and number > self._proposed.get(origin.peer, (0, 0))
+        message = f"this node does not lead term {origin.term}"
+        return replies.failed(NOT_LEADER, message, term=origin.term, definite=definite)

@@ -168,6 +168,35 @@ def test_a_forwarded_command_without_an_answer_goes_to_the_next_leader_and_ends_
     assert (n1.replies[0]["status"], n1.replies[0]["error"]) == ("info", "timeout")
 
 
+def test_a_refusal_is_definite_only_where_no_earlier_copy_was_proposed() -> None:
+    """A link delivered a forward twice; the leader applied the first copy, was deposed, and refused the second: the client heard `fail`."""
+    n1 = Solo()
+    term = n1.lead()
+    work = {"command": ["sessions.open"]}
+
+    def definite(term: int, number: int) -> bool:
+        [(_, reply)] = n1.receive("n2", Forward(term, 1, number, 500, work))
+        assert isinstance(reply, ForwardReply) and reply.body["error"] == "not-leader"
+        return reply.body["definite"] is True
+
+    n1.receive("n2", Forward(term, 1, 10, 500, work))
+    n1.receive("n2", AppendReply(term, True, 0, n1.status()["last_index"], False))
+    n1.receive("n3", Heartbeat(term + 1, term, 0))
+    assert [definite(term, number) for number in (9, 10, 11)] == [False, False, True]
+    assert not definite(term - 1, 12), "it may have led that term before it was started again"
+
+
+@pytest.mark.parametrize(("definite", "status"), [(True, "fail"), (False, "info"), (None, "info")])
+def test_a_command_whose_refusal_is_not_definite_ends_unknown(definite: bool | None, status: str) -> None:
+    n1 = Solo()
+    n1.receive("n2", Heartbeat(1, 1, 0))
+    n1.ask(session=4, seq=1, ops=[["w", "k", 1]], deadline_ms=400)
+    refusal = {"status": "fail", "error": "not-leader", "term": 1}
+    n1.receive("n2", ForwardReply(1, 1, refusal | ({} if definite is None else {"definite": definite})))
+    n1.pass_time(450)
+    assert n1.replies[0]["status"] == status
+
+
 def test_too_many_requests_are_refused_as_busy() -> None:
     n1 = Solo(max_pending_requests=2)
     assert n1.ask(open=True) == [] and n1.ask(open=True) == []
