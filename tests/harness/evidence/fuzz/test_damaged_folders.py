@@ -45,6 +45,8 @@ def test_a_damaged_run_is_never_valid(sound_run: Path, damages: list[Damage], se
         assert code in (0, 1, 2, 3, 4), said
         assert _tri("report", run)[0] in (0, 2)
         changed = {name for name in damaged if _contents(run).get(name) != before[name]} - NO_EVIDENCE
+        if _same_facts(before["run.json"], _contents(run).get("run.json", b"")):
+            changed -= {"run.json"}
         if not sealed and any(name == "run.json" or part_of(name) not in REPORTED_ONLY for name in changed):
             assert code != 0, (damages, said)
 
@@ -60,7 +62,9 @@ def test_a_damaged_run_keeps_its_anomaly_where_the_history_is_whole(stale_run: P
         changed = {name for name in damaged if _contents(run).get(name) != before[name]}
         code, said = _tri("check", run)
         event(f"{code}")
-        assert code in ((1, 2, 3, 4) if "history.jsonl" in changed else (1,)), (changed, said)
+        # Without its two records of what ran it is no run; the hint is to check the history alone.
+        no_run = {"run.json", "plan.json"} <= changed and "holds no run" in said
+        assert code in ((1, 2, 3, 4) if "history.jsonl" in changed else (2,) if no_run else (1,)), (changed, said)
 
 
 @FUZZ
@@ -135,6 +139,14 @@ def _seal(run: Path) -> None:
             read_facts(run).sealed(run)
     except (ValueError, RecursionError, OSError, CampaignError, TypeError):
         return
+
+
+def _same_facts(before: bytes, after: bytes) -> bool:
+    """Whether only the order of fields differs: two lines of an object were swapped."""
+    try:
+        return json.dumps(json.loads(before), sort_keys=True) == json.dumps(json.loads(after), sort_keys=True)
+    except ValueError:
+        return False
 
 
 def _contents(run: Path) -> dict[str, bytes]:
