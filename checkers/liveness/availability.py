@@ -47,7 +47,7 @@ def _is_settled(history: History) -> bool:
 class AvailabilityChecker:
     name = "availability"
     operations = NOTHING
-    options = (bound("max_recovery_s", None, "from a heal to the first ok operation", shared=True),)
+    options = (bound("max_recovery_s", None, "the longest allowed time from a heal to the first ok operation", shared=True),)
 
     def applies(self, record: RunRecord) -> bool:
         return bool(record.faults) or _is_settled(record.history)

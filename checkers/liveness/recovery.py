@@ -49,8 +49,8 @@ class RecoveryChecker:
     name = "recovery"
     operations = NOTHING
     options = (
-        bound("within_ms", WITHIN_MS, "from when the core is whole to its first write and its first read"),
-        whole("elections", ELECTIONS, "how far terms may grow after that", least=0),
+        bound("within_ms", WITHIN_MS, "the time in which a healthy core must complete its first write and its first read"),
+        whole("elections", ELECTIONS, "how many terms may begin after that", least=0),
     )
 
     def applies(self, record: RunRecord) -> bool:

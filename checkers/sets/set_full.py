@@ -29,7 +29,7 @@ _WORST = 8
 class SetFullChecker:
     name = "set-full"
     operations = judges("add", "read", having=["add"], whole=True)
-    options = (flag("linearizable", False, "an element that a later read lacks is a violation at any level"),)
+    options = (flag("linearizable", False, "a later read without an acknowledged element is a violation at any level"),)
 
     def applies(self, record: RunRecord) -> bool:
         if not {"add", "read"} <= names(record) or "remove" in names(record):

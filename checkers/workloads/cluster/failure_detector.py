@@ -34,7 +34,7 @@ class FailureDetectorChecker:
     name = "failure-detector"
     operations = NOTHING
     options = (
-        bound("max_detection_s", None, "from the end of a node to when others suspect it for good"),
+        bound("max_detection_s", None, "the longest time from a crash to the suspicion that lasts"),
         bound("max_mistakes_per_hour", None, "suspicions of nodes that were up, per node"),
         bound("max_mistake_s", None, "how long one such suspicion may last"),
     )

@@ -27,8 +27,8 @@ class MembershipChecker:
     name = "membership"
     operations = NOTHING
     options = (
-        flag("epoch_is_global", True, "one epoch is one set of members, on every node"),
-        flag("expels", True, "views leave out members that are down"),
+        flag("epoch_is_global", True, "an epoch stands for the same set of members on every node"),
+        flag("expels", True, "views do not contain members that are down"),
     )
 
     def applies(self, record: RunRecord) -> bool:

@@ -30,8 +30,8 @@ class BankChecker:
     name = "bank"
     operations = judges("create", "transfer", "read", having=["transfer"], whole=True)
     options = (
-        number("total", None, "what all accounts hold together; default: what the first whole read saw"),
-        list_of_names("accounts", "the accounts that there are; default: those of the first read"),
+        number("total", None, "the total of all accounts; default: the total of the first complete read"),
+        list_of_names("accounts", "the existing accounts; default: those of the first read"),
         flag("negative_balances", False, "balances below zero are allowed"),
     )
 

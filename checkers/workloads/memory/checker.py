@@ -27,7 +27,7 @@ class MemoryChecker:
     operations = judges(LEARN, FORGET, RECALL, DIGEST)
     options = (
         choice("conflicts", "merge", [LATEST_WINS], "how replicas settle concurrent changes"),
-        choice("overwritten", "reported", ["counted"], "whether a loss by `latest-wins` is an anomaly or a figure"),
+        choice("overwritten", "reported", ["counted"], "whether a loss by `latest-wins` is reported as an anomaly or only counted"),
     )
 
     def applies(self, record: RunRecord) -> bool:
