@@ -41,7 +41,9 @@ MODELS: dict[str, ModelName] = {
     "register": ModelName("one value: read, write", _REGISTER),
     "cas-register": ModelName("one value: read, write, cas [from, to]", _REGISTER),
     "kv": ModelName(
-        "registers by key: read/get, write/put, cas; the key separate, or [key, value]", _KEYED, keyed=True
+        "registers by key: read/get, write/put, cas; with the key in a field, or values [key, value]",
+        _KEYED,
+        keyed=True,
     ),
     "kv-append": ModelName("text by key: get, put, append", _KEYED, keyed=True),
     "mutex": ModelName("a lock: acquire, release", frozenset({"acquire", "release"})),
@@ -63,13 +65,15 @@ MODELS: dict[str, ModelName] = {
         "add, remove, contains, read of the whole",
         frozenset({"add", "remove", "contains", "read"}),
     ),
-    "set-full": ModelName("add, read of the whole, late but never lost", frozenset({"add", "read"}), ("set-full",)),
+    "set-full": ModelName(
+        "add, read of the whole; elements may appear late but not get lost", frozenset({"add", "read"}), ("set-full",)
+    ),
     "counter": ModelName(
         "add, increment, decrement, read of the sum",
         frozenset({"add", "increment", "decrement", "inc", "dec", "read", "fetch-and-add", "add-and-get"}),
     ),
     "counter-bounds": ModelName(
-        "add, read of a sum between what must and what may have happened",
+        "add, read of a sum within the bounds of possible sums",
         frozenset({"add", "read"}),
         ("counter-bounds",),
     ),
@@ -78,7 +82,7 @@ MODELS: dict[str, ModelName] = {
     "rw-register": ModelName("transactions: r, w", _TXN, ("rw-register",)),
     "multi-register": ModelName("transactions on few registers, by search: r, w", _TXN),
     "bank": ModelName("transfer, read of all balances", frozenset({"transfer", "read"}), ("bank",)),
-    "long-fork": ModelName("transactions: r, w of fresh keys", _TXN, ("long-fork",)),
+    "long-fork": ModelName("transactions: r, w; each key is written once", _TXN, ("long-fork",)),
     "write-skew": ModelName("transactions: r, w", _TXN, ("write-skew",)),
     "causal-reverse": ModelName("transactions: r, w", _TXN, ("causal-reverse",)),
     "unique-ids": ModelName("generate", frozenset({"generate"}), ("unique-ids",)),

@@ -118,7 +118,7 @@ def _doubt(
     except _NOT_COUNTED as error:
         if any(result.verdict is not Verdict.VALID for result in results):
             return None  # A checker has reported it.
-        reason = f"which operations no checker judged could not be counted: {type(error).__name__}"
+        reason = f"operations that no checker judged could not be counted: {type(error).__name__}"
         return CheckResult(UNJUDGED, Verdict.UNKNOWN, (), {"operations": {}}, reason)
 
 

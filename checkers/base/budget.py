@@ -15,7 +15,7 @@ class OutOfBudget(Exception):
     """`what` is "time" or "memory"; `position` is how far the work had got, in history positions (or `NOWHERE`)."""
 
     def __init__(self, what: str, limit: str, position: int) -> None:
-        super().__init__(f"the {what} budget of {limit} is used up")
+        super().__init__(f"the {what} budget of {limit} is exhausted")
         self.what = what
         self.limit = limit
         self.position = position

@@ -181,7 +181,7 @@ def _spans(
         return []
     if fault.heal_ns is None or fault.heal_ns <= fault.injected_ns:
         notes.append(
-            f"fault {fault.id} ({called(fault.kind)}) has no recorded heal after its injection: how long it was on is not known"
+            f"fault {fault.id} ({called(fault.kind)}) has no recorded heal after its injection, so it is not known how long it was active"
         )
         return []
     start_ns, heal_ns = fault.injected_ns, fault.heal_ns
@@ -194,7 +194,9 @@ def _spans(
         edges = _edges(fault)
         leaked = _leaks(edges, start_ns, heal_ns, reachability)
         for one, other in sorted(leaked):
-            notes.append(f"fault {fault.id} (cut): a probe got from {one} to {other} while they were said to be cut")
+            notes.append(
+                f"fault {fault.id} (cut): a probe got from {one} to {other} although this link was reported as cut"
+            )
         for edge in sorted(edges - leaked):
             until_ns = min(_certain_until_ns(fault, end, start_ns, heal_ns, meddlers) for end in edge)
             parts.setdefault(until_ns, ([], []))[1].append(edge)

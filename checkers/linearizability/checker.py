@@ -84,7 +84,7 @@ class LinearizableChecker:
         everything, kinds = _objects(record)
         known = _mine(record, kinds)
         if not known and _nothing_happened(record):
-            reason = "no operation of this history happened, and the empty order is legal"
+            reason = "no operation of this history took effect, so the empty order is legal"
             stats = {"keys": 0, "operations": 0, "vacuous": True}
             return CheckResult(self.name, Verdict.VALID, reason=reason, stats=stats)
         if not known:
@@ -205,7 +205,7 @@ def _multi_register(ops: Sequence[Operation], key: Hashable, meter: Meter) -> Ke
     found = judge_operations(ops, MultiRegisterModel(), key, meter)
     if found.verdict is not Verdict.VALID:
         return found
-    reason = "it is legal only if a read of nil says nothing, and not if nil was read"
+    reason = "it is legal if a read of nil means an unknown value, but not if the value was nil"
     return KeyVerdict(Verdict.UNKNOWN, found.method, len(ops), reason=reason)
 
 

@@ -51,7 +51,9 @@ def judge_calls(calls: list[Call], operations: int, model: Model, key: Hashable,
 def _undecided(error: OutOfBudget, operations: int) -> KeyVerdict:
     proven = error.position != NOWHERE
     reached = (
-        f"the operations before history index {error.position} are linearizable" if proven else "nothing was shown yet"
+        f"the operations before history index {error.position} are linearizable"
+        if proven
+        else "no part of the history was decided yet"
     )
     return KeyVerdict(
         Verdict.UNKNOWN,

@@ -111,7 +111,7 @@ def _without_quorum(record: RunRecord, truth: Truth, traces: Traces, findings: F
         if 2 * sum(weight for node, weight in weights.items() if node in down) >= sum(weights.values()):
             text = (
                 f"The leader {config['node']} changed the voters to {weights} at {seconds(at_ns)}, although {', '.join(sorted(down))} had been down since "
-                f"{seconds(from_ns)} or longer: the others are no quorum."
+                f"{seconds(from_ns)} or longer: the others are not a quorum."
             )
             findings.add("change-without-quorum", text, details={"traces": [excerpt(config)]})
 
@@ -149,5 +149,7 @@ def _unconfirmed(record: RunRecord) -> list[str]:
         until_ns = fault.seen_ns if fault.seen_ns is not None else end_ns
         others = [other for other in record.faults if other is not fault and other.start_ns < until_ns]
         if not any(other.over_ns is None or other.over_ns > fault.start_ns for other in others):
-            found.append(f"the {called(fault.kind)} {fault.id} was not seen to take effect, and no other fault was on")
+            found.append(
+                f"the {called(fault.kind)} {fault.id} was not seen to take effect, although no other fault was active"
+            )
     return found

@@ -47,7 +47,9 @@ def _is_settled(history: History) -> bool:
 class AvailabilityChecker:
     name = "availability"
     operations = NOTHING
-    options = (bound("max_recovery_s", None, "the longest allowed time from a heal to the first ok operation", shared=True),)
+    options = (
+        bound("max_recovery_s", None, "the longest allowed time from a heal to the first ok operation", shared=True),
+    )
 
     def applies(self, record: RunRecord) -> bool:
         return bool(record.faults) or _is_settled(record.history)
@@ -90,7 +92,7 @@ class AvailabilityChecker:
         found = [(span, anomaly) for span, anomaly in anomalies if anomaly is not None]
         if not found:
             kept = any(_kept(span, after, float(limit_s)) for span in spans)
-            doubt = silent or (None if kept else f"no heal could be held against the bound of {limit_s:g} s")
+            doubt = silent or (None if kept else f"no heal could be compared with the limit of {limit_s:g} s")
             return CheckResult(self.name, Verdict.UNKNOWN if doubt else Verdict.VALID, (), stats, doubt)
         blamed, excused = _without_excuse(record, found, float(limit_s))
         return CheckResult(self.name, Verdict.INVALID if blamed else Verdict.UNKNOWN, blamed, stats, excused)

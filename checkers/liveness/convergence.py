@@ -59,7 +59,7 @@ class ConvergenceChecker:
             reason = f"the nodes are of different releases: digests of the schemes {shown} cannot be compared"
             return CheckResult(self.name, Verdict.UNKNOWN, (), stats, reason)
         if not read_keys and not logged(record).acknowledged.any():
-            reason = "no write was acknowledged and no key read at the end: equal states say nothing"
+            reason = "no write was acknowledged and no key was read at the end, so equal states prove nothing"
             return CheckResult(self.name, Verdict.UNKNOWN, (), stats, reason)
         return CheckResult(self.name, Verdict.VALID, (), stats)
 

@@ -99,6 +99,6 @@ def _unasked(record: RunRecord, traces: Traces) -> list[str]:
                 continue  # what ended it came before the run: an earlier run, or the operator of the system
             if before.lines[-1]["event"] != HALT and not any(start_ns <= until_ns for start_ns in ends):
                 found.append(
-                    f"the process of {node} ended (incarnation {before.number}), and no fault of the run ends processes there"
+                    f"the process of {node} ended (incarnation {before.number}), although no fault of the run ends processes on it"
                 )
     return found

@@ -49,7 +49,9 @@ class RecoveryChecker:
     name = "recovery"
     operations = NOTHING
     options = (
-        bound("within_ms", WITHIN_MS, "the time in which a healthy core must complete its first write and its first read"),
+        bound(
+            "within_ms", WITHIN_MS, "the time in which a healthy core must complete its first write and its first read"
+        ),
         whole("elections", ELECTIONS, "how many terms may begin after that", least=0),
     )
 
@@ -202,10 +204,10 @@ def _untested(
     phase: _Phase,
 ) -> str | None:
     if not tried:
-        return f"no client of the core {', '.join(phase.core)} tried anything in the liveness phase"
+        return f"no client of the core {', '.join(phase.core)} tried an operation in the liveness phase"
     silent = [kind for kind, first in firsts.items() if first is None or _ended_ns(first) > phase.bound_ns]
     if silent:
         return f"{' and '.join(silent)}s were not tried often enough to show whether the core had recovered in time"
     if not any(op.invoke_ns >= phase.bound_ns for op in ops):
-        return "nothing was tried after the bound, so it is unknown whether the core stayed available"
+        return "no operation was tried after the time limit, so it is unknown whether the core stayed available"
     return None

@@ -42,10 +42,10 @@ def through_each(record: RunRecord, limit_s: float | None) -> tuple[Findings, st
     }
     listed = "; ".join(f"{node} ended no {kind} ok ({len(ops)} tried)" for (node, kind), ops in sorted(silent.items()))
     if not late:
-        return findings, f"when all was healed, {listed}"
+        return findings, f"after everything was healed, {listed}"
     why = _why(record, healed_ns, late)
     if why is not None:
-        return findings, f"when all was healed, {listed}; but {why}"
+        return findings, f"after everything was healed, {listed}; but {why}"
     for (node, kind), ops in sorted(late.items()):
         text = (
             f"After everything was healed at {seconds(healed_ns)}, none of {len(ops)} {kind}s through {node} ended ok until {seconds(_last_ns(ops))} "

@@ -35,7 +35,9 @@ class UpkeepChecker:
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         traces, truth, findings = read_traces(record), known_truth(record), Findings()
         if truth is None:
-            return CheckResult(self.name, Verdict.UNKNOWN, reason="only a simulated run knows what is owed when")
+            return CheckResult(
+                self.name, Verdict.UNKNOWN, reason="the duties of nodes are known only in simulated runs"
+            )
         _compaction(traces, truth, findings)
         if not any(map(changes_voters, record.faults)):
             _step_down(record, traces, truth, findings)

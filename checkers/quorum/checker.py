@@ -36,10 +36,19 @@ class QuorumChecker:
     operations = NOTHING
     options = (
         bound(
-            "deadline_ms", None, "the time in which a write must be answered, for operations without a deadline of their own", shared=True
+            "deadline_ms",
+            None,
+            "the time in which a write must be answered, for operations without a deadline of their own",
+            shared=True,
         ),
-        bound("deadline_grace_ms", DEFAULT_GRACE_MS, "how much later than its deadline an answer may come", shared=True),
-        flag("reads_need_quorum", False, "without traces: the system answers no linearizable read by a lease, so each needs a quorum"),
+        bound(
+            "deadline_grace_ms", DEFAULT_GRACE_MS, "how much later than its deadline an answer may come", shared=True
+        ),
+        flag(
+            "reads_need_quorum",
+            False,
+            "without traces: the system answers no linearizable read by a lease, so each needs a quorum",
+        ),
     )
 
     def applies(self, record: RunRecord) -> bool:

@@ -73,7 +73,7 @@ def judge_step(change: Change, findings: Findings) -> None:
     danger = (
         f"{names(apart[0])} is a quorum of the old ones and {names(apart[1])} of the new ones, and they share no node"
         if apart
-        else "here their quorums still meet, but nothing guarantees it"
+        else "here their quorums still overlap, but nothing guarantees it"
     )
     findings.add(
         "config-step",

@@ -91,7 +91,7 @@ def _result(name: str, record: RunRecord, facts: Survey, doubts: Mapping[str, in
     if facts.traces.problems:
         return CheckResult(name, Verdict.UNKNOWN, (), stats, "; ".join(facts.traces.problems[:5]))
     if not facts.reigns or not facts.applied:
-        return CheckResult(name, Verdict.UNKNOWN, (), stats, "the traces show no leader, or nothing that was applied")
+        return CheckResult(name, Verdict.UNKNOWN, (), stats, "the traces show no leader, or no applied entry")
     return CheckResult(name, Verdict.VALID, (), stats)
 
 
@@ -121,7 +121,7 @@ def _report_conflicts(facts: Survey) -> None:
         what = {
             "command": "holds two different commands",
             "predecessor": "follows entries of two different terms",
-            "split-term": "belongs to a term whose entries are not one run",
+            "split-term": "belongs to a term whose entries are not consecutive",
         }[conflict.kind]
         facts.findings.add(
             "log-mismatch",
@@ -296,7 +296,7 @@ def _judge_chain(facts: Survey, earlier: Commit, later: Commit) -> int:
         return 0
     facts.findings.add(
         "committed-entry-lost",
-        f"{earlier.line['node']} committed entry {index} of term {earlier.entry_term} in term {earlier.leader_term}, but what "
+        f"{earlier.line['node']} committed entry {index} of term {earlier.entry_term} in term {earlier.leader_term}, but the entries that "
         f"{later.line['node']} committed in term {later.leader_term}, up to index {last}, "
         + (f"has an entry of term {held} there." if held is not None else "does not reach that far."),
         details={"index": index, "trace": [excerpt(earlier.line), excerpt(later.line)]},

@@ -49,7 +49,9 @@ class SetFullChecker:
         for part in parts(columns, self.operations.rows(columns)):
             tale.judge(part)
         judged = tale.counts["stable"] + tale.counts["stale"] + tale.counts["lost"]
-        doubt = None if judged else f"none of {tale.counts['attempted']} elements was seen, or missed, by a read"
+        doubt = (
+            None if judged else f"none of {tale.counts['attempted']} elements was present in, or missing from, a read"
+        )
         return conclude(self.name, tale.findings, tale.stats(), doubt)
 
 
@@ -219,7 +221,7 @@ class Tale:
         elements: list[Any],
         more: dict[str, Any] | None = None,
     ) -> None:
-        others = f". {len(elements)} elements of this set share this fate" if len(elements) > 1 else ""
+        others = f". {len(elements)} elements of this set are affected in the same way" if len(elements) > 1 else ""
         details = {"key": part.key, "count": len(elements), "elements": elements[:20], **(more or {})}
         self.findings.add(kind, sentence(on_key(part.key) + text + others), ops=indices(ops), details=details)
 

@@ -86,7 +86,7 @@ def doubts_of(found: Mapping[str | None, Workload], is_run: bool) -> list[str]:
                 doubts.append(f"no {f}{of} ended ok ({counts['fail']} failed, {counts['info']} unknown)")
         blind = all(kind in BLIND and mine.effects.get(kind) != "reads" for kind in mine.tried)
         if mine.took_place and blind:
-            doubts.append(f"nothing{of} was observed: the operations that ended ok only change things")
+            doubts.append(f"nothing{of} was observed: all operations that ended ok only change data")
         if mine.reads and not mine.saw:
             doubts.append(f"none of {mine.reads} ok reads{of} saw a value that was written")
     return doubts

@@ -44,7 +44,7 @@ def answered_by_no_node(record: RunRecord) -> str | None:
     op, faults = first
     return (
         f"{count} operations ended ok although every node was down or cut off from the clients, the first, {describe(op)}, at {seconds(op.invoke_ns)} "
-        f"(faults {', '.join(sorted(faults))}): something else than the nodes answered, or the faults did not hold"
+        f"(faults {', '.join(sorted(faults))}): something other than the nodes answered, or the faults did not stay in force"
     )
 
 

@@ -28,15 +28,15 @@ def _wrong(answer: Any) -> str | None:
     if not isinstance(answer, CheckResult):
         return f"{_shown(answer)}, not a CheckResult"
     if not isinstance(answer.verdict, Verdict):
-        return f"the verdict {_shown(answer.verdict)}, which is not of `Verdict`"
+        return f"the verdict {_shown(answer.verdict)}, which is not a `Verdict`"
     if not isinstance(answer.anomalies, tuple | list) or not all(map(_is_proper, answer.anomalies)):
-        return f"the anomalies {_shown(answer.anomalies)}, which are not of `Anomaly`"
+        return f"the anomalies {_shown(answer.anomalies)}, which are not `Anomaly` objects"
     if not isinstance(answer.stats, Mapping) or not (answer.reason is None or isinstance(answer.reason, str)):
         return f"stats or a reason of another type: {_shown(answer.stats)}, {_shown(answer.reason)}"
     if answer.verdict is Verdict.VALID and answer.anomalies:
-        return f"valid together with the anomaly {_shown(answer.anomalies[0].kind)}"
+        return f"the verdict valid together with the anomaly {_shown(answer.anomalies[0].kind)}"
     if answer.verdict is Verdict.INVALID and not answer.anomalies:
-        return "invalid without an anomaly that shows it"
+        return "the verdict invalid without an anomaly"
     return None
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 STAGES: tuple[tuple[str, frozenset[str]], ...] = (
     (
-        "a promise of one node, or which node may lead",
+        "a node broke a promise, or led without the right to",
         frozenset(
             {
                 "double-vote",
@@ -49,7 +49,7 @@ STAGES: tuple[tuple[str, frozenset[str]], ...] = (
         ),
     ),
     (
-        "answered or committed before it was safe",
+        "an operation was answered or committed before it was safe",
         frozenset(
             {
                 "Q1-acknowledged-before-quorum",
@@ -94,7 +94,7 @@ STAGES: tuple[tuple[str, frozenset[str]], ...] = (
         ),
     ),
     (
-        "acknowledged data was lost, invented or doubled",
+        "acknowledged data was lost, invented or duplicated",
         frozenset(
             {
                 "lost-write",
@@ -154,7 +154,7 @@ STAGES: tuple[tuple[str, frozenset[str]], ...] = (
         ),
     ),
     (
-        "too slow, or silent",
+        "too slow, or no answer",
         frozenset(
             {
                 "no-recovery",

@@ -163,5 +163,5 @@ def _doubts_of_kinds(spans: Sequence[Window], idle: Sequence[Window], crowd: Cro
             if len(names) == 1
             else f"any of {len(names)} faults of kind {called(kind)}"
         )
-        doubts.append(f"no operation was under way during {which}")
+        doubts.append(f"no operation was in progress during {which}")
     return doubts

@@ -65,7 +65,7 @@ def with_understood_traces(record: RunRecord) -> RunRecord:
         left_out = {number for number, _ in wrong}
         kept = np.array([number not in left_out for number in range(1, len(lines) + 1)], np.bool_)
         traces[node] = lines.take(np.flatnonzero(kept)) if isinstance(lines, LineTable) else list(compress(lines, kept))
-        more = f"; {len(wrong) - 1} more are not either" if len(wrong) > 1 else ""
+        more = f"; {len(wrong) - 1} further lines are not either" if len(wrong) > 1 else ""
         gaps.append(Gap("trace", node, f"line {wrong[0][0]} is not one that a node writes: {wrong[0][1]}{more}"))
     return record if traces == record.traces else replace(record, traces=traces, gaps=(*record.gaps, *gaps))
 

@@ -63,7 +63,7 @@ class SessionsChecker:
             return CheckResult(
                 self.name,
                 Verdict.UNKNOWN,
-                reason="the history has no transactions of one kind, and no reads and writes",
+                reason="the history has no transactions of a single kind, and no plain reads and writes",
             )
         versions, report = read_versions(table)
         counted = self.find(record, table, versions, report)

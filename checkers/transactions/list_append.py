@@ -33,7 +33,9 @@ class ListAppendChecker:
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         if kinds_written(record.history.columns) != {APPEND}:
             return CheckResult(
-                self.name, Verdict.UNKNOWN, reason="the history has no transactions of reads and appends alone"
+                self.name,
+                Verdict.UNKNOWN,
+                reason="the history has no transactions that consist only of reads and appends",
             )
         table = transactions(record.history.columns)
         try:

@@ -38,7 +38,9 @@ class RwRegisterChecker:
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         if kinds_written(record.history.columns) != {WRITE}:
             return CheckResult(
-                self.name, Verdict.UNKNOWN, reason="the history has no transactions of reads and writes alone"
+                self.name,
+                Verdict.UNKNOWN,
+                reason="the history has no transactions that consist only of reads and writes",
             )
         table = transactions(record.history.columns)
         try:
@@ -63,7 +65,9 @@ def _exactly(found: CheckResult, record: RunRecord, level: str, budget: Budget) 
     """Nothing was found, which proves nothing where versions have no known order."""
     if level not in SEARCHED:
         return replace(
-            found, verdict=Verdict.UNKNOWN, reason=f"versions without a known order; {level} is not searched for"
+            found,
+            verdict=Verdict.UNKNOWN,
+            reason=f"the order of some versions is not known, and there is no search for {level}",
         )
     searched = search_order(record.history, level, Meter.of(budget))
     anomalies = () if searched.anomaly is None else (replace(searched.anomaly, kind=f"not-{level}"),)

@@ -26,7 +26,9 @@ WORKLOADS = ("register", "set", "list-append", "rw-register", "append-log", "que
 CHECKER_OPTIONS = {"queue": {"total-queue": {"at_least_once": True}}}
 """By workload. Whether a queue may deliver again is not what is tried here."""
 SETTLE_S = 3.0
-_SYNC = "what is acknowledged must be synced below `data`; where the system promises less, choose campaigns that say so"
+_SYNC = (
+    "acknowledged data must be synced below `data`; if the system promises less, use campaigns that do not expect it"
+)
 
 
 def applies(system: System, provider: Provider) -> bool:
@@ -46,7 +48,7 @@ def power_loss(
     """`known`: the workloads that the client has all operations for; `start_s`: how long the system took to start."""
     workload = next((name for name in WORKLOADS if name in known), None)
     if workload is None:
-        return Step(NAME, f"not tried: the client has the operations of none of {', '.join(WORKLOADS)}")
+        return Step(NAME, f"not tried: the client does not have the operations of any of {', '.join(WORKLOADS)}")
     campaign = {
         "system": {"file": str(file.absolute()), "options": dict(options)},
         "hosts": {"provider": provider.name, "nodes": nodes},
@@ -89,4 +91,4 @@ def seen(judgement: Judgement) -> str:
             f"every host lost its power, and then: {why}", "start(host) brings the system up again from its data"
         )
     lost = [fault["observed"].get("lost_bytes", {}) for fault in document["faults"] if fault["observed"]]
-    return f"all is there; {sum(sum(by.values()) for by in lost)} bytes that were not synced were lost"
+    return f"all data is there; {sum(sum(by.values()) for by in lost)} bytes that were not synced were lost"

@@ -150,7 +150,7 @@ def write_system(name: str, folder: Path) -> list[Path]:
     texts = {f"{module}.py": ADAPTER, f"{module}_server.py": SERVER, f"{name}.yaml": CAMPAIGN}
     paths = [folder / file for file in texts]
     if there := [path for path in paths if path.exists()]:
-        raise CampaignError(f"{there[0]} is there already", hint="choose another name or folder")
+        raise CampaignError(f"{there[0]} exists already", hint="choose another name or folder")
     folder.mkdir(parents=True, exist_ok=True)
     for path, text in zip(paths, texts.values(), strict=True):
         filled = text.replace("@NAME@", name).replace("@MODULE@", module).replace("@CLASS@", class_name)

@@ -33,14 +33,14 @@ _GUIDE = "docs/guides/own-system.md"
 _HINTS = {
     "install": f"install(host, cluster) copies what the system needs, may be called twice, and ends in bounded time: {_GUIDE}",
     "start": f"start(host, environment) starts it in the foreground of a session of its own, and wait_ready says when it serves: {_GUIDE}",
-    "start again": "start() of a system that runs does nothing",
-    "client": f"a client connects by the `dial` that it is given, and has one method for each operation: {_GUIDE}",
-    "wrong port": "connect by `dial` alone, and let its OSError out",
+    "start again": "calling start() while the system runs must do nothing",
+    "client": f"a client connects with the `dial` that it gets, and has one method for each operation: {_GUIDE}",
+    "wrong port": "connect only with `dial`, and do not catch its OSError",
     "pause": "an operation without an answer is `info`; only what certainly did not happen is `fail`",
     "kill": "pid(host) is None when the process is gone, and an operation without an answer is `info`",
-    "files to keep": "name only files that are there after the start",
-    "stop": "stop(host) ends every process that start(host) made, and may be called twice",
-    "uninstall": "uninstall(host) removes all that install and start left, and may be called twice",
+    "files to keep": "name only files that exist after the start",
+    "stop": "stop(host) ends every process that start(host) started, and may be called twice",
+    "uninstall": "uninstall(host) removes everything that install and start left, and may be called twice",
 }
 _OF_AN_OPERATION = f"a method returns the value that was read, nothing, or an Outcome: {_GUIDE}"
 

@@ -237,5 +237,5 @@ def _integers(values: list[int], name: str) -> Int64:
         found = None
     if found is None or position_problem(name, int(found.min())) or position_problem(name, int(found.max())):
         wrong = next(why for value in values if (why := position_problem(name, value)))
-        raise HistoryError(wrong, "index counts lines from 0, time is in ns")
+        raise HistoryError(wrong, "index is the number of the line, from 0; time is in ns")
     return found

@@ -84,7 +84,8 @@ def _bytes(table: Interner, names: Sequence[str | None], what: str) -> UInt8:
     ids = table.many(names)
     if len(table) > _SMALL:
         raise HistoryError(
-            f"the history has {len(table)} {what}, more than {_SMALL}", "is a value written where a name belongs?"
+            f"the history has {len(table)} different {what}, more than {_SMALL}",
+            "is a value written where a name belongs?",
         )
     return ids.astype(np.uint8)
 

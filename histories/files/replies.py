@@ -56,7 +56,7 @@ class ReplyTables:
     def arrays(self, lists: Lists | None) -> dict[str, npt.NDArray[Any]]:
         """One array for each field. Raises `Irregular`, also where no fields were read."""
         if lists is None:
-            raise Irregular("the fields were not read")
+            raise Irregular("the fields could not be read")
         nodes = lists["node"]
         if int in set(map(type, nodes)):
             nodes = [str(node) if type(node) is int else node for node in nodes]
@@ -110,7 +110,7 @@ def _values(table: dict[Any, int]) -> list[Any]:
 def _refuse_others(values: Sequence[Any], kinds: set[type]) -> set[type]:
     found = set(map(type, values))
     if not found <= kinds | _ABSENT:
-        raise Irregular(f"a value is of a type of {sorted(kind.__name__ for kind in found)}")
+        raise Irregular(f"a value has one of the types {sorted(kind.__name__ for kind in found)}")
     return found
 
 

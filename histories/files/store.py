@@ -64,7 +64,7 @@ class RunStore:
             _link(parent / LATEST, folder.name)
             _link(self.root / LATEST, f"{campaign}/{folder.name}")
             return folder
-        raise HistoryError(f"{parent} holds too many runs of {stamp}", "remove some of them")
+        raise HistoryError(f"{parent} has too many runs with the time {stamp}", "remove some of them")
 
     def latest(self, campaign: str | None = None) -> Path:
         """The newest run, of `campaign` or of all."""

@@ -127,7 +127,7 @@ def _collection(found: _Open) -> Any:
     items = found.items
     if found.opening == "{":
         if len(items) % 2:
-            raise Unreadable(f"a map of {len(items)} forms, a key without its value")
+            raise Unreadable(f"a map with {len(items)} forms: a key has no value")
         keys = [_key(found, place) for place in range(0, len(items), 2)]
         _refuse_twice(keys, "keys")
         return dict(zip(keys, items[1::2], strict=True))
@@ -148,7 +148,7 @@ def _key(found: _Open, place: int) -> Any:
 def _refuse_twice(items: list[Any], what: str) -> None:
     """Refuse two elements that are equal to a checker: EDN forbids equal ones; 1 and 1.0, or :a and "a", are equal to checkers, and 1 and true to Python."""
     if len(items) > 1 and (len(set(items)) < len(items) or len(set(map(canonical, items))) < len(items)):
-        raise Unreadable(f"two {what} of one {'map' if what == 'keys' else 'set'} are the same")
+        raise Unreadable(f"a {'map' if what == 'keys' else 'set'} has two equal {what}")
 
 
 def _hashable(value: Any) -> Any:

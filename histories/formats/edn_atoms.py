@@ -57,7 +57,7 @@ def _escaped(name: str) -> str:
         return _ESCAPES[name]
     if name[0] in "u01234567" and name != "u":
         return chr(int(name[1:], 16) if name[0] == "u" else int(name, 8))
-    raise Unreadable(f"a text with the escape \\{name}, which EDN does not have")
+    raise Unreadable(f"a string with the escape \\{name}, which EDN does not have")
 
 
 def _whole(text: str) -> str:
@@ -92,11 +92,11 @@ def _number(token: str) -> int | float | str:
 def _float(token: str) -> float:
     value = float(token.rstrip("M"))
     if value - value != 0.0:
-        raise Unreadable("a number beyond what a float holds")
+        raise Unreadable("a number that is too large for a float")
     try:
         exact = not token.endswith("M") or Decimal(repr(value)) == Decimal(token[:-1])
     except InvalidOperation:
         exact = False
     if not exact:
-        raise Unreadable("a decimal of more digits than a float holds")
+        raise Unreadable("a decimal with more digits than a float can hold")
     return value

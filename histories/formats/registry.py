@@ -114,13 +114,14 @@ def write(history: History, path: str | Path, format: str | None = None) -> str:
     if name is None:
         endings = ", ".join(ending for found in FORMATS.values() for ending in found.endings)
         raise HistoryError(
-            f"{path}: the name's ending is not that of a format", f"name the format, or end the name in {endings}"
+            f"{path}: the file name does not have the ending of a known format",
+            f"name the format, or end the name in {endings}",
         )
     spec = FORMATS[name]
     if history.torn is not None and name != "jsonl":
         raise HistoryError(
-            f"{history.source or 'the history'}: its last line is cut, which {name} has no way to say: {history.torn[:80]!r}",
-            "convert it to jsonl, which keeps that; or remove the cut line from a copy, whose verdict then holds for what is in it",
+            f"{history.source or 'the history'}: its last line is cut, and {name} cannot record that: {history.torn[:80]!r}",
+            "convert it to jsonl, which can record it; or remove the cut line from a copy: its verdict is then about the remaining lines",
         )
     try:
         refuse_special(path, links=False)

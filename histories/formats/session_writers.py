@@ -51,7 +51,7 @@ def _committed(history: History) -> tuple[Columns, str]:
     if len(columns) and (columns.type != OK).any():
         row = int(np.flatnonzero(columns.type != OK)[0])
         raise HistoryError(
-            f"{place}the operation of index {columns.invoke[row]} did not commit for certain",
+            f"{place}the operation of index {columns.invoke[row]} is not certainly committed",
             "the format knows only committed transactions; convert to edn, elle-json or jsonl",
         )
     return columns, place
@@ -62,7 +62,7 @@ def _transaction(columns: Columns, row: int, place: str) -> list[Micro]:
     if not found or None in found:
         raise HistoryError(
             f"{place}the operation of index {columns.invoke[row]} is not a transaction of reads and writes of integers",
-            "the format knows nothing else, not even a read of a value that was never written; convert to edn, elle-json or jsonl",
+            "the format has nothing else, not even a read of a value that was never written; convert to edn, elle-json or jsonl",
         )
     return [micro for micro in found if micro is not None]
 

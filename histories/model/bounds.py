@@ -114,7 +114,7 @@ def integer(text: str) -> int:
 def position_problem(name: str, value: int) -> str | None:
     """What is wrong with an `index` or a `time`."""
     if name == "index" and value < 0:
-        return f"index is {value}, and counts from 0"
+        return f"index is {value}; it must count from 0"
     return None if -POSITION_LIMIT <= value <= POSITION_LIMIT else f"{name} is {_brief(value)}, beyond 2^62"
 
 

@@ -197,7 +197,7 @@ def _refuse_invocation(
             source,
             event,
             f"process {event.process!r} invokes {event.f!r} while its {before.f!r} of index {before.index} is open",
-            "a process has one operation at a time; give concurrent clients processes of their own",
+            "a process has one operation at a time; give each concurrent client its own process",
         )
     if event.process in retired:
         before = retired[event.process]
@@ -226,7 +226,7 @@ def _invocation_of(event: Event, open_at: dict[int | str, tuple[int, Event]], so
             source,
             event,
             f"process {event.process!r} completes {_name(event)}, but its open operation (index {invocation.index}) is {_name(invocation)}",
-            "a completion repeats the f of its invocation, and leaves its key, workload and level out or repeats them",
+            "a completion repeats the f of its invocation, and omits or repeats its key, workload and level",
         )
     if event.type is Type.OK and not answers(event.f, invocation.value, event.value):
         raise unlike_value(source, event, invocation)
@@ -239,7 +239,7 @@ def unlike_value(source: str | None, event: Event, invocation: Event) -> History
         source,
         event,
         f"process {event.process!r} completes {_name(event)} with {_brief(event.value)}, but its invocation (index {invocation.index}) asked for {_brief(invocation.value)}",
-        "an ok completion leaves the value of a write out or repeats it, and has the same parts as its transaction",
+        "an ok completion omits or repeats the value of a write, and has the same parts as its transaction",
     )
 
 

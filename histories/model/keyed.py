@@ -67,7 +67,7 @@ def _pairs(columns: Columns, rows: Int32, wanted: npt.NDArray[np.bool_], place: 
     if len(wrong):
         row = int(wrong[0])
         raise HistoryError(
-            f"{place}the {what} of the operation {columns.f_names[columns.f[row]]!r} of index {columns.invoke[row]} is no [key, value]",
+            f"{place}the {what} of the operation {columns.f_names[columns.f[row]]!r} of index {columns.invoke[row]} is not [key, value]",
             "keys are given either in a field `key` or in every value",
         )
     keys = np.full(len(columns), ABSENT, np.int32)

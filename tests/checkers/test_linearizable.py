@@ -197,7 +197,7 @@ def test_unique_values_need_no_search(unknown):
 def test_a_time_budget_that_runs_out_is_unknown():
     result = judge(busy_register(seed=2, operations=5_000, clients=20), Budget(time_s=0.02))
     assert result.verdict is Verdict.UNKNOWN
-    assert result.reason is not None and "the time budget of 0.02 s is used up" in result.reason
+    assert result.reason is not None and "the time budget of 0.02 s is exhausted" in result.reason
 
 
 def test_a_memory_budget_that_runs_out_is_unknown_and_reports_how_far_it_got():
@@ -208,7 +208,7 @@ def test_a_memory_budget_that_runs_out_is_unknown_and_reports_how_far_it_got():
     (proven_to,) = result.stats["proven_to"].values()
     assert 1000 < proven_to < len(history)
     assert result.reason is not None
-    assert "the memory budget of 6 MB is used up" in result.reason
+    assert "the memory budget of 6 MB is exhausted" in result.reason
     assert f"the operations before history index {proven_to} are linearizable" in result.reason
     assert judge(History(history.events[:proven_to])).verdict is Verdict.VALID
 

@@ -44,7 +44,7 @@ def judged():
         ("valid", "'valid', not a CheckResult"),
         (CheckResult("own", "valid"), "the verdict 'valid'"),
         (CheckResult("own", "invalid", (BAD,)), "the verdict 'invalid'"),
-        (CheckResult("own", Verdict.VALID, (BAD,)), "valid together with the anomaly 'bad'"),
+        (CheckResult("own", Verdict.VALID, (BAD,)), "the verdict valid together with the anomaly 'bad'"),
         (CheckResult("own", Verdict.INVALID), "invalid without an anomaly"),
         (CheckResult("own", Verdict.INVALID, ({"kind": "bad"},)), "the anomalies"),
         (CheckResult("own", Verdict.INVALID, (replace(BAD, ops=("0",)),)), "the anomalies"),

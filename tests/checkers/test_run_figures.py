@@ -90,7 +90,7 @@ def test_a_heal_into_the_next_fault_is_no_evidence():
     faults = [cut(("n1", "n2"), 10, 20), cut(("n3", "n4"), 21, 3000)]
     record = RunRecord(history=split_run(2500), faults=faults, nodes=NODES, options={"max_recovery_s": 1})
     result = judge("availability", record)
-    assert (result.verdict, result.reason) == (Verdict.UNKNOWN, "no heal could be held against the bound of 1 s")
+    assert (result.verdict, result.reason) == (Verdict.UNKNOWN, "no heal could be compared with the limit of 1 s")
     assert [reported["disturbed"] for reported in result.stats["faults"]] == [True, False]
 
 
@@ -142,7 +142,7 @@ def test_a_run_that_tested_something():
         ("p0 w1 p1 r1 p2 c1>2!no-quorum p3 c1>2?", [], "no cas ended ok (1 failed, 1 unknown)"),
         ("p0 w1 | p1 r_", [], "none of 1 ok reads saw a value that was written"),
         ("p0 a1 p1 s", [], "none of 1 ok reads saw a value that was written"),
-        ("p0 w1 p1 r1", [cut(("n1",), 50, 60)], "no operation was under way during fault cut-50 (partition)"),
+        ("p0 w1 p1 r1", [cut(("n1",), 50, 60)], "no operation was in progress during fault cut-50 (partition)"),
         (
             "p0 w1 p1 r1",
             [cut(("n1",), 0, 60, verified=False)],
@@ -177,7 +177,7 @@ def test_equal_states_have_converged():
 
 def test_equal_states_of_a_cluster_to_which_nothing_was_written_say_nothing():
     result = judge("convergence", converged(history=parse("p0 w1!refused")))
-    reason = "no write was acknowledged and no key read at the end: equal states say nothing"
+    reason = "no write was acknowledged and no key was read at the end, so equal states prove nothing"
     assert (result.verdict, result.reason) == (Verdict.UNKNOWN, reason)
 
 

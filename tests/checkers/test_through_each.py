@@ -77,7 +77,10 @@ def test_one_answer_is_enough():
 )
 def test_where_nobody_promises_a_time_it_is_a_doubt(truth):
     result = judge(SILENT, **truth)
-    assert (result.verdict, result.reason) == (Verdict.UNKNOWN, "when all was healed, n2 ended no read ok (4 tried)")
+    assert (result.verdict, result.reason) == (
+        Verdict.UNKNOWN,
+        "after everything was healed, n2 ended no read ok (4 tried)",
+    )
 
 
 def test_a_campaign_can_promise_it():

@@ -158,11 +158,11 @@ def test_of_what_leaves_nothing_one_of_a_kind_must_be_met(kind):
     result = judge([idle(kind)], history(*AROUND))
     assert (result.verdict, result.reason) == (
         Verdict.UNKNOWN,
-        f"no operation was under way during fault idle ({called(kind)})",
+        f"no operation was in progress during fault idle ({called(kind)})",
     )
     assert result.stats["met_no_operation"] == ["idle"]
     several = judge([idle(kind, "a"), idle(kind, "b")], history(*AROUND))
-    assert several.reason == f"no operation was under way during any of 2 faults of kind {called(kind)}"
+    assert several.reason == f"no operation was in progress during any of 2 faults of kind {called(kind)}"
     met = judge([fault("met", kind, 10, 20), idle(kind)], history(*AROUND))
     assert (met.verdict, met.stats["met_no_operation"]) == (Verdict.VALID, ["idle"])
 

@@ -181,7 +181,7 @@ def test_malformed_input_is_refused_with_its_place(tmp_path: Path, form: str, te
 
 @pytest.mark.parametrize("form", SESSIONS)
 @pytest.mark.parametrize(
-    ("text", "reason"), [("p0[w1", "did not commit for certain"), ("p0 w1", "not a transaction of reads and writes")]
+    ("text", "reason"), [("p0[w1", "is not certainly committed"), ("p0 w1", "not a transaction of reads and writes")]
 )
 def test_what_sessions_cannot_report_is_refused_and_nothing_is_left_behind(
     tmp_path: Path, form: str, text: str, reason: str

@@ -113,11 +113,11 @@ def doubts(inputs: Inputs, no_clock: bool) -> list[str]:
         reasons.append("no transaction read anything, so nothing was observed")
     if inputs.versions.ambiguous:
         reasons.append(
-            f"{inputs.versions.ambiguous} writes have a value that another write to the same key has too, and what depends on them was left out "
+            f"{inputs.versions.ambiguous} writes have a value that another write to the same key has too, and everything that depends on them was ignored "
             "(workloads must write unique values)"
         )
     if no_clock:
-        reasons.append(f"{inputs.level} speaks of real time, but the history has no clock")
+        reasons.append(f"{inputs.level} needs real time, but the history has no clock")
     return reasons
 
 

@@ -68,7 +68,7 @@ class FailureDetectorChecker:
                 f"the clock of {', '.join(unplaced)} was not measured, so that what it suspected cannot be timed"
             )
         if not quality.alive_ns:
-            doubts.append("no opinion can be compared with what happened")
+            doubts.append("no suspicion can be compared with the faults")
         return conclude(self.name, findings, quality.stats(), all_of(doubts))
 
 

@@ -72,7 +72,9 @@ def _without_token(ops: Sequence[Operation]) -> list[str]:
     if not without or len(without) == len(mine):
         return []
     op, token = without[0]
-    return [f"the {op.f} of history index {op.invoke_index} has {show(token)} and no token, which is an integer"]
+    return [
+        f"the {op.f} of history index {op.invoke_index} has {show(token)}, which is not a token: tokens are integers"
+    ]
 
 
 def _at_resources(record: RunRecord, findings: Findings, stats: dict[str, int]) -> list[str]:

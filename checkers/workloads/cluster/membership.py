@@ -46,7 +46,7 @@ class MembershipChecker:
         here = frozenset(node for node in last if _lives(traces, node))
         if (record.is_run or "load_end" in record.phases) and "quiet_end" not in record.phases:
             # Faults that were not healed may have left no quorum, without which no view can change; a run that was interrupted gave views no time.
-            doubts = ["the run had no quiet period to its end: the last views may still have been about to change"]
+            doubts = ["the run had no complete quiet period, so the last views may not be final"]
         else:
             doubts = _agreement(last, down, here, options["expels"], findings)
         stats: dict[str, Any] = {"views": views, "nodes_up": len(last), "down": sorted(down)}
@@ -152,7 +152,7 @@ def _agreement(
         if absent:
             text = f"{', '.join(absent)} {'is' if len(absent) == 1 else 'are'} up, did not leave, and {'is' if len(absent) == 1 else 'are'} not in the view of epoch {show(line['epoch'])} at {line['node']}"
             findings.add("absent-member", sentence(text), details={"members": absent, "traces": [excerpt(line)]})
-    return [f"{node} traced no view in its last life" for node in silent]
+    return [f"{node} traced no view since its last start" for node in silent]
 
 
 def _converged_ms(record: RunRecord, traces: Traces, last: Mapping[str, Line | None]) -> float | None:

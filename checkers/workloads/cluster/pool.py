@@ -54,7 +54,9 @@ class PoolChecker:
         doubts: list[str] = []
         last = _last(reads, record.phases.get("quiet_end"))
         if last is None:
-            doubts.append("no pool was read after the quiet period: whether all agents run at the end is not known")
+            doubts.append(
+                "no pool was read after the quiet period, so it is not known whether all agents run at the end"
+            )
         else:
             _all_run(last, findings)
             if record.traces:

@@ -83,9 +83,9 @@ def _lost(tasks: Tasks, quiet_ns: int | None, findings: Findings, doubts: list[s
         why = (
             "lines of killed nodes may be missing"
             if quiet_ns is not None
-            else "the run had no quiet period in which to take effect"
+            else "the run had no quiet period in which they could take effect"
         )
-        doubts.append(f"{len(missing)} acknowledged tasks show no effect, and {why}")
+        doubts.append(f"{len(missing)} acknowledged tasks have no effect, and {why}")
         return
     for op in missing:
         waited_ms = round((quiet_ns - (op.complete_ns or op.invoke_ns)) / 1e6, 3)

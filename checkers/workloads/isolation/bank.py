@@ -95,11 +95,11 @@ def _bank(key: Hashable, ops: Sequence[Operation], options: Mapping[str, Any], d
             elif balances or opened is None or op.invoke_index > opened:
                 reads.append((op, balances))
     if unreadable:
-        doubts.append(f"{unreadable} reads carry no balances by account")
+        doubts.append(f"{unreadable} reads have no balances by account")
     named = options["accounts"]
     accounts = frozenset(map(name_of, named if named is not None else (reads[0][1] if reads else ())))
     if reads and not accounts:
-        doubts.append("no account is known: the first read shows none")
+        doubts.append("no account is known: the first read has none")
     whole = [(op, balances) for op, balances in reads if _is_whole(balances, accounts)]
     total = options["total"]
     reference = None

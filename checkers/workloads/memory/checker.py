@@ -27,7 +27,12 @@ class MemoryChecker:
     operations = judges(LEARN, FORGET, RECALL, DIGEST)
     options = (
         choice("conflicts", "merge", [LATEST_WINS], "how replicas settle concurrent changes"),
-        choice("overwritten", "reported", ["counted"], "whether a loss by `latest-wins` is reported as an anomaly or only counted"),
+        choice(
+            "overwritten",
+            "reported",
+            ["counted"],
+            "whether a loss by `latest-wins` is reported as an anomaly or only counted",
+        ),
     )
 
     def applies(self, record: RunRecord) -> bool:
@@ -93,9 +98,9 @@ def _acknowledged(op: Operation) -> bool:
 def _doubts(record: RunRecord, finals: Finals, sides: int) -> list[str]:
     doubts = []
     if sides < 2:
-        doubts.append(f"changes were acknowledged at {sides} nodes: there was nothing to bring together")
+        doubts.append(f"changes were acknowledged at {sides} nodes, so there was nothing to merge")
     if not finals.nodes:
-        doubts.append("no read after the quiet period shows what survived")
+        doubts.append("no read after the quiet period shows which changes survived")
     elif silent := [node for node in record.nodes if node not in finals.nodes]:
-        doubts.append(f"{', '.join(silent)} answered no final read, and may differ")
+        doubts.append(f"{', '.join(silent)} answered no final read, so their content may differ")
     return doubts

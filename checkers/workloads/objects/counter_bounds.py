@@ -63,11 +63,11 @@ class CounterBoundsChecker:
             stats["acknowledged"] += int(np.sum(columns.type[counter.adds] == OK))
             stats["reads"] += len(counter.reads)
             if float(np.abs(counter.amount).astype(np.float64).sum()) >= LIMIT:
-                doubts.append(f"the adds of key {show(part.key)} are together beyond 2^62")
+                doubts.append(f"the sum of the adds to key {show(part.key)} is above 2^62")
             elif counter.whole:
                 _judge(record, columns, part, counter, initial, evidence, findings)
         if strange:
-            doubts.append(f"{strange} adds or reads carry no number, or one beyond 2^62")
+            doubts.append(f"{strange} adds or reads have no number, or one above 2^62")
         if not stats["reads"] or not stats["adds"]:
             doubts.append(f"{stats['adds']} adds were tried and {stats['reads']} reads ended ok: nothing to compare")
         return conclude(self.name, findings, stats, all_of(doubts))

@@ -43,7 +43,9 @@ class CrdtChecker:
         survey.finish()
         doubts = list(traces.problems)
         if not survey.counts["compared"] and not survey.counts["merges"] and not survey.counts["deltas"]:
-            doubts.append("no two states of one delivered set, no merge and no delta were traced: nothing to compare")
+            doubts.append(
+                "the traces have no two states after the same updates, no merge and no delta: nothing to compare"
+            )
         return conclude(self.name, survey.findings, survey.counts, all_of(doubts))
 
 

@@ -45,7 +45,7 @@ class KafkaChecker:
                 book.note(message.key, message.offset, message.value, message.op, findings)
             _judge(logs, book, findings, totals)
             if logs.unreadable:
-                doubts.append(f"{logs.unreadable} parts are not a send or a poll")
+                doubts.append(f"{logs.unreadable} parts are not `send` or `poll`")
             if logs.answered_for_another:
                 op = logs.answered_for_another[0]
                 doubts.append(

@@ -78,7 +78,7 @@ def test_null_as_an_element_leaves_a_container_unknown(name: str, put: str, take
     result = run(name, history)
     assert (result.verdict, result.reason) == (
         Verdict.UNKNOWN,
-        f"{_UNDECIDED}the {put} of history index 2 puts null, and some removal answered null: the element, or nothing",
+        f"{_UNDECIDED}the {put} of history index 2 adds null, and a removal returned null, which may mean this element or an empty container",
     )
     refused = reported(*one(0, put, 1, 1), f"p0 {put}", "p0 fail:full", *one(1, take, None, 1))
     valid(name, refused)

@@ -211,7 +211,7 @@ def test_last_views_of_a_run_without_its_quiet_period_are_not_judged(members, he
 
 def test_what_membership_cannot_report():
     booted = everybody().boot("n1").line("n1", "quorum")
-    unknown(booted.judge("membership"), "n1 traced no view in its last life")
+    unknown(booted.judge("membership"), "n1 traced no view since its last start")
     unknown(view(Lines("n1", "n2"), "n1", 1, ["n1", "n2"]).judge("membership"), "there is no trace of n2")
     unknown(Lines("n1").line("n1", "quorum").judge("membership"), "does not apply")
     assert "converged_ms_after_heal" not in everybody().judge("membership", without="n2", phases={"healed": MS}).stats

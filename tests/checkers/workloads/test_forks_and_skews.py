@@ -370,14 +370,14 @@ def test_a_budget_that_is_used_up_is_a_doubt():
         story.ok(1, "read", None, [1])
     unknown(
         checker("causal-reverse").check(RunRecord(history=History(story.events)), Budget(time_s=0)),
-        "time budget of 0 s is used up",
+        "time budget of 0 s is exhausted",
     )
     forks = Story().ok(0, "txn", w("x"))
     for _ in range(600):
         read(forks, 1, x=1, y=None)
     unknown(
         checker("long-fork").check(RunRecord(history=History(forks.events)), Budget(time_s=0)),
-        "time budget of 0 s is used up",
+        "time budget of 0 s is exhausted",
     )
 
 

@@ -130,7 +130,7 @@ def test_nothing_to_compare():
     unknown(Log().send(0, "x", 1, 0).judge("kafka"), "does not apply")
     unknown(
         three().poll(1, x=[[0, 10]]).ok(0, "send", [["look", "x"]]).ok(0, "send", [["send", "x"]]).judge("kafka"),
-        "2 parts are not a send or a poll",
+        "2 parts are not `send` or `poll`",
     )
 
 

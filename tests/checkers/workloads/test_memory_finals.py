@@ -208,4 +208,4 @@ def test_nothing_to_compare():
     unknown(both().result(), "no read after the quiet period")
     unknown(both().everywhere({"agents": ["a", "b"]}).result(phases={}), "no read after the quiet period")
     some = both().final().recall(1, {"agents": ["a", "b"]})
-    unknown(some.result(), "n2, n3 answered no final read, and may differ")
+    unknown(some.result(), "n2, n3 answered no final read, so their content may differ")

@@ -92,7 +92,7 @@ def test_many_lost_elements_are_one_anomaly():
     adds = " ".join(f"p0 k:a{number}" for number in range(1, 51))
     anomaly = only(judge(f"{adds} p1 k:s1,2"), "lost-write", (4, 100))
     assert anomaly.details["count"] == 48 and len(anomaly.details["elements"]) == 20
-    assert anomaly.explanation.endswith("48 elements of this set share this fate.")
+    assert anomaly.explanation.endswith("48 elements of this set are affected in the same way.")
 
 
 @pytest.mark.parametrize("text", ["p0 a1? p1 s", "p0 a1! p1 s"])

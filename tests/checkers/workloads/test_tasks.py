@@ -54,7 +54,7 @@ def test_a_lost_task():
 def test_near_misses_of_loss():
     unknown(Work().submit(1).submit(2).effect(1).result(phases={}), "the run had no quiet period")
     booted = Work().submit(1).submit(2).effect(1).line("w1", "quorum").boot("w1").line("w1", "quorum")
-    unknown(booted.result(), "1 acknowledged tasks show no effect, and lines of killed nodes may be missing")
+    unknown(booted.result(), "1 acknowledged tasks have no effect, and lines of killed nodes may be missing")
     missing = Work().submit(1).submit(2).effect(1)
     unknown(missing.judge("tasks", phases=QUIET), "may be missing")
     unsure = Work().submit(1).effect(1)

@@ -86,12 +86,12 @@ def _members(view: View) -> _Members | Finding:
     columns = view.columns
     read_rows, put_rows = columns.result_list[view.rows[reads]], columns.argument_list[view.rows[puts]]
     if ((read_rows == ABSENT) & (view.result[reads] != NONE_ID)).any() or (put_rows == ABSENT).any():
-        raise Unsuitable("what is read or put is not always a list")
+        raise Unsuitable("not every value that is read or written is a list")
     shown, written = _lists(view, reads, read_rows.astype(np.int64)), _lists(view, puts, put_rows.astype(np.int64))
     element = view.argument[appends].astype(np.int64)
     everything = np.concatenate([element, written.item])
     if (written.length == 0).any() or (everything <= NONE_ID).any() or len(np.unique(everything)) < len(everything):
-        raise Unsuitable("elements are not unique, or an empty list was put")
+        raise Unsuitable("elements are not unique, or an empty list was written")
     writer = np.full(len(columns.values), _NOWHERE, np.int64)
     writer[element] = appends
     writer[written.item] = np.repeat(puts, written.length)

@@ -69,11 +69,11 @@ def _as_lists(view: View) -> _Parts | Finding:
     written = view.called("append", "put", "write")
     codes = _prefix_code(view, written) or _prefix_code(view, written & ~view.failed)
     if codes is None:
-        raise Unsuitable("a part is not a text, or one part is the beginning of another")
+        raise Unsuitable("a part is not a text, or one part is a prefix of another")
     number, times = np.unique(view.argument[written & ~view.failed], return_counts=True)
     again = frozenset(number[times > 1].tolist())
     if again and not view.called("append").any():
-        raise Unsuitable("a text was put more than once")
+        raise Unsuitable("a text was written more than once")
     apart = _Apart(codes, again, again & set(view.argument[puts].tolist()), len(view.columns.values))
     apart.lengths = sorted({len(part) for part in codes})
     rows: dict[int, int] = {}
@@ -82,7 +82,7 @@ def _as_lists(view: View) -> _Parts | Finding:
     for number in np.unique(read).tolist():
         text = "" if number == NONE_ID else view.value(number)
         if not isinstance(text, str):
-            raise Unsuitable("what was read is not always a text")
+            raise Unsuitable("not every value that was read is a text")
         found = apart.of(text)
         if found is None:
             place = int(reads[read == number][0])

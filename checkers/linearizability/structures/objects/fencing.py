@@ -41,7 +41,9 @@ def _line(view: View) -> tuple[Int64, Int64] | Finding:
     releases, released, homeless = _releases(view, acquires)
     if len(homeless):
         place = int(homeless[0])
-        return Finding("bad-release", (place,), f"a process without a token released one: {view.describe(place)}.")
+        return Finding(
+            "bad-release", (place,), f"a process released a token without having one: {view.describe(place)}."
+        )
     try:
         token = view.numbers(view.result[acquires])
     except TypeError as error:
@@ -58,7 +60,7 @@ def _line(view: View) -> tuple[Int64, Int64] | Finding:
     unknown = np.flatnonzero((rank < 0) & view.ok[releases])
     if len(unknown):
         place = int(releases[unknown[0]])
-        return Finding("bad-release", (place,), f"a token was released that was never given: {view.describe(place)}.")
+        return Finding("bad-release", (place,), f"a token was released that was never issued: {view.describe(place)}.")
     releases, rank = releases[rank >= 0], rank[rank >= 0]
     # Of several releases of one token those of unknown outcome are optional; the earliest is the one that may have happened.
     by_token = np.lexsort((view.start[releases], view.info[releases], rank))
@@ -114,6 +116,6 @@ def _disorder(view: View, place: Int64, group: Int64, late_at: int, early_at: in
         text = f"two held the lock at the same time: {view.describe_all(rows)}."
         return Finding("double-acquire", rows, text)
     if ranks[0] == ranks[1]:
-        return Finding("bad-release", rows, f"a token was released before it was given: {view.describe_all(rows)}.")
+        return Finding("bad-release", rows, f"a token was released before it was issued: {view.describe_all(rows)}.")
     text = f"the smaller token was given after the greater one: {view.describe_all(rows)}."
     return Finding("token-order", rows, text)

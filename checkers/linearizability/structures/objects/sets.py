@@ -23,12 +23,12 @@ def check_set(view: View) -> Finding | None:
     if not view.called("read").any():
         return check_elements(view)
     if view.called("remove", "contains").any():
-        raise Unsuitable("whole reads together with removals or questions about one element")
+        raise Unsuitable("whole reads together with removals or reads of single elements")
     adds = np.flatnonzero(view.called("add") & view.ok)
     said_true, said_false = _answers(view, adds)
     added = view.argument[view.called("add") & ~view.failed]
     if said_false.any() or (said_true.any() and len(np.unique(added)) < len(added)):
-        raise Unsuitable("adds that say whether they changed anything, together with whole reads")
+        raise Unsuitable("adds that return whether they changed the set, together with whole reads")
     if (view.argument[view.called("add")] < 0).any():
         raise Unsuitable("elements that are lists")
     return check_grow_set(view)

@@ -44,7 +44,7 @@ def _no_integer(view: View) -> str | None:
 
 def _no_number(view: View) -> str | None:
     adds = view.called("add") & ~view.failed & _of_type(view, view.argument, bool)
-    return _problem(view, adds, view.argument, "adds {}, not an integer") or _no_integer(view)
+    return _problem(view, adds, view.argument, "has the argument {}, which is not an integer") or _no_integer(view)
 
 
 def _no_token(view: View) -> str | None:
@@ -53,7 +53,7 @@ def _no_token(view: View) -> str | None:
     wrong = acquires & _without(view, view.result, int)
     if not blank.any() and (acquires & ~_without(view, view.result, str)).sum() == acquires.sum():
         return None  # Texts have an order, too.
-    return _problem(view, blank | wrong, view.result, "answered {}: tokens are integers, or all of them texts")
+    return _problem(view, blank | wrong, view.result, "returned {}: tokens must be all integers or all texts")
 
 
 def _no_element(view: View) -> str | None:
@@ -61,7 +61,12 @@ def _no_element(view: View) -> str | None:
     blank = puts & (view.columns.argument_list[view.rows] == ABSENT)
     if not (view.called(*TAKES) & view.ok & _answered_null(view)).any():
         return None
-    return _problem(view, blank, view.result, "puts null, and some removal answered null: the element, or nothing")
+    return _problem(
+        view,
+        blank,
+        view.result,
+        "adds null, and a removal returned null, which may mean this element or an empty container",
+    )
 
 
 def _answered_null(view: View) -> Mask:
@@ -79,7 +84,7 @@ def _no_order(view: View) -> str | None:
     if (inserts & ~_without(view, view.argument, str)).sum() == inserts.sum():
         return _no_element(view)  # Texts have an order, too.
     return _no_element(view) or _problem(
-        view, wrong, view.argument, "puts {}: priorities are integers, or all of them texts"
+        view, wrong, view.argument, "adds {}: priorities must be all integers or all texts"
     )
 
 
