@@ -53,7 +53,7 @@ def gated(checker: Checker, record: RunRecord, result: CheckResult) -> CheckResu
     if not doubtful:
         return result
     if standing:
-        reason = f"{doubtful} further anomalies may be explained by missing evidence: {named(gaps)}"
+        reason = f"{doubtful} more may be explained by missing evidence: {named(gaps)}"
         return replace(result, anomalies=standing, reason=reason)
     kinds = ", ".join(dict.fromkeys(anomaly.kind for anomaly in result.anomalies))
     reason = f"what was found ({kinds}) may be explained by missing evidence: {named(gaps)}"

@@ -77,7 +77,7 @@ def test_keys_in_values_are_taken_apart_for_models_of_keys_only() -> None:
     assert prepared(reported, "register") is reported
     pairs = history(*done("write", [1, 2], [1, 2]), *done("read", None, [1, 2]))
     assert prepared(pairs, "kv") is pairs, "no write has the key of this read: these are values"
-    with pytest.raises(HistoryError, match=r"is no \[key, value\]"):
+    with pytest.raises(HistoryError, match=r"is not \[key, value\]"):
         prepared(history(*done("write", [1, 2, 3], [1, 2, 3])), "kv")
 
 

@@ -213,11 +213,11 @@ def test_a_whole_core_is_blamed():
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        ((), "no client of the core n1, n2 tried anything"),
-        ((op(1_100, 1_200, "ok", "n3"),), "no client of the core n1, n2 tried anything"),
+        ((), "no client of the core n1, n2 tried an operation"),
+        ((op(1_100, 1_200, "ok", "n3"),), "no client of the core n1, n2 tried an operation"),
         ((op(1_100, 1_200, "fail"),), "not tried often enough"),
         ((op(1_900, 1_950, "ok"),), "not tried often enough"),
-        ((op(1_100, 1_200, "ok"),), "nothing was tried after the bound"),
+        ((op(1_100, 1_200, "ok"),), "no operation was tried after the time limit"),
     ],
 )
 def test_doubt_is_reported(rows, words):

@@ -154,14 +154,14 @@ def test_an_empty_file_is_what_its_name_says_and_nonsense_is_nothing(tmp_path: P
         read(tmp_path / "gone.edn")
     with pytest.raises(HistoryError, match="no history format 'xml'"):
         read(tmp_path / "h.edn", "xml")
-    with pytest.raises(HistoryError, match="name's ending is not that of a format"):
+    with pytest.raises(HistoryError, match="ending of a known format"):
         write(parse("p0 w1"), tmp_path / "h.txt")
 
 
 @pytest.mark.parametrize(
     ("form", "text", "reason"),
     [
-        ("edn", "{:process 0, :type :invoke :f}", r"h:1: a map of 5 forms"),
+        ("edn", "{:process 0, :type :invoke :f}", r"h:1: a map with 5 forms"),
         ("edn", "{:process 0, :type :maybe, :f :read}", r"h: event 0: type is 'maybe'"),
         ("edn", "{:process 0, :type :invoke, :f :read}\n3", r"h: event 1: 3 is not an event"),
         ("elle-json", '{"process": 0}', "dict, not an array"),
@@ -232,7 +232,7 @@ def test_a_cas_alone_is_no_key_and_a_key_that_changes_is_refused() -> None:
     changed = keyed((0, "invoke", "read", ["x", None]), (0, "ok", "read", ["y", 1]))
     with pytest.raises(HistoryError, match="index 0 is about key 'x', its completion about key 'y'"):
         split_keys(changed.columns)
-    with pytest.raises(HistoryError, match=r"'read' of index 1 is no \[key, value\]"):
+    with pytest.raises(HistoryError, match=r"'read' of index 1 is not \[key, value\]"):
         split_keys(keyed((0, "invoke", "write", ["x", 1]), (1, "invoke", "read", None)).columns)
 
 

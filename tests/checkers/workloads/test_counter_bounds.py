@@ -109,7 +109,7 @@ def test_nothing_to_compare():
     unknown(Story().ok(0, "write", 1).ok(1, "read", None, 1).judge("counter-bounds"), "does not apply")
     unknown(
         Story().ok(0, "add", "x").ok(0, "add", 1).ok(1, "read", None, 1).judge("counter-bounds"),
-        "1 adds or reads carry no number",
+        "1 adds or reads have no number",
     )
     unknown(Story().ok(0, "add", 1).ok(1, "read", None, True).judge("counter-bounds"), "does not apply")
 

@@ -203,7 +203,7 @@ def test_last_views_of_a_run_without_its_quiet_period_are_not_judged(members, he
     """A search found it: no quorum until the end, so the node that had come back could not be a member again."""
     phases = {"load_end": MS, "end": 9 * MS, **healed}
     lines = view(everybody(), "n3", 2, members)
-    unknown(lines.judge("membership", phases=phases), "no quiet period to its end")
+    unknown(lines.judge("membership", phases=phases), "no complete quiet period")
     back = view(lines, "n3", 1, ["n1", "n2", "n3"])
     only(back.judge("membership", phases=phases), "epoch-regressed", ())
     assert lines.judge("membership", phases=phases | {"quiet_end": 8 * MS}).verdict is not Verdict.UNKNOWN

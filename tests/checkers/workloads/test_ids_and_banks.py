@@ -155,7 +155,7 @@ def test_banks_in_order_and_nothing_to_compare():
         "0 transfers may have happened and 1 reads",
     )
     unknown(Story().ok(0, "transfer", A).fail(1, "read").judge("bank"), "1 transfers may have happened and 0 reads")
-    unknown(Story().ok(0, "transfer", A).ok(1, "read", None, 5).judge("bank"), "1 reads carry no balances")
+    unknown(Story().ok(0, "transfer", A).ok(1, "read", None, 5).judge("bank"), "1 reads have no balances")
     unknown(Story().ok(1, "read", None, {"a": 1}).judge("bank"), "does not apply")
 
 
@@ -180,7 +180,7 @@ def test_lists_that_are_no_balances():
     for wrong in ([["a", 1], ["b"]], ["ab"], [["a", 1], 5]):
         unknown(
             Story().ok(0, "transfer", A).ok(1, "read", None, [["a", 1]]).ok(1, "read", None, wrong).judge("bank"),
-            "1 reads carry no balances",
+            "1 reads have no balances",
         )
 
 

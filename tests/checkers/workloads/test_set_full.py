@@ -97,7 +97,7 @@ def test_many_lost_elements_are_one_anomaly():
 
 @pytest.mark.parametrize("text", ["p0 a1? p1 s", "p0 a1! p1 s"])
 def test_nothing_to_report_is_unknown(text):
-    unknown(judge(text), "was seen, or missed")
+    unknown(judge(text), "was present in, or missing from")
 
 
 def test_it_applies_to_grow_only_sets_read_as_a_whole_and_leaves_auto_to_set():

@@ -55,7 +55,7 @@ def test_convert_says_what_it_did_and_takes_the_ending_as_the_format(
     ("arguments", "words"),
     [
         (["convert", "gone.edn", "x.edn"], "cannot read the history gone.edn"),
-        (["convert", "valid.jsonl", "x.txt"], "name's ending is not that of a format"),
+        (["convert", "valid.jsonl", "x.txt"], "ending of a known format"),
         (["convert", "valid.jsonl", "no/such/x.edn"], "cannot write no/such/x.edn"),
         (["convert", "valid.jsonl", "x.edn", "--to", "xml"], "unknown history format 'xml'"),
         (["check", "valid.jsonl", "--format", "xml"], "unknown history format 'xml'"),
