@@ -44,7 +44,7 @@ _HOMES = {
     ".model.notation": ("parse",),
     ".model.operation": ("MISMATCH", "NEMESIS", "Event", "Operation", "Type"),
 }
-"""Modules are imported when a name of theirs is used first: a command that reads no history does not wait for numpy."""
+"""Modules are imported on first use of one of their names, so that a command that reads no history does not wait for numpy."""
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 

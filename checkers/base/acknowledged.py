@@ -13,11 +13,11 @@ from tribulation.histories import MISMATCH, Operation, Type
 READS = frozenset({"read", "r", "get", "scan", "final-read", "recall", "memory-digest", "pool", "effects"})
 OF_MEMORY = frozenset({"learn", "forget", "recall", "memory-digest"})
 EFFECT = "effect"
-"""The field of a history line with what its workload declares: `reads`, `changes`, or `neither`. It is there only where the name of the operation says otherwise."""
+"""The field of a history line with the declaration of its workload: `reads`, `changes`, or `neither`. A line has it only if the name of the operation suggests something else."""
 
 
 def effect_of(op: Operation) -> str | None:
-    """What the workload declared, where the name alone would not say it."""
+    """The declaration of the workload, if the name of the operation suggests something else."""
     declared = op.extra.get(EFFECT)
     return declared if isinstance(declared, str) else None
 

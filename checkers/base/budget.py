@@ -1,4 +1,4 @@
-"""Budgets of a check: a meter that the long loops charge, and that stops them when time or memory is used up."""
+"""Budgets of a check: a meter that long loops charge, and that stops them when the time or memory is exhausted."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Meter:
         return cls(budget.time_s, budget.memory_mb, budget)
 
     def charge(self, size: int, position: int, times: int = 1) -> None:
-        """Raises `OutOfBudget` when a bound is reached. `times`: for how many steps of the work this is the charge."""
+        """Raises `OutOfBudget` when a bound is reached. `times`: the number of steps that this call charges."""
         self._bytes += size
         self._charges += times
         if self._charges % _LOOK_EVERY >= times:
@@ -58,5 +58,5 @@ class Meter:
         return max(0.0, self._deadline - self._clock())
 
     def part(self, time_s: float) -> Meter:
-        """Return a meter for a part of the work: at most `time_s`, never more than what is left, with the memory that is left."""
+        """Return a meter for a part of the work: at most `time_s`, never more than the remaining time, with the remaining memory."""
         return Meter(min(time_s, self.left_s), self._memory_mb - self._bytes / 1_000_000, self._whole)

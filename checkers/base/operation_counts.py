@@ -46,20 +46,20 @@ class Crowd:
 
     @classmethod
     def by_node(cls, ops: Logged) -> Crowd:
-        """The name of no node is empty."""
+        """The name that stands for no node: no node has an empty name."""
         return cls(ops, ops.node, [*ops.names, ""])
 
     def counts(self) -> Counts:
         return self.open_in(-_ENDLESS_NS, _ENDLESS_NS)
 
     def open_in(self, start_ns: int, end_ns: int) -> Counts:
-        """Count those that were open at some time in the interval, its ends included: begun by its end, and not ended before its start."""
+        """Count operations that were open at some time in the interval, including its ends."""
         return self._counts(
             lambda begins, ends: np.searchsorted(begins, end_ns, "right") - np.searchsorted(ends, start_ns, "left")
         )
 
     def begun_in(self, start_ns: int, end_ns: int) -> Counts:
-        """Count those that began in the interval, its end excluded."""
+        """Count operations that began in the interval, excluding its end."""
         return self._counts(
             lambda begins, _: np.searchsorted(begins, end_ns, "left") - np.searchsorted(begins, start_ns, "left")
         )

@@ -109,7 +109,7 @@ def _names(value: Any) -> str | None:
 
 
 class _Declares(Protocol):
-    """A checker. Its `options`, if any, are a tuple of `Option`."""
+    """A checker that may have `options`, a tuple of `Option`."""
 
     @property
     def name(self) -> str: ...

@@ -86,7 +86,7 @@ class Fault:
 
     @property
     def over_ns(self) -> int | None:
-        """When it was certainly over: verified as healed. None: not before the run's end, as far as the ledger shows."""
+        """The time at which the fault was certainly over, because its heal was verified. None: not before the run's end, as far as the ledger shows."""
         return None if self.heal_ns is None or self.healed_ns is None else max(self.heal_ns, self.healed_ns)
 
 
@@ -96,7 +96,7 @@ class Gap:
 
     `part` is "history", "ledger", "trace", "run", "plan", "harness", "log", "input" or "code" (the user's adapter and plugins); `name` is the file below the run folder, or the node or host;
     `why` is one sentence without its subject's path. `tail`: everything written up to some moment is there, and only what came after it is missing.
-    `changed`: the present content is not what was written.
+    `changed`: the content is not the one that was written.
     """
 
     part: str
@@ -125,7 +125,7 @@ class RunRecord:
     `truth` is what a simulator knows of its run (`truth.Truth` as JSON values); {} on hosts.
     `is_run`: this is a whole run, with a plan and a ledger, on a system that was under test; False for a bare history. `gaps` name the evidence
     that the run should have left and that is not there as it was written. `attached`: the system was there before the run, and its traces include that time too.
-    `auto`: the user named no checkers, so one may leave to another what that one judges better.
+    `auto`: the user named no checkers, so a checker may leave operations to another one that checks them better.
     """
 
     history: History
@@ -153,9 +153,9 @@ class Checker(Protocol):
     A checker may also have:
     - `in_auto(record) -> bool`: False leaves it out of `auto` where another one finds the same violations;
     - `reads: frozenset[str]`: the parts of a run (see `Gap`) that its answers rest on; {"history"} by default. `gating` uses it;
-    - `operations`: the operations that it judges, a set of names or what `selection.judges` returns; without it, those of the workloads whose
+    - `operations`: the operations that it judges, a set of names or the result of `selection.judges`; without it, those of the workloads whose
       declaration names it (`RunRecord.judged_by`). `unjudged` uses it;
-    - `judged(record) -> array of bool`: which rows of the columns it judges, where names do not decide it; `operations` then has the names alone;
+    - `judged(record) -> array of bool`: which rows of the columns it judges, if names do not determine this; `operations` then has only the names;
     - `stands_without(anomaly, part) -> bool`: whether the anomaly is certain although evidence of that part is missing. See `gating` for its default.
     """
 

@@ -75,8 +75,8 @@ def of(columns: Columns, *wanted: str, rows: Int64 | slice = slice(None)) -> Boo
 
 @dataclass(frozen=True, slots=True)
 class Judges:
-    """The operations that a checker judges: those of `names` in each object (workload and key) that has one of `having`; in every object where `having`
-    is empty. `in_workload`: in all objects of a workload that has one. `workloads`: in these alone. `whole`: without objects that have operations of other
+    """The operations that a checker judges: those with one of `names` in each object (workload and key) that has an operation of `having`; in every object if `having`
+    is empty. `in_workload`: in all objects of a workload that has such an operation. `workloads`: only in these. `whole`: without objects that have operations of other
     names as well, which may have changed anything.
     """
 
@@ -112,7 +112,7 @@ def judges(
 
 
 NOTHING = judges()
-"""For a checker that looks at the run, at faults or traces, not at what each operation answered."""
+"""Declaration of a checker that examines the run, faults or traces, and not the result of each operation."""
 
 
 def object_of(columns: Columns) -> Int64:
@@ -152,7 +152,7 @@ def by_object(record: RunRecord) -> dict[Name, list[Operation]]:
 
 
 def conclusive(columns: Columns, record: RunRecord) -> Bool:
-    """Return which rows must show what was done before them: of level `linearizable` or none, or begun after the quiet period."""
+    """Return which rows must reflect everything that was done before them: of level `linearizable` or none, or begun after the quiet period."""
     strong = np.array([name in (None, LINEARIZABLE) for name in columns.level_names], np.bool_)[columns.level]
     quiet_ns = record.phases.get("quiet_end")
     return strong if quiet_ns is None else strong | (columns.invoke_ns >= quiet_ns)

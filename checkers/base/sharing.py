@@ -14,7 +14,7 @@ _found: ContextVar[list[tuple[RunRecord, str, Any]] | None] = ContextVar("found"
 
 @contextmanager
 def sharing() -> Iterator[None]:
-    """While the body runs, what is `keep`-ed of a record is available to later callers. It is released at the end."""
+    """While the body runs, values that were `keep`-ed for a record are available to later callers. They are released at the end."""
     token = _found.set([])
     try:
         yield

@@ -23,7 +23,7 @@ from .kinds import called, may_end, may_end_from_ns, stopped, touched
 Edge = tuple[str, str]
 
 PROBE_MEMORY_NS = 2_000_000_000
-"""A sample shows what was heard lately, and may have waited to be written: only one this long after the injection is evidence about the cut itself."""
+"""A sample describes the recent past, and may have been written late: only a sample this long after the injection is evidence about the cut itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Epoch:
         return frozenset(self.informed_by({node}, everyone) & self.informing({node}, everyone))
 
     def informed_by(self, informed: Set[str], nodes: Iterable[str]) -> set[str]:
-        """Return the nodes that know in the end what `informed` know at the beginning."""
+        """Return the nodes that can know at the end what `informed` know at the beginning."""
         return self._informed(informed, nodes, lambda here, peer: (here, peer) not in self.cut)
 
     def informing(self, listeners: Set[str], nodes: Iterable[str]) -> set[str]:
@@ -106,7 +106,7 @@ class Epochs:
         return [epoch for epoch in self.epochs[first : bisect_right(self._starts, end_ns)]]
 
     def exchange(self, node: str, nodes: Iterable[str], start_ns: int, end_ns: int) -> frozenset[str]:
-        """As `Epoch.exchange`, for an interval in which the faults change: one peer may hear early and answer late, another be heard of only then."""
+        """As `Epoch.exchange`, for an interval in which the faults change: a message may get to one peer early and come back late."""
         everyone, parts = {*nodes, node}, self.during(start_ns, end_ns)
         since = {node: 0}
         for number, epoch in enumerate(parts):
@@ -158,7 +158,7 @@ _PARTS = ("cut", "kill", "pause", "power", "wipe")
 
 
 def _meddlers(faults: Sequence[Fault]) -> dict[str, list[Fault]]:
-    """Node → faults that may briefly end there what another one holds."""
+    """Node → faults that may briefly end the effect of another fault there."""
     found: dict[str, list[Fault]] = {}
     for fault in faults:
         if any(may_end(fault, kind) for kind in _PARTS):
@@ -173,7 +173,7 @@ def _spans(
     reachability: Sequence[tuple[int, Mapping[Edge, bool]]],
     notes: list[str],
 ) -> list[_Span]:
-    """Return one span for each moment until which something of it was certain: usually its heal."""
+    """Return one span for each time until which a part of the fault was certain: usually only its heal."""
     if fault.kind not in _PARTS:
         return []
     if not fault.verified or fault.injected_ns is None:
@@ -220,7 +220,7 @@ def _certain_until_ns(
 
 
 def _edges(fault: Fault) -> set[Edge]:
-    """Return the edges that were to be cut and, where the ledger has the observation as edges, were observed to be."""
+    """Return the edges that were to be cut and, if the ledger has the observed edges, were seen to be cut."""
     intended = {(one, other) for one, other in fault.intended.get("edges", ())}
     observed = (fault.observed or {}).get("edges")
     return intended & {(one, other) for one, other in observed} if isinstance(observed, list) else intended

@@ -1,4 +1,4 @@
-"""Faults that a search drew and that did nothing: noted and counted, no doubt, as long as most of what the same search drew for the run took effect.
+"""Faults without effect that a search drew: they are counted, and cause no doubt as long as most faults that the search drew for the run took effect.
 
 A user who writes a fault asks what the system does under that fault, so a run in which it did nothing has no answer. A search draws dozens of
 faults a trial at random, and asks what the system does under any of them: a drawn fault without effect makes the trial a sample of fewer faults. That is not
@@ -13,7 +13,7 @@ from ..base.result import Fault
 
 
 def without_effect(faults: Sequence[Fault], hidden: Collection[str]) -> tuple[str, ...]:
-    """Return drawn faults that were carried out and not seen, and that nothing masked (`hidden`); none where they are more than those that were seen."""
+    """Return drawn faults that were injected but not observed, and not masked (`hidden`); none if they are more than the observed ones."""
     drawn = [fault for fault in faults if fault.drawn and fault.injected_ns is not None]
     idle = [fault.id for fault in drawn if not fault.verified and not _lapsed(fault) and fault.id not in hidden]
     seen = sum(fault.verified for fault in drawn)
@@ -21,5 +21,5 @@ def without_effect(faults: Sequence[Fault], hidden: Collection[str]) -> tuple[st
 
 
 def _lapsed(fault: Fault) -> bool:
-    """Return whether it ended before its time: it did something, of which too little is known."""
+    """Return whether the fault ended early: it had an effect, but too little is known about it."""
     return bool((fault.observed or {}).get("lapsed"))

@@ -13,16 +13,16 @@ from ..base.result import Fault
 from ..traces.traces import FOREVER_NS
 
 ONCE = frozenset({"voters"})
-"""Kinds that are over when they are done; what they changed stays."""
+"""Kinds that end at once; their change stays."""
 
 LINKS = frozenset({"cut", "link", "clog", "flap", "reset"})
-"""Kinds that touch packets only. Only a cut keeps all of them from arriving, and only its edges count as certainly cut."""
+"""Kinds that affect only packets. Only a cut stops all of them, and only its edges count as certainly cut."""
 
 STOPS = frozenset({"kill", "pause", "power", "wipe", "power-off", "poweroff", "crash", "stop"})
 """Kinds that hold their nodes down or paused, from injection to heal."""
 
 STAYS = frozenset({"kill", "power", "wipe", "disk", "memory", "voters", "membership"})
-"""Kinds whose effects outlast them: the content of memory or disk, or the voters, have changed."""
+"""Kinds whose effects last longer than the fault: the content of memory or disk, or the voters, have changed."""
 
 _LEAVES_RUNNING = LINKS | ONCE | {"clock", "transfer"}
 _ENDS_NOTHING = LINKS | ONCE | {"clock", "pause", "cpu"}
@@ -34,14 +34,14 @@ MAY_END = {
     "cut": frozenset({"power"}),
     "power": frozenset[str](),
 }
-"""Kind → others that, on the same node, may briefly end what it holds: the process is started and only then held again, or the host boots and only then
+"""Kind → other kinds that, on the same node, may briefly end its effect: the process is started and only then stopped again, or the host boots and only then
 has its firewall.
 """
 
 _STARTS_NOTHING_UNLESS_SAID = frozenset({"cpu", "descriptors", "disk", "memory", "membership"})
 
 _AT_ITS_HEAL = frozenset({"kill", "power", "wipe"})
-"""Those among these that do so at their own heal."""
+"""The kinds among these that do so at their own heal."""
 
 
 CALLED = {
@@ -51,7 +51,7 @@ CALLED = {
     "memory": "memory-limit",
     "descriptors": "fd-limit",
 }
-"""Kinds whose first name, which ledgers and plans keep and which keys random numbers, is not the key that users write in campaigns."""
+"""Kinds whose internal name (in ledgers and plans, and as the key of random numbers) differs from the key that users write in campaigns."""
 
 
 def called(kind: str) -> str:
@@ -67,7 +67,7 @@ def touched(fault: Fault) -> frozenset[str]:
 
 
 def targets(fault: Fault) -> frozenset[str]:
-    """Return the targeted nodes: of a change of membership those that leave or come, not all voters."""
+    """Return the targeted nodes; for a change of membership, the nodes that leave or return, not all voters."""
     named = _named(fault)
     if not named:
         named = [vertex for edge in fault.intended.get("edges", ()) for vertex in edge]
@@ -75,7 +75,7 @@ def targets(fault: Fault) -> frozenset[str]:
 
 
 def stopped(fault: Fault) -> list[str]:
-    """Return the nodes of a fault that stops nodes, as resolved; of a symbolic one as observed."""
+    """Return the nodes of a fault that stops nodes, as resolved; for a symbolic target, as observed."""
     for fields in (fault.intended, fault.observed or {}):
         nodes = fields.get("nodes") or fields.get("node")
         if isinstance(nodes, str):
@@ -103,20 +103,20 @@ def ends_processes(fault: Fault) -> bool:
 
 
 def may_end(fault: Fault, kind: str) -> bool:
-    """Return whether `fault` may briefly end, on the nodes it touches, what one of `kind` holds there."""
+    """Return whether `fault` may briefly end the effect of a fault of `kind` on the same nodes."""
     known = leaves_running(fault) or fault.kind in STOPS | _STARTS_NOTHING_UNLESS_SAID
     return not known or fault.kind in MAY_END.get(kind, ())
 
 
 def may_end_from_ns(fault: Fault) -> int:
-    """Return from when on. A fault that was not verified may have ended at any time."""
+    """Return the time from which on it may do so. A fault that was not verified may have ended at any time."""
     if fault.kind in _AT_ITS_HEAL and fault.verified:
         return FOREVER_NS if fault.heal_ns is None else fault.heal_ns
     return fault.start_ns
 
 
 def forgets(fault: Fault) -> frozenset[str]:
-    """Return nodes that lose what they had synced, and cannot know it. Faults that calibrate checkers are left out: there the alarm is wanted."""
+    """Return nodes that lose synced data and cannot notice it. Faults that calibrate checkers are left out, because their purpose is an alarm."""
     if fault.intended.get("calibration"):
         return frozenset()
     replaced = fault.kind == "membership" and fault.intended.get("action") == "replace"
@@ -125,7 +125,7 @@ def forgets(fault: Fault) -> frozenset[str]:
 
 
 def losses(faults: Iterable[Fault]) -> dict[str, list[tuple[int, int]]]:
-    """Node → intervals of the run (ns) in which it may boot without what it had synced."""
+    """Node → intervals of the run (ns) in which it may boot without data that it had synced."""
     found: dict[str, list[tuple[int, int]]] = {}
     for fault in faults:
         for node in forgets(fault):

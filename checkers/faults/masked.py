@@ -1,8 +1,8 @@
-"""Masked faults: not observed to take effect, because another fault that was verified stood before them.
+"""Masked faults: not observed to take effect, because another verified fault hid them.
 
 A probe that finds nothing names in `hidden_by` the faults behind which this one hides (a killed process cannot be paused, a link that is cut loses no
-packets). That is accepted only as far as the ledger confirms it: each of them was verified, at that time, and at the same place. A masked fault did
-not fail to do anything that a run could have shown. A fault that is not masked and was not observed did nothing.
+packets). That is accepted only as far as the ledger confirms it: each of them was verified, at that time, and at the same place. A masked fault had no
+effect that a run could have shown anyway. A fault that is not masked and was not observed counts as without effect.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from ..traces.traces import FOREVER_NS
 from .kinds import touched
 
 AFTERMATH_NS = 5_000_000_000
-"""Latest time after a heal at which processes and connections are back: until then there may be nothing to stop or to break."""
+"""The longest time after a heal until processes and connections are back: before, there may be nothing to stop or to break."""
 
 
 def masked(faults: Sequence[Fault]) -> dict[str, tuple[str, ...]]:
-    """Fault → those that mask it, for the faults that were injected and not verified."""
+    """Fault → the faults that mask it, for the faults that were injected and not verified."""
     known = {fault.id: fault for fault in faults}
     found = {}
     for fault in faults:

@@ -44,7 +44,7 @@ def run_end_ns(record: RunRecord) -> int:
 
 
 def sides(fault: Fault, nodes: Sequence[str]) -> dict[str, str]:
-    """Node → the name of the side it was on, such as `n1+n2`; of other faults than cuts, `targets` and `others`; `all` where it names no node.
+    """Node → the name of the side it was on, such as `n1+n2`; for faults other than cuts, `targets` and `others`; `all` if it names no node.
 
     Two nodes are on one side when they reach each other in both directions, also over others.
     """

@@ -1,4 +1,4 @@
-"""How long several nodes believed to lead at the same time. Raft allows it as long as only one of them can commit; it is a figure."""
+"""Measures how long several nodes believed to lead at the same time. Raft allows it as long as only one of them can commit; it is a figure."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Checker `linearizable`: each object took every operation at one instant between its invocation and its return.
 
-Keys are independent (linearizability is local), so each is judged alone, by the fastest exact method for it:
+Keys are independent (linearizability is local), so each is checked separately, by the fastest exact method for it:
 
 1. registers with unique written values: `registers`, all at once as arrays, O(n log n); 2. queues, stacks, sets, counters, locks and append lists:
 `structures`, near-linear where values are unique; 3. everything else that `models` knows: the general `search`, within the budget; `refute` gives it
@@ -73,7 +73,7 @@ class LinearizableChecker:
         return found
 
     def in_auto(self, record: RunRecord) -> bool:
-        """Not for transactions alone: the checkers of transactions answer the same question without a search."""
+        """Not used if there are only transactions: the checkers of transactions answer the same question without a search."""
         _, kinds = _objects(record)
         known = [kind for kind in kinds if kind is not None]
         return not known or any(kind.family != "transactions" for kind in known)
@@ -130,7 +130,7 @@ def _nothing_happened(record: RunRecord) -> bool:
 
 
 def _operations(history: History) -> OperationAt:
-    """Return operations by row; complete ones where events exist, since columns do not hold every field."""
+    """Return operations by row; complete ones if events exist, because columns do not have every field."""
     columns = history.columns
     if not history.loaded:
         return lambda row: operation_at(columns, row)
@@ -198,7 +198,7 @@ def _search(family: str | None, ops: Sequence[Operation], key: Hashable, meter: 
 
 
 def _multi_register(ops: Sequence[Operation], key: Hashable, meter: Meter) -> KeyVerdict:
-    """Judge reads of nil as both that they may mean. Where only that decides, nothing is known: nil after a write is a lost write, or no answer."""
+    """Check reads of nil with both possible meanings. If only this decides, the verdict is unknown: nil after a write is a lost write, or a missing answer."""
     strict = judge_operations(ops, MultiRegisterModel(nil_is_value=True), key, meter)
     if strict.verdict is not Verdict.INVALID:
         return strict

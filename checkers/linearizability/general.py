@@ -1,4 +1,4 @@
-"""The general search as a judge of one object, within a budget: verdict, proof for people, and how far it got when it did not end."""
+"""The general search for one object, within a budget: verdict, readable proof, and how far it got if it did not end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PROOF_S = 10.0
 
 
 def judge_register(ops: Sequence[Operation], model: Model, key: Hashable, meter: Meter) -> KeyVerdict:
-    """Judge registers whose values are not unique: first by what the values show at once, then by the search."""
+    """Check registers whose values are not unique: first by direct evidence of the values, then by the search."""
     plain = unwritten_or_early(register_of(ops), key)
     if plain is not None:
         return KeyVerdict(Verdict.INVALID, "values", len(ops), plain)

@@ -1,7 +1,7 @@
 """The kind of each object of a history: a family of `models`, or one of `structures`.
 
-The requested model decides, else the names of the object's operations and the results of its reads. Reads alone do not show a kind: a read of 0 is
-right of a counter and wrong of a register. So an object with only reads is of the kind of its workload, and of no known kind where that has only reads.
+The requested model decides, otherwise the names of the object's operations and the results of its reads. Reads alone do not show a kind: a read of 0 is
+correct for a counter and wrong for a register. So an object with only reads has the kind of its workload, and no known kind if the workload has only reads.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _kind(names: frozenset[str], structure: Structure | None, family: str | None
 
 
 def _of_workload(columns: Columns) -> Callable[[str | None], Kind | None]:
-    """Return the kind that all operations of a workload show together, of whatever level and outcome."""
+    """Return the kind that all operations of a workload show together, for any level and outcome."""
 
     @cache
     def found(workload: str | None) -> Kind | None:
@@ -79,7 +79,7 @@ def _of_workload(columns: Columns) -> Callable[[str | None], Kind | None]:
 
 
 def _answered(columns: Columns, rows: Int64) -> bool:
-    """Return whether a read returned something. Null is right of every kind at its beginning."""
+    """Return whether a read returned something. Null is a correct initial value of every kind."""
     results = columns.result[rows]
     answered = (results != NONE_ID) & (results != ABSENT) | (columns.result_list[rows] != ABSENT)
     return bool((answered & (columns.type[rows] == OK)).any())

@@ -1,10 +1,10 @@
-"""Says at once when something happens to the tested node: a line of its trace that is asked for, a file of its that appears.
+"""Reports events of the tested node at once: a requested line in its trace, or a new file.
 
     agent.pyz follow DIRECTORY '{"trace": path, "events": {"leader": "leader-elected"}, "files": {path: "snapshot-begun"}, "spare_s": 0.05}'
 
-prints `{"event", "age_ns"}`, a line each: `age_ns` is how long ago the node wrote it down, by the host's monotonic clock (a file's is 0). Of one event at most one
-line in `spare_s`, because a busy leader's commits are not news; an event without a name reports now and then that it lives. It ends with its standard input. The kernel reports changes (inotify(7)); now and then
-it also looks by itself, since another disk may be mounted under it.
+prints `{"event", "age_ns"}`, one line each: `age_ns` is the time since the node wrote it, by the host's monotonic clock (0 for a file). For each event it prints at most one
+line in `spare_s`, because a busy leader commits all the time; an event without a name is printed regularly as a sign of life. It ends with its standard input. The kernel reports changes (inotify(7)); regularly
+it also checks by itself, because another disk may be mounted under it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Json = dict[str, Any]
 
 
 class Follower:
-    """What is new since the last look. `report(event, age_ns)` hears of it."""
+    """Call `report(event, age_ns)` for everything new since the last call."""
 
     def __init__(self, asked: Json, report: Callable[[str, int], None]) -> None:
         self._trace: str | None = asked["trace"]
@@ -52,7 +52,7 @@ class Follower:
             self._say(event, 0)
 
     def read(self) -> None:
-        """The trace's new lines; all lines of a trace that began again."""
+        """Return the trace's new lines; all lines of a trace that was started again."""
         size = self._size()
         if size == self._offset or self._trace is None:
             return
@@ -94,7 +94,7 @@ class Follower:
 
 
 class _Watch:
-    """inotify: `changes` are the (folder, name, mask) since it was asked last."""
+    """inotify: `changes` returns the (folder, name, mask) since the last call."""
 
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
@@ -104,7 +104,7 @@ class _Watch:
         self._folders: dict[int, str] = {}
 
     def add(self, folder: str) -> None:
-        """Again for one that is watched already is nothing; one that is not there yet is for the next time."""
+        """Watch a folder; does nothing if it is already watched, or does not exist yet."""
         found = self._libc.inotify_add_watch(self.descriptor, os.fsencode(folder), IN_MODIFY | IN_MOVED_TO | IN_CREATE)
         if found >= 0:
             self._folders[found] = folder
@@ -125,7 +125,7 @@ class _Watch:
 
 
 def run(asked: Json) -> None:
-    """Until standard input ends."""
+    """Run until standard input ends."""
 
     def report(event: str, age_ns: int) -> None:
         sys.stdout.write(json.dumps({"event": event, "age_ns": age_ns}) + "\n")

@@ -1,8 +1,8 @@
-"""Keeps limits on the processes while they are in force: one that was started again comes under them, too; and where signals are the means, gives them their share.
-Ends slow starts when their time has come.
+"""Keeps limits on the processes while they are active: a restarted process is limited too; and if the mechanism is signals, it gives the processes their share.
+It also ends slow starts when their time is over.
 
-A thread of the agent. It acts on what `force.json` says and nothing else, so that it ends when the watchdog undoes that; and it waits for the store's lock
-only when there is something new to do.
+A thread of the agent. It acts only on `force.json`, so that it ends when the watchdog undoes the limits; and it waits for the store's lock
+only if there is something to change.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from .state.store import Store
 LOOK_S = 0.05
 CYCLE_S = 0.1
 MOST_STOPPED_S = 1.0
-"""At a time, however long they ran: that may have been before they were limited."""
+"""The longest stop at a time, however long the processes ran: that may have been before they were limited."""
 
 
 class Keeper:
-    """`start` once. `stop` leaves no process stopped that was to run."""
+    """Call `start` once. `stop` leaves no process stopped that should run."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -73,7 +73,7 @@ class Keeper:
         return limited
 
     def _read(self) -> None:
-        """Read what is active, again when the file is another one."""
+        """Read the active limits; read them again when the file was replaced."""
         try:
             changed_ns = os.stat(self._store.path("force.json")).st_mtime_ns
         except FileNotFoundError:
@@ -95,7 +95,7 @@ class Keeper:
         return "process" in self._force and bool(self._force["process"].get("paused"))
 
     def _give_share(self, found: processes.Tree, share_ppm: int) -> None:
-        """One turn: stopped for as long as what they ran is too much, then on. On a busy machine a turn takes longer, and the share is the same."""
+        """One turn: stop the processes until their use is within the share, then continue them. On a busy machine a turn takes longer, and the share is the same."""
         found.send(signal.SIGSTOP)
         ran_s = max(CYCLE_S * share_ppm / 1e6, time.monotonic() - self._runs_since_s)
         self._stopping.wait(min(MOST_STOPPED_S, ran_s * (1e6 / share_ppm - 1)))

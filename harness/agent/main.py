@@ -1,7 +1,7 @@
-"""The agent's front: `serve` answers JSON lines on standard input, `watchdog` guards, `heal` undoes once and says what, `boot` is the host's.
+"""The agent's front: `serve` answers JSON lines on standard input, `watchdog` guards the lease, `heal` undoes everything once and reports it, `boot` runs when the host boots.
 
 A request is `{"do": verb, …}`, its answer `{"ok": true, …}` or `{"ok": false, "error": "…"}`, one line each, in order. At the end of its input the
-agent goes and leaves everything to the watchdog.
+agent ends, and the watchdog undoes the faults later.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from .state.store import Store
 Json = dict[str, Any]
 TAKE_OVER_S = 3.0
 GRACE_S = 0.3
-"""Time for an agent whose connection was closed to end by itself."""
+"""Time in which an agent whose connection was closed must end by itself."""
 ERROR_CHARACTERS = 4000
 
 
 class Agent:
-    """`config` holds what `configure` said: name, control, process, clock_file, clock_environment, clock_library, clock_block, peers, run."""
+    """`config` has the fields of the request `configure`: name, control, process, clock_file, clock_environment, clock_library, clock_block, peers, run."""
 
     def __init__(self, store: Store, program: str) -> None:
         self._store, self._program = store, program
@@ -97,7 +97,7 @@ class Agent:
         return {}
 
     def _renew(self, request: Json) -> Json:
-        """Extend the lease. `in_force` and `undone` show whether anything was undone that the harness believes to be active."""
+        """Extend the lease. `in_force` and `undone` show whether a fault was undone that the harness believes to be active."""
         if how := self._config.get("process"):
             # A process of the system is recognized later, too, whatever became of its parent.
             with contextlib.suppress(RuntimeError):
@@ -127,7 +127,7 @@ class Agent:
         return {"arrived": probes.arrived(number), "damaged": probes.damaged()}
 
     def _process(self, request: Json) -> Json:
-        """The process that the service names, or its process `named` so, and how many belong to it: which of them run, which are stopped."""
+        """Return the process that the service reports, or its process named `named`, and the numbers of its processes that run and that are stopped."""
         name = request.get("named")
         how = (self._config.get("process") if name is None else (self._config.get("named") or {}).get(name)) or {}
         if not how:
@@ -150,7 +150,7 @@ class Agent:
         }
 
     def _look(self, request: Json) -> Json:
-        """What the part named `part` finds when it looks by itself, apart from what it believes to have done."""
+        """Return the independent observation of the part `part`."""
         found = {part.NAME: getattr(part, "look", None) for part in PARTS}.get(request["part"])
         if found is None:
             raise ValueError(f"no part {request['part']!r} can look")
@@ -161,7 +161,7 @@ class Agent:
         return {"mono_ns": time.monotonic_ns(), "wall_ns": time.time_ns()}
 
     def _clear(self, request: Json) -> Json:
-        """Undo everything and let the watchdog go."""
+        """Undo everything and release the watchdog."""
         with self._store.locked():
             undone = undo_all(self._store, "agent")
             self._store.renew(0.0)
@@ -174,7 +174,7 @@ class Agent:
 
 
 def serve(store: Store, program: str, client: str = "") -> None:
-    """Serve; one agent at a time. An earlier one that hangs is ended once its lease is no longer renewed; one that the same client had before, at once."""
+    """Serve; one agent at a time. An earlier one that hangs is ended once its lease is no longer renewed; an earlier one of the same client, at once."""
     with open(store.path("agent.lock"), "a+") as held:
         began = time.monotonic()
         while not _locked(held):
@@ -210,7 +210,7 @@ def _answer_all(agent: Agent) -> None:
 
 
 def answered(line: bytes, answer: Callable[[Json], Json]) -> str:
-    """The line that answers this one. No request ends the agent: what is raised is the answer, with its place where it is a bug."""
+    """Return the answer to a request line. No request ends the agent: an exception becomes the answer, with its place if it is a bug."""
     try:
         return json.dumps({"ok": True, **answer(read_object(line))})
     except (OSError, ValueError, KeyError, RuntimeError, subprocess.TimeoutExpired) as error:
@@ -244,7 +244,7 @@ def _end_holder(file: IO[str]) -> None:
 
 
 def refuse(why: str) -> None:
-    """Answer the first request with why there will be no agent."""
+    """Answer the first request with the reason why no agent can start."""
     sys.stdin.readline()
     sys.stdout.write(json.dumps({"ok": False, "error": why}) + "\n")
     sys.stdout.flush()
@@ -260,7 +260,7 @@ def heal(store: Store) -> None:
 
 
 def look(store: Store, program: str) -> None:
-    """One question to a part, with nothing known of the host."""
+    """Send one query to a part, without a configuration of the host."""
     print(json.dumps(Agent(store, program).answer({**json.loads(sys.stdin.readline()), "do": "look"})))
 
 

@@ -99,7 +99,7 @@ def decode_value(text: bytes | str) -> Any:
 
 
 def event_of_text(line: bytes, index: int | None = None) -> Event:
-    """The event in a line; see `event_from_json`. Raises `ValueError`, too, on what is no object."""
+    """The event in a line; see `event_from_json`. Raises `ValueError` too if the line is not an object."""
     fields = decode_line(line)
     event = event_from_json(fields, index)
     if may_repeat(line, fields):
@@ -116,8 +116,8 @@ def decode_once(line: bytes) -> dict[str, Any]:
 
 
 def may_repeat(line: bytes, fields: Any) -> bool:
-    """Whether an object in a line may have a name twice, given what was decoded of it. Without whitespace before colons each name adds one `":`, however it is
-    spelled, and texts only add more. So a line with as many as were decoded has none twice; otherwise `refuse_repeats` knows.
+    """Whether an object in a line may have a name twice, given the decoded line. Without whitespace before colons each name adds one `":`, however it is
+    spelled, and texts only add more. So if a line has as many of these as decoded names, no name is there twice; otherwise `refuse_repeats` decides.
     """
     return any(spaced in line for spaced in _SPACED_COLONS) or line.count(b'":') != names_in(fields)
 
@@ -131,7 +131,7 @@ def names_in(value: Any) -> int:
 
 
 def any_may_repeat(content: bytes, objects: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether any of many lines may, given their objects (`one_a_line`)."""
+    """Whether any of many lines may have a name twice in an object, given their objects (`one_a_line`)."""
     if any(spaced in content for spaced in _SPACED_COLONS):
         return True
     if content.count(b'":') == sum(map(len, objects)):
@@ -183,7 +183,7 @@ AT_ONCE_BYTES = 1 << 18
 
 
 def decode_lines(content: bytes) -> list[dict[str, Any]] | None:
-    """The objects of whole, ordinary lines, about `AT_ONCE_BYTES` of them. None where a line is blank, no object or may be out of bounds: the caller then
+    """The objects of whole, ordinary lines, about `AT_ONCE_BYTES` of them. None if a line is blank, is not an object or may be out of bounds: the caller then
     decodes them one by one.
     """
     if any_may_exceed(content):
@@ -196,7 +196,7 @@ def decode_lines(content: bytes) -> list[dict[str, Any]] | None:
 
 
 def one_a_line(content: bytes, objects: int) -> bool:
-    """Whether each of whole lines is one of so many objects. The decoder also takes objects that share a line or are broken over several; `}`, a newline
+    """Whether each line holds exactly one of `objects`. The decoder also takes objects that share a line or are broken over several; `}`, a newline
     and `{` follow each other only between objects.
     """
     return content.count(b"\n") == objects == content.count(b"}\n{") + 1

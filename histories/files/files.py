@@ -25,7 +25,7 @@ LARGE_BYTES = 1 << 22
 
 
 def read_history(path: str | Path, *, of_run: bool = False) -> History:
-    """The history in `path`; `of_run`: with what a judgement of a whole run needs. Raises `HistoryError` with file:line and the text where a line is
+    """The history in `path`; `of_run`: with the fields that checks of a whole run need. Raises `HistoryError` with file:line and the text where a line is
     malformed.
     """
     path = Path(path)
@@ -101,7 +101,7 @@ def _read_large(path: Path, of_run: bool) -> History:
 
 
 def write_history(path: str | Path, events: Iterable[Event], torn: str | None = None) -> None:
-    """Write `events` to `path`, replacing it in one step, and `torn` as its unfinished last line."""
+    """Write `events`, and `torn` as an unfinished last line, to `path`, replacing the file in one step."""
     with replacing(path) as file:
         for event in events:
             file.write(encode_event(event))

@@ -1,4 +1,4 @@
-"""Pairing of invocations and completions, as arrays, into rows of operations. The rules are those of `histories.pair`, which also words the refusals."""
+"""Pairing of invocations and completions, as arrays, into rows of operations. The rules are those of `histories.pair`, which also formulates the error messages."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class _Names:
         self.f_names, self.workload_names, self.level_names = f.table(), workload.table(), level.table()
 
     def unlike(self, asked: Int32, answered: Int32) -> npt.NDArray[np.bool_]:
-        """Return which events of kinds `answered` cannot complete invocations of kinds `asked`: of another f, or naming another workload or level."""
+        """Return which events of kinds `answered` cannot complete invocations of kinds `asked`: their f, workload or level differs."""
         found: npt.NDArray[np.bool_] = self.f[asked] != self.f[answered]
         for codes in (self.workload, self.level):
             found |= (codes[answered] != 0) & (codes[answered] != codes[asked])

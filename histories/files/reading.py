@@ -1,7 +1,7 @@
 """Columns directly from the lines of a `history.jsonl`: without an object per event, a bounded part of the file in memory at a time.
 
 A typed decoder reads many lines in one call. Where it refuses some, those lines are read one by one, as in `files`. That either finds and reports the
-faulty line, or accepts what the decoder was too strict about.
+faulty line, or accepts a line for which the decoder was too strict.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ _BRACKETS = re.compile(rb"[][{}]")
 
 
 def _is_cut(line: bytes) -> bool:
-    """Whether a crash can leave this of a line: an object that is never closed, or zeros in place of what was not written."""
+    """Whether a crash can leave a line in this form: an object that is never closed, or zero bytes in place of unwritten ones."""
     if b"\0" in line:
         return True
     depth = 0
@@ -210,7 +210,7 @@ def _replies(lines: Sequence[Any]) -> Lists:
 
 
 def _typed(lines: bytes, of_run: bool) -> Sequence[_Line] | None:
-    """None where a line may be none of an ordinary event."""
+    """None if a line may not be that of an ordinary event."""
     try:
         if _has_strange_line(lines):
             return None
@@ -224,8 +224,8 @@ _DIGITS_ALIKE = bytes.maketrans(b"0123456789", b"1111111111")
 
 
 def _has_strange_line(lines: bytes) -> bool:
-    """Whether a line may hold a value out of bounds, or a name twice. Lines that differ in their digits only are looked at once: equal names stay equal
-    where digits are, and long numbers long, so what is strange in a line is strange in that one too.
+    """Whether a line may hold a value out of bounds, or a name twice. Lines that differ only in their digits are checked once: equal names stay equal
+    and long numbers stay long, so a problem in one of these lines is also in the checked one.
     """
     alike = lines.translate(_DIGITS_ALIKE).split(b"\n")
     strange = {line for line in set(alike) if _is_strange(line)}

@@ -1,6 +1,6 @@
 """Fields of events about the system's log, as arrays: what `columns.Replies` is made from.
 
-A value of another type than a system writes there makes the whole history one without `Replies`: its operations are then looked at as objects.
+If a value has a type that no system writes there, the whole history has no `Replies`: its operations are then read as objects.
 """
 
 from __future__ import annotations

@@ -154,7 +154,7 @@ def read_traces(folder: str | Path, torn: dict[str, str] | None = None) -> dict[
 def read_json_lines(path: Path, torn: dict[str, str] | None = None, *, of_lives: bool = False) -> list[dict[str, Any]]:
     """Return each line's object. The last line may be torn; any other that is not an object is an error with file:line.
 
-    `of_lives`: several lives of one process wrote the file, so the last line of each may be torn. The next life's first line follows it, or is joined
+    `of_lives`: a process wrote the file in several incarnations, so the last line of each may be torn. The first line of the next incarnation follows it, or is joined
     to it.
     """
     content = read_bytes(path)
@@ -202,7 +202,7 @@ def read_trace(path: Path) -> Sequence[Mapping[str, Any]]:
 
 
 def _table(path: Path) -> LineTable | None:
-    """None for a file that is small, or too large. Raises `ValueError` for a line that is to be looked at by itself."""
+    """None for a file that is small, or too large. Raises `ValueError` for a line that must be parsed separately."""
     builder, rest = TableBuilder(_bounded), b""
     with opened(path) as file:
         if not LARGE_BYTES <= os.fstat(file.fileno()).st_size <= TEXT_BYTES:
@@ -223,7 +223,7 @@ def _table(path: Path) -> LineTable | None:
 
 
 def _decoded(content: bytes) -> list[dict[str, Any]] | None:
-    """The objects of a file of whole, ordinary lines; None for any other, whose lines are to be looked at one by one."""
+    """The objects of a file of whole, ordinary lines; None for any other file, whose lines must be parsed one by one."""
     found: list[dict[str, Any]] = []
     at = 0
     while at < len(content):
@@ -245,7 +245,7 @@ def _bounded(line: bytes) -> dict[str, Any]:
 
 
 def _first_of_a_life(line: bytes, following: bytes) -> list[dict[str, Any]] | None:
-    """Return the part of a torn line that belongs to the next life: its first line, if that is joined to it. None: no life begins here, and the line is
+    """Return the part of a torn line that belongs to the next process: its first line, if it was appended to the torn one. None: no process starts here, and the line is
     damaged.
     """
     glued = line.find(_HEAD, 1)

@@ -1,6 +1,6 @@
 """Reader of AWDIT's text of transactions over registers: `w key value` and `r key value` lines; `-----` ends a transaction, `=====` a session.
 
-Every transaction committed. There is no clock (`session_rows`).
+Every transaction is committed. There is no clock (`session_rows`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Reader of IsoVista's text of transactions over registers: `r(key,value,session,transaction)` and `w(…)` lines.
 
-Lines of one transaction follow each other; sessions may alternate. Every transaction committed. There is no clock (`session_rows`).
+Lines of one transaction follow each other; sessions may alternate. Every transaction is committed. There is no clock (`session_rows`).
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def _event(match: re.Match[str], index: int, place: str) -> Event:
 
 
 def write_jepsen_log(path: str | Path, events: Iterable[Event]) -> None:
-    """Write the log. Raises `HistoryError` for what it cannot express: keys, and processes with names."""
+    """Write the log. Raises `HistoryError` for keys and for processes with names, which it cannot express."""
     with replacing(path) as file:
         for event in events:
             file.write(f"INFO  jepsen.util - {_line(event)}\n".encode())

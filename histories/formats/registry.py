@@ -108,7 +108,7 @@ def read(path: str | Path, format: str | None = None) -> History:
 def write(history: History, path: str | Path, format: str | None = None) -> str:
     """Write the history in `format`, or in the one of the name's ending; return the name of the format.
 
-    Only our own format has a place for a cut last line. In another one the history would pass for a whole one, so it is refused.
+    Refuse a history with a cut last line. Only our own format can record this; in another format the history would look complete.
     """
     name = format_named(format) if format is not None else of_ending(path)
     if name is None:

@@ -1,1 +1,1 @@
-"""Lines of JSON that a program writes again and again, kept as columns of numbers instead of objects."""
+"""Similar JSON lines that a program writes repeatedly, stored as columns of numbers instead of objects."""

@@ -1,7 +1,7 @@
-"""Forms of lines: what all lines say that differ only in their numbers.
+"""Forms of lines: the common text of all lines that differ only in their numbers.
 
 A form is found from one of its lines, which is parsed; any other line of the form is then known to parse, to the same value with other numbers. That
-holds where digits mean nothing but themselves: not in fractions, exponents and escapes. Lines of such forms are not taken apart.
+is true only where digits are plain integers: not in fractions, exponents and escapes. Lines of such forms are not split into columns.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LONGEST_TEXT = 1 << 13
 MOST_RUNS = 512
 MOST_LIKE_NAMES = 16
 _FIRST = 10**17
-"""Numbers that stand for runs are counted from here: all have 18 digits."""
+"""First of the numbers that stand for runs of digits: all have 18 digits."""
 _RUN = re.compile(r"\d{18}")
 
 
@@ -45,9 +45,9 @@ class Words(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """`text` with a 0 for each run. `fields` is what its lines say: `Run` for integers, `Words` for texts with digits, pairs for inner objects.
+    """`text` with a 0 for each run. `fields` describes the content of its lines: `Run` for integers, `Words` for texts with digits, pairs for inner objects.
 
-    `apart`: pairs of names of one object, by their runs; a line in which both are equal has a name twice.
+    `apart`: pairs of names of one object, by their runs; if both are equal in a line, the line has a name twice.
     """
 
     text: bytes

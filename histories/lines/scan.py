@@ -12,7 +12,7 @@ UInt8 = npt.NDArray[np.uint8]
 UInt64 = npt.NDArray[np.uint64]
 
 MOST_DIGITS = 18
-"""Every number of so many digits fits into 64 bits."""
+"""Every number with this many digits fits into 64 bits."""
 _WORD = 8
 _ZERO, _NEWLINE = ord("0"), ord("\n")
 
@@ -20,7 +20,7 @@ _ZERO, _NEWLINE = ord("0"), ord("\n")
 class Scan(NamedTuple):
     """`texts` are the lines, with one `0` for each run. The runs of line `i` are `numbers[first[i]:first[i + 1]]`.
 
-    `odd`: lines with a run that its number does not give back, since it begins with a zero or is too long.
+    `odd`: lines with a run that cannot be restored from its number, because it begins with a zero or is too long.
     """
 
     texts: list[bytes]

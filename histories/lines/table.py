@@ -1,4 +1,4 @@
-"""Lines as a table: for each form the columns of its numbers. A line's object is made when it is asked for, and is the one that was written.
+"""Lines as a table: for each form the columns of its numbers. A line's object is created on request, and equals the one that was written.
 
     builder = TableBuilder(check)
     builder.add(content)            # whole lines, again and again; raises what `check` raises
@@ -55,7 +55,7 @@ class Group:
         return numbers
 
     def distinct(self, value: Any) -> tuple[list[Any], Int64]:
-        """What a part of the form says in its lines: each thing once (lists as tuples), and which of them each line says."""
+        """The values of a part of the form in its lines: each distinct value once (lists as tuples), and for each line which one it has."""
         places = sorted(set(runs_in(value)))
         if not len(self):
             return [], np.zeros(0, np.int64)
@@ -143,11 +143,11 @@ class LineTable(Sequence[Object]):
 
     @property
     def odd(self) -> list[tuple[int, Object]]:
-        """The lines that are not taken apart: their positions and objects."""
+        """The lines that are not split into columns: their positions and objects."""
         return [(position, self[position]) for position in np.flatnonzero(self._form == _ODD).tolist()]
 
     def texts(self, name: str) -> list[tuple[Any, Positions]]:
-        """A field that mostly is one of few texts: its values (None where a line lacks it), and the positions of each."""
+        """A field that mostly has one of a few texts: its values (None where a line lacks it), and the positions of each."""
         found: list[tuple[Any, Positions]] = []
         for group in self.groups:
             value = group.form.fields.get(name)
@@ -158,7 +158,7 @@ class LineTable(Sequence[Object]):
         return found + [(line.get(name), np.array([at])) for at, line in self.odd]
 
     def numbers(self, name: str) -> Int64 | None:
-        """A field of every line; None unless it is an integer between -2^62 and 2^62 in all."""
+        """A field of every line as an array; None unless all its values are integers between -2^62 and 2^62."""
         if name not in self._numbers:
             self._numbers[name] = self._read_numbers(name)
         return self._numbers[name]
@@ -201,7 +201,7 @@ class TableBuilder:
         self._row: list[npt.NDArray[np.uint32]] = []
 
     def add(self, content: bytes) -> None:
-        """Take whole lines: the content ends with a newline."""
+        """Add whole lines: the content ends with a newline."""
         found = scan(content)
         known = self._numbers
         try:

@@ -1,4 +1,4 @@
-"""Bounds of a history in any format: real histories are far below, and everything in this program works within them.
+"""Bounds of a history in any format. Real histories are far below them, and all code here works within them.
 
 Without them, Python's recursion limit and number conversion would decide. A history beyond a bound is refused with its place.
 """
@@ -16,7 +16,7 @@ DEPTH = 64
 INTEGER_DIGITS = 300
 """Decimal digits of an integer: what a float of 64 bits holds, so that no arithmetic overflows."""
 POSITION_LIMIT = 1 << 62
-"""`index` lies in 0 … this, `time` (ns) between this and its negative: sums of two fit into 64 bits."""
+"""`index` is between 0 and this, `time` (ns) between this and its negative, so that sums of two fit into 64 bits."""
 NAME_CHARACTERS = 1024
 """Characters of `f`, `process`, `workload`, `level` and `node`."""
 LINE_BYTES = 64 << 20
@@ -84,7 +84,7 @@ def may_exceed(line: bytes) -> bool:
 
 
 def any_may_exceed(content: bytes) -> bool:
-    """Whether any of many whole lines may, in one look at all of them."""
+    """Whether any of many whole lines may hold a value out of bounds, in one test of all of them."""
     if _LONG_ZEROS in content.translate(_ZEROS):
         return True
     import numpy as np
@@ -112,14 +112,14 @@ def integer(text: str) -> int:
 
 
 def position_problem(name: str, value: int) -> str | None:
-    """What is wrong with an `index` or a `time`."""
+    """Return what is wrong with an `index` or a `time`."""
     if name == "index" and value < 0:
         return f"index is {value}; it must count from 0"
     return None if -POSITION_LIMIT <= value <= POSITION_LIMIT else f"{name} is {_brief(value)}, beyond 2^62"
 
 
 def name_problem(name: str, value: Any) -> str | None:
-    """What is wrong with the name of an operation, process, workload, level or node."""
+    """Return what is wrong with the name of an operation, process, workload, level or node."""
     if value is None or type(value) is int:
         return None
     if not isinstance(value, str):

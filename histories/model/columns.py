@@ -67,10 +67,10 @@ NO_NUMBER = np.iinfo(np.int64).min
 
 @dataclass(frozen=True, slots=True)
 class Replies:
-    """What events said of the system's log and of themselves, one entry for each operation; a completion's word counts before its invocation's.
+    """Fields of events about the system's log and about the operation, one entry for each operation; the value of the completion counts before that of the invocation.
 
     `asked` (the invocation's node), `answered` (the completion's), `served_by` and `effect` index `names`, `session` indexes `sessions`; `ABSENT` where
-    there is none, and of numbers `NO_NUMBER`. `served_by` is the node where the reply names none. `error` is what a failure says that it saw. `timed`: some
+    there is none, and for numbers `NO_NUMBER`. `served_by` is the node of the operation if the reply names none. `error` is the observation of a failure. `timed`: some
     event has a `ts` that is not a text.
     """
 
@@ -135,7 +135,7 @@ class Columns:
     lists: Lists = field(default_factory=lambda: Lists(np.zeros(1, np.int64), np.zeros(0, np.int32)))
     txns: Txns | None = None
     replies: Replies | None = None
-    """None where they were not read, or a value is of a type that no system writes."""
+    """None if they were not read, or if a value has a type that no system writes."""
 
     def __len__(self) -> int:
         return len(self.process)

@@ -117,7 +117,7 @@ class History:
     def operations(self, workload: str | None = None, level: str | None = None) -> list[Operation]:
         """Operations in order of invocation.
 
-        `workload` and `level` select. An operation without a workload or level passes every selection of it, because histories of other systems carry
+        `workload` and `level` select. An operation without a workload or level passes every selection, because histories of other systems have
         neither.
         """
         if self._operations is None:

@@ -19,7 +19,7 @@ _PLAIN = {int, str, type(None)}
 
 
 class Interner:
-    """A growing table. `first` are the values of the first ids."""
+    """A growing table of values. `first` has the values of the first ids."""
 
     def __init__(self, first: Iterable[Any] = ()) -> None:
         # No Python function runs for a new value, of which there may be millions.
@@ -42,13 +42,13 @@ class Interner:
         return number
 
     def many(self, values: Sequence[Any]) -> Int32:
-        """Return the id of each, fast where all are plain scalars."""
+        """Return the ids of many values; fast if all are plain scalars."""
         if set(map(type, values)) <= _PLAIN:
             return self.plain(values)
         return np.fromiter(map(self.one, values), np.int32, len(values))
 
     def plain(self, values: Sequence[Any]) -> Int32:
-        """Return the id of each, where the caller knows that equal ones are the same: plain scalars, or tuples of strings."""
+        """Return the ids of values for which Python's equality is right: plain scalars, or tuples of strings."""
         return np.fromiter(map(self._ids.__getitem__, values), np.int32, len(values))
 
     def table(self) -> list[Any]:

@@ -17,7 +17,7 @@ _READS = ("read", "get")
 
 
 def looks_keyed(columns: Columns) -> bool:
-    """Return whether every invocation carries `[key, value]`; the sign is that reads, which have no argument, carry `[key, null]`."""
+    """Return whether every invocation has the value `[key, value]`. The evidence is that reads, which have no argument, have `[key, null]`."""
     reads = [code for code, name in enumerate(columns.f_names) if name in _READS]
     reading = np.isin(columns.f, reads)
     if not reading.any() or (columns.key != ABSENT).any() or (columns.argument_list == ABSENT).any():
@@ -88,7 +88,7 @@ def _extent(columns: Columns, rows: Int32) -> tuple[Int64, Int64]:
 
 
 class _Unpacked:
-    """Values that were lists within `[key, value]`, and so had an id, become separate rows."""
+    """Make separate rows of values that were lists within `[key, value]`, and so had an id."""
 
     def __init__(self, columns: Columns) -> None:
         self._old = columns.lists

@@ -15,7 +15,7 @@
 
 An open operation `p0[r` is completed by `p0]5` (a read's result), `p0]1,2` (a whole read's, after `p0[s`), `p0]` (anything else), `p0]?` (info) or
 `p0]!` (fail). A failed cas is a mismatch by default: `c1>2!` carries no value, `c1>2!5` observed 5, `c1>2!no-quorum` did not happen. `w1@stale` has
-the level stale. What is not completed at the end is unknown. Values are integers where they look like one, else words; `_` is null. Event number i
+the level stale. Operations that are not completed at the end are unknown. Values are integers where they look like one, else words; `_` is null. Event number i
 happens at i milliseconds. Newlines are spaces; `#` starts a comment.
 """
 

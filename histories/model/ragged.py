@@ -56,7 +56,7 @@ class TxnRows:
         self.count = 0
 
     def add(self, rows: Sequence[Sequence[Any]], known: Sequence[bool]) -> Int32:
-        """Return the numbers of the new rows. `known`: the transactions of which a read of None is an observation.
+        """Return the numbers of the new rows. `known`: the transactions in which a read of None is an observation.
 
         Raises `Malformed` for anything that is not a transaction.
         """
@@ -80,7 +80,7 @@ class TxnRows:
         return np.arange(first, self.count, dtype=np.int32)
 
     def _cells(self, values: list[Any], appends: Sequence[int]) -> tuple[Int32, Int32]:
-        """Return ids and list rows. An appended list is one element, which reads have as an item: it gets an id, and no row."""
+        """Return ids and list rows. An appended list is a single element, which is an item in reads: it gets an id, and no row."""
         elements = [values[place] for place in appends]
         whole = not _LISTS.isdisjoint(map(type, elements))
         for place in appends if whole else ():
@@ -104,7 +104,7 @@ class TxnRows:
 
 
 def cells(values: list[Any], scalars: Interner, lists: ListRows) -> tuple[Int32, Int32]:
-    """Value ids and list rows of `values`; of each cell one of the two is `ABSENT`."""
+    """Value ids and list rows of `values`; in each cell one of the two is `ABSENT`."""
     kinds = set(map(type, values))
     rows = np.full(len(values), ABSENT, np.int32)
     if not kinds & _LISTS:

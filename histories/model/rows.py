@@ -1,6 +1,6 @@
 """Rows of columns turned back into operations and events, one at a time: for witnesses, for writers, for checkers that need objects.
 
-What columns do not keep (error text, further fields, and nodes but in the columns of a run) is missing.
+Fields that columns do not keep (error text, further fields, and nodes except in the columns of a run) are missing.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def operation(columns: Columns, row: int) -> Operation:
 
 
 def _node(columns: Columns, row: int) -> str | None:
-    """The node of its completion, else of its invocation, where columns keep them."""
+    """The node of the completion, else of the invocation, if the columns have it."""
     replies = columns.replies
     if replies is None:
         return None
@@ -82,7 +82,7 @@ def row_of(columns: Columns, index: int) -> int | None:
 def events(columns: Columns) -> Iterator[Event]:
     """The events of all operations in order.
 
-    Where an operation of unknown outcome has a completion, columns do not say between which events: it comes at the end.
+    If an operation of unknown outcome has a completion, columns do not have its position: it is placed at the end.
     """
     end = np.where(columns.type == INFO, OPEN, columns.complete)
     ended = (columns.type != INFO) | (columns.complete_ns != ABSENT)
@@ -101,7 +101,7 @@ def events(columns: Columns) -> Iterator[Event]:
 
 
 def history_of_columns(columns: Columns, source: str | None = None, torn: str | None = None) -> History:
-    """A history that is known as columns alone."""
+    """A history that is known only as columns."""
     ended = int(np.count_nonzero((columns.type != INFO) | (columns.complete_ns != ABSENT)))
     last_ns = max((int(column.max()) for column in (columns.invoke_ns, columns.complete_ns) if len(column)), default=0)
     return History.of_columns(

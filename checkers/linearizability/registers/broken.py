@@ -1,4 +1,4 @@
-"""The rule that a register breaks, and the few accesses that show it: the result of the array code, before it is worded for a person."""
+"""The rule that a register breaks, and the few accesses that prove it: the result of the array code, before it becomes a sentence."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Broken:
 
 
 class Violated(Exception):
-    """Ends the judgement of registers that broke a rule; the others continue without them."""
+    """Ends the check of registers that broke a rule; the check continues with the others."""
 
     def __init__(self, found: dict[int, Broken]) -> None:
         super().__init__()

@@ -85,7 +85,7 @@ def _roots(versions: Versions) -> tuple[Int64, Int64]:
 
 
 def _circles(versions: Versions, lost: Int64) -> Violated:
-    """Report circles: versions that never arrive at a root hang on one."""
+    """Report cycles: versions without a root depend on one."""
     found = {}
     writer = versions.written.writer
     rows = versions.registers.accesses.row

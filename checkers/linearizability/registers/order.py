@@ -1,6 +1,6 @@
 """A legal order of registers that have one: the certificate, and where versions begin and end in it.
 
-Chains follow each other: a forward one where its zone begins, a backward one at a moment of its window that no forward zone covers. That is right
+Chains follow each other: a forward one at the start of its zone, a backward one at a point of its window that no forward zone covers. This is right
 after its last start, or right after the forward zone around that. Inside a chain the order is given.
 """
 

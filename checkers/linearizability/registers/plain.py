@@ -1,4 +1,4 @@
-"""What the values of a register show even when they are not unique: some violations at once, and operations that do not matter."""
+"""Conclusions from the values of a register that are not unique: some violations, and operations without effect."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ class Written:
 
 @dataclass
 class Versions:
-    """The accesses that count, and per version what is known of it.
+    """The relevant accesses, and the known facts about each version.
 
     `read` and `made` are an access's versions (`NONE` where none). `kept`: versions that certainly existed, hence all except those of unknown
     writes that were never observed. `parent` is the version that a cas replaced; a version made by a plain write is its own.

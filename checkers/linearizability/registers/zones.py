@@ -6,7 +6,7 @@ with operations of unknown outcome):
 
 * the *zone* of a chain lies between its first return f and its last invocation s. If f < s it is *forward*: the register held the chain's
   values during all of [f, s]. Otherwise it is *backward*: all its operations were open during (s, f);
-* a legal order exists exactly if no two forward zones overlap and no backward zone lies inside a forward one.
+* a legal order exists iff no two forward zones overlap and no backward zone lies inside a forward one.
 
 Operations of unknown outcome whose value was never observed are dropped: they are optional. Those that were observed happened, at an unknown end.
 Failed cas that do not report what they saw are not seen here; `mismatches` handles those.

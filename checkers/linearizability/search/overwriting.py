@@ -7,8 +7,8 @@ to where its value is there anyway. So a write need not be placed when it is pas
 * when some open operation needs its result, which then is taken at once (a write that is needed later can slide until then), or
 * when it returns and is not covered; or is, but may be what a later operation sees.
 
-A configuration is (turn, state, operations that took effect, covered writes, unknown ones used). One with more reads behind it, and whose writes are
-covered where the other's are not, can do all that the other can; so only the best ones are kept.
+A configuration is (turn, state, operations that took effect, covered writes, unknown ones used). A configuration with more completed reads, and whose writes are
+covered where those of another are not, can do everything that the other can; so only the best ones are kept.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class OverwritingSearch(SegmentSearch):
         return found
 
     def _settled(self, config: _Config) -> _Config:
-        """Advance: eager reads, and past every return whose operation took effect already."""
+        """Advance: take eager reads, and pass every return whose operation took effect already."""
         at, state, done, covered, used = config
         turns = self._segment.turns
         while at < len(turns):
@@ -114,7 +114,7 @@ class OverwritingSearch(SegmentSearch):
         return _Config(at, state, done, covered, used)
 
     def _is_better(self, config: _Config) -> bool:
-        """Return whether no earlier configuration could do all that this one can. If so it is remembered, and those that it dominates are forgotten."""
+        """Return whether no earlier configuration could do everything that this one can. If so, it is stored, and those that it dominates are removed."""
         at, state, done, covered, used = config
         pure = blind = 0
         if at < len(self._segment.turns):
@@ -145,7 +145,7 @@ class OverwritingSearch(SegmentSearch):
         return False
 
     def _moves(self, pending: list[_Config], config: _Config, turn: Turn) -> None:
-        """Push what can happen next, the most promising last, where it is taken first: what helps the operation that returns first."""
+        """Push the possible next steps, the most promising last, so that it is taken first: the step that helps the operation that returns first."""
         at, state, done, covered, used = config
         blind = self._masks_at(at).blind
         first = turn.opens[0].bit

@@ -1,4 +1,4 @@
-"""A history of one object in the form for the search: returns, what is open at each, and compact names for all of it.
+"""A history of one object in the form for the search: returns, the operations open at each, and compact names for both.
 
 Only returns of known operations are decision points. At the k-th return the *open* operations are those invoked before it and not returned before it.
 A configuration there is (k, state, which open operations took effect, how many unknown operations of each class were used): a few machine words,
@@ -144,7 +144,7 @@ class Problem:
         self.segments = list(self._cut(meter))
 
     def _blind_steps(self) -> list[bool]:
-        """Return for each step whether it changes the state whatever that is."""
+        """Return for each step whether it changes every state."""
         for call in self.calls:
             self.table.step(call.step)
         return [not step.pure and not step.conditional for step in self.table.steps]
@@ -187,7 +187,7 @@ class Problem:
 
 
 class _Supply:
-    """Operations that can produce the state that an operation needs. Values determine that only where steps overwrite."""
+    """Operations that can produce the state that an operation needs. Values determine this only if steps overwrite."""
 
     def __init__(self, calls: Sequence[Call], model: Model, table: Table) -> None:
         self._needs: dict[int, Hashable] = {}

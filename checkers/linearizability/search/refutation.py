@@ -1,8 +1,8 @@
 """Short proofs of violation: a few operations that no order explains, whatever the object's state before them.
 
-A *window* is what was invoked since some position. Anything else that may act inside it is optional there: an operation that was already open, or
+A *window* has the operations invoked since some position. Any other operation that may act inside it is optional there: an operation that was already open, or
 whose outcome is unknown, or that returns later. If no order exists from *any* starting state, the whole history has none either, and the search need
-not exhaust what came before. Windows are tried from short to long.
+not exhaust the part before. Windows are tried from short to long.
 
 What is left is then reduced, one operation at a time, by removals that are sound: if the rest has no legal order, the whole had none. A read may
 always be removed; a change only if nothing that remains observes it (`Model.removable`).

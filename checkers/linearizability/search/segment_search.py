@@ -1,6 +1,6 @@
 """The search within one segment, for any model: depth-first over (turn, state, what took effect, unknown operations used).
 
-`overwriting` has a better one for models whose steps overwrite. Both share what is here: eager reads, memory of what was seen, progress.
+`overwriting` has a better one for models whose steps overwrite. Both share this code: eager reads, memory of visited configurations, progress.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class SegmentSearch:
     def _branch(
         self, pending: list[tuple[int, int, int, int]], at: int, turn: Turn, state: int, done: int, used: int
     ) -> None:
-        """Push what can happen next, the most promising last, where it is taken first."""
+        """Push the possible next steps, the most promising last, so that it is taken first."""
         following = self._table.next
         tried: set[int] = set()
         choices: list[tuple[int, int, int, int]] = []

@@ -1,6 +1,6 @@
 """Checkers `queue`, `stack`, `priority-queue`, `counter`, `mutex`, `fenced-mutex`, `list`: linearizability of one kind of object.
 
-Each judges, of all objects in the history, those of its kind, by the same table as `linearizable` (`dispatch`). They are for users who want one kind
+Each checks the objects of its kind in the history, by the same table as `linearizable` (`dispatch`). They are for users who want one kind
 by name; `checks: auto` leaves it to `linearizable`.
 """
 

@@ -1,7 +1,7 @@
 """A machine's own wall clock, set wrong and right again. Only where the inventory gives it away; a local host could not, and must not be able to.
 
 What is true is known by monotonic time, which nothing here moves: the wall clock when it was recorded, and what has elapsed since. Time synchronisation
-would set the clock right again, so it is stopped meanwhile; exactly what was running is started afterwards. The lease's deadline is monotonic, too.
+would set the clock right again, so it is stopped meanwhile; exactly the services that were running are started afterwards. The lease's deadline is monotonic too.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ Json = dict[str, Any]
 
 SYNC_UNITS = ("chrony", "chronyd", "ntp", "ntpd", "ntpsec", "openntpd", "systemd-timesyncd")
 SYNC_PROGRAMS = frozenset({"chronyd", "ntpd", "openntpd", "systemd-timesyn"})
-"""As the kernel cuts their names, to 15 characters."""
+"""Their names, shortened to 15 characters as the kernel does."""
 COMMAND_S = 20.0
 TRIES = 5
 AS_GOOD_AS_TRUE_NS = 100_000
 
 
 class Machine(Protocol):
-    """What is done to a machine, so that the arithmetic can be tried without one."""
+    """The actions on a machine, as an interface, so that the arithmetic can be tested without one."""
 
     def wall_ns(self) -> int: ...
 
@@ -32,7 +32,7 @@ class Machine(Protocol):
     def set_wall(self, wall_ns: int) -> None: ...
 
     def boot(self) -> str:
-        """Names this boot: monotonic time does not outlive it."""
+        """The identity of this boot: monotonic time starts again at each boot."""
         ...
 
     def running(self) -> list[str]:
@@ -44,12 +44,12 @@ class Machine(Protocol):
     def start(self, unit: str) -> None: ...
 
     def synchronisers(self) -> list[str]:
-        """Names of processes that would set the clock, whatever started them."""
+        """Names of processes that would correct the clock, whatever started them."""
         ...
 
 
 def record(machine: Machine) -> Json:
-    """The state before anything is done: enough to put it back, on disk before the clock moves."""
+    """The state before the change: enough to restore it, and on disk before the clock is changed."""
     before_ns, wall_ns, after_ns = machine.mono_ns(), machine.wall_ns(), machine.mono_ns()
     mono_ns = (before_ns + after_ns) // 2
     return {"boot": machine.boot(), "wall_ns": wall_ns, "mono_ns": mono_ns, "units": machine.running()}
@@ -65,7 +65,7 @@ def offset_ns(machine: Machine, recorded: Json) -> int:
 
 
 def move(machine: Machine, recorded: Json, by_ns: int) -> None:
-    """To so far from the truth. Raises `RuntimeError` while something is left that would set it right."""
+    """Set the clock to this offset from true time. Raises `RuntimeError` while a process remains that would correct it."""
     for unit in recorded["units"]:
         machine.stop(unit)
     left = machine.synchronisers()
@@ -76,7 +76,7 @@ def move(machine: Machine, recorded: Json, by_ns: int) -> None:
 
 
 def restore(machine: Machine, recorded: Json) -> int:
-    """True time again, and synchronised as before; how far it was off. After a boot the clock is the hardware's, and nothing of ours is left in it."""
+    """Restore true time and its synchronisation; return the former offset. After a boot the clock is that of the hardware, without our offset."""
     off_ns = offset_ns(machine, recorded) if machine.boot() == recorded["boot"] else 0
     # A clock that could not be set need not be set back.
     if abs(off_ns) > AS_GOOD_AS_TRUE_NS:
@@ -87,7 +87,7 @@ def restore(machine: Machine, recorded: Json) -> int:
 
 
 class Here:
-    """This machine. Raises `OSError`, and `RuntimeError` for a unit that does not obey."""
+    """This machine. Raises `OSError`, and `RuntimeError` for a unit that cannot be stopped or started."""
 
     wall_ns = staticmethod(time.time_ns)
     mono_ns = staticmethod(time.monotonic_ns)
@@ -122,7 +122,7 @@ class Here:
 
 
 def _systemctl(*words: str) -> int:
-    """Its exit code; that of a command that is not there without systemd."""
+    """Return the exit code; without systemd, that of a missing command."""
     try:
         return subprocess.run(["systemctl", *words], capture_output=True, timeout=COMMAND_S).returncode
     except FileNotFoundError:

@@ -1,10 +1,10 @@
-"""Moves a wall clock in the vDSO of a running process, where Go and static programs read it, and so does a C library.
+"""Moves a wall clock in the vDSO of a running process, which Go programs, static programs and the C library read.
 
-The three functions are led to a block (`clock_vdso.c`) in the unused end of the vDSO's last page; their old bytes stand in it. The pages are the process's own
-once written (copy on write): no other process sees anything of it. A forked child has the block, too; after an exec the vDSO is a new one. What was
-done can be seen, and undone, by anyone who finds the block: nothing need be remembered.
+The three functions are redirected to a block (`clock_vdso.c`) in the unused end of the vDSO's last page; the block stores their old bytes. The pages belong to the process alone
+once written (copy on write): no other process sees the change. A forked child has the block too; after an exec the vDSO is a new one. Any program
+that finds the block can see and undo the change, so no record is needed.
 
-The undo restores the functions' bytes and leaves the block, unused: a thread may be inside it, also below a signal handler, which cannot be seen.
+The undo restores the functions' bytes and leaves the block, unused: a thread may be inside it, or may return into it from a signal handler, which cannot be seen.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FUNCTIONS = ("__vdso_clock_gettime", "__vdso_gettimeofday", "__vdso_time")
 MACHINE = "x86_64"
 MAGIC = b"TRIBclk1"
 OWNER, SAVED = struct.Struct("=QQ"), struct.Struct("=Q8s")
-"""Whose it is and where the preloaded shim's flag is; where an entry is and what was there."""
+"""Layout of the block's header (owner, address of the preloaded library's flag) and of an entry (its place and former bytes)."""
 FLAG = struct.Struct("=Q")
 OWNER_AT = len(MAGIC)
 SAVED_AT = OWNER_AT + OWNER.size
@@ -31,13 +31,13 @@ SETTING_AT = SAVED_AT + len(FUNCTIONS) * SAVED.size
 WAYS_AT, WAY = SETTING_AT + clock.SIZE, 8
 ALIGN = 16
 LANDING = b"\xf3\x0f\x1e\xfa"
-"""endbr64: an indirect call may have to meet it."""
+"""endbr64: some processors require it at the target of an indirect call."""
 JUMP = struct.Struct("<Bi")
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A process's vDSO as it is now: where it lies, its bytes, and where in it our block is, if it is there."""
+    """A process's vDSO as it is now: its address, its bytes, and the place of our block in it, if there is one."""
 
     base: int
     data: bytes
@@ -55,7 +55,7 @@ class Image:
 
     @property
     def saved(self) -> list[tuple[int, bytes]]:
-        """Where entries were led away, and what was there."""
+        """The places of redirected entries, and their former bytes."""
         assert self.block_at is not None
         return [
             SAVED.unpack_from(self.data, self.block_at + SAVED_AT + SAVED.size * number)
@@ -64,30 +64,30 @@ class Image:
 
     @property
     def led_away(self) -> int:
-        """How many entries are."""
+        """The number of redirected entries."""
         return 0 if self.block_at is None else sum(self.data[at : at + len(old)] != old for at, old in self.saved)
 
     @property
     def each_move_at(self) -> int:
-        """The address that is run once for each reading that is moved."""
+        """The address that is executed once for each changed reading."""
         assert self.block_at is not None
         return self.base + self.block_at + WAYS_AT + WAY * len(FUNCTIONS)
 
     @property
     def setting(self) -> bytes | None:
-        """What is in force here, as a clock file holds it; None where not every entry is led to it."""
+        """The active setting, in the form of a clock file; None if not every entry is redirected."""
         if self.block_at is None or self.led_away < len(FUNCTIONS):
             return None
         return self.data[self.block_at + SETTING_AT :][: clock.SIZE]
 
 
 def owner_of(file: str) -> int:
-    """A number for the owner that moves clocks by this file: what others have done is left alone."""
+    """A number for the owner of this clock file: changes of other owners are left alone."""
     return int.from_bytes(hashlib.sha256(os.path.abspath(file).encode()).digest()[:8], "little") or 1
 
 
 def image_of(pid: int) -> Image | None:
-    """None without a vDSO, as of a kernel thread. Raises `OSError` where the memory is not ours to read."""
+    """None if there is no vDSO, as in a kernel thread. Raises `OSError` if we may not read the memory."""
     with open(f"/proc/{pid}/maps", errors="surrogateescape") as maps:
         line = next((line for line in maps if line.rstrip().endswith("[vdso]")), None)
     if line is None:
@@ -100,7 +100,7 @@ def image_of(pid: int) -> Image | None:
 
 
 def move(pid: int, block: bytes, owner: int, setting: bytes, flag_at: int = 0) -> None:
-    """Make the process's clock what `setting`, the content of a clock file, says. `flag_at`: where the preloaded shim learns of it. Raises `CannotStop`, `OSError`."""
+    """Change the process's clock to `setting`, the content of a clock file. `flag_at`: where the preloaded library is notified. Raises `CannotStop`, `OSError`."""
     image = _image(pid)
     if image.led_away and image.owner != owner:
         raise CannotStop(f"another harness moves the clock of process {pid}")
@@ -120,7 +120,7 @@ def move(pid: int, block: bytes, owner: int, setting: bytes, flag_at: int = 0) -
 
 
 def restore(pid: int, owner: int) -> bool:
-    """Put the functions back, byte for byte; says whether any was led away by this owner."""
+    """Restore the functions, byte for byte; return whether this owner had redirected any."""
     image = image_of(pid)
     if image is None or not image.led_away or image.owner != owner:
         return False
@@ -133,7 +133,7 @@ def restore(pid: int, owner: int) -> bool:
 
 
 def moved(owner: int) -> list[int]:
-    """All processes here whose clock this owner moves."""
+    """All processes on this host whose clock this owner changes."""
     found = []
     for entry in os.listdir("/proc"):
         try:
@@ -147,7 +147,7 @@ def moved(owner: int) -> list[int]:
 
 @contextmanager
 def _changing(pid: int, image: Image, spared: Sequence[range]) -> Iterator[int]:
-    """The process's memory, while it stands still outside of `spared`. The image must still be what it was: not after an exec."""
+    """The process's memory, while its threads are stopped outside of `spared`. Fails if the process has started another program since."""
     with stopped(pid, spared):
         if image_of(pid) != image:
             raise CannotStop(f"process {pid} runs another program now")
@@ -166,7 +166,7 @@ def _image(pid: int) -> Image:
 
 
 def _entries(image: Image) -> list[tuple[int, bytes]]:
-    """Where each function is to be led away, and what is there."""
+    """The place at which to redirect each function, and the bytes there."""
     known = elf.parse(image.data)
     if known.machine != MACHINE:
         raise CannotStop(f"a vDSO of {known.machine}: only that of {MACHINE} is known here")

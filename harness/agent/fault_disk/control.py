@@ -1,4 +1,4 @@
-"""The daemon's control socket: one JSON line each way, a connection a question."""
+"""The daemon's control socket: one JSON line in each direction, and one request per connection."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ERROR_CHARACTERS = 4000
 
 
 class DiskError(RuntimeError):
-    """The daemon does not answer, or would not do it."""
+    """The daemon does not answer, or refused the request."""
 
 
 def ask(state: str, request: Json, timeout_s: float = PATIENCE_S) -> Json:
@@ -53,7 +53,7 @@ def listen(state: str) -> socket.socket:
 
 
 def answer_one(listener: socket.socket, respond: Callable[[Json], Json]) -> None:
-    """Answer one request. The disk stands still meanwhile, so the client has to send at once."""
+    """Answer one request. The disk is blocked meanwhile, so the client has to send at once."""
     with contextlib.closing(listener.accept()[0]) as sock:
         try:
             answer: Json = {"ok": True, **respond(read_object(receive_line(sock, PATIENCE_TO_ANSWER_S)))}

@@ -1,12 +1,12 @@
 """The daemon of one disk: mounts over a directory, serves it in one thread, and answers the control socket.
 
-    agent.pyz disk serve DIRECTORY STATE [MODEL]   leave a daemon behind that serves DIRECTORY; there already: nothing to do
+    agent.pyz disk serve DIRECTORY STATE [MODEL]   start a daemon that serves DIRECTORY, unless there is one
     agent.pyz disk settle DIRECTORY STATE          sync everything
-    agent.pyz disk leave DIRECTORY STATE           sync everything, unmount; not there: nothing to do
-    agent.pyz disk drop DIRECTORY STATE            unmount at once, without what is pending, while processes may still use it
+    agent.pyz disk leave DIRECTORY STATE           sync everything and unmount, if it is mounted
+    agent.pyz disk drop DIRECTORY STATE            unmount at once, without pending data, even while processes use it
 
-`STATE` is a directory next to it, for the socket, the log and the record of damage. `MODEL` says what a power loss takes: `strict` or `journaled`; it is
-kept there for a daemon that is started again without one.
+`STATE` is a directory next to it, for the socket, the log and the record of damage. `MODEL` determines what a power loss loses: `strict` or `journaled`; it is
+stored there for a daemon that is restarted without the argument.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ from .trouble import Trouble
 
 Json = dict[str, Any]
 LEAVE_S = 60.0
-"""Time to write what is pending, which on a busy host takes long."""
+"""Time limit for writing pending data, which takes long on a busy host."""
 AT_ONCE = 64
-"""Requests of the kernel between two looks at the control socket, which busy processes would starve."""
+"""Requests of the kernel between two checks of the control socket, which busy processes would otherwise starve."""
 DARK_S = 6.0
-"""How long the disk answers nothing after a power loss was announced. Its requester is gone by then, and the disk goes on."""
+"""How long the disk does not answer after a power loss was announced. If the requester ended without a power loss, the disk then continues."""
 LONGEST_WAIT_S = 3600.0
-"""A selector takes no time without end."""
+"""A selector does not accept an infinite timeout."""
 MODEL_FILE = "model"
 
 
@@ -61,7 +61,7 @@ class Daemon:
         self._listener = control.listen(state)
 
     def serve(self, ready: int) -> None:
-        """Until it is unmounted. Says "ready" there when the kernel has been greeted."""
+        """Serve until the unmount. Reports "ready" when the handshake with the kernel is done."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._connection, selectors.EVENT_READ)
             selector.register(self._listener, selectors.EVENT_READ)
@@ -79,7 +79,7 @@ class Daemon:
                 self._answer_all(self._operations.due(time.monotonic_ns()))
 
     def _keep_time(self, selector: selectors.BaseSelector) -> None:
-        """Act on time. While a power loss is due, the kernel's requests are not read: they wait there, where their processes can be killed. A loss that does not come times out."""
+        """Handle timeouts. While a power loss is pending, the kernel's requests are not read: they wait in the kernel, where their processes can be killed. A power loss that does not happen times out."""
         now_s, listening = time.monotonic(), self._connection in selector.get_map()
         if self._dark_until_s and now_s >= self._dark_until_s:
             self._dark_until_s = 0.0
@@ -98,7 +98,7 @@ class Daemon:
         return min(max(0.0, min(ends_s) - time.monotonic()), LONGEST_WAIT_S) if ends_s else None
 
     def _serve_some(self) -> bool:
-        """What the kernel has to ask now, some of it. False when the mount is gone."""
+        """Handle some of the kernel's waiting requests. Return False if the mount is gone."""
         for _ in range(AT_ONCE):
             try:
                 data = os.read(self._connection, BUFFER)
@@ -153,7 +153,7 @@ class Daemon:
         return result
 
     def _act(self, what: str, request: Json) -> Json:
-        """What changes the data."""
+        """Requests that change the data."""
         decay = self._decay
         if what == "crash" and request.get("torn"):
             return torn(self._tree, Random(request["draw"]))
@@ -180,7 +180,7 @@ class Daemon:
         raise ValueError(f"a fault disk does not know how to do {what!r}")
 
     def _status(self) -> Json:
-        """`results` is what was done to the data and what was seen of it, by the ids that the askers gave."""
+        """`results` has the changes of the data and the observations of them, by the ids of the requests."""
         return {
             "pid": os.getpid(),
             "model": self._tree.model,
@@ -205,7 +205,7 @@ class Daemon:
 
 
 def serve(directory: str, state: str, model: str | None = None) -> int:
-    """Returns 0 when a disk is served; it may have been before, by the same model. Without a `model`: the one that it had."""
+    """Return 0 when a disk is served; it may have been served before, with the same model. Without `model`, its former one is used."""
     if model not in (None, *MODELS):
         raise ValueError(f"no model of a power loss is called {model!r}; there are {', '.join(MODELS)}")
     os.makedirs(state, mode=0o755, exist_ok=True)
@@ -245,7 +245,7 @@ def _kept_model(state: str, model: str | None) -> str:
 
 
 def _be_daemon(directory: str, state: str, model: str, report: int) -> None:
-    """The daemon's whole life; it keeps none of its caller's streams."""
+    """Run the daemon; it closes the streams of its caller."""
     try:
         log = os.open(os.path.join(state, "log"), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         null = os.open(os.devnull, os.O_RDONLY)
@@ -269,7 +269,7 @@ def settle(directory: str, state: str) -> int:
 
 
 def leave(directory: str, state: str) -> int:
-    """What is pending is synced first, when there is a daemon to do it."""
+    """Unmount after a sync of pending data, if there is a daemon."""
     if not mount.mounted(directory):
         return 0
     if _answers(state):
@@ -282,7 +282,7 @@ def leave(directory: str, state: str) -> int:
 
 
 def drop(directory: str, state: str) -> int:
-    """For data that are removed anyway. It needs no answer of the daemon; a process that still uses the disk gets errors from now on."""
+    """Unmount a disk whose data are removed anyway. This needs no answer of the daemon; a process that still uses the disk then gets errors."""
     for pid in _daemons(state):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -291,7 +291,7 @@ def drop(directory: str, state: str) -> int:
 
 
 def _daemons(state: str) -> list[int]:
-    """The processes that serve the disk with that state."""
+    """The processes that serve the disk with this state directory."""
     found = []
     for pid in (int(name) for name in os.listdir("/proc") if name.isdigit()):
         with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:

@@ -1,7 +1,7 @@
-"""Damage to what is at rest, and its repair; done while the process that uses the disk is down.
+"""Damage to stored data, and its repair; done while the process that uses the disk is down.
 
-All damage is first written down with the old bytes, synced, in the disk's state directory. So it can be reported, and repaired by any later
-process, also after the daemon died. A repair touches only what is still as the damage left it.
+All damage is first recorded with the old bytes, synced, in the disk's state directory. So it can be reported, and repaired by any later
+process, also after the daemon died. A repair changes only bytes that are still as the damage left them.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from .tree.tree import Tree
 Json = dict[str, Any]
 SECTOR = 512
 AROUND = 32
-"""So many bytes on both sides must be as they were, or a repair of one bit would take a byte that was written since for the damaged one."""
+"""This many bytes on both sides must be unchanged; otherwise a repair of one bit could mistake a byte that was written since for the damaged one."""
 
 
 class Decay:
-    """`state` is a directory that survives everything."""
+    """`state` is a directory that no fault affects."""
 
     def __init__(self, tree: Tree, state: str) -> None:
         self._tree, self._state = tree, state
 
     def records(self) -> list[Json]:
-        """What is damaged and was not repaired: file, offset, what was there and what is, in hex; `still`: nothing was written over it since."""
+        """Damage that was not repaired: file, offset, the old and the new bytes in hex; `still`: they were not overwritten since."""
         return [{**record, "still": _still_damaged(self._tree, record)} for record in self._read("damage.json")]
 
     def damage(self, ident: str, effect: str, draw: int) -> list[Json]:
-        """One piece of damage, drawn; nothing when there is nothing to damage, or when this one was done before."""
+        """Do one piece of random damage; nothing if there is nothing to damage, or if this damage was done before."""
         if any(record["id"] == ident for record in self._read("damage.json")):
             return []
         tree, random = self._tree, Random(draw)
@@ -49,7 +49,7 @@ class Decay:
         return records
 
     def repair(self, idents: list[str]) -> list[Json]:
-        """These, latest first, where nothing was written since. Returns what was repaired; what was not is forgotten too."""
+        """Repair these, latest first, if nothing was overwritten since. Return the repaired ones; the others are forgotten too."""
         chosen = [record for record in self._read("damage.json") if record["id"] in idents]
         if chosen:
             self._tree.sync_all()
@@ -67,11 +67,11 @@ class Decay:
 
     @property
     def forgot(self) -> bool:
-        """Whether this disk was ever emptied, or put back to an earlier state: what its owner promised meanwhile is forgotten for good."""
+        """Whether this disk was ever emptied, or reset to an earlier state: the promises of its owner since then are lost."""
         return bool(self._read("forgot.json"))
 
     def wipe(self) -> int:
-        """An empty disk. Returns how many files there were."""
+        """Empty the disk. Return how many files there were."""
         self._write("forgot.json", ["wiped"])
         self._tree.crash()
         files = self._tree.files()
@@ -81,7 +81,7 @@ class Decay:
         return len(files)
 
     def back_up(self, ident: str) -> int:
-        """Copies of every file as a power loss now would leave it. Returns how many."""
+        """Copy every file as a power loss now would leave it. Return how many there are."""
         folder = os.path.join(self._state, f"backup-{ident}")
         shutil.rmtree(folder, ignore_errors=True)
         os.mkdir(folder)
@@ -94,7 +94,7 @@ class Decay:
         return len(copied)
 
     def restore(self, ident: str) -> int:
-        """Put the backup's files in place of all that is there. Returns how many differ from what was there."""
+        """Replace all files by those of the backup. Return how many differ from the replaced ones."""
         folder = os.path.join(self._state, f"backup-{ident}")
         if not os.path.exists(os.path.join(folder, "names.json")):
             return 0
@@ -134,10 +134,10 @@ class Decay:
 
 
 def torn(tree: Tree, random: Random) -> Json:
-    """The write that was made last, of those that are not synced, reaches the disk in part: a prefix, or some of its sectors.
+    """Write a part of the last unsynced write to the disk: a prefix, or some of its sectors.
 
-    What was written to that file before it does so whole, and everything else that is pending is lost; with a journal names are not. When nothing is
-    pending nothing is torn.
+    Earlier writes to that file are written completely, and everything else that is pending is lost; with a journal, names are not lost. If nothing is
+    pending, nothing is torn.
     """
     tree.settle()
     candidates = [(file.mtime_ns, path, file) for path, file in tree.files() if file.homes and _writes(file)]
@@ -164,7 +164,7 @@ def _writes(file: File) -> list[tuple[int, Any]]:
 
 
 def _torn_parts(offset: int, data: bytes, random: Random) -> list[tuple[int, bytes]]:
-    """Never the whole, never nothing unless it is a single byte."""
+    """Return a part: never the whole, and not nothing unless it is a single byte."""
     starts = [0, *range(SECTOR - offset % SECTOR, len(data), SECTOR)]
     if len(starts) < 3 or random.random() < 0.5:
         return [(offset, data[: random.randrange(min(1, len(data) - 1), len(data))])]
@@ -182,7 +182,7 @@ def _apply(content: bytearray, offset: int, data: bytes | None) -> None:
 
 
 def _rot(tree: Tree, files: list[tuple[str, File]], random: Random) -> list[Json]:
-    """Flip one bit, drawn uniformly."""
+    """Flip one bit, chosen uniformly."""
     total = sum(file.size for _, file in files)
     at = random.randrange(total) if total else 0
     for path, file in files:
@@ -194,7 +194,7 @@ def _rot(tree: Tree, files: list[tuple[str, File]], random: Random) -> list[Json
 
 
 def _misdirect(tree: Tree, files: list[tuple[str, File]], random: Random) -> list[Json]:
-    """A sector that was meant for one place went to another: where it should be is what was there before, zeros on a log. Not one that no system could miss."""
+    """Write a sector to the place of another: its own place keeps the former content, zeros on a log. Skips sectors that no system could miss."""
     sectors = [(path, file, at) for path, file in files for at in range(0, file.size - SECTOR + 1, SECTOR)]
     if len(sectors) < 2:
         return []
@@ -211,12 +211,12 @@ def _misdirect(tree: Tree, files: list[tuple[str, File]], random: Random) -> lis
 
 
 def _ends_there(tree: Tree, file: File, at: int) -> bool:
-    """Whether the file without its bytes from here on looks as if the later writes had never happened: no system could notice."""
+    """Whether the file, when cut here, looks as if the later writes had never happened, so that no system could notice."""
     return at in file.ends and not any(tree.read(file, at + SECTOR, file.size))
 
 
 def _cut(tree: Tree, files: list[tuple[str, File]], random: Random) -> list[Json]:
-    """The end of the file that was written last is gone: less than a sector of it, and not just where a write had ended.
+    """Remove the end of the file that was written last: less than a sector, and not exactly at the end of a write.
 
     A cut there looks as if the later writes had never happened: no system could notice, and those it acknowledged would be forgotten.
     """
@@ -231,7 +231,7 @@ def _cut(tree: Tree, files: list[tuple[str, File]], random: Random) -> list[Json
 
 
 def _record(tree: Tree, path: str, file: File, offset: int, pristine: bytes, damaged: bytes) -> Json:
-    """A whole sector is known by its own bytes; less is by what stands around it as well."""
+    """A whole sector is identified by its own bytes; a part of one also by the bytes around it."""
     around = AROUND if len(damaged) < SECTOR else 0
     start, end = max(0, offset - around), offset + len(pristine)
     return {
@@ -269,7 +269,7 @@ def _put(tree: Tree, record: Json, which: str) -> None:
 
 
 def _durable(tree: Tree) -> dict[str, bytes]:
-    """Every file with a durable name, with its durable bytes."""
+    """Every file that has a durable name, with its durable bytes."""
     return {path: tree.read_durable(file) for path, file in tree.durable_files()}
 
 

@@ -1,4 +1,4 @@
-"""Mounting and unmounting by system call: what libfuse's helper does, without it."""
+"""Mounting and unmounting by system calls, without libfuse's helper."""
 
 from __future__ import annotations
 
@@ -53,18 +53,18 @@ def unmount(directory: str) -> bool:
 
 
 def unmount_from_outside(directory: str) -> subprocess.Popen[bytes]:
-    """By a process of its own, since the kernel may ask the daemon meanwhile."""
+    """Unmount in a separate process, because the kernel may send requests to the daemon meanwhile."""
     program = "import ctypes, sys; sys.exit(ctypes.CDLL(None).umount2(sys.argv[1].encode(), 2) != 0)"
     return subprocess.Popen([sys.executable, "-I", "-S", "-c", program, directory])
 
 
 def unescaped(point: str) -> str:
-    """A path of mountinfo, in which the kernel writes spaces, tabs, line ends and backslashes as octal numbers."""
+    """Decode a path of mountinfo, in which the kernel writes spaces, tabs, line ends and backslashes as octal numbers."""
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), point)
 
 
 def mounted(directory: str) -> bool:
-    """Whether one of ours lies over this directory, dead or alive."""
+    """Whether a fault disk is mounted over this directory, with or without a living daemon."""
     wanted = os.path.abspath(directory)
     with open("/proc/self/mountinfo", errors="surrogateescape") as file:
         for line in file:

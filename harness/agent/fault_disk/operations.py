@@ -1,7 +1,7 @@
-"""The kernel's requests as operations of the tree, each under what is wrong with the device at that moment.
+"""The kernel's requests as operations of the tree, each with the errors that the device has at that moment.
 
-`handle` returns the answer, or nothing for what has none or has it later: what hangs is answered when the trouble ends, or when the process that
-waits for it is killed (the kernel says so by an INTERRUPT); what is slow is answered by `due`.
+`handle` returns the answer, or nothing if there is none yet: a request that hangs is answered when the trouble ends, or when the process that
+waits for it is killed (the kernel says so by an INTERRUPT); slow requests are answered by `due`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _KINDS: dict[int, Kind] = {
     Op.SYNCFS: Kind.SYNC,
 }
 _FREES_SPACE = (Op.UNLINK, Op.RMDIR, Op.SETATTR)
-"""A full disk lets names go and files be cut."""
+"""Operations that a full disk allows: removing names and truncating files."""
 
 
 class Operations:
@@ -71,14 +71,14 @@ class Operations:
         return sum(_kind(request) is Kind.SYNC for request in self._waiting.values())
 
     def set_trouble(self, trouble: Trouble) -> list[bytes]:
-        """The answers that were waited for and can be given now."""
+        """The delayed answers that can be sent now."""
         self.trouble = trouble
         waiting, self._waiting = self._waiting, {}
         answers = [self.handle(request) for request in waiting.values()]
         return [one for one in answers if one is not None]
 
     def due(self, now_ns: int) -> list[bytes]:
-        """Slow answers whose time has come."""
+        """Slow answers that are due."""
         answers = []
         while self._later and self._later[0][0] <= now_ns:
             answers.append(heapq.heappop(self._later)[2])
@@ -113,7 +113,7 @@ class Operations:
         return None
 
     def _interrupt(self, unique: int) -> bytes | None:
-        """The waiting process was killed. An operation that hangs is given up; one that is done with a delayed answer is answered."""
+        """Handle the kill of a waiting process. An operation that hangs is given up; one that is done but whose answer is delayed is answered."""
         if self._waiting.pop(unique, None) is not None:
             return answer(unique, error=errno.EINTR)
         slow = [one for one in self._later if one[1] == unique]
@@ -209,7 +209,7 @@ class Operations:
         return struct.pack("<II", size, 0)
 
     def _sync(self, request: Request, error: int) -> bytes:
-        """What a failed sync should have made durable never will be; a read-only disk minds only if there is something to write."""
+        """Fail a sync: its data never becomes durable. A read-only disk fails only if there is something to write."""
         node = self.tree.nodes.get(request.node)
         if error:
             if isinstance(node, File):

@@ -1,7 +1,7 @@
-"""Looks at a disk with the eyes of a process that uses it: writes, syncs, reads back; and reads all that is there.
+"""Probes a disk as a process that uses it: it writes, syncs, reads back, and reads all files.
 
-It takes no part in what is done to the disk. The file that it writes has a name that a fault disk never lists, so that the service does not meet it.
-A stalled disk keeps its probe waiting, and the agent has leases to renew: so a probe is begun, and asked later whether it has its answer.
+It is independent of the faults on the disk. The file that it writes has a name that a fault disk never lists, so that the service does not see it.
+A stalled disk keeps its probe waiting, and the agent has leases to renew: so a probe is started first, and asked later for its result.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Probe:
         return self._process is not None
 
     def begin(self, directory: str, backing: str) -> None:
-        """`backing` is where the bytes are that would survive."""
+        """`backing` is the directory with the bytes that would survive."""
         self.give_up()
         command = [sys.executable, "-I", "-S", "-c", PROGRAM, directory, backing]
         self._process = subprocess.Popen(
@@ -73,7 +73,7 @@ class Probe:
         )
 
     def answer(self, within_s: float) -> Json | None:
-        """`error` (the first, by its name and where), `took_ns` and `durable`, once; None as long as there is no answer."""
+        """Return `error` (the first one, with its name and place), `took_ns` and `durable`, once; None while there is no answer."""
         assert self._process is not None and self._process.stdout is not None, "`begin` comes first"
         ready, _, _ = select.select([self._process.stdout], [], [], within_s)
         if not ready:
@@ -99,7 +99,7 @@ class Probe:
 
 
 def digests(directory: str) -> dict[str, str]:
-    """Every file that can be seen there, with a digest of its bytes."""
+    """Return every visible file, with a digest of its bytes."""
     found = {}
     for folder, _, names in os.walk(directory):
         for name in names:

@@ -1,7 +1,7 @@
-"""The kernel's FUSE protocol, version 7.31: requests taken apart, answers put together; see linux/fuse.h for the layouts.
+"""The kernel's FUSE protocol, version 7.31: parsing requests and building answers; see linux/fuse.h for the layouts.
 
-Speaking it directly rather than through libfuse has two reasons: hosts need no package, and an answer may come later, or never, without a
-thread that waits with it. Knows nothing of files.
+It is used directly and not through libfuse for two reasons: hosts need no package, and an answer may come later, or never, without a
+waiting thread. This module does not handle files.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Op(IntEnum):
 
 
 class Set(IntEnum):
-    """Which fields of a SETATTR count."""
+    """The fields of a SETATTR that are set."""
 
     MODE = 1
     UID = 2
@@ -105,7 +105,7 @@ def answer(unique: int, body: bytes = b"", error: int = 0) -> bytes:
 
 
 def init_answer(body: bytes) -> bytes:
-    """What is agreed on with the kernel: large writes, and pages dropped when a file changed behind its back."""
+    """Build the answer to INIT, which agrees on large writes, and on dropping pages when a file changed outside of the kernel."""
     _, _, readahead, offered = INIT_IN.unpack_from(body)
     flags = offered & (BIG_WRITES | AUTO_INVAL_DATA | MAX_PAGES)
     return INIT_OUT.pack(7, MINOR, readahead, flags, 64, 48, MAX_WRITE, 1, MAX_WRITE >> 12, 0, *([0] * 9))
@@ -132,7 +132,7 @@ class Attributes:
 
 
 def entry_answer(attributes: Attributes) -> bytes:
-    """Nothing may be cached by the kernel: after a crash names and sizes are others."""
+    """The kernel may cache nothing: after a crash, names and sizes are different."""
     return ENTRY.pack(attributes.number, 0, 0, 0, 0, 0) + attributes.pack()
 
 
@@ -141,7 +141,7 @@ def attr_answer(attributes: Attributes) -> bytes:
 
 
 def dirent(number: int, offset: int, name: str, kind: int) -> bytes:
-    """`offset` is where the next one begins to be read, `kind` the file type's bits of the mode, shifted."""
+    """`offset` is the position of the next entry, `kind` the file type's bits of the mode, shifted."""
     encoded = name.encode(errors="surrogateescape")
     return (DIRENT.pack(number, offset, len(encoded), kind) + encoded).ljust(
         (DIRENT.size + len(encoded) + 7) & ~7, b"\0"

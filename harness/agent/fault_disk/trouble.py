@@ -1,17 +1,17 @@
-"""What is wrong with the device at the moment, and what that does to one operation: it fails, waits, hangs, or only seems to be done.
+"""The current errors of the device, and their effect on one operation: it fails, waits, hangs, or only seems to be done.
 
-| field | what it is |
+| field | meaning |
 |---|---|
 | `slow_ns` | writes and syncs take longer, on average by this much, at least half of it |
-| `stalled` | nothing is answered |
+| `stalled` | no request is answered |
 | `full` | writes fail with ENOSPC |
-| `read_only` | writes, and syncs of what is pending, fail with EROFS |
+| `read_only` | writes, and syncs of pending data, fail with EROFS |
 | `io_error` | reads, writes and syncs fail with EIO |
-| `fsync_error` | syncs fail with EIO, and what they should have synced never will be |
+| `fsync_error` | syncs fail with EIO, and their data is never written |
 | `lying` | syncs succeed and do nothing |
-| `held` | syncs are not answered: so that there is something to lose |
+| `held` | syncs are not answered, so that there is data to lose |
 
-Knows no files, no clock.
+It uses no files and no clock.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 
 
 class Kind(Enum):
-    """What an operation does to the device."""
+    """The effect of an operation on the device."""
 
     LOOK = "look"
     READ = "read"
@@ -66,7 +66,7 @@ class Trouble:
         return 0
 
     def delay_ns(self, kind: Kind, random: Random) -> int:
-        """A drawn delay, never less than half of the mean, so that a probe can distinguish it from chance."""
+        """A random delay, never less than half of the mean, so that a probe can distinguish it from chance."""
         if not self.slow_ns or kind not in (Kind.WRITE, Kind.SYNC):
             return 0
         return self.slow_ns // 2 + int(random.expovariate(2 / self.slow_ns))

@@ -1,16 +1,16 @@
-"""What can be in force on a host, a module a *part*: each makes the host what is wanted, and undoes what it did.
+"""The parts of the state of faults on a host, one module per *part*: each changes the host to the desired state, and undoes its changes.
 
 A part is a module with
 
     NAME                                          its key in `wanted` and in `force.json`
-    claim(before, wanted, config) -> force        all that may be in force once `change` has begun: written down first
-    change(claimed, wanted, config) -> force      make it so; what is in force now
-    undo(force) -> [str]                          take everything back, and say what that was; twice, the second says nothing
-    look(request, config) -> answer               (optional) what an independent look shows, for verification
-    OUTLIVES_POWER = True                         (optional) what it does is on the disk: after a boot it is still in force
+    claim(before, wanted, config) -> force        all that may be active once `change` has begun: recorded first
+    change(claimed, wanted, config) -> force      make the change; return what is active now
+    undo(force) -> [str]                          undo everything, and return what it was; a second call returns nothing
+    look(request, config) -> answer               (optional) the result of an independent probe, for verification
+    OUTLIVES_POWER = True                         (optional) its changes are on the disk: they are still active after a boot
 
-`wanted` and `force` are JSON objects; empty means that nothing is. `force` also keeps what was there before (limits, rules), since exactly that is
-put back. Claims and changes of a host are made under its store's lock, in the order of `PARTS`; undone in the opposite order.
+`wanted` and `force` are JSON objects; empty means that nothing is active. `force` also has the former state (limits, rules), because exactly this is
+restored. Claims and changes of a host are made under its store's lock, in the order of `PARTS`, and undone in the opposite order.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Json = dict[str, Any]
 
 
 class Part(Protocol):
-    """The shape of these modules."""
+    """The interface of these modules."""
 
     NAME: str
 

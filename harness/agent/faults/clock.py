@@ -1,6 +1,6 @@
-"""The wall clock that the service's processes see: a setting of `..clock`, such as `{"offset_ns": 60000000000}`, in the file that their preloaded clock library reads.
+"""The wall clock that the service's processes see: a setting of `..clock`, such as `{"offset_ns": 60000000000}`, in the file that the preloaded clock library reads.
 
-Those that do not ask the library read it in their vDSO (`..clocks`). Where the machine's own clock is given away (`"clock": "system"`), that one is set instead.
+For processes that do not use the library, it is changed in their vDSO (`..clocks`). If the machine's own clock may be changed (`"clock": "system"`), that one is set instead.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ OUTLIVES_POWER = True
 
 
 def claim(before: Json, wanted: Json, config: Json) -> Json:
-    """`files` maps clock files to settings; `vdso` is what moves clocks there; `system` is how the machine's own clock was before it was first moved."""
+    """`files` maps clock files to settings; `vdso` is the file that changes clocks there; `system` is the state of the machine's own clock before its first change."""
     if config.get("clock") == "system":
         recorded = before.get("system") or (system_clock.record(MACHINE) if wanted else None)
         return {"system": recorded} if recorded else {}
@@ -33,7 +33,7 @@ def claim(before: Json, wanted: Json, config: Json) -> Json:
 
 
 def _below(config: Json) -> Json | None:
-    """None where the harness could not build the code for it."""
+    """None if the harness could not build the code for it."""
     block, file = str(config.get("clock_block") or ""), str(config.get("clock_file") or "")
     if not os.path.exists(block):
         return None
@@ -83,10 +83,10 @@ def undo(force: Json) -> list[str]:
 
 
 def look(request: Json, config: Json) -> Json:
-    """What a fresh process under the same clock sees in `readings` looks over `over_ns`; with `effect`, whether it reaches the service, else the processes that are `left`.
+    """Return what a new process with the same clock reads, `readings` times in `over_ns`; with `effect`, whether the clock reaches the service, else the processes that are `left`.
 
-    `reach`: why any process of the service is `missed`, and nothing else. `standing`: one reading of a process that stays, for samples; none where there is
-    no library, and so no difference. `try`: why the vDSO of a process cannot be changed by this file, None when it can.
+    `reach`: only the reason why a process of the service is `missed`. `standing`: one reading of a permanent process, for samples; none if there is
+    no library, and therefore no difference. `try`: why the vDSO of a process cannot be changed by this file, None when it can.
     """
     if "try" in request:
         return {"why": mover.tried(str(request["try"]))}
@@ -115,14 +115,14 @@ def _effect(request: Json, config: Json) -> Json:
 
 
 def _missed(config: Json) -> list[str]:
-    """Processes that are not reached. Empty when the fault is not active any more: a lapsed fault is reported as such."""
+    """Return the processes that are not reached. Empty when the fault is not active any more: a lapsed fault is reported as such."""
     by = _by(config)
     missed = reach.missed(_members(config), by) if by.file and clock.get(by.file) else []
     return [*missed, *_not_below(config)] if missed else []
 
 
 def _not_below(config: Json) -> list[str]:
-    """Why the vDSO was of no help."""
+    """The reason why the vDSO could not be used."""
     return mover.why_not(_members(config)()) if _below(config) else [f"no vDSO can be changed: {mover.NO_CODE}"]
 
 
@@ -135,7 +135,7 @@ def _by(config: Json) -> reach.Means:
 
 
 def _left(config: Json) -> list[int]:
-    """Processes whose vDSO still moves their clock where the file says that it is true."""
+    """Processes whose vDSO still changes their clock although the file says true time."""
     file = str(config.get("clock_file") or "")
     return [] if not file or clock.get(file) else vdso.moved(vdso.owner_of(file))
 
@@ -144,7 +144,7 @@ _observers: list[Observer] = []
 
 
 def _standing(environment: dict[str, str]) -> Observer:
-    """As long as this agent lives. One that has ended makes room for another."""
+    """A process for observations that lives as long as this agent. If it has ended, a new one is started."""
     if _observers and not _observers[0].alive:
         _observers.pop().close()
     if not _observers:

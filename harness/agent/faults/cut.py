@@ -23,7 +23,7 @@ def change(claimed: Json, wanted: Json, config: Json) -> Json:
 
 
 def undo(force: Json) -> list[str]:
-    """Remove the table, whichever process made it, so that it is gone even if the account of it was lost."""
+    """Remove the table, whichever process made it, so that it is removed even if the record of it was lost."""
     if not firewall.remove():
         return []
     cut = [f"{side} {address}" for side in SIDES for address in force.get(side, ())]

@@ -1,10 +1,10 @@
-"""What is wrong with the disk under the service, asked of its daemon (`fault_disk`), and what was done to the data on it.
+"""Faults of the disk under the service, by requests to its daemon (`fault_disk`), and damage to the data on it.
 
     {"trouble": {"full": true}, "damage": [{"id", "effect", "draw"}], "crashes": [{"id", "torn", "draw"}], "wiped": ["id"], "backups": ["id"]}
 
-Trouble lasts while it is wanted. Damage is done once and repaired when it is not wanted any more; a crash happens once and stays; a disk that was
-wiped stays empty; a backup is made at once and put back when it is not wanted any more (but thrown away when no harness is left to want it).
-Whatever changes bytes happens while the process is down; it is started again unless another fault keeps it down.
+Trouble lasts while it is wanted. Damage is done once, and repaired when it is not wanted any more; a crash happens once and is not undone; a disk that was
+wiped stays empty; a backup is made at once, and restored when it is not wanted any more (but deleted if the harness is gone).
+Bytes are only changed while the process is down; it is restarted unless another fault keeps it down.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ OUTLIVES_POWER = True
 LISTS = ("damage", "crashes", "wiped", "backups")
 HELD_S = 1.0
 HOLD_S = 0.3
-"""Before a crash syncs are held: until there is one, and a little longer, so that what was acknowledged without them is there to be lost."""
+"""Before a crash, syncs are held until there is one, and a little longer, so that data that was acknowledged without them can be lost."""
 REVIVE_S = 60.0
 LOSE_S = 8.0
-"""So long the disk may take to write back what survives a power loss."""
+"""Time limit for the disk to write back the data that survives a power loss."""
 ANSWER_S = 0.2
-"""So long a request may wait for a probe."""
+"""The longest time that a request may wait for a probe."""
 _PROBE = probe.Probe()
 BACK_OFF_S = 0.15
 """A supervisor that sees the marker for this long forgets how often the process ended."""
 
 
 def claim(before: Json, wanted: Json, config: Json) -> Json:
-    """Ids of all that is or will be done; `process` is how to start what is taken down meanwhile."""
+    """Ids of everything that is or will be done; `process` is how to restart the process that is stopped meanwhile."""
     disk = config.get("fault_disk") or {}
     if wanted and not (disk and os.path.exists(_program(disk))):
         raise RuntimeError("there is no fault disk under the service: it was not mounted before the service started")
@@ -92,7 +92,7 @@ def change(claimed: Json, wanted: Json, config: Json) -> Json:
 
 
 def undo(force: Json) -> list[str]:
-    """A daemon that died no longer applies its faults; the next daemon knows what it left on the disk."""
+    """A daemon that died no longer applies its faults; the next daemon has the record of its changes on the disk."""
     if not force or not os.path.exists(_program(force["disk"])):
         # It was taken away, and everything with it.
         return []
@@ -115,9 +115,9 @@ def undo(force: Json) -> list[str]:
 
 
 def look(request: Json, config: Json) -> Json:
-    """What the daemon knows of what was done to the data; and, by `probe`, how the device behaves towards a process of our own (`begin`, `wait`, `end`).
+    """Return the daemon's record of changes to the data; and, with `probe`, how the device behaves for a test process (`begin`, `wait`, `end`).
 
-    `lose_power` announces that the host is about to lose it: nothing in the host could undo that, so it is no part of what is in force.
+    `lose_power` announces a power loss of the host: nothing in the host could undo it, so it is not a part of the active state.
     """
     disk = config.get("fault_disk") or {}
     if not disk:
@@ -139,7 +139,7 @@ def look(request: Json, config: Json) -> Json:
 
 
 def _lose_power(state: str, request: Json) -> Json:
-    """With a journal at a moment at which a sync is under way, if there is one soon: what was acknowledged without it is there to be lost."""
+    """Lose power; with a journal, while a sync is in progress, if there is one soon, because then there is acknowledged data to lose."""
     if ask(state, {"do": "status"})["model"] == "journaled":
         ask(state, {"do": "hold_syncs", "for_s": LOSE_S})
         _await_held_sync(state, HOLD_S)
@@ -170,7 +170,7 @@ def _over(wanted: Json, done: Json, name: str) -> list[str]:
 
 
 def _was_interrupted(force: Json) -> bool:
-    """Something was claimed and not done: the process may have been left down."""
+    """A change was claimed and not made: the process may have been left down."""
     return any(set(force.get(name, ())) - set(force["done"].get(name, ())) for name in ("damage", "crashes", "backups"))
 
 
@@ -179,7 +179,7 @@ def _set_trouble(disk: Json, trouble: Json) -> None:
 
 
 def _revive(disk: Json, process: Json) -> bool:
-    """Start the daemon again if necessary; returns whether it was. A process that came up before it would write beneath the mount, where the data is never seen."""
+    """Restart the daemon if necessary; return whether it was. A process that starts before the daemon would write beneath the mount, where the data is never seen."""
     try:
         ask(disk["state"], {"do": "status"})
         return False
@@ -197,7 +197,7 @@ def _program(disk: Json) -> str:
 
 
 def _repair(disk: Json, process: Json, idents: list[str]) -> list[str]:
-    """What is still damaged of these, with the process down; of the rest only the account is closed."""
+    """Repair those that are still damaged, with the process down; for the others, only the record is closed."""
     records = [one for one in ask(disk["state"], {"do": "status"})["damage"] if one["id"] in idents] if idents else []
     if not records:
         return []
@@ -217,7 +217,7 @@ def _repair(disk: Json, process: Json, idents: list[str]) -> list[str]:
 
 
 def _do(disk: Json, process: Json, trouble: Json, request: Json) -> None:
-    """Act with the process down and the device healthy. The daemon is given the data that readers see before and after, and keeps it for a look."""
+    """Act with the process down and the device healthy. The daemon records the data that readers see before and after, for the probe."""
     state, directory = disk["state"], disk["directory"]
     with _down(process):
         _set_trouble(disk, {})
@@ -231,7 +231,7 @@ def _do(disk: Json, process: Json, trouble: Json, request: Json) -> None:
 
 @contextmanager
 def _down(process: Json) -> Iterator[None]:
-    """Keep the process down meanwhile. One that another fault keeps down stays so; only a supervised process comes back, so others are not asked for."""
+    """Keep the process down meanwhile. If another fault keeps it down, it stays down. Only a supervised process restarts, so this is not used for others."""
     if not process.get("marker") or os.path.exists(process["marker"]):
         yield
         return
@@ -254,7 +254,7 @@ def _syncs_held(disk: Json, trouble: Json) -> Iterator[None]:
 
 
 def _end_back_off(process: Json) -> None:
-    """A process that could not live on its disk is started at once, not when its supervisor tries the next time."""
+    """Restart a process that ended because of its disk at once, and not at the supervisor's next attempt."""
     if process.get("marker") and not os.path.exists(process["marker"]) and processes.find(process) is None:
         with _down(process):
             time.sleep(BACK_OFF_S)

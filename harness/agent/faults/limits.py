@@ -1,10 +1,10 @@
-"""What the system's processes may use together: `{"share_ppm": 100000, "memory_bytes": 67108864, "descriptors": 20}`, those that are limited.
+"""Limits for all processes of the system together: `{"share_ppm": 100000, "memory_bytes": 67108864, "descriptors": 20}`, with the limited resources only.
 
-CPU and memory by groups of our own (`cgroups`); CPU also by stopping and continuing the processes in turn, where no group can be had (`keeper`);
-descriptors by the soft limit of each process, which leaves its hard one alone. Processes inherit their limits; one that has none comes under them by the
-keeper, which looks for such.
+CPU and memory by separate control groups (`cgroups`); CPU also by stopping and continuing the processes in turn, if groups are not available (`keeper`);
+descriptors by the soft limit of each process, without changing the hard limit. Processes inherit their limits; the keeper searches for processes without them and
+limits these too.
 
-Memory that a process has when it enters a group is not counted there. So the group's limit is what was asked for less what its processes have already, and one
+Memory that a process has when it enters a group is not counted there. So the group's limit is the requested one minus the present use of its processes, and a process
 that takes more is killed at its next page.
 """
 
@@ -23,11 +23,11 @@ NAME = "limits"
 FLOOR_BYTES = 1 << 20
 HOLD_S = 10.0
 CLEAN_LOOKS = 3
-"""One look may miss a process: its parent forked it after the table of processes was listed, and ended before it was read."""
+"""One scan may miss a process: its parent forked it after the table of processes was listed, and ended before it was read."""
 
 
 def claim(before: Json, wanted: Json, config: Json) -> Json:
-    """`cpu` and `memory` have the controller, the group, and where the process was before; `nofile` the soft limit that it had."""
+    """`cpu` and `memory` have the controller, the group, and the former group of the process; `nofile` the soft limit that it had."""
     if not before and not wanted:
         return {}
     process = config.get("process") or before.get("process") or {}
@@ -86,9 +86,9 @@ def change(claimed: Json, wanted: Json, config: Json) -> Json:
 
 
 def hold(force: Json) -> None:
-    """Put all processes under these limits, those too that one forks meanwhile. Raises `RuntimeError` with those that stay out.
+    """Put all processes under these limits, including those that are forked meanwhile. Raises `RuntimeError` with those that are still outside.
 
-    Until `CLEAN_LOOKS` looks in a row show none outside. The keeper looks for what these missed.
+    Repeat until `CLEAN_LOOKS` scans in a row show none outside. The keeper searches for those that these missed.
     """
     deadline_s, clean = time.monotonic() + HOLD_S, 0
     _limit(force, processes.tree(force["process"]).processes)
@@ -118,7 +118,7 @@ def _limit(force: Json, found: Sequence[Process]) -> None:
 
 
 def unlimited(force: Json, found: Iterable[Process]) -> list[Process]:
-    """Those of them that are not under one of the limits."""
+    """Return those that are not under all of the limits."""
     groups = [force[name] for name in (cgroups.CPU, cgroups.MEMORY) if "controller" in force.get(name, {})]
     limit = force.get("nofile", {}).get("limit")
 
@@ -143,7 +143,7 @@ def undo(force: Json) -> list[str]:
 
 
 def _release(force: Json, name: str) -> bool:
-    """Take one limit away, and from `force` what there was of it; says whether there was anything."""
+    """Remove one limit, and its record from `force`; return whether there was one."""
     limited = force.pop(name)
     if limited["means"] == limit_looks.SIGNALS:
         return bool(processes.resume((), force["process"]))
@@ -156,7 +156,7 @@ def _release(force: Json, name: str) -> bool:
 
 
 def _restore_descriptors(force: Json) -> bool:
-    """Restore the limits of running processes that still have ours: any other limit was set by someone else."""
+    """Restore the limits of running processes that still have ours: any other limit was set by another program."""
     nofile = force.pop("nofile")
     if "limit" not in nofile:
         return False
@@ -184,5 +184,5 @@ def _inside(pid: int, limited: Json) -> bool:
 
 
 def look(request: Json, config: Json) -> Json:
-    """By `what`: the host's `abilities`, or how the processes fare of which `cpu`, `memory` or `descriptors` are limited."""
+    """Return, by `what`, the host's `abilities`, or the behaviour of the processes whose `cpu`, `memory` or `descriptors` are limited."""
     return limit_looks.look(request, config)

@@ -1,9 +1,9 @@
-"""Links that are shaped, and connections that break. Each maps the other vertex to `{"addresses": […], …}`, with what `..shaping` knows:
+"""Links that are shaped, and connections that break. Each maps the other vertex to `{"addresses": […], …}`, with the fields of `..shaping`:
 
     {"queue": {"n2": shape}, "netem": {"n3": shape}, "copies": {"n2": {"duplicate_ppm": 100000}}, "resets": {"n2": {"period_ns": 1000000000}}}
 
-`queue` shapes what arrives from there (`wire`, `queue_rules`), by the `how` that was found out before, if it was; `netem` what leaves for it (`netem`);
-`copies` (`duplicates`) leave for it, too.
+`queue` shapes packets from there (`wire`, `queue_rules`), by the mechanism `how` that was tested before, if it was; `netem` shapes packets to it (`netem`);
+`copies` (`duplicates`) affect packets to it too.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ Json = dict[str, Any]
 NAME = "links"
 END_S = 2.0
 UNDO_S = 2.0
-"""Time for an answer of a helper that must go: one that hangs must not keep its host from being healthy in time."""
+"""Time limit for an answer of a helper that must end: one that hangs must not delay the healing of its host."""
 OPEN: Json = {"do": "set", "links": {}, "resets": {}, "control": []}
 
 
 def claim(before: Json, wanted: Json, config: Json) -> Json:
-    """`helper` and `rules` say what there may be to take away; `tables` are iptables' own that were there before."""
+    """`helper` and `rules` describe what may have to be removed; `tables` are the iptables tables that existed before."""
     if not wanted and not before:
         return {}
     force = dict(before)
@@ -52,7 +52,7 @@ def claim(before: Json, wanted: Json, config: Json) -> Json:
 
 
 def change(claimed: Json, wanted: Json, config: Json) -> Json:
-    """Change the rules. They come and go while no process holds their queue, or while its holder lets everything through; so nothing is lost by a change."""
+    """Change the rules while no process holds their queue, or while its holder lets all packets pass, so that a change loses no packet."""
     control, force = config["control"], dict(claimed)
     queue, resets, copies = (wanted.get(name, {}) for name in ("queue", "resets", "copies"))
     helper, needed = claimed.get("helper"), bool(queue or resets)
@@ -104,7 +104,7 @@ def undo(force: Json) -> list[str]:
 
 
 def look(request: Json, config: Json) -> Json:
-    """By `what`: the host's `abilities`, its `connections` with some addresses, or what the helper counted."""
+    """Return, by `what`, the host's `abilities`, its `connections` with some addresses, or the counters of the helper."""
     if request["what"] == "abilities":
         return {"abilities": abilities()}
     if request["what"] == "connections":
@@ -117,7 +117,7 @@ def look(request: Json, config: Json) -> Json:
 
 @functools.cache
 def abilities() -> Json:
-    """How this host does what; each was tried once, and nothing of it is left."""
+    """Return the mechanisms of this host; each is tested once, without leaving anything behind."""
     way = queue_rules.way()
     return {
         "netem": netem.possible(),
@@ -129,7 +129,7 @@ def abilities() -> Json:
 
 
 def refused_by_checksum() -> int:
-    """Packets that this host's UDP and TCP have refused for a wrong checksum, ever."""
+    """The total number of packets that this host's UDP and TCP refused because of a wrong checksum."""
     total = 0
     for path in ("/proc/net/snmp", "/proc/net/snmp6"):
         with contextlib.suppress(FileNotFoundError), open(path) as file:
@@ -155,7 +155,7 @@ def _send(helper: Json, request: Json, needed: bool) -> None:
 
 
 def _end(helper: Json) -> bool:
-    """Gently, then not; only the very process that was started. Whether there was one."""
+    """End the process that was started, first gently, then by force. Return whether there was one."""
     known = helper.get("process")
     holder = None if known else queue_thread.holder(helper["path"])
     with contextlib.suppress(OSError, RuntimeError):

@@ -1,6 +1,6 @@
-"""Single processes of a system that has several on this host: by name `{"killed": true}`, `{"paused": true}`, or both.
+"""Faults of single processes of a system that has several on this host: by name `{"killed": true}`, `{"paused": true}`, or both.
 
-`named` of the configuration says how each is found and kept down. A start of the whole system takes the markers away, so nothing of this outlives a loss of power.
+`named` of the configuration says how each is found and kept down. A start of the whole system removes the markers, so these faults end with a power loss.
 """
 
 from __future__ import annotations

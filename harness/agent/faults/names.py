@@ -1,7 +1,7 @@
-"""Names that do not resolve on this host, or lead to other hosts: `{"names": {"n2": [], "n3": ["10.77.0.1"]}}`, by name the addresses that it gets.
+"""Names that do not resolve on this host, or resolve to other hosts: `{"names": {"n2": [], "n3": ["10.77.0.1"]}}`, each name with its new addresses.
 
-The files that resolvers read are covered by changed copies (bind mounts), never written to: what was there is beneath, and comes back when the cover goes. Where a name
-must have no address at all, name servers are out of reach as well.
+Changed copies are mounted over the files that resolvers read (bind mounts); the files themselves are not changed, and are visible again after the unmount. If a name
+must have no address, name servers are made unreachable too.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ print(json.dumps(found))
 
 
 def claim(before: Json, wanted: Json, config: Json) -> Json:
-    """Which files may be covered, and for which names."""
+    """The files that may be covered, and the names."""
     if not wanted:
         return before
     return {"names": sorted({*before.get("names", ()), *wanted["names"]}), "files": sorted(COPIES)}
@@ -55,7 +55,7 @@ def undo(force: Json) -> list[str]:
 
 
 def look(request: Json, config: Json) -> Json:
-    """By `what`: whether files can be covered here (`abilities`), or what a fresh process makes of some names now."""
+    """Return, by `what`, whether files can be covered on this host (`abilities`), or how a new process resolves some names now."""
     if request["what"] == "abilities":
         return {"abilities": _why_not()}
     command = [sys.executable, "-I", "-c", _RESOLVE, *request["names"]]
@@ -88,7 +88,7 @@ def cover(path: str, text: str) -> None:
 
 
 def uncover(path: str) -> bool:
-    """Whether there was a cover of ours. It goes also from under those who have it open."""
+    """Remove our copy, even while processes have it open. Return whether there was one."""
     was_covered = False
     while is_covered(path):
         done = subprocess.run(["umount", "-l", os.path.realpath(path)], capture_output=True, text=True, timeout=10)
@@ -99,7 +99,7 @@ def uncover(path: str) -> bool:
 
 
 def is_covered(path: str) -> bool:
-    """Whether what lies on top there is a copy of ours, by the kernel's word."""
+    """Whether the topmost mount there is our copy, as reported by the kernel."""
     target, top = os.path.realpath(path), ""
     with open("/proc/self/mountinfo", errors="surrogateescape") as file:
         for line in file:
@@ -110,7 +110,7 @@ def is_covered(path: str) -> bool:
 
 
 def _why_not() -> str | None:
-    """Tried in a mount namespace of its own, so that nothing of the host's is touched."""
+    """Test it in a separate mount namespace, so that nothing on the host changes."""
     command = ["unshare", "-m", "mount", "--bind", "/proc/self/comm", os.path.realpath(HOSTS)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10)

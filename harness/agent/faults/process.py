@@ -1,6 +1,6 @@
-"""The system's processes: `{"killed": true}`, `{"paused": true}`, or both. `started_by_service` says that a killed one was started already.
+"""The system's processes: `{"killed": true}`, `{"paused": true}`, or both. `started_by_service` means that a killed one was already restarted.
 
-All processes that belong to it are meant (`..processes.tree`). A heal continues each of them, also one that had been stopped before by something else: none may stay stopped
+This affects all processes of the system (`..processes.tree`). A heal continues each of them, also one that another program had stopped before: none may stay stopped
 because the record of what stopped it was lost.
 """
 
@@ -57,12 +57,12 @@ def undo(force: Json) -> list[str]:
 
 
 def known(process: Json) -> list[list[int]]:
-    """[pid, start time] of each process now, so that a pause can be undone that died before it noted what it had stopped."""
+    """[pid, start time] of each process now, so that a pause can be undone even if the program died before it recorded what it had stopped."""
     return processes.tree(process).pairs if process else []
 
 
 def undone_line(what: str, pids: list[int]) -> list[str]:
-    """One line of what was undone, if anything was."""
+    """Return one line about what was undone, if anything was."""
     return [f"{what}: process {', '.join(map(str, pids))}"] if pids else []
 
 
@@ -75,6 +75,6 @@ def _force(
 
 
 def killable(process: Json) -> Json:
-    """How to find it, and, where no supervisor does it, how to start it again."""
+    """How to find the process, and, without a supervisor, how to restart it."""
     pid = processes.find(process) if process.get("remember") else None
     return process if pid is None else {**process, "again": processes.remember(pid)}

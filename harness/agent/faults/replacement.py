@@ -1,6 +1,6 @@
 """Restarts the process on another disk, once: `{"ident": "membership.1", "directory": "…/data", "files": {"name": "base64"}}`.
 
-What was in the directory is gone for good, so that nothing of it can be undone; only that the process is left to run again must be sure.
+The former content of the directory is lost, so it cannot be restored; an undo only ensures that the process runs again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ OUTLIVES_POWER = True
 
 
 def claim(before: Json, wanted: Json, config: Json) -> Json:
-    """`process` is how to start it again, until it was `done`; one that was done is not done twice."""
+    """`process` is how to restart it, until the replacement is `done`; a replacement is not done twice."""
     if not wanted or before.get("ident") == wanted["ident"]:
         return before
     how = config.get("process") or {}
@@ -58,7 +58,7 @@ def undo(force: Json) -> list[str]:
 
 
 def empty(directory: str) -> None:
-    """Remove all that is in it, and keep the directory itself: it may be where a file system is mounted."""
+    """Remove the content, and keep the directory itself: a file system may be mounted there."""
     with os.scandir(directory) as entries:
         found = list(entries)
     for entry in found:
@@ -77,7 +77,7 @@ def settle(directory: str) -> None:
 
 
 def write(path: str, content: bytes) -> None:
-    """To disk, before the process can see it."""
+    """Write the file to disk before the process can see it."""
     with open(path, "wb") as file:
         file.write(content)
         file.flush()

@@ -1,7 +1,7 @@
-"""A killed process that starts slowly: `{"hold_ns": 3000000000}`, wanted for as long as it is kept down.
+"""A killed process that starts slowly: `{"hold_ns": 3000000000}`, wanted while it is kept down.
 
-When it is not wanted any more, the process has been started again (by the part before this one): it is stopped from its first moment, and the keeper lets it
-go on when its time is over. Until then that is in force, so that the watchdog knows of it; what else changes on the host meanwhile does not end it.
+When it is not wanted any more, the process has been restarted (by the previous part): it is stopped from its first moment, and the keeper continues it
+when its time is over. Until then this state is active, so that the watchdog knows it; other changes on the host do not end it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ NAME = "slow_start"
 
 
 def claim(before: Json, wanted: Json, config: Json) -> Json:
-    """`hold_ns` before it is started, `until_ns` on the host's monotonic clock and `stopped` ([pid, start time] pairs) since."""
+    """`hold_ns` before the restart, `until_ns` on the host's monotonic clock and `stopped` ([pid, start time] pairs) since."""
     if wanted:
         return {**before, "hold_ns": wanted["hold_ns"], "process": config.get("process") or {}}
     return before
@@ -34,7 +34,7 @@ def change(claimed: Json, wanted: Json, config: Json) -> Json:
 
 
 def over(force: Json) -> bool:
-    """Whether its time has come; then the process goes on."""
+    """Return whether the time is over; then continue the process."""
     if time.monotonic_ns() < force.get("until_ns", time.monotonic_ns() + 1):
         return False
     processes.resume(force["stopped"], force["process"])
@@ -42,5 +42,5 @@ def over(force: Json) -> bool:
 
 
 def undo(force: Json) -> list[str]:
-    """Also of one that was stopped by a program that died before it noted that."""
+    """Find processes that were stopped, even if the program died before it recorded that."""
     return undone_line("slow start", processes.resume(force.get("stopped", ()), force.get("process")))

@@ -1,6 +1,6 @@
-"""The addresses by which peers may see this host: all of the interface that carries the one it is known by.
+"""The addresses under which peers may see this host: all addresses of the interface that has its known one.
 
-A cut has to hold for IPv4 and IPv6 alike. Other interfaces are left out: the address of a container bridge is often the same on every
+A cut must apply to IPv4 and IPv6. Other interfaces are ignored: the address of a container bridge is often the same on every
 host, and dropping it would cut a host from itself.
 """
 

@@ -1,7 +1,7 @@
 """Bursts: numbered UDP packets with the time at which each was sent, so that arrivals show what a link does to packets.
 
-They leave from the probes' port and arrive there, under the rules that all traffic meets. Times are of each host's monotonic clock, which no fault moves; the
-harness knows how far apart these are.
+They use the probes' port on both sides, under the same rules as all traffic. Times are those of each host's monotonic clock, which no fault changes; the
+harness knows the differences between these.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ MAGIC = b"TRIBB "
 HEAD = struct.Struct("!IIQ")
 """Which burst, number, ns."""
 SEAL_BYTES = 8
-"""BLAKE2b of all that follows it, with the run's key: what is not what was sent counts as damaged, and as nothing else. Any user of a host may send to this port."""
+"""BLAKE2b of all bytes that follow, with the run's key: a packet that differs from the sent one only counts as damaged. Any user of a host may send to this port."""
 KEY_BYTES = 64
 REMEMBERED = 8
 """Bursts whose packets a receiver still counts; older ones are forgotten."""
 COUNTED = 1 << 18
-"""Packets of one burst from one sender; more are a forger's."""
+"""The most packets of one burst from one sender; more must be forged."""
 NAME_ENDS = b"\n"
 
 
@@ -49,7 +49,7 @@ def _seal(body: bytes) -> bytes:
 
 
 def opened(magic: bytes, packet: bytes) -> bytes:
-    """The body of a packet with this magic. Raises `ValueError` when it is not what was sent."""
+    """The body of a packet with this magic. Raises `ValueError` if it was changed on the way."""
     seal, body = packet[len(magic) : len(magic) + SEAL_BYTES], packet[len(magic) + SEAL_BYTES :]
     if not hmac.compare_digest(seal, _seal(body)):
         raise ValueError("it was changed, or sent by something else")
@@ -57,7 +57,7 @@ def opened(magic: bytes, packet: bytes) -> bytes:
 
 
 class Arrivals:
-    """By burst and sender, the packets that came, in their order: (number, how late by two clocks, when)."""
+    """By burst and sender, the packets that arrived, in order: (number, delay by two clocks, arrival time)."""
 
     def __init__(self) -> None:
         self._seen: dict[int, dict[str, list[tuple[int, int, int]]]] = {}
@@ -65,17 +65,17 @@ class Arrivals:
         self._lock = threading.Lock()
 
     def note_damaged(self, sender: str) -> None:
-        """Record that a packet came from there to this port that was never sent in this form."""
+        """Record that a packet from there was damaged or forged."""
         with self._lock:
             self._damaged[sender] = self._damaged.get(sender, 0) + 1
 
     def damaged(self) -> dict[str, int]:
-        """By sender, ever."""
+        """The total by sender."""
         with self._lock:
             return dict(self._damaged)
 
     def note(self, packet: bytes, now_ns: int, known: Container[str]) -> None:
-        """Raises `ValueError` for what is no packet of a burst from one of those that are `known`."""
+        """Raises `ValueError` for anything but a packet of a burst from one of the `known` senders."""
         try:
             body = opened(MAGIC, packet)
             burst, number, sent_ns = HEAD.unpack_from(body)
@@ -103,7 +103,7 @@ class Arrivals:
 
 
 def summary(packets: Sequence[tuple[int, int, int]]) -> Json:
-    """`overtaken` are the numbers that came after a greater one had come; a copy is none of these."""
+    """`overtaken` are the numbers that arrived after a greater one; copies do not count."""
     came: set[int] = set()
     overtaken, greatest = 0, -1
     for number, _, _ in packets:
@@ -132,7 +132,7 @@ def send(
     every_ns: int,
     socket_for: Callable[[str], socket.socket | None],
 ) -> None:
-    """`count` packets to each peer, of the size that it is due (0: as small as can be), a round each `every_ns`. What cannot be sent is not heard."""
+    """Send `count` packets to each peer, with the size for this peer (0: the smallest), one round every `every_ns`. A packet that cannot be sent is skipped."""
     tail = name.encode() + NAME_ENDS
     began_ns = time.monotonic_ns()
     for number in range(count):

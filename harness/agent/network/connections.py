@@ -1,7 +1,7 @@
 """TCP connections of this host as the kernel's own tables have them, and their breaking.
 
-Breaking is `ss -K`: the kernel destroys the socket, so the program here reads ECONNABORTED and the peer is sent a reset. Nothing is spoofed, and a
-connection that carries nothing at the moment breaks as well. The flow that controls the host is left out.
+Breaking is `ss -K`: the kernel destroys the socket, so the program here reads ECONNABORTED and the peer gets a reset. Nothing is spoofed, and a
+connection that carries nothing at the moment breaks as well. The connection that controls the host is not broken.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def listed(addresses: Iterable[str], control: list[Any]) -> list[list[Any]]:
 
 
 def break_all(addresses: Iterable[str], control: list[Any]) -> None:
-    """Raises `RuntimeError` when `ss` does not do it."""
+    """Raises `RuntimeError` if `ss` fails."""
     process = start_breaking(addresses, control)
     try:
         _, said = process.communicate(timeout=10)
@@ -65,7 +65,7 @@ def breaking(addresses: Iterable[str], control: list[Any]) -> list[str]:
 
 
 def can_break() -> bool:
-    """Tried on a connection of our own, over loopback."""
+    """Test it on a new connection over loopback."""
     with contextlib.suppress(OSError):
         return _breaks_our_own()
     return False

@@ -1,7 +1,7 @@
-"""Packets that are sent twice: a table a family, in which nft's `dup` sends a copy of a part of what leaves for an address.
+"""Packets that are sent twice: one table per family, in which nft's `dup` copies a share of the packets to an address.
 
-It is done by the sender, since a queue at the receiver gives one verdict a packet. A copy does not meet the rule again. What leaves for the harness's
-own connection is let be.
+The sender does it, because a queue at the receiver gives one verdict per packet. A copy is not copied again. Packets of the harness's
+own connection are not affected.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ONE_MILLION = 1_000_000
 
 
 def apply(chances: Mapping[str, int], control: list[Any]) -> None:
-    """`chances` maps addresses to parts per million; exactly these hold from now on."""
+    """Set the shares, parts per million by address; exactly these are then active."""
     text = rules(chances, control)
     if text:
         nft.load(text, f"the tables {TABLE}")
@@ -57,7 +57,7 @@ def present() -> list[str]:
 
 
 def remove() -> bool:
-    """Delete our tables, and say whether there were any."""
+    """Delete our tables, and return whether there were any."""
     found = present()
     if found:
         nft.load("".join(f"delete table {family} {TABLE}\n" for family in found), f"the tables {TABLE}")
@@ -65,7 +65,7 @@ def remove() -> bool:
 
 
 def possible() -> bool:
-    """Whether such a rule would be taken."""
+    """Whether nft accepts such a rule."""
     probe = "".join(
         f"table {family} {TABLE}_probe {{\nchain c {{\ntype filter hook output priority 0;\n{family} daddr {to} numgen random mod 2 < 1 dup to {to}\n}}\n}}\n"
         for family, to in (("ip", "192.0.2.1"), ("ip6", "2001:db8::1"))

@@ -1,8 +1,8 @@
-"""Cuts as a table of our own, `inet tribulation`: packets are dropped where they arrive, and nothing else of the host is touched.
+"""Cuts as a separate table, `inet tribulation`: packets are dropped at the receiver, and nothing else on the host is changed.
 
 Dropping at the receiver looks to the sender like a real network that loses packets; drops at the sender leak errors (EPERM) that no
-network gives. The flow that controls the host, its SSH port and the controller's address together, is let through. So is IPv6 neighbour
-discovery: it takes the part of ARP, and dropping a peer's answers would turn a one-way cut into a cut of both ways.
+network gives. The connection that controls the host (its SSH port together with the controller's address) passes. So does IPv6 neighbour
+discovery: it is like ARP, and dropping a peer's answers would turn a one-way cut into a cut of both ways.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ TABLE = "inet tribulation"
 
 
 def apply(drop_from: Iterable[str], drop_to: Iterable[str], control: list[Any]) -> None:
-    """Make the table drop exactly this, in one transaction. `drop_to` is for receivers that have no firewall of ours."""
+    """Make the table drop exactly this, in one transaction. `drop_to` is for receivers without our firewall table."""
     sources, sinks = sorted(drop_from), sorted(drop_to)
     if not sources and not sinks:
         remove()
@@ -66,12 +66,12 @@ def _set(name: str, kind: str, version: int, addresses: list[str]) -> list[str]:
 
 
 def present() -> bool:
-    """Whether our table is there; False also on a host without nft, where it cannot be."""
+    """Whether our table exists; False also on a host without nft, where it cannot exist."""
     return TABLE in nft.tables()
 
 
 def remove() -> bool:
-    """Delete our table if it is there, and say whether it was."""
+    """Delete our table, and return whether it existed."""
     if not present():
         return False
     nft.load(f"add table {TABLE}\ndelete table {TABLE}\n", f"the table {TABLE}")

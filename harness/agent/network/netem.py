@@ -1,10 +1,10 @@
-"""Links shaped by the sender's kernel, where it has `netem`: a class and a netem for each peer, below an htb that lets all else pass at once.
+"""Links shaped by the sender's kernel, if it has `netem`: a class and a netem for each peer, below an htb that passes all other packets at once.
 
-Planning is pure (`plan`). The device's root qdisc is taken only where it is one that the kernel chose itself (its handle is 0): then deleting ours brings exactly
-that back. `netem` delays by a mean and a spread on both sides of it, so a delay with a draw up to the jitter is a mean later by half of that.
+Planning is pure (`plan`). The device's root qdisc is replaced only if it is the kernel's default (its handle is 0): then deleting ours restores exactly
+that one. `netem` delays by a mean with a spread on both sides, so a delay with a random part up to the jitter has a mean that is larger by half of the jitter.
 
-What netem does not do here: copies (`duplicates`), clogs and flaps (`wire`), and packets that are overtaken *and* late, since its `reorder` sends at once
-what it does not delay.
+netem is not used for copies (`duplicates`), clogs and flaps (`wire`), and packets that are overtaken *and* late, because its `reorder` sends at once
+the packets that it does not delay.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def possible() -> bool:
 
 
 def device_to(address: str) -> str:
-    """The device to this address. Raises `RuntimeError` when there is no way there, or a qdisc that is not ours is on it."""
+    """Return the device to this address. Raises `RuntimeError` if there is no route, or if the device has a qdisc of another program."""
     done = subprocess.run(["ip", "-j", "route", "get", address], capture_output=True, text=True, timeout=10)
     if done.returncode:
         raise RuntimeError(f"no route to {address}: {done.stderr.strip()}")
@@ -42,7 +42,7 @@ def device_to(address: str) -> str:
 
 
 def is_free(device: str | None = None) -> bool:
-    """Whether the root qdisc of the device (of all) is the kernel's own choice, or ours."""
+    """Whether the root qdisc of the device (or of all devices) is the kernel's default, or ours."""
     of = ["dev", device] if device else []
     done = subprocess.run(["tc", "-j", "qdisc", "show", *of], capture_output=True, text=True, timeout=10)
     roots = [each for each in json.loads(done.stdout or "[]") if each.get("root")]
@@ -50,7 +50,7 @@ def is_free(device: str | None = None) -> bool:
 
 
 def plan(device: str, shapes: Mapping[str, Json], control: list[Any]) -> list[str]:
-    """The lines for `tc -batch` that make the device shape exactly this; the first one takes away what we had there."""
+    """The lines for `tc -batch` that make the device shape exactly this; the first line removes our former qdisc."""
     lines = [f"qdisc replace dev {device} root handle {HANDLE} htb default 0"]
     lines += _spared(device, control)
     for number, (_, shape) in enumerate(sorted(shapes.items()), 2):
@@ -99,7 +99,7 @@ def apply(device: str, shapes: Mapping[str, Json], control: list[Any]) -> None:
 
 
 def remove(device: str) -> bool:
-    """Take our qdisc from the device, and say whether it was there; the kernel puts back its own choice."""
+    """Remove our qdisc from the device, and return whether there was one; the kernel restores its default."""
     done = subprocess.run(["tc", "-j", "qdisc", "show", "dev", device], capture_output=True, text=True, timeout=10)
     ours = [each for each in json.loads(done.stdout or "[]") if each.get("root") and each.get("handle") == HANDLE]
     if ours:
@@ -110,7 +110,7 @@ def remove(device: str) -> bool:
 
 
 def _spared(device: str, control: list[Any]) -> list[str]:
-    """What controls the host, and ICMPv6 with its neighbour discovery, are not shaped: class 0 is htb's direct way."""
+    """The controlling connection, and ICMPv6 with its neighbour discovery, are not shaped: class 0 is htb's direct queue."""
     address, port = ipaddress.ip_address(control[0].partition("%")[0]), int(control[1])
     protocol, match, bits = ("ipv6", "ip6", 128) if address.version == 6 else ("ip", "ip", 32)
     start = f"filter add dev {device} parent {HANDLE} protocol"

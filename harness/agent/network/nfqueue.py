@@ -1,8 +1,8 @@
-"""Packets that the kernel queues for a program, over netlink and with nothing but the standard library.
+"""Packets that the kernel queues for a program, over netlink, with only the standard library.
 
-A packet waits in the kernel until its verdict; what is read here is its number, its family and as many of its first bytes as were asked for.
-Packets come segmented and with their checksums filled in, since the queue does not say that it could do without. A payload that is given back is
-not trusted by the kernel: a flipped bit is found by the receiver's checksum, as one that a wire had flipped.
+A packet waits in the kernel until its verdict; this module reads its number, its family and the requested number of its first bytes.
+Packets come segmented and with their checksums filled in, because the queue does not declare that it can do without. The kernel does not trust a payload that is
+given back: the receiver's checksum finds a flipped bit, as if it had flipped on the wire.
 
 See linux/netfilter/nfnetlink_queue.h.
 """
@@ -33,7 +33,7 @@ HEADERS = 64
 """Bytes that hold the addresses and the length, whatever the family."""
 WHOLE = 0xFFFF
 HELD_AT_MOST = 1 << 16
-"""Packets that the queue may hold, the most that the kernel allows: a clogged link loses none before."""
+"""The most packets in the queue, the maximum of the kernel, so that a clogged link loses none before."""
 BUFFER_BYTES = 16 << 20
 HEADER = struct.Struct("=IHHII")
 TOO_MANY_BYTES = 1 << 17
@@ -45,11 +45,11 @@ class Packet:
     payload: bytes
     source: bytes
     length: int
-    """Of the whole packet, whether or not `payload` holds all of it."""
+    """The length of the whole packet, even if `payload` has only a part of it."""
 
 
 class Queue:
-    """One queue of this network namespace. Raises `OSError` when there is no such thing here, or another program has it."""
+    """One queue of this network namespace. Raises `OSError` if the kernel has no such queues, or another program uses it."""
 
     def __init__(self, number: int) -> None:
         self.number, self.copied = number, 0
@@ -74,13 +74,13 @@ class Queue:
         return self._socket.fileno()
 
     def copy(self, length: int) -> None:
-        """How much of each packet is read from now on."""
+        """Set how much of each packet is read from now on."""
         if length != self.copied:
             self._configure(CFG_PARAMS, struct.pack(">IB", length, COPY_PACKET))
             self.copied = length
 
     def read(self) -> Packet | None:
-        """The next one, or None when none waits."""
+        """Return the next packet, or None if none waits."""
         if self._early:
             return self._early.popleft()
         while True:
@@ -99,7 +99,7 @@ class Queue:
         self._socket.send(self._message(MSG_VERDICT, REQUEST, body))
 
     def close(self) -> None:
-        """Packets that still wait for a verdict are dropped by the kernel."""
+        """Close the queue. The kernel drops packets that still wait for a verdict."""
         self._socket.close()
 
     def _configure(self, kind: int, value: bytes) -> None:
@@ -132,7 +132,7 @@ class Queue:
 
 
 def parse(data: bytes) -> Packet | None:
-    """The packet in a message from the kernel; None when it is about something else."""
+    """The packet in a message from the kernel; None if the message is about something else."""
     if len(data) < HEADER.size + 4 or HEADER.unpack_from(data)[1] != MSG_PACKET:
         return None
     at, end = HEADER.size + 4, HEADER.unpack_from(data)[0]
@@ -156,7 +156,7 @@ def parse(data: bytes) -> Packet | None:
 
 
 def available(number: int) -> bool:
-    """Whether such a queue can be had here: no other program has it, and the kernel knows them."""
+    """Whether such a queue is available: no other program uses it, and the kernel supports queues."""
     try:
         Queue(number).close()
     except OSError as error:

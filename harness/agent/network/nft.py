@@ -1,4 +1,4 @@
-"""The host's firewall tool, nft: rules are loaded in one transaction, and whatever is asked of a host without it is answered by "there is none"."""
+"""The host's firewall tool, nft: rules are loaded in one transaction; on a host without nft, queries return that there are none."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ TIMEOUT_S = 10
 
 
 def load(text: str, what: str) -> None:
-    """All of the text or nothing of it. Raises `RuntimeError` that names `what` was to be loaded."""
+    """Load the whole text or nothing. Raises `RuntimeError`, which names `what` was to be loaded."""
     done = _run(["-f", "-"], text)
     if done.returncode != 0:
         raise RuntimeError(f"nft refused {what}: {done.stderr.strip()}")
 
 
 def accepts(text: str) -> bool:
-    """Whether it would take these rules; nothing is loaded."""
+    """Whether nft accepts these rules; nothing is loaded."""
     try:
         return _run(["-c", "-f", "-"], text).returncode == 0
     except FileNotFoundError:

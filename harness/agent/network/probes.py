@@ -1,11 +1,11 @@
 """Reachability: numbered UDP packets to all other vertices, under the same firewall rules as the system's own traffic.
 
 Every packet carries the sender's name, its *epoch* and a sequence number. The harness raises the epoch after a change: a packet of
-the new epoch was sent after the change was in force everywhere, so that hearing one, or not, is evidence about the new state alone.
+the new epoch was sent after the change was in force everywhere, so whether one arrives is evidence about the new state only.
 A packet that comes from another address than the configured one (address translation) moves that peer's return address.
 
-Behind the magic stands a keyed digest of what follows (`burst`): a fault may damage what arrives, and any user of a host may send here. A changed digit, or a
-forger's packet, must not pass for a newer epoch.
+After the magic there is a keyed digest of the rest (`burst`): a fault may damage packets, and any user of a host may send here. A changed digit, or a
+forger's packet, must not look like a newer epoch.
 
 Bursts (`burst`), which show what a link does to packets, use the same sockets.
 """
@@ -24,7 +24,7 @@ from . import burst
 MAGIC = b"TRIB3 "
 PERIOD_S = 0.1
 PACKETS_A_SECOND = 3000
-"""Over the whole cluster; with many vertices the period grows, so that probing does not become the load."""
+"""The packet rate over the whole cluster; with many vertices the period grows, so that probing does not become the load."""
 
 NUMBER_LIMIT = 1 << 63
 BUFFER_BYTES = 8 << 20
@@ -68,7 +68,7 @@ class Probes:
             return {name: [*seen[:3], now_ns - seen[3]] for name, seen in self._heard.items()}
 
     def send_burst(self, number: int, sizes: dict[str, int], count: int, every_ns: int) -> None:
-        """To the peers that `sizes` names, in the background."""
+        """Send a burst to the peers in `sizes`, in the background."""
         with self._lock:
             peers = {name: self._peers[name] for name in sizes if name in self._peers}
             self._sending.add(number)
@@ -81,12 +81,12 @@ class Probes:
         threading.Thread(target=send, daemon=True).start()
 
     def is_sending(self, number: int) -> bool:
-        """Whether packets of this burst are still to be sent from here."""
+        """Whether this host still has packets of this burst to send."""
         with self._lock:
             return number in self._sending
 
     def arrived(self, number: int) -> dict[str, Any]:
-        """What came of this burst, by sender."""
+        """The received packets of this burst, by sender."""
         return self._arrivals.of(number)
 
     def arrived_count(self, number: int) -> int:
@@ -144,7 +144,7 @@ class Probes:
             self._arrivals.note_damaged(name)
 
     def damaged(self) -> dict[str, int]:
-        """By sender, packets that came from its host to this port and were not what it sends, ever."""
+        """By sender, the total of packets from its host to this port that were not packets of a probe."""
         return self._arrivals.damaged()
 
     def _note(self, name: str, epoch: int, sequence: int, source: Any) -> None:
@@ -161,7 +161,7 @@ def written_packet(name: str, epoch: int, sequence: int) -> bytes:
 
 
 def read_packet(packet: bytes) -> tuple[str, int, int]:
-    """Sender, epoch and sequence number. Raises `ValueError` for whatever is none of a prober's packets."""
+    """Sender, epoch and sequence number. Raises `ValueError` for anything but a packet of a probe."""
     try:
         name, epoch, sequence = json.loads(burst.opened(MAGIC, packet))
     except (TypeError, RecursionError):
@@ -172,7 +172,7 @@ def read_packet(packet: bytes) -> tuple[str, int, int]:
 
 
 def _open(port: int, any_port: bool) -> list[socket.socket]:
-    """One socket a family on the same port; a host without IPv6 has the one."""
+    """One socket per family on the same port; a host without IPv6 has only one."""
     first = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
         first.bind(("", port))

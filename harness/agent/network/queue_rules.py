@@ -1,9 +1,9 @@
-"""The rules that send arriving packets to the links' helper (`wire`): nft's own `queue` where the kernel has it, else iptables' NFQUEUE.
+"""The rules that send arriving packets to the links' helper (`wire`): nft's own `queue` if the kernel has it, otherwise iptables' NFQUEUE.
 
-Packets are taken before the firewall's cuts judge them (prerouting), so that one that is late meets the cuts that are on when it arrives. What controls
-the host and IPv6 neighbour discovery (which is to IPv6 what ARP is to IPv4) never come here. Rules bypass a queue without a holder.
+Packets are queued before the firewall's cuts (prerouting), so that a delayed packet meets the cuts that are active at its arrival. Packets that control
+the host, and IPv6 neighbour discovery (the equivalent of ARP), are never queued. Rules bypass a queue without a holder.
 
-iptables makes its table `mangle` where there was none; it is taken away again when nothing of others is in it.
+iptables creates its table `mangle` if there was none; it is removed again if it has no rules of other programs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Json = dict[str, Any]
 
 
 def way() -> str | None:
-    """`nft` or `iptables`, found out by making a rule that matches nothing; None where neither makes one."""
+    """Return `nft` or `iptables`, tested with a rule that matches nothing; None if neither works."""
     if nft.accepts(nft_rules(["192.0.2.1"], ["192.0.2.2", 22])):
         return "nft"
     with contextlib.suppress(FileNotFoundError):
@@ -42,13 +42,13 @@ def way() -> str | None:
 
 
 def tables() -> list[str]:
-    """The existing iptables tables: those are what `remove` leaves. Empty where nft does not list them."""
+    """The existing iptables tables, which `remove` leaves. Empty if nft does not list them."""
     found = nft.tables()
     return [family for family in FAMILIES if f"{family} mangle" in found]
 
 
 def apply(how: str, addresses: Iterable[str], control: list[Any], before: list[str]) -> None:
-    """Queue what comes from exactly these addresses, in one transaction a family. `before`: what `tables` said before the first."""
+    """Queue packets from exactly these addresses, in one transaction per family. `before`: the result of `tables` before the first call."""
     wanted = sorted({address.partition("%")[0] for address in addresses})
     if not wanted:
         remove(how, before)
@@ -64,7 +64,7 @@ def apply(how: str, addresses: Iterable[str], control: list[Any], before: list[s
 
 
 def remove(how: str, before: list[str]) -> bool:
-    """Take the rules away; whether there were any."""
+    """Remove the rules; return whether there were any."""
     if how == "nft":
         if f"inet {TABLE}" not in nft.tables():
             return False
@@ -89,7 +89,7 @@ def nft_rules(addresses: list[str], control: list[Any]) -> str:
 def iptables_rules(
     version: int, addresses: list[str], control: list[Any], chain: str = CHAIN, *, jump: bool = False
 ) -> str:
-    """For iptables-restore: the chain holds exactly this, whatever was in it; `jump` brings packets there."""
+    """For iptables-restore: the chain has exactly these rules; `jump` leads packets there."""
     lines = ["*mangle", f":{chain} - [0:0]"]
     if control and ipaddress.ip_address(control[0].partition("%")[0]).version == version:
         lines.append(f"-A {chain} -s {control[0].partition('%')[0]} -p tcp --dport {int(control[1])} -j RETURN")
@@ -117,7 +117,7 @@ def _remove_chain(family: str, chain: str, before: list[str]) -> bool:
 
 
 def _is_bare(family: str) -> bool:
-    """Whether the table holds nothing but the chains that every packet goes through, and no rule in them."""
+    """Whether the table has only the built-in chains, and no rule in them."""
     with contextlib.suppress(FileNotFoundError, ValueError):
         listed = json.loads(_run(["nft", "-j", "list", "table", family, "mangle"]).stdout)["nftables"]
         kinds = [(next(iter(entry)), entry) for entry in listed if "metainfo" not in entry]

@@ -1,13 +1,13 @@
-"""The helper that stands in for the wire: a detached process that holds the queue of arriving packets and gives each its fate (`shaping`).
+"""The helper that simulates the wire: a detached process that holds the queue of arriving packets and decides about each one (`shaping`).
 
-It gets everything over a unix socket, one JSON line a connection, and has no other contact with the agent:
+It receives requests over a unix socket, one JSON line per connection, and has no other contact with the agent:
 
     {"do": "set", "links": {vertex: shape}, "resets": {vertex: {…}}, "control": [address, port]}    →  {"counters": …}
     {"do": "ask"}                                                                                   →  {"counters": …}
-    {"do": "quit"}     everything that waits goes on at once, then it ends                          →  {"counters": …}
+    {"do": "quit"}     release all waiting packets, then end                          →  {"counters": …}
 
-It also breaks connections again and again (`connections`). Rules that send packets here bypass a queue without a holder, so that a helper that was killed
-stops no traffic; and one whose socket's path has gone ends by itself.
+It also breaks connections periodically (`connections`). Rules that send packets here bypass a queue without a holder, so a killed helper
+stops no traffic; and a helper whose socket path was removed ends by itself.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ ERROR_CHARACTERS = 4000
 BREAKING_AT_MOST = 16
 LOOK_S = 1.0
 AT_ONCE = 256
-"""Packets that are read before it looks whether others are due."""
+"""Packets that are read between two checks for packets that are due."""
 
 
 class Wire:
@@ -115,7 +115,7 @@ class Wire:
             self._queue.verdict(number, ACCEPT, payload)
 
     def _open(self) -> None:
-        """Everything that waits goes on now, in its order, as it was sent."""
+        """Release all waiting packets now, in order and unchanged."""
         waiting = [*self._links.change({}), *(number for _, number, _ in self._due)]
         self._due.clear()
         for number in sorted(waiting):
@@ -123,7 +123,7 @@ class Wire:
             self._queue.verdict(number, ACCEPT)
 
     def _answer(self) -> bool:
-        """One request; whether it was the last."""
+        """Handle one request; return whether it was the last."""
         connection, _ = self._listener.accept()
         with connection, contextlib.suppress(OSError, ValueError):
             request = read_object(receive_line(connection, ANSWER_S))
@@ -173,7 +173,7 @@ class Wire:
 
 
 def _judge(request: Json) -> None:
-    """Before anything of it is in force. Raises `ValueError`."""
+    """Validate a request before any of it is active. Raises `ValueError`."""
     links, resets, control = request.get("links"), request.get("resets"), request.get("control")
     if not isinstance(links, dict) or not isinstance(resets, dict) or not isinstance(control, list):
         raise ValueError("links and resets are objects, control is a list")
@@ -193,7 +193,7 @@ def _judge(request: Json) -> None:
 
 
 def begin(program: str, path: str) -> subprocess.Popen[bytes] | None:
-    """Start one unless one answers, and do not wait for it (`await_start`): rules may be made meanwhile."""
+    """Start a helper unless one answers, without waiting for it (`await_start`): rules may be made meanwhile."""
     if holder(path) is None:
         with open(f"{path}.log", "ab") as log:
             return subprocess.Popen(
@@ -208,7 +208,7 @@ def begin(program: str, path: str) -> subprocess.Popen[bytes] | None:
 
 
 def await_start(path: str, child: subprocess.Popen[bytes] | None) -> list[int]:
-    """Its process number and start time, when it answers."""
+    """Wait for the helper; return its pid and start time."""
     if child is not None:
         assert child.stdout is not None
         with child.stdout as answer:
@@ -223,7 +223,7 @@ def await_start(path: str, child: subprocess.Popen[bytes] | None) -> list[int]:
 
 
 def send(path: str, request: Json, timeout_s: float = ANSWER_S) -> Json:
-    """Raises `OSError` when none answers, `RuntimeError` for what it could not do."""
+    """Send a request to the helper. Raises `OSError` if none answers, `RuntimeError` if it failed."""
     with _connect(path, timeout_s) as connection:
         connection.sendall(json.dumps(request).encode() + b"\n")
         answer = read_object(receive_line(connection, timeout_s) or b"{}")
@@ -233,7 +233,7 @@ def send(path: str, request: Json, timeout_s: float = ANSWER_S) -> Json:
 
 
 def holder(path: str) -> int | None:
-    """The process that listens there, by the kernel's word, or None."""
+    """The process that listens there, as reported by the kernel, or None."""
     try:
         with _connect(path, ANSWER_S) as connection:
             data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
@@ -278,7 +278,7 @@ def _short(path: str) -> Any:
 
 
 def run(path: str) -> None:
-    """Run until a request to end, or until its path is gone; the path is removed at the end."""
+    """Run until a request to end, or until the socket path is removed; the path is removed at the end."""
     wire = Wire(path)
     with contextlib.suppress(OSError):
         # A wire does not wait for the programs at its ends. Those who may not go before others stay among them.

@@ -1,15 +1,15 @@
-"""What a shaped link does to a packet that arrives over it: pure, so that every case can be tested without a packet.
+"""The effect of a shaped link on an arriving packet: pure, so that every case can be tested without a packet.
 
 A link is one vertex as the receiver sees it, by all its addresses. Its *shape* is a JSON object with any of
 
     loss_ppm, corrupt_ppm, reorder_ppm    chances in parts per million
-    delay_ns, jitter_ns                   every packet is later by the first, and by a draw up to the second
-    rate_bps                              bits per second; what would wait longer than a second is lost
-    and what `REWRITES` lists, chances too
-    clogged                               true: nothing arrives until it is not
-    flaps_ns                              periods: down for the first half of each, by the wall clock, so that what several hosts do goes together
+    delay_ns, jitter_ns                   the delay of every packet, and the maximum of its further random delay
+    rate_bps                              bits per second; packets that would wait longer than a second are lost
+    and the fields in `REWRITES`, also chances
+    clogged                               true: nothing arrives while it is set
+    flaps_ns                              periods: down for the first half of each, by the wall clock, so that several hosts change at the same time
 
-Duplication is not among them: a queue gives one verdict a packet, so copies are made by the sender (`duplicates`).
+Duplication is not among them: a queue gives one verdict per packet, so copies are made by the sender (`duplicates`).
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ ONE_MILLION = 1_000_000
 SECOND_NS = 1_000_000_000
 NUMBER_LIMIT = 1 << 62
 OVERTAKEN_NS = (10_000_000, 50_000_000)
-"""How much later a packet is that others must overtake: a draw between these, added to its delay."""
+"""The range of the random additional delay of a packet that others must overtake."""
 BACKLOG_NS = SECOND_NS
-"""A packet that the rate would hold back for longer is lost, as in the full buffer of a router."""
+"""A packet that would wait longer for the rate is lost, as in the full buffer of a router."""
 
 
 @dataclass(slots=True)
@@ -46,11 +46,11 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """`at_ns` is when it goes on; None: it is lost, or, when `held`, waits for the end of a clog."""
+    """`at_ns` is when the packet is released; None: it is lost, or, if `held`, waits for the end of a clog."""
 
     at_ns: int | None
     rewrites: tuple[str, ...] = ()
-    """Chances of `REWRITES` that it met."""
+    """The changes of `REWRITES` that apply to the packet."""
     held: bool = False
 
 
@@ -59,7 +59,7 @@ HELD = Fate(None, held=True)
 
 
 class Links:
-    """All links of this host; a change keeps what is known of those that stay."""
+    """All links of this host; a change keeps the state of links that stay."""
 
     def __init__(self, random: Random) -> None:
         self._random = random
@@ -67,7 +67,7 @@ class Links:
         self._by_address: dict[bytes, Link] = {}
 
     def change(self, shapes: Mapping[str, Shape]) -> list[int]:
-        """Shape exactly these vertices; returns the packets that no clog holds any more, in their order."""
+        """Shape exactly these vertices; return the packets that no clog holds any more, in order."""
         freed: list[int] = []
         for vertex, link in self._links.items():
             if not shapes.get(vertex, {}).get("clogged"):
@@ -90,7 +90,7 @@ class Links:
         return self._by_address.get(source)
 
     def fate(self, link: Link, length: int, now_ns: int, wall_ns: int = 0) -> Fate:
-        """Of a packet of so many bytes that arrives now, by a monotonic clock and the wall's. One that waits for the rate is later by its delay as well."""
+        """Decide about a packet of this size that arrives now, by a monotonic clock and the wall clock. The wait for the rate is added to its delay."""
         shape, link.seen = link.shape, link.seen + 1
         if shape.get("clogged"):
             return HELD
@@ -145,7 +145,7 @@ def _is_down(shape: Shape, wall_ns: int) -> bool:
 
 
 def flipped(packet: bytes, random: Random) -> bytes:
-    """The packet with one bit of its transport header or data flipped. What is in the IP header was checked before it came here."""
+    """The packet with one bit of its transport header or data flipped. The IP header was already checked before."""
     if not packet:
         return packet
     first = (packet[0] & 0x0F) * 4 if packet[0] >> 4 == 4 else 40
@@ -163,9 +163,9 @@ _SHORTEST = {TCP: 20, UDP: 8}
 
 
 def with_flipped_data(packet: bytes, random: Random) -> bytes:
-    """One bit of what an application sent flips, and every checksum on the way says that all is well; the same packet where there is no data, or of a fragment.
+    """Flip one bit of the application's data and correct the checksum, so that the network does not notice. A packet without data and a fragment stay unchanged.
 
-    Only data of TCP and UDP changes: with other ports or sequence numbers it would be another packet. The transport's checksum is carried along (RFC 1624), so
+    Only data of TCP and UDP changes: with other ports or sequence numbers it would be another packet. The transport's checksum is updated (RFC 1624), so
     that the receiver's kernel hands the bytes to the application.
     """
     transport, protocol, end = _transport(packet)
@@ -190,7 +190,7 @@ def with_flipped_data(packet: bytes, random: Random) -> bytes:
 
 
 def carried(checksum: int, before: int, after: int) -> int:
-    """The checksum of a packet of which this word of 16 bits became that one."""
+    """The checksum of a packet after one of its 16-bit words was replaced."""
     total = (~checksum & 0xFFFF) + (~before & 0xFFFF) + after
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
@@ -198,7 +198,7 @@ def carried(checksum: int, before: int, after: int) -> int:
 
 
 def _transport(packet: bytes) -> tuple[int, int, int]:
-    """Where the transport's header begins, which transport it is (0: none that is known), and where the packet ends."""
+    """The start of the transport's header, the transport's number (0 if unknown), and the end of the packet."""
     if len(packet) >= 20 and packet[0] >> 4 == 4:
         is_whole = int.from_bytes(packet[6:8], "big") & 0x3FFF == 0
         return (packet[0] & 15) * 4, packet[9] if is_whole else 0, min(len(packet), int.from_bytes(packet[2:4], "big"))
@@ -208,18 +208,18 @@ def _transport(packet: bytes) -> tuple[int, int, int]:
 
 
 def _word(packet: bytes | bytearray, at: int, end: int) -> int:
-    """An odd last byte counts as one that a zero follows."""
+    """An odd last byte counts as followed by a zero."""
     return packet[at] << 8 | (packet[at + 1] if at + 1 < end else 0)
 
 
 REWRITES: Mapping[str, Callable[[bytes, Random], bytes]] = {"corrupt_ppm": flipped, "flip_ppm": with_flipped_data}
-"""By the chance that a shape gives it: what becomes of a packet that meets it."""
+"""Change of a packet, by the name of its chance in a shape."""
 
 _NUMBERS = ("loss_ppm", "reorder_ppm", "delay_ns", "jitter_ns", "rate_bps", *REWRITES)
 
 
 def rewritten(packet: bytes, rewrites: Iterable[str], random: Random) -> bytes | None:
-    """The packet after these; None where there are none, so that the kernel keeps its own."""
+    """The packet after these changes; None if there are none, so that the kernel keeps its own."""
     changed = packet
     for name in rewrites:
         changed = REWRITES[name](changed, random)

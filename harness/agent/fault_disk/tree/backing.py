@@ -1,6 +1,6 @@
-"""The directory beneath the mount: what is durable, under its durable names; and which files and directories are known.
+"""The directory beneath the mount: durable data, under its durable names; and the known files and directories.
 
-Files and directories without a durable name are in its subdirectory `HIDDEN`, under their numbers. Each method is one step for a reader that comes
+Files and directories without a durable name are in its subdirectory `HIDDEN`, under their numbers. Each method is a single step for a reader that starts
 after the daemon was killed. Raises `OSError` like system calls.
 """
 
@@ -17,7 +17,7 @@ ROOT = 1
 
 
 class Backing:
-    """`descriptor` is the directory's."""
+    """`descriptor` is that of the directory."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
@@ -29,7 +29,7 @@ class Backing:
             os.mkdir(HIDDEN, 0o700, dir_fd=descriptor)
 
     def load(self) -> None:
-        """Forget every node and begin again with what is there."""
+        """Forget every node and read the directory again."""
         self._empty_hidden()
         self.root = Directory(ROOT, None, "")
         self.root.lookups = 1
@@ -81,7 +81,7 @@ class Backing:
         return made
 
     def drop_if_gone(self, node: Node) -> None:
-        """Forget it if nothing can reach it: no name, the kernel has forgotten it, and no pending operation mentions it."""
+        """Forget the node if nothing can reach it: it has no name, the kernel has forgotten it, and no pending operation refers to it."""
         if node.lookups or node.pins or node is self.root:
             return
         if isinstance(node, Directory):
@@ -97,7 +97,7 @@ class Backing:
     # Durable names
 
     def add(self, node: Node, directory: Directory, name: str) -> None:
-        """Give it this durable name, in the place of a file that has it."""
+        """Give the file this durable name, replacing a file that has it."""
         target = os.path.normpath(f"{directory.path}/{name}")
         if isinstance(node, Directory):
             self._rename(node.path, target)
@@ -113,7 +113,7 @@ class Backing:
         self._drop(replaced)
 
     def remove(self, directory: Directory, name: str) -> None:
-        """A file's durable name goes."""
+        """Remove a file's durable name."""
         path = os.path.normpath(f"{directory.path}/{name}")
         file = self._take_name(directory, name)
         os.unlink(path, dir_fd=self.descriptor)
@@ -125,7 +125,7 @@ class Backing:
         self.drop_if_gone(directory)
 
     def move(self, move: Move) -> None:
-        """A durable name becomes another, in the place of what has that."""
+        """Change a durable name, replacing the file that has the new one."""
         source, target = move.source, move.target
         path, node = os.path.normpath(f"{target.path}/{move.new}"), move.node
         replaced: Node | None = self._take_name(target, move.new)
@@ -148,7 +148,7 @@ class Backing:
             os.close(descriptor)
 
     def _take_name(self, directory: Directory, name: str) -> File | None:
-        """From the file that has it, if there is one. Its bytes outlive its last name, since readers may see it by another, or hold it open."""
+        """Remove the name from the file that has it. The bytes stay after the last name is gone, because readers may have the file open or use another name."""
         file = directory.durable.pop(name, None)
         if file is None:
             return None
@@ -175,7 +175,7 @@ class Backing:
     # What is there
 
     def _load(self, directory: Directory, by_inode: dict[int, File]) -> list[Directory]:
-        """What is in that directory. Returns its directories."""
+        """Read the content of this directory. Return its directories."""
         inner: list[Directory] = []
         for name in self._listed(directory.path):
             if directory is self.root and name.startswith(HIDDEN):
@@ -220,7 +220,7 @@ class Backing:
 
 
 def _own(descriptor: int, mode: int, uid: int, gid: int) -> None:
-    """Set mode and owner as the requesting process would have. Where giving files away is not permitted there is only one owner."""
+    """Set mode and owner as the requesting process would have. If changing owners is not permitted, there is only one owner."""
     os.fchmod(descriptor, stat.S_IMODE(mode))
     if (uid, gid) != (os.geteuid(), os.getegid()):
         with suppress(PermissionError):

@@ -1,9 +1,9 @@
-"""Names as of a file system with a journal: operations become durable in the order in which they were made, those of a power loss up to a drawn point.
+"""Names in a file system with a journal: operations become durable in the order in which they were made; at a power loss, up to a random point.
 
-One journal orders all operations on names and all cuts of files. A sync of any file or directory makes every earlier one durable, as a commit of the
-journal does. At a power loss a prefix of the rest is durable. What a write appends is no operation: it reaches the disk by itself (`tearing`).
+One journal orders all operations on names and all truncations of files. A sync of any file or directory makes every earlier one durable, as a commit of the
+journal does. At a power loss a prefix of the rest is durable. An append is not an operation of the journal: it reaches the disk separately (`tearing`).
 
-The model does only what ext4 (`data=ordered`, delayed allocation) or XFS may do; where they promise more than others, it promises less: a rename
+The model does only what ext4 (`data=ordered`, delayed allocation) or XFS may do. It does not include special promises of one of them: a rename
 over a file does not write out the new one's data, as ext4's `auto_da_alloc` does and XFS does not. Where they may keep less, it may keep more: their sync
 of a file that did not change commits nothing.
 """
@@ -18,7 +18,7 @@ from .nodes import Change, Cut, Directory, File, Link, Move, Node, Operation, by
 from .tearing import BLOCK, survivors
 
 MOST_OPERATIONS = 4096
-"""Operations that are not durable, at most; the oldest become durable first, as a real journal has a size and is committed every few seconds."""
+"""The most operations that are not durable; beyond this, the oldest become durable, because a real journal has a limited size and is committed every few seconds."""
 
 
 class Journaled:
@@ -37,7 +37,7 @@ class Journaled:
             self.commit(MOST_OPERATIONS // 2)
 
     def settle(self) -> None:
-        """Everything so far is durable."""
+        """Make everything so far durable."""
         self.commit(len(self.journal))
 
     def sync_directory(self, directory: Directory) -> None:
@@ -47,7 +47,7 @@ class Journaled:
         self.settle()
 
     def commit(self, count: int) -> None:
-        """The oldest of them, in their order."""
+        """Make the oldest operations durable, in their order."""
         done, self.journal = self.journal[:count], self.journal[count:]
         touched: dict[Directory, None] = {}
         for operation in done:
@@ -64,13 +64,13 @@ class Journaled:
                 self._backing.sync_directory(directory)
 
     def forget(self) -> None:
-        """Nothing is pending any more: the nodes are others."""
+        """Forget all pending operations: the nodes were read again."""
         self.journal = []
 
     def survivors(self, draw: int, losing: bool) -> dict[File, list[Change]]:
-        """A power loss now: the drawn part of the journal is durable; returns what survives of the writes that are pending, by file.
+        """Simulate a power loss: a random part of the journal becomes durable. Return the pending writes that survive, by file.
 
-        `losing`: not everything, if there is something to lose.
+        `losing`: at least one write is lost, if there is one.
         """
         random, everything = Random(f"{draw}/journal"), len(self.journal)
         durable = crash_point(everything, random)
@@ -100,7 +100,7 @@ class Journaled:
             self._backing.remove(operation.directory, operation.name)
 
     def _cut(self, cut: Cut) -> None:
-        """Unless a sync has done it, or a failed one has lost it."""
+        """Apply the operation, unless a sync has done so, or a failed sync has lost it."""
         for position, change in enumerate(cut.file.pending):
             if change is cut.change:
                 with self._backing.opened(cut.file, os.O_WRONLY) as descriptor:
@@ -111,7 +111,7 @@ class Journaled:
 
 
 def crash_point(length: int, random: Random) -> int:
-    """How many operations of the journal are durable: none, all, or any number of them."""
+    """Return how many operations of the journal become durable: none, all, or any number."""
     kept = random.choice(("none", "all", "some"))
     return {"none": 0, "all": length}.get(kept, random.randint(0, length))
 

@@ -1,4 +1,4 @@
-"""What a power loss took, for the ledger: names, bytes, and the files of whose writes a part survived. Pure; lists are bounded."""
+"""The losses of a power loss, for the ledger: names, bytes, and files whose writes survived in part. Pure; lists are bounded."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any
 from .nodes import Change, File, Node, bytes_of
 
 MOST = 20
-"""Names in a list; `lost_name_count` counts them all."""
+"""The most names in a list; `lost_name_count` counts all of them."""
 
 
 @dataclass(frozen=True)
 class Before:
-    """What readers saw: names by path, and what was pending of each file."""
+    """The state that readers saw: names by path, and the pending changes of each file."""
 
     names: Mapping[str, Node]
     pending: Mapping[File, list[Change]]
 
 
 def losses(before: Before, durable: Mapping[str, Node], kept: Mapping[File, list[Change]]) -> dict[str, Any]:
-    """`lost_names` lead to something else now, or nowhere; `back_names` had been removed, or renamed, and are there again."""
+    """`lost_names` now lead to another file or to none; `back_names` had been removed or renamed, and exist again."""
     lost = sorted(path for path, node in before.names.items() if durable.get(path) is not node)
     back = sorted(path for path in durable if path not in before.names)
     pending = {file: bytes_of(changes) for file, changes in before.pending.items()}

@@ -1,6 +1,6 @@
-"""What the tree of the disk is made of: files with their pending changes, directories with their names, and operations on names.
+"""The elements of the disk's tree: files with their pending changes, directories with their names, and operations on names.
 
-A file or directory is known to the kernel by its number, and to us by this object as long as it can be reached. Holds data and does nothing.
+The kernel identifies a file or directory by its number, and this program by the object here, as long as it is reachable. Only data, no logic.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from collections.abc import Iterable
 from typing import NamedTuple, Union
 
 HIDDEN = ".tribulation"
-"""Names that begin so are the disk's own: a process that knows them can open them, and they are never listed."""
+"""Prefix of names that are reserved for the disk: a process that knows them can open them, but they are never listed."""
 KNOWN_ENDS = 512
 
 
 class Change(NamedTuple):
-    """`data` at `offset`, or, when `data` is None, a cut to `offset` bytes. What is `lost` is seen by readers and never written.
+    """`data` at `offset`, or, if `data` is None, a truncation to `offset` bytes. A `lost` change is seen by readers and never written.
 
-    A cut that is `durable` has been done to the durable bytes; it stays listed because earlier writes are still pending.
+    A `durable` truncation was applied to the durable bytes; it stays listed because earlier writes are still pending.
     """
 
     offset: int
@@ -27,9 +27,9 @@ class Change(NamedTuple):
 
 
 class File:
-    """`homes` are its durable names: directory and name. Without one its durable bytes are in `HIDDEN`. `ends` are where the latest writes ended.
+    """`homes` are its durable names: directory and name. Without such a name its durable bytes are in `HIDDEN`. `ends` are the positions at which the latest writes ended.
 
-    `pins` counts the operations on names that mention it and are not durable yet.
+    `pins` counts the operations on names that refer to the file and are not durable yet.
     """
 
     def __init__(self, number: int, size: int) -> None:
@@ -50,9 +50,9 @@ class File:
 
 
 class Directory:
-    """`names` is what readers see, `durable` which file the backing has under which name; `dirty` are the names that differ.
+    """`names` are those that readers see, `durable` are those in the backing, each with its file; `dirty` are the names that differ.
 
-    `parent` and `name` are where readers see it, `home` is where it durably is; without one it is in `HIDDEN`.
+    `parent` and `name` are its place for readers, `home` is its durable place; without one it is in `HIDDEN`.
     """
 
     def __init__(self, number: int, parent: Directory | None, name: str) -> None:
@@ -103,7 +103,7 @@ class Move(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """A change of a file's size that was asked for, unlike one that a write brings about."""
+    """An explicit change of a file's size, unlike one that a write causes."""
 
     file: File
     change: Change

@@ -1,6 +1,6 @@
-"""Names as of a file system that promises no more than POSIX: a name is durable when its directory was synced, and never before.
+"""Names in a file system that promises no more than POSIX: a name is durable when its directory was synced, and never before.
 
-Directories themselves are durable at once. No file system that keeps a journal loses as much: see `journaled`.
+New directories are durable at once. File systems with a journal never lose as much: see `journaled`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ class Strict:
         self._backing = backing
 
     def record(self, operation: Operation) -> None:
-        """Note an operation that readers see already. One on directories is made durable at once, after the pending ones of the same directories."""
+        """Record an operation that readers see already. An operation on directories becomes durable at once, after the pending ones of the same directories."""
         if isinstance(operation, Cut):
             return
         if isinstance(operation, Move):
@@ -40,10 +40,10 @@ class Strict:
             self._backing.remove_directory(operation.node)
 
     def settle(self) -> None:
-        """Nothing becomes durable because something else does."""
+        """Do nothing: a sync of one file makes nothing else durable."""
 
     def sync_directory(self, directory: Directory) -> None:
-        """New names first, then the removals, so that a file that was renamed always has one of its names."""
+        """Apply new names first, then removals, so that a renamed file always has one of its names."""
         for name in sorted(directory.dirty):
             node = directory.names.get(name)
             if isinstance(node, File) and directory.durable.get(name) is not node:
@@ -59,8 +59,8 @@ class Strict:
             self.sync_directory(directory)
 
     def forget(self) -> None:
-        """Nothing is pending any more: the nodes are others."""
+        """Forget all pending operations: the nodes were read again."""
 
     def survivors(self, draw: int, losing: bool) -> dict[File, list[Change]]:
-        """No pending write survives."""
+        """Return nothing: no pending write survives."""
         return {}

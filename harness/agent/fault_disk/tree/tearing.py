@@ -1,8 +1,8 @@
-"""What a power loss leaves of writes that were not synced: for each file none, all, or some blocks of them. Pure.
+"""The unsynced writes that survive a power loss: for each file none, all, or some blocks. Pure.
 
-Blocks are written back on their own, in any order and at any time, each as it was at that time (its *version*: the position of the last change in it). A
-file has grown as far as some block that was written back: up to what was the file's end then, or the block's. Zeros stand where an earlier block was not
-written. A cut is an operation of the journal: one that is not durable hides all later writes; one that is has been done to the file.
+Blocks are written back separately, in any order and at any time, each as it was at that time (its *version*: the position of the last change in it). A
+file has grown as far as some block that was written back: to the end of the file at that time, or to the end of the block. An earlier block that was not
+written has zeros. A truncation is an operation of the journal: if it is not durable, it hides all later writes; if it is durable, it was applied to the file.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ BLOCK = 4096
 
 
 def survivors(size: int, changes: Sequence[Change], random: Random, block: int = BLOCK) -> list[Change]:
-    """Of the pending `changes` of a file whose durable bytes are `size` long: what to write, and at the end a cut to its new size."""
+    """For the pending `changes` of a file with `size` durable bytes, return what to write, and at the end a truncation to its new size."""
     changes = reachable(changes)
     writers = _writers(changes, block)
     kept = random.choice(("none", "all", "some"))
@@ -40,7 +40,7 @@ def survivors(size: int, changes: Sequence[Change], random: Random, block: int =
 
 
 def reachable(changes: Sequence[Change]) -> list[Change]:
-    """Those that can be on the disk: up to the first cut that is not durable, without what a failed sync lost."""
+    """Return the changes that can be on the disk: up to the first truncation that is not durable, without those that a failed sync lost."""
     found: list[Change] = []
     for change in changes:
         if change.lost:
@@ -63,7 +63,7 @@ def _growth(size: int, changes: Sequence[Change]) -> list[tuple[int, int]]:
 
 
 def _writers(changes: Sequence[Change], block: int) -> dict[int, list[int]]:
-    """By block, the positions of the changes that write to it, since the last cut before it."""
+    """By block, the positions of the changes that write to it, since the last truncation before the block."""
     writers: dict[int, list[int]] = {}
     for position, change in enumerate(changes):
         if change.data is None:
@@ -75,7 +75,7 @@ def _writers(changes: Sequence[Change], block: int) -> dict[int, list[int]]:
 
 
 def _version_of_end(end: int, growth: Sequence[tuple[int, int]], writers: dict[int, list[int]], block: int) -> int:
-    """The block that ends the file was written back when the file was that long at least, so it has this version or a later one."""
+    """The block at the end of the file was written back when the file was at least that long, so it has this version or a later one."""
     reached = next(position for position, size in growth if size >= end)
     positions = writers[(end - 1) // block]
     return positions[max(0, bisect_right(positions, reached) - 1)]

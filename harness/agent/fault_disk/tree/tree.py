@@ -1,11 +1,11 @@
-"""Files and names of the disk, each with what is durable and what is pending.
+"""Files and names of the disk, each with its durable and its pending state.
 
 - A write is *pending* until its file is synced. Readers see it at once.
-- When a name, a rename, a removal or a cut becomes durable is the business of the model: `strict` or `journaled`.
-- A failed fsync leaves the file's pending writes visible and never to be written, as the kernel marks such pages clean.
+- The model, `strict` or `journaled`, decides when a name, a rename, a removal or a truncation becomes durable.
+- A failed fsync leaves the file's pending writes visible, but they are never written, because the kernel marks such pages clean.
 - More than `WRITEBACK_BYTES` pending are written back, as a kernel does: syncing early is always allowed.
 
-What is durable lives in the *backing* directory. What is pending lives here, in memory, and nowhere else: when the daemon dies, it is lost. Raises
+Durable data is in the *backing* directory. Pending data is only here, in memory: it is lost when the daemon dies. Raises
 `OSError` like system calls.
 """
 
@@ -82,7 +82,7 @@ class Tree:
         return sorted((path, node) for path, node in self.names().items() if isinstance(node, File))
 
     def names(self) -> dict[str, Node]:
-        """What readers see, by path."""
+        """The visible files, by path."""
         found: dict[str, Node] = {}
         waiting = [("", self.root)]
         while waiting:
@@ -95,7 +95,7 @@ class Tree:
         return found
 
     def durable_names(self) -> dict[str, Node]:
-        """What a power loss now would leave of them at the least, by path."""
+        """The least content of them that a power loss now would leave, by path."""
         found: dict[str, Node] = {}
         for folder in self._backing.directories():
             if folder.home is not None:
@@ -137,7 +137,7 @@ class Tree:
             self.sync(file)
 
     def cut(self, file: File, size: int) -> None:
-        """To this size, or, when it is larger, with a hole up to there."""
+        """Change the file to this size; if it is larger than the file, with a hole up to there."""
         change = Change(size, None)
         file.pending.append(change)
         file.size = size
@@ -196,14 +196,14 @@ class Tree:
         self._check_own(directory, name)
 
     def _check_own(self, directory: Directory, name: str) -> None:
-        """One name is that of a directory of the disk's own, on which none could ever be durable."""
+        """Refuse the name that is reserved for a directory of the disk, because it could never become durable."""
         if directory is self.root and name == HIDDEN:
             raise OSError(errno.EPERM, f"{HIDDEN} is the disk's own")
 
     # Making it durable
 
     def sync(self, file: File) -> None:
-        """Everything pending of this file's content."""
+        """All pending changes of this file's content."""
         self._model.settle()
         if not file.pending:
             return  # A database that recovers syncs each of its files, most of them unchanged.
@@ -217,7 +217,7 @@ class Tree:
         file.pending_bytes = 0
 
     def fail_sync(self, file: File) -> None:
-        """Readers go on seeing what was pending; no later sync writes it."""
+        """Fail a sync: readers still see the pending changes, but no later sync writes them."""
         file.pending = [change._replace(lost=True) for change in file.pending]
         file.pending_bytes = 0
 
@@ -225,7 +225,7 @@ class Tree:
         self._model.sync_directory(directory)
 
     def settle(self) -> None:
-        """What becomes durable when something else does: with a journal all names and cuts so far."""
+        """Make durable what a sync of another file makes durable: with a journal, all names and truncations so far."""
         self._model.settle()
 
     def sync_all(self) -> None:
@@ -237,9 +237,9 @@ class Tree:
     # Losing it
 
     def lose(self, draw: int | None = None, losing: bool = False) -> dict[str, Any]:
-        """A power loss: what survives of what is pending becomes durable, as drawn; without a draw, nothing. Returns what does not, see `losses`.
+        """Simulate a power loss: a random part of the pending changes survives and becomes durable; without a draw, nothing does. Return the losses, see `losses`.
 
-        Readers go on seeing all of it, until `renew`: a daemon that is not killed after all goes on as if early writes had been written back.
+        Readers still see everything until `renew`: a daemon that is not killed after all continues as if early writes had been written back.
         """
         before = Before(self.names(), {file: list(file.pending) for file in self._backing.files() if file.pending})
         kept = {} if draw is None else self._model.survivors(draw, losing)
@@ -248,13 +248,13 @@ class Tree:
         return {"model": self._model.model, **losses(before, self.durable_names(), kept)}
 
     def crash(self, draw: int | None = None) -> dict[str, Any]:
-        """Pending changes are gone, as by a power loss: all of them without a draw, else at least one."""
+        """Drop pending changes, as in a power loss: all of them without a draw, otherwise at least one."""
         lost = self.lose(draw, losing=True)
         self.renew()
         return lost
 
     def renew(self) -> None:
-        """Begin again with what the backing holds. A process that still has a file open finds it stale."""
+        """Start again from the backing. A process that still has a file open gets a stale handle."""
         ends = {file.path: file.ends for file in self._backing.files() if file.homes}
         self._model.forget()
         self._backing.load()
