@@ -21,7 +21,7 @@ class TribulationError(Exception):
 
 
 class CampaignError(TribulationError):
-    """The campaign or the command line is wrong; nothing was touched."""
+    """The campaign or the command line is wrong; nothing was changed."""
 
     exit_code = 2
 
@@ -45,11 +45,11 @@ class FaultError(TribulationError):
 
 
 def shown(value: object) -> str:
-    """A value as messages show it: what a user wrote may be long."""
+    """A value as messages show it, shortened because a user's text may be long."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
 def text_of(error: BaseException) -> str:
-    """What happened, in one line without the hint; of other exceptions also their type."""
+    """The error in one line without the hint; for other exceptions, with their type."""
     return error.message if isinstance(error, TribulationError) else f"{type(error).__name__}: {error}"

@@ -1,6 +1,6 @@
-"""Users' code in this process: no adapter, client or plugin decides how `tri` ends or what it prints.
+"""Users' code in this process: no adapter, client or plugin can determine how `tri` ends or what it prints.
 
-with contained():         # its prints go to stderr, `os._exit` cannot pass for a verdict, and streams are as before afterwards
+with contained():         # its prints go to stderr, `os._exit` cannot look like a verdict, and streams are restored afterwards
     run()
 with in_one_process():    # a copy of this process that the call forked ends with the call
     host_function()
@@ -22,7 +22,7 @@ ENDED = 4
 FORKED = 0
 _OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep
 FIRST_OF_OURS = 64
-"""Descriptors of ours are at least this large: a library that daemonises, or closes what it did not open, begins with the smallest."""
+"""Our descriptors are at least this large: a library that daemonises, or closes descriptors that it did not open, begins with the smallest."""
 
 _TIME = {
     name: getattr(time, name)
@@ -31,7 +31,7 @@ _TIME = {
 
 
 class _Containment:
-    """Entered any number of times, from any thread; the first begins it and the last ends it."""
+    """May be entered many times, from any thread; the first entry starts it and the last exit ends it."""
 
     def __init__(self) -> None:
         self._lock, self._depth = threading.Lock(), 0
@@ -87,7 +87,7 @@ def contained() -> Iterator[None]:
 
 @contextmanager
 def in_one_process() -> Iterator[None]:
-    """End a child that a user's code forked and that goes on with our code: it would be a second run, which no one waits for."""
+    """End a child that a user's code forked and that continues with our code: it would be a second, unsupervised run."""
     pid = os.getpid()
     try:
         yield
@@ -105,7 +105,7 @@ def put_back_time() -> list[str]:
 
 
 def _stdout_to_stderr() -> list[int]:
-    """Copies of both descriptors; what children print on stdout goes to stderr from here on."""
+    """Copies of both descriptors; from now on, stdout of children goes to stderr."""
     sys.stdout.flush()
     copies = []
     with suppress(OSError):

@@ -1,4 +1,4 @@
-"""`tri`: the command. Commands are in modules of their own; here are the group, and where errors become exit codes.
+"""`tri`: the command. Each command has its own module; this one has the group, and turns errors into exit codes.
 
 0 valid · 1 anomaly · 2 usage or campaign · 3 unknown · 4 environment · 70 internal · 130 interrupted
 """
@@ -56,12 +56,12 @@ def cli() -> None:
     \b
     tri run quickstart --hosts sim   faults in the simulator, a verdict; needs no root
     tri run quickstart               the same on five local hosts
-    tri check runs/latest            the verdict again, from what was recorded
+    tri check runs/latest            the verdict again, from the recording
     """
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """The entry point. Whatever becomes of what is printed, the exit code is that of what was done."""
+    """The entry point. The exit code is that of the command, even if its output cannot be printed."""
     if os.environ.get(VARIABLE):
         sys.exit(_completion_code())
     with guarded_streams() as streams:
@@ -73,7 +73,7 @@ def main(arguments: list[str] | None = None) -> Any:
 
 
 def _completion_code() -> int:
-    """The shell asks; click prints the candidates. Its failures have the code of no verdict."""
+    """Print candidates for the shell's completion, by click. Failures do not have the exit code of a verdict."""
     try:
         cli.main(args=[], prog_name="tri", complete_var=VARIABLE)
     except SystemExit as end:
@@ -131,7 +131,7 @@ def _ended_by_users(error: BaseException) -> int:
 
 
 def _refused_by_the_system(error: OSError, arguments: list[str]) -> tuple[str, int]:
-    """What the operating system did not do: for a name on the command line, the user's mistake, else the machine's."""
+    """An error of the operating system: for a name on the command line, a mistake of the user, otherwise an error of the machine."""
     name = (
         ""
         if error.filename is None

@@ -1,4 +1,4 @@
-"""Options that several commands have: one meaning, one wording, one default for each."""
+"""Options of several commands, each with one meaning, one wording and one default."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class DurationType(click.ParamType):  # type: ignore[type-arg]
-    """`60s`, `2m`, in seconds and more than none; a bare number is seconds."""
+    """`60s`, `2m`: a positive duration, in seconds; a bare number is in seconds."""
 
     name = "duration"
 
@@ -68,12 +68,12 @@ def hosts_option(text: str, default: str | None = None) -> Callable[[F], F]:
 
 
 def time_option(text: str = "Stop after so long.", default: str | None = None) -> Callable[[F], F]:
-    """As `time_s`: how long the whole command may take, by a clock on the wall, before it begins nothing new."""
+    """As `time_s`: the real time after which the command starts nothing new."""
     return click.option("--time", "time_s", type=DurationType(), default=default, show_default=True, help=text)
 
 
 MOST_JOBS = 512
-"""More processes than any machine has processors for; each takes memory at once."""
+"""The most processes: more than any machine has processors, and each needs memory at once."""
 
 
 def jobs_option(command: F) -> F:
@@ -83,7 +83,7 @@ def jobs_option(command: F) -> F:
 
 
 def processors() -> int:
-    """Return how many this process may use."""
+    """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -114,7 +114,7 @@ def json_option(command: F) -> F:
 
 
 def trust_option(command: F) -> F:
-    """No argument of the command: code that a run's folder names asks `plugins.trust`."""
+    """Not an argument of the command: code that loads what a run's folder names asks `plugins.trust`."""
     text = (
         "Run the code that the run's folder or plan names: plugins, and the system's file. It may have come with them."
     )

@@ -1,4 +1,4 @@
-"""How a command that judges ends: its verdict is printed, as text or as one document, and its exit code follows."""
+"""The end of a command with a verdict: it prints the verdict, as text or as one document, and returns its exit code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .document import print_document
 
 
 def print_outcome(judgement: Judgement, as_json: bool) -> int:
-    """Print it, and return its exit code. That it cannot be printed is a bug of ours, which hides no anomaly."""
+    """Print it, and return its exit code. If it cannot be printed, this is a bug in Tribulation, but it does not hide an anomaly."""
     try:
         if as_json:
             print_document(judgement.document)

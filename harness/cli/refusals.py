@@ -14,7 +14,7 @@ from ..errors import TribulationError
 
 
 class UsageRefused(TribulationError):
-    """The command line is wrong; nothing was touched."""
+    """The command line is wrong; nothing was changed."""
 
     exit_code = 2
 

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 ANSWER_S = 5.0
 MARGIN_S = 0.5
-"""How much longer than the node the client waits, so that the node's reason still arrives."""
+"""How much longer the client waits than the node, so that the node's reason still arrives."""
 AGAIN = ("no-quorum", "leader-changed", "busy", "not-leader", "not-active", "timeout")
-"""Transient errors (a member that is suspected wrongly is ACTIVE again soon): the same command may be sent again, since it does nothing the second time."""
+"""Transient errors (a wrongly suspected member is ACTIVE again soon): the same command may be sent again, because it has no effect the second time."""
 
 
 class Refused(Exception):
-    """The cluster's answer is not `ok`. `answer` is all of it."""
+    """The cluster's answer is not `ok`. `answer` is the whole answer."""
 
     def __init__(self, node: str, asked: str, answer: Json) -> None:
         self.answer = answer
@@ -53,7 +53,7 @@ class Asker:
         self._clients.clear()
 
     def ask(self, node: str, body: Json, timeout_s: float = ANSWER_S) -> Json:
-        """Send one request, again on a new connection when the kept one was dead. Raises `OSError` when the node does not answer."""
+        """Send one request, again on a new connection if the kept one was broken. Raises `OSError` when the node does not answer."""
         deadline_s = time.monotonic() + timeout_s + MARGIN_S
         known = self._clients.get(node)
         if known is not None:
@@ -81,7 +81,7 @@ class Asker:
             client.close()
 
     def status(self, node: str, timeout_s: float = 1.0) -> Json | None:
-        """The node's own report; None when it does not answer, which is an answer too."""
+        """The node's own report; None if it does not answer."""
         try:
             answer = self.ask(node, requests.STATUS, timeout_s)
         except OSError:
@@ -98,7 +98,7 @@ class Asker:
         timeout_s: float = ANSWER_S,
         patient: bool = True,
     ) -> Json:
-        """Send a command to the cluster through this node. `settle`: answered only when it is done (the agent runs, the task is over), not when it is recorded.
+        """Send a command to the cluster through this node. `settle`: return only when it is done (the agent runs, the task is over), not when it is recorded.
 
         `patient`: repeat it after transient errors. Raises `Refused`, and `Missed` when the node does not answer at all.
         """
@@ -136,7 +136,7 @@ class Asker:
     def looked(
         self, node: str, name: str, fields: Json | None = None, level: str = "linearizable", timeout_s: float = ANSWER_S
     ) -> Any:
-        """A view for repeated looks: None when there is no answer or a refusal."""
+        """A view for repeated queries: None when there is no answer or a refusal."""
         try:
             return self.view(node, name, fields, level, timeout_s)
         except (OSError, Refused):

@@ -1,6 +1,6 @@
-"""The acceptance run: scenarios on deployed clusters; those that need the same cluster run one after the other on one.
+"""The acceptance run: scenarios on deployed clusters; those that need the same cluster run one after the other on the same deployment.
 
-A failed scenario reports what it waited for, and the next one of its cluster gets a new deployment: what it left behind must not be judged twice.
+A failed scenario reports what it waited for, and the next one of its cluster gets a new deployment: so that its leftovers do not affect others.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def grouped(scenarios: Iterable[Scenario]) -> list[tuple[Setup, list[Scenario]]]
 
 
 def run(scenarios: Sequence[Scenario], where: Lab, notify: Notify, logs: Path | None = None) -> Iterator[Result]:
-    """Yield each result as it comes. `logs`: a folder for what the nodes of failed scenarios wrote."""
+    """Yield each result as it comes. `logs`: a folder for the logs and traces of failed scenarios."""
     for setup, members in grouped(scenarios):
         if setup.hosts > len(where.hosts):
             reason = f"not run: it needs {setup.hosts} hosts, and there are {len(where.hosts)}"
@@ -132,7 +132,7 @@ def attempt(scenario: Scenario, cluster: Deployed) -> Result:
 
 
 def _failed(scenario: Scenario, error: Exception, elapsed_s: float) -> Result:
-    """A failed result. An error of the cluster is its failure; an error of the hosts says nothing about it."""
+    """A failed result. An error of the cluster is its failure; an error of the hosts is not."""
     if isinstance(error, TribulationError):
         return Result(scenario, f"not measured: {error.message}", None, elapsed_s)
     if isinstance(error, KeyError | TypeError):

@@ -40,7 +40,7 @@ SETTLED_S = 30.0
 
 
 class Deployed:
-    """`names` are the nodes in order: a scenario's "node 1" is `names[0]`. `started` are those whose process was started. `logs`: where to keep what nodes wrote, if anywhere."""
+    """`names` are the nodes in order: a scenario's "node 1" is `names[0]`. `started` are those whose process was started. `logs`: a folder for the files of nodes, or None."""
 
     def __init__(self, setup: Setup, hosts: Sequence[Host], provider: Provider, logs: Path | None = None) -> None:
         self.setup = setup
@@ -54,7 +54,7 @@ class Deployed:
         self.service = self._new_service(setup)
         self.asker = Asker(CLUSTER, self.dial, self.service.client_tls)
         self._faulty = ExitStack()
-        """Resources for faults: removed before the nodes are."""
+        """Resources for faults, which are removed before the nodes."""
         self._injector: HostInjector | None = None
         self._faults = 0
         self._seeing = self.names[0]
@@ -62,7 +62,7 @@ class Deployed:
         self._began_ns = time.monotonic_ns()
 
     def __enter__(self) -> Deployed:
-        """Bring up all but the late ones, and wait until they are ACTIVE. Raises `TribulationError` for an error of the hosts, `Missed` for one of the cluster."""
+        """Start all nodes except the late ones, and wait until they are ACTIVE. Raises `TribulationError` for an error of the hosts, `Missed` for one of the cluster."""
         try:
             self._begin()
         except BaseException:
@@ -72,7 +72,7 @@ class Deployed:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Take it down. Signals only print a message meanwhile: an exception in the middle of healing would leave things behind."""
+        """Take it down. Signals only print a message meanwhile: an exception during healing would leave faults behind."""
         with Interrupts().handled():
             try:
                 self._end_faults()
@@ -119,7 +119,7 @@ class Deployed:
         self.started += [name for name in names if name not in self.started]
 
     def stop(self, name: str) -> None:
-        """Stop a node and remove everything of it: when it is started again, it is a new node of that name."""
+        """Stop a node and remove all its files: when it is started again, it is a new node with the same name."""
         self.service.uninstall(self.hosts[name])
         self.asker.forget(name)
         self.started.remove(name)
@@ -273,7 +273,7 @@ class Deployed:
     def fault(self, kind: str, **what: Any) -> Iterator[int]:
         """Keep a fault active, verified by a probe, while the block runs; healed after it. Gives the time of injection, in ns of the monotonic clock.
 
-        `what` is the resolved form (`nemesis.faults`): `nodes=["n2"]`, `edges=[["n1", "n2"]]`.
+        `what` is the resolved fault (`nemesis.faults`): `nodes=["n2"]`, `edges=[["n1", "n2"]]`.
         """
         injector = self._faults_here()
         self._faults += 1
@@ -294,7 +294,7 @@ class Deployed:
             injector.heal(fault)
 
     def partition(self, side: Sequence[str], others: Sequence[str]) -> Any:
-        """Let nothing pass between the two sides; clients reach both."""
+        """Partition the two sides; clients reach both."""
         edges = [[a, b] for a in side for b in others]
         return self.fault("cut", edges=[*edges, *([b, a] for a, b in edges)])
 

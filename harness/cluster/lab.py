@@ -26,7 +26,7 @@ class Lab:
 
 @contextmanager
 def lab(nodes: int, hosts: str | None, name: str, *, take_over: bool = False) -> Iterator[Lab]:
-    """Hosts that are up while the block runs. `hosts` as in `--hosts`, None for local ones. A lab has `nodes` hosts and is `name` with this process's number; an inventory has its own number, and is claimed.
+    """Hosts that are up while the block runs. `hosts` is as in `--hosts`, None for local ones. A lab has `nodes` hosts, and its name is `name` with this process's pid; an inventory has its own number of hosts, and is claimed.
 
     However the block ends, by Ctrl-C or a signal that means the same, everything that was brought up is taken down.
     """

@@ -1,4 +1,4 @@
-"""A cluster at one moment, as one of its nodes reports it: a row for each node. Pure, except `look`, which asks."""
+"""A cluster at one moment, as one of its nodes reports it: a row for each node. Pure, except `look`, which sends requests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """`asked` is the node that reported it. `stale`: from its own copy, which others may be ahead of. `tasks` are counts by state. `plain`: it knows of no members at all."""
+    """`asked` is the node that reported it. `stale`: from its own copy, which may be behind others. `tasks` are counts by state. `plain`: the node has no members section."""
 
     asked: str
     answered: bool

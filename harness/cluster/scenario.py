@@ -11,9 +11,9 @@ from .setup import Setup
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """`run` carries it out and returns what it measured, in words; it raises `Missed` or `Refused` when the promise was not kept.
+    """`run` executes the scenario and returns its measurements as text; it raises `Missed` or `Refused` if the promise was not kept.
 
-    `fresh`: it needs a new deployment.
+    `fresh`: the scenario needs a new deployment.
     """
 
     number: int
@@ -27,7 +27,7 @@ class Scenario:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """`passed` is None when nothing was measured: `measured` then says why."""
+    """`passed` is None when nothing was measured: `measured` then has the reason."""
 
     scenario: Scenario
     measured: str

@@ -1,4 +1,4 @@
-"""What a cluster is deployed as. Scenarios that need the same setup share one deployment.
+"""The configuration of a deployed cluster. Scenarios that need the same setup share one deployment.
 
 Hosts are taken in the lab's order: first the voters, then the learners; the last `late` of these are not started until a scenario does so.
 """

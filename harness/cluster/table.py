@@ -21,7 +21,7 @@ STATES = {
 }
 BAR = 10
 PORT = 10000
-"""Not worth a column where it is the usual one."""
+"""The usual value, which is not shown."""
 
 
 def table_of(picture: Picture) -> RenderableType:

@@ -1,4 +1,4 @@
-"""Waiting with a bound and a reason: for a condition, looked at again and again.
+"""Waiting for a condition, with a time limit and a reason; the condition is checked repeatedly.
 
 leader = until("a leader", lambda: asker.leader(), 10)
 """
@@ -16,11 +16,11 @@ SEEN_LIMIT = 300
 
 
 class Missed(Exception):
-    """What a scenario waited for did not come, or came out differently: the cluster's fault, in one sentence."""
+    """The awaited condition did not occur, or had another result: a failure of the cluster, in one sentence."""
 
 
 def until(what: str, look: Callable[[], T | None], timeout_s: float, *, seen: Callable[[], Any] | None = None) -> T:
-    """The first answer of `look` that is true. Raises `Missed` with what was waited for and what was `seen` at last.
+    """The first answer of `look` that is true. Raises `Missed` with the awaited condition and the last `seen` state.
 
     `look` is asked at least twice, however long it takes, and bounds its own time.
     """
@@ -43,6 +43,6 @@ def _short(seen: Any) -> str:
 
 
 def expect(holds: bool, sentence: str) -> None:
-    """What must be so. Raises `Missed` with the sentence, which says what was found instead."""
+    """Assert a condition. Raises `Missed` with the sentence, which describes what was found instead."""
     if not holds:
         raise Missed(sentence)

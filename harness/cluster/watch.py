@@ -1,4 +1,4 @@
-"""The newest picture of a cluster, taken again and again in the background: for a table that is redrawn while something else goes on."""
+"""The newest picture of a cluster, updated regularly in the background, for a table that is redrawn during other work."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ class Watch:
         self._asker.close()
 
     def start(self) -> None:
-        """Look again and again from now on; to be called once a node answers."""
+        """Start the regular updates; call it once a node answers."""
         self._thread.start()
 
     def now(self) -> Picture:
-        """A new picture; of the last node in vain, when none answers."""
+        """Return a new picture; if no node answers, that of the last node tried."""
         with self._looking:
             for node in list(self._nodes):
                 self.picture = look(self._asker, node)

@@ -43,5 +43,5 @@ class AsRoot:
 
 
 def as_root(host: Host) -> Any:
-    """`host` itself where nothing has to be put before a command."""
+    """`host` itself if commands need no prefix."""
     return AsRoot(host) if host.sudo else host

@@ -26,7 +26,7 @@ _SYSTEMCTL_S = unit.STOP_S + 30.0
 
 @dataclass
 class Work:
-    """The work on one host. `hands` is the host as the owner of the service's folder: root, where systemd runs the node."""
+    """The work on one host. `hands` is the host as the owner of the service's folder: root, if systemd runs the node."""
 
     host: Host
     hosts: Sequence[Host]
@@ -135,7 +135,7 @@ def _start(work: Work, step: Step) -> None:
 
 
 def _remove_files(work: Work, step: Step) -> None:
-    """Remove files, those of faults as well, which are undone first: none may turn out later to be still active."""
+    """Remove files, also those of faults, which are undone first so that none stays active."""
     directory = work.host.directory.rstrip("/")
     if work.host.run(["test", "-e", agent_program(directory)], check=False).exit_code == 0:
         heal([work.host])

@@ -1,10 +1,10 @@
 """A cluster on a user's machines: brought up, updated, and taken down by plans made from what the hosts have.
 
     cluster = Deployment(service, hosts)
-    plans = cluster.plans_up()              # what would be done; touches nothing
+    plans = cluster.plans_up()              # what would be done; changes nothing
     cluster.up(take_over=False)             # the same plans, carried out on all hosts at once under a claim on each
 
-Nothing is touched on any host while one cannot be reached, or refuses.
+Nothing is changed on any host while one of them cannot be reached, or refuses.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ READY_S = 120.0
 """A small or an emulated machine takes its time to compile a node's modules the first time. A node that keeps ending is reported sooner."""
 
 Seen = Mapping[str, Observed | Exception]
-"""By host: what it has, or why that is unknown."""
+"""The state of each host, or the reason why it is unknown."""
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Deployment:
         return {**results.values, **results.errors}
 
     def deployed_timing(self) -> Any:
-        """The timing of the deployed cluster, so that the user need not repeat it; None where there is none."""
+        """The timing of the deployed cluster, so that the user need not repeat it; None if no cluster is deployed."""
         return deployed_timing([what for what in self.look().values() if isinstance(what, Observed)])
 
     def program_of(self, host: Host) -> str:
@@ -61,18 +61,18 @@ class Deployment:
         return digest(self.service.files(host, self.hosts)[ARCHIVE])
 
     def plans_up(self, seen: Seen | None = None) -> list[HostPlan]:
-        """Plans for all hosts. Raises `NotOnAllHosts` when a host cannot be looked at; a host's refusals are in its plan."""
+        """Plans for all hosts. Raises `NotOnAllHosts` if a host cannot be inspected; a host's refusals are in its plan."""
         seen = self.all_seen(self.look() if seen is None else seen)
         return [self._plan_up(host, seen[host.name]) for host in self.hosts]
 
     def plans_down(self, seen: Seen | None = None) -> list[HostPlan]:
-        """Plans for the hosts that can be looked at."""
+        """Plans for the hosts that can be inspected."""
         seen = self.look() if seen is None else seen
         found = {name: what for name, what in seen.items() if isinstance(what, Observed)}
         return [plan_down(host.name, found[host.name]) for host in self.hosts if host.name in found]
 
     def up(self, take_over: bool = False) -> list[HostResult]:
-        """Bring the cluster up. Raises `NotOnAllHosts`; what was done on the other hosts stays, and the next call continues from there."""
+        """Bring the cluster up. Raises `NotOnAllHosts`; changes on the other hosts stay, and the next call continues from there."""
         before = self.all_seen(self.look())
         refuse("deploying", self.service.name, [self._plan_up(host, before[host.name]) for host in self.hosts])
         with self.claimed("tri deploy up", self.hosts, take_over) as claims:
@@ -111,7 +111,7 @@ class Deployment:
         return Claims(hosts, what, take_over=take_over, lost=self.notify).held()
 
     def look_again(self, before: Mapping[str, Observed]) -> dict[str, Observed]:
-        """Look again, now that no other process changes anything. Missing folders are known from before: the claim has made them."""
+        """Inspect the hosts again, now that no other process can change them. Missing folders are those of the first inspection, because the claim has created them."""
         seen = self.all_seen(self.look())
         return {name: replace(now, missing=before[name].missing) for name, now in seen.items()}
 
@@ -133,7 +133,7 @@ class Deployment:
 
 
 def refuse(doing: str, name: str, plans: Sequence[HostPlan]) -> None:
-    """Raises `NotOnAllHosts` when any host refuses: then nothing was touched anywhere."""
+    """Raises `NotOnAllHosts` when any host refuses: then nothing was changed anywhere."""
     results = [_refused(plan) for plan in plans]
     if any(not result.ok for result in results):
         require_all(doing, name, results)

@@ -19,7 +19,7 @@ from ..trouble import described, undo_all
 
 READY_S = 300.0
 PID_S, PID_STEP_S = 3.0, 0.1
-"""How long a ready process may take to get the number that its service names."""
+"""How long after being ready a process may take to get the pid that its service reports."""
 
 EnvironmentOf = Callable[[Host], Mapping[str, str]]
 """The environment of a host's process (a clock library, for instance); the function may prepare the host."""
@@ -50,7 +50,7 @@ def deploy_up(
     environment_of: EnvironmentOf | None = None,
     ready_s: float = READY_S,
 ) -> list[HostResult]:
-    """Install, start, wait until ready. Raises `DeployError` naming every host that is not up: where one did not start, no other is waited for."""
+    """Install, start, wait until ready. Raises `DeployError` naming every host that is not up: if one did not start, the function does not wait for the others."""
 
     def begin(host: Host) -> str:
         fault_disk.remove(host, service, service.stop)
@@ -68,7 +68,7 @@ def deploy_up(
 
 
 def running_pid(service: Service, host: Host) -> int | None:
-    """The process that faults will aim at, None where the service names none. Raises `DeployError` when the host does not have it: no fault would meet it."""
+    """The process that faults will target, None if the service reports none. Raises `DeployError` if the host does not have this process, because faults would have no effect."""
     deadline_s = time.monotonic() + PID_S
     while True:
         pid = service.pid(host)
@@ -90,7 +90,7 @@ _PID_HINT = "it is the process that faults kill and pause, as its host counts th
 
 
 def deploy_down(service: Service, hosts: Sequence[Host]) -> list[HostResult]:
-    """Stop and remove what was put there. Raises `DeployError` naming every host where that failed."""
+    """Stop the service and remove its files. Raises `DeployError` naming every host where that failed."""
 
     def down(host: Host) -> str:
         undo_all(

@@ -1,8 +1,8 @@
 """The rules that let a cluster through a host's own firewall, derived from `nft -j list ruleset`. Pure.
 
-A table of our own could not do it: what one base chain accepts, a later one may still drop. So our rules go to the top of those input chains that refuse something, each
-with a comment by which it is found again and removed. They are not written to the firewall's own files: after a reboot, or when the firewall is loaded again, they are
-gone, and `tri deploy up` finds that out.
+A separate table cannot do this: a packet that one base chain accepts may still be dropped by a later one. So our rules are inserted at the top of each input chain that rejects packets, each
+with a comment that identifies it. They are not written to the firewall's own files: after a reboot, or when the firewall is loaded again, they are
+gone, and `tri deploy up` adds them again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _FAMILIES = {"ip": (4,), "ip6": (6,), "inet": (4, 6)}
 
 @dataclass(frozen=True, slots=True, order=True)
 class Opening:
-    """What must be let in: from that address (by number) to that port of `tcp` or `udp`."""
+    """Traffic to accept: from this numeric address to this port of `tcp` or `udp`."""
 
     source: str
     kind: str
@@ -32,7 +32,7 @@ class Opening:
 
 
 def opening_commands(ruleset: str, openings: Sequence[Opening]) -> list[str]:
-    """Lines for `nft -f -` that add what is missing. Empty where nothing refuses, or everything is open already."""
+    """Lines for `nft -f -` that add what is missing. Empty if nothing is rejected, or everything is open already."""
     rules = _rules(ruleset)
     present = {(_place(rule), rule.get("comment")) for rule in rules}
     commands = []
@@ -55,7 +55,7 @@ def closing_commands(ruleset: str) -> list[str]:
 
 
 def _refusing(ruleset: str, rules: Sequence[Any]) -> Iterator[tuple[str, str, str]]:
-    """Base chains of the input that drop by their policy, or in which any rule may lead to a refusal. Chains of faults are left out: they are meant to refuse."""
+    """Base chains of the input that drop by their policy, or in which a rule may reject packets. Chains of faults are ignored: rejecting is their purpose."""
     for item in _items(ruleset, "chain"):
         chain = (item["family"], item["table"], item["name"])
         wanted = item.get("type") == "filter" and item.get("hook") == "input" and item["family"] in _FAMILIES

@@ -1,4 +1,4 @@
-"""Runs on a host, sent there as text, and prints what deployment must know of it: one JSON object. Changes nothing, and needs only Python.
+"""Script that is sent to a host as text and prints the facts for deployment as one JSON object. It changes nothing, and needs only Python.
 
 `observe.py` sends it and reads what it prints.
 """
@@ -49,7 +49,7 @@ def look(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read(path: str) -> bytes:
-    """The content; empty where there is no such file, or it cannot be read."""
+    """The content; empty if there is no such file, or it cannot be read."""
     try:
         with open(path, "rb") as file:
             return file.read()
@@ -67,7 +67,7 @@ def _digest(path: str) -> str:
 
 
 def _said(*command: str) -> str:
-    """A program's output, whatever its exit code; empty where there is no such program."""
+    """A program's output, whatever its exit code; empty if there is no such program."""
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=20)
     except (OSError, subprocess.TimeoutExpired):
@@ -76,7 +76,7 @@ def _said(*command: str) -> str:
 
 
 def _missing_folders(path: str) -> tuple[list[str], str]:
-    """Missing folders, from the topmost down to `path`, and the folder in which they would be made."""
+    """Missing folders, from the topmost down to `path`, and the existing folder above them."""
     missing: list[str] = []
     while not os.path.isdir(path):
         missing.insert(0, path)
@@ -94,14 +94,14 @@ def _others_may_enter(path: str) -> bool:
 
 
 def _process(folder: str, pid_file: str) -> int | None:
-    """The number in a pid file, if it is of a process whose command line names the folder: numbers are used again."""
+    """The number in a pid file, if it is of a process whose command line names the folder: pids are reused."""
     text = _text(f"{folder}/{pid_file}").strip()
     ours = text.isdigit() and os.fsencode(folder + "/") in _read(f"/proc/{text}/cmdline")
     return int(text) if ours else None
 
 
 def _age_s(pid: int | None) -> float | None:
-    """How long that process has run."""
+    """How long this process has run."""
     fields = _text(f"/proc/{pid}/stat").rpartition(")")[2].split() if pid is not None else []
     if not fields:
         return None
@@ -109,7 +109,7 @@ def _age_s(pid: int | None) -> float | None:
 
 
 def _holders(kind: str, port: int, address: str, folder: str) -> list[dict[str, Any]]:
-    """The process that has that port of that address: none, or one row; without a name where the process may not be inspected."""
+    """The process that uses this port of this address: no row or one row; without a name if the process may not be inspected."""
     inodes = _bound(kind, port, _numbers(address, port))
     if not inodes:
         return []
@@ -122,7 +122,7 @@ def _holders(kind: str, port: int, address: str, folder: str) -> list[dict[str, 
 
 
 def _bound(kind: str, port: int, numbers: set[bytes]) -> set[str]:
-    """Inodes of the sockets in the way: listening, or, of UDP, not connected, at one of these addresses or at all of them. No numbers: all as well."""
+    """Inodes of conflicting sockets: listening, or, for UDP, not connected, at one of these addresses or at all addresses. An empty list means all addresses."""
     found: set[str] = set()
     for family in ("", "6"):
         for line in _text(f"/proc/net/{kind}{family}").splitlines()[1:]:

@@ -17,7 +17,7 @@ from ..systems.reference.system import TLS_FILES, ReferenceService
 from . import unit
 
 MADE = "deployed.json"
-"""In a host's directory: everything that deployment made outside of the service's folder, written before it is made, so that all of it can be removed."""
+"""In a host's directory: the record of everything that deployment creates outside of the service's folder, written before it is created, so that all of it can be removed."""
 
 
 Port = tuple[str, int, str]
@@ -26,7 +26,7 @@ Port = tuple[str, int, str]
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A port that a process has. `who` is empty where the login may not see the process."""
+    """A port that is in use. `who` is empty if the login may not see the process."""
 
     kind: str
     port: int
@@ -36,7 +36,7 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What deployment made outside of the service's folder: folders, from the topmost down, and whether it made the system user."""
+    """The things that deployment created outside of the service's folder: folders, from the topmost down, and whether it created the system user."""
 
     folders: Sequence[str] = ()
     user: bool = False
@@ -47,10 +47,10 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """`missing` are the folders to be made, the topmost first, in `nearest`; `writable` is meant of the login itself.
+    """`missing` are the folders to be created, the topmost first, in `nearest`; `writable` refers to the login itself.
 
     `files` maps a name in the service's folder to its digest. `node` and `supervisor` are process numbers, `node_s` is for how long the node has run. `unit` is the text of our systemd unit, `active` and
-    `enabled` what systemctl says of it. `rules` is the firewall as JSON, empty where it cannot be seen.
+    `enabled` its state by systemctl. `rules` is the firewall as JSON, empty if it cannot be read.
     """
 
     executable: str = "/usr/bin/python3"
@@ -80,7 +80,7 @@ class Observed:
 
     @property
     def by_unit(self) -> bool:
-        """Whether systemd runs the node here, or can be asked to."""
+        """Whether systemd runs the node on this host, or could run it."""
         return self.systemd and (self.root or self.sudo)
 
     def certified_until(self) -> datetime | None:
@@ -92,7 +92,7 @@ class Observed:
 
 
 def observe(host: Host, service: ReferenceService, names: Sequence[str], ports: Sequence[Port]) -> Observed:
-    """Ask. `names` are files in the service's folder, `ports` those that the node is going to have."""
+    """Inspect a host. `names` are files in the service's folder, `ports` are those that the node will use."""
     asked = {
         "directory": host.directory.rstrip("/"),
         "folder": service.control_of(host).directory,

@@ -1,8 +1,8 @@
-"""From a host's state to the steps there: the plan of a deployment, an upgrade, or a removal. Pure.
+"""The steps to deploy, upgrade or remove a node, derived from a host's state. Pure.
 
 plan = plan_up(wanted, observed, now)
-plan.refusals        what forbids it, before anything is touched
-plan.steps           what will be done, in order; none when all is right already
+plan.refusals        reasons against it, before anything is changed
+plan.steps           what will be done, in order; none if everything is correct already
 
 A plan is made only from the present state: an interrupted deployment is continued by planning again.
 """
@@ -67,7 +67,7 @@ class HostPlan:
 
     @property
     def restarts(self) -> bool:
-        """Whether a running node is stopped for it."""
+        """Whether this step needs a running node to be stopped."""
         return any(step.action == "stop" for step in self.steps)
 
     def to_json(self) -> dict[str, Any]:
@@ -80,7 +80,7 @@ class HostPlan:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What one host is to have. `files` maps a name in the service's folder to its digest; `authority` is the digest of the authority's certificate, None without TLS.
+    """The desired state of one host. `files` maps a name in the service's folder to its digest; `authority` is the digest of the authority's certificate, None without TLS.
 
     `openings` are empty unless the firewall is to be opened, which `firewall` says. `unit` is the text for a host where systemd runs the node.
     """
@@ -98,7 +98,7 @@ class Wanted:
 
 
 def plan_up(wanted: Wanted, observed: Observed, now: datetime) -> HostPlan:
-    """Steps for everything that is missing, and nothing else. A running node is stopped only for changes that it would not take over by itself."""
+    """Steps for everything that is missing, and nothing else. A running node is stopped only for changes that it does not apply by itself."""
     refusals = _refusals(wanted, observed)
     if refusals:
         return HostPlan(wanted.host, (), refusals)
@@ -136,7 +136,7 @@ def plan_up(wanted: Wanted, observed: Observed, now: datetime) -> HostPlan:
 
 
 def plan_down(host: str, observed: Observed) -> HostPlan:
-    """Remove everything of ours; no step on a host that has nothing of it."""
+    """Remove everything that deployment created; no step on a host without any of it."""
     if observed.unit and not (observed.root or observed.sudo):
         return HostPlan(
             host,
@@ -159,13 +159,13 @@ def plan_down(host: str, observed: Observed) -> HostPlan:
 
 
 def _is_up(observed: Observed) -> bool:
-    """Whether it is as wanted: a node runs, nothing keeps it down, and it comes back at boot where there is a manager for that."""
+    """Whether the host is in the desired state: a node runs, nothing keeps it down, and it starts at boot if there is a manager."""
     managed = not observed.by_unit or (observed.active == "active" and observed.enabled == "enabled")
     return observed.node is not None and observed.supervisor is not None and not observed.kept_down and managed
 
 
 def _manager_changes(wanted: Wanted, observed: Observed) -> bool:
-    """Whether the node's manager is another one than wanted, or has another configuration."""
+    """Whether the node has another manager than desired, or one with another configuration."""
     if observed.by_unit:
         return observed.unit != wanted.unit or (observed.supervisor is not None and observed.active != "active")
     return bool(observed.unit)

@@ -18,7 +18,7 @@ VERSION_LENGTH = 12
 
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
-    """One row. `version` is the beginning of the digest of the node's program, `current` whether `tri deploy upgrade` would leave it; `lag` counts entries that others have
+    """One row. `version` is the beginning of the digest of the node's program, `current`: `tri deploy upgrade` would not change it; `lag` counts entries that others have
     committed and it has not. `error` None: it runs and answers."""
 
     host: str
@@ -38,7 +38,7 @@ class NodeStatus:
 
 
 def status_of(cluster: Deployment, seen: Seen, states: States) -> list[NodeStatus]:
-    """A row for each host, whatever became of the others."""
+    """A row for each host, independent of the results of the others."""
     committed = max((state["commit"] for state in states.values() if state), default=0)
     return [_row(cluster, host.name, seen[host.name], states.get(host.name), committed) for host in cluster.hosts]
 

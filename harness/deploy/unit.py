@@ -42,7 +42,7 @@ SystemCallFilter=@system-service
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """`command` starts the supervisor, as a login would; `directory` holds all our files, `folder` in it is the node's own."""
+    """`command` starts the supervisor in the same way as a login would; `directory` holds all our files, `folder` in it is the node's own."""
 
     node: str
     cluster: str

@@ -37,7 +37,7 @@ States = Mapping[str, Status | None]
 
 
 def order(names: Sequence[str], states: States) -> list[str]:
-    """The order of upgrades: nodes that are down first, since that costs nothing; the leader last, so that the leadership moves once."""
+    """The order of upgrades: nodes that are down first, because that has no cost; the leader last, so that the leadership moves once."""
     leader = leader_of(states)
     return sorted(names, key=lambda name: (states.get(name) is not None, name == leader, list(names).index(name)))
 
@@ -49,7 +49,7 @@ def leader_of(states: States) -> str | None:
 
 
 def why_unsettled(states: States, without: str | None, committed: int) -> str | None:
-    """Why `without` must not be taken away yet; None when it may: all others answer, are a quorum, follow one leader, and hold what was `committed`."""
+    """The reason why `without` must not be stopped yet; None if it may: all others answer, are a quorum, follow one leader, and have all `committed` entries."""
     leader = leader_of(states)
     others = {name: state for name, state in states.items() if name != without}
     silent = [name for name, state in others.items() if state is None]
@@ -86,7 +86,7 @@ class Upgrade:
     settle_s: float = SETTLE_S
 
     def run(self, take_over: bool = False) -> list[HostResult]:
-        """Upgrade. Raises `NotOnAllHosts`, with every node's result, when it had to stop."""
+        """Upgrade. Raises `NotOnAllHosts`, with every node's result, if it had to stop."""
         cluster = self.cluster
         before = cluster.all_seen(cluster.look())
         refuse("upgrading", self._service.name, cluster.plans_up(before))
@@ -154,7 +154,7 @@ class Upgrade:
             )
 
     def _hand_over(self, name: str) -> None:
-        """Have the leader hand over: only a cluster that follows another node needs no election while this one is away."""
+        """Transfer the leadership away from this node, so that no election is needed while it is down."""
         deadline_s = time.monotonic() + HANDOVER_S
         while (states := self.states()) and leader_of(states) in (name, None):
             if time.monotonic() > deadline_s:
@@ -201,7 +201,7 @@ def _refuse_new(seen: Mapping[str, Observed]) -> None:
 
 
 def _until_none(why: Callable[[], str | None], timeout_s: float) -> str | None:
-    """Wait until there is no reason any more; returns the last one when time is over."""
+    """Wait until there is no reason left; return the last reason at the time limit."""
     deadline_s = time.monotonic() + timeout_s
     while (reason := why()) is not None and time.monotonic() < deadline_s:
         time.sleep(_STEP_S)

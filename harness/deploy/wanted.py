@@ -90,7 +90,7 @@ def deployed_timing(observed: Sequence[Observed]) -> Any:
 
 
 def _numbers(address: str) -> list[str]:
-    """A firewall knows no names."""
+    """Resolve a name, because firewall rules have no names."""
     try:
         found = socket.getaddrinfo(address, None, type=socket.SOCK_STREAM)
     except OSError:

@@ -1,9 +1,9 @@
 """One archive of a run's folder (tar, gzip): packed without private keys, unpacked within bounds and strictly below its folder.
 
-    pack(run_dir, file)              # returns the names of files from which keys were removed, or that were left out
+    pack(run_dir, file)              # returns the names of files from which keys were removed, or that were omitted
     unpack(file, runs)               # returns the new folder, runs/<campaign>/<timestamp>
 
-An archive is a file from elsewhere: links, devices and names that lead out are refused, and nothing is left of an archive that was refused.
+An archive is untrusted: links, devices and names that lead out of the folder are refused, and nothing of a refused archive is kept.
 Keys are removed from logs, byte by byte, so that sizes stay. Other files are evidence, and a change would break their seal: a key there refuses the export.
 """
 
@@ -35,9 +35,9 @@ from .writing import writing
 
 MOST_FILES = 50_000
 MOST_BYTES = 16 << 30
-"""Of an archive, unpacked."""
+"""The most bytes of an unpacked archive."""
 LARGEST_READ = 1 << 16
-"""Headers that need more at once are refused."""
+"""The largest read at once; headers that need more are refused."""
 _ELSEWHERE = "name another FILE, where there is space and which this user may write"
 HEAD, RUN = "archive.json", "run/"
 
@@ -61,7 +61,7 @@ _DAMAGED = (
 
 
 def pack(run_dir: Path, file: Path) -> list[str]:
-    """Raises `CampaignError` for what is not a run's folder, and for a key where it cannot be removed."""
+    """Raises `CampaignError` if it is not a run's folder, or if a key cannot be removed."""
     run_dir = run_dir.resolve()
     if not (run_dir / HISTORY_FILE).is_file():
         raise CampaignError(
@@ -85,7 +85,7 @@ def pack(run_dir: Path, file: Path) -> list[str]:
 
 
 def _pack_one(tar: tarfile.TarFile, run_dir: Path, name: str) -> bool:
-    """Whether it was packed as it is."""
+    """Pack one file; return whether it was packed unchanged."""
     if _LEFT_OUT.search(f"/{name}"):
         return False
     with _reading(run_dir / name):
@@ -204,7 +204,7 @@ class _Source:
 
 
 class _WithoutKeys:
-    """A file, read with the text of each private key replaced by as many `x`. A key without an end goes on to the end of the file."""
+    """A file, read with the text of each private key replaced by as many `x`. A key without an end marker extends to the end of the file."""
 
     def __init__(self, source: IO[bytes]) -> None:
         self._source = source
@@ -234,7 +234,7 @@ class _WithoutKeys:
 
 
 class _Bounded:
-    """What an archive unpacks to, as far as it is needed: forward only, and never more than is allowed."""
+    """The unpacked content of an archive, read forward only and within the limit."""
 
     def __init__(self, source: gzip.GzipFile, most_bytes: int) -> None:
         self._source, self._most, self._at = source, most_bytes, 0
@@ -249,7 +249,7 @@ class _Bounded:
         return found
 
     def read_to_end(self) -> None:
-        """The last bytes vouch for all before them."""
+        """Read to the end, because the checksum is in the last bytes."""
         while self.read(LARGEST_READ):
             pass
 

@@ -1,8 +1,8 @@
-"""Brings the files of hosts into the run's folder, one by one: a file that cannot be fetched does not affect the others, and is named.
+"""Brings the files of hosts into the run's folder, one by one: a file that cannot be fetched does not affect the others, and is reported.
 
-missed = collect(hosts, service, run_dir)      # [{"host", "file", "why"}]; file "*" when the host's files are not even known
+missed = collect(hosts, service, run_dir)      # [{"host", "file", "why"}]; file "*" if the host did not list its files
 
-A host names its files itself, and may lie: each name must be one below the run's folder (`inside_folder.py`), and files are limited in number and size.
+A host names its files itself, and may be malicious: each name must be one below the run's folder (`inside_folder.py`), and files are limited in number and size.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PART_BYTES = 16 << 20
 HOST_FILES = 4096
 FILE_BYTES = 2 << 30
 HOST_BYTES = 8 << 30
-"""The most that is taken from one host. A run that leaves more is judged without the rest, and reports that."""
+"""The most that is taken from one host. If a run has more, the rest is missing evidence."""
 
 ALL = "*"
 TRACE = "trace.jsonl"

@@ -1,9 +1,9 @@
 """JSON documents of a run's folder, read in one place: regular files only, bounded in size, depth and numbers, and of the type that the reader needs.
 
-    plan = read_document(run_dir / "plan.json")                  # any JSON object; `required_document` for one that a user named
+    plan = read_document(run_dir / "plan.json")                  # any JSON object; `required_document` for a document that a user named
     facts = typed(document, RunFacts, "run.json")                # raises `DocumentError` where a field has another type
 
-Anyone may have written the folder. `DocumentError` says what is wrong with an existing file; `FileNotFoundError` passes.
+Anyone may have written the folder. `DocumentError` describes what is wrong with an existing file; `FileNotFoundError` is not caught.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tribulation.histories.model.bounds import problem
 from ..errors import CampaignError
 
 DOCUMENT_BYTES = 256 << 20
-"""A plan of a shrunk run holds its operations one by one."""
+"""Size limit of a plan: the plan of a shrunk run lists all its operations."""
 
 T = TypeVar("T")
 _BYTE = re.compile(r"\(byte ([0-9]+)\)")

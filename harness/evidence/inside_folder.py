@@ -42,7 +42,7 @@ def create(folder: Path, name: str) -> BinaryIO:
 
 
 def why_not(part: str) -> bool:
-    """Whether `part` cannot be a part of a name: empty, a way up, with characters that a terminal does not show, or too long."""
+    """Whether `part` cannot be a part of a name: empty, `..`, with unprintable characters, or too long."""
     return part in ("", ".", "..") or not part.isprintable() or "\\" in part or len(part.encode()) > NAME_BYTES
 
 

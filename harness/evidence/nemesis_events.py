@@ -1,4 +1,4 @@
-"""Events of the nemesis in a history, as far as they have the form that a nemesis writes: anyone may have changed the file."""
+"""Events of the nemesis in a history, if they have the form that a nemesis writes: anyone may have changed the file."""
 
 from __future__ import annotations
 

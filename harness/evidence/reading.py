@@ -1,6 +1,6 @@
 """Reads the evidence in a run's folder as far as it exists, and names what is missing.
 
-| state of `run.json` | what must be there |
+| state of `run.json` | required evidence |
 |---|---|
 | sealed | every file of the seal, as it was |
 | open | the run did not reach its end: the history up to some moment; traces were not collected |
@@ -48,7 +48,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """The content of the folder according to `run.json` and `plan.json`. `traced` are the nodes that leave traces; `ended`: the load did, in order."""
+    """The content of the folder according to `run.json` and `plan.json`. `traced` are the nodes that write traces; `ended`: the load ended normally."""
 
     state: str = ""
     files: Files = field(default_factory=dict)

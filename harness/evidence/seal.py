@@ -29,7 +29,7 @@ Files = Mapping[str, Mapping[str, Any]]
 """Name below the run's folder → `{"lines", "bytes", "sha256"}`."""
 
 MOST_UNKNOWN = 20
-"""Most unsealed files that are reported by name."""
+"""The most unsealed files that are reported by name."""
 _CHUNK = 1 << 20
 _TAIL = 1 << 16
 

@@ -29,7 +29,7 @@ class RunFolderError(TribulationError):
 
 @contextmanager
 def writing(path: Path, elsewhere: str = RUNS) -> Iterator[None]:
-    """Guards code that writes `path`, or below it. `elsewhere`: how a user names another place. Raises `RunFolderError`."""
+    """Guards code that writes `path`, or below it. `elsewhere`: how a user can choose another place. Raises `RunFolderError`."""
     try:
         yield
     except OSError as error:

@@ -1,1 +1,1 @@
-"""Failures: their signatures, and what searching, shrinking and replaying share."""
+"""Failures: their signatures, and the code that searching, shrinking and replaying share."""

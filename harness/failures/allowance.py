@@ -11,13 +11,13 @@ from .bounded_run import LateError, at_most
 
 
 class SpentError(Exception):
-    """The allowance is used up. What has been found so far stands; the shrinker catches this."""
+    """The allowance is used up. The results so far are kept; the shrinker catches this."""
 
 
 class Allowance:
     """`runs`, `time_s` and `cpu_s` None: no limit. `clock` and `cpu_clock` are in seconds, and monotonic.
 
-    `share` of each limit may be used now; what is left belongs to later phases.
+    `share` of each limit may be used now; the rest belongs to later phases.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Allowance:
         self.share = 1.0
         self.spent_runs = 0
         self._used_up = 0.0
-        """The share in which a run was cut short."""
+        """The share in which a run was stopped at the time limit."""
         self._clock, self._cpu_clock = clock, cpu_clock
         self._start_s, self._cpu_start_s = clock(), cpu_clock()
 
@@ -57,7 +57,7 @@ class Allowance:
 
     @property
     def left(self) -> bool:
-        """Whether one more run may start."""
+        """Whether another run may start."""
         if self.runs is not None and self.spent_runs >= ceil(self.runs * self.share):
             return False
         return self._used_up < self.share and all(
@@ -65,7 +65,7 @@ class Allowance:
         )
 
     def __str__(self) -> str:
-        """The tries so far, and what is left of each limit."""
+        """The tries so far, and the rest of each limit."""
         tries = f"{self.spent_runs} tries" if self.runs is None else f"try {self.spent_runs} of {self.runs}"
         limits = ((self.time_s, self.spent_s, "left"), (self.cpu_s, self.spent_cpu_s, "of CPU time left"))
         left = [f"{max(0.0, most - spent):.0f} s {what}" for most, spent, what in limits if most is not None]

@@ -1,4 +1,4 @@
-"""A bound on the time of one run: whatever runs too long is interrupted by a signal."""
+"""A time limit for one run: a run that takes too long is interrupted by a signal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LEAST_S = 0.001
 
 
 class LateError(BaseException):
-    """The run took too long. Not an `Exception`, so that no handler on the way takes it for an error of its own."""
+    """The run took too long. Not an `Exception`, so that no handler in between catches it."""
 
 
 @contextmanager

@@ -3,8 +3,8 @@
 ddmin([1, 2, 3, 4, 5, 6], lambda kept: 2 in kept and 5 in kept).items     # (2, 5)
 
 The algorithm is ddmin (Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", IEEE TSE 28(2), 2002), with its
-complements only: after the empty sequence and the halves, testing a small part alone is seldom worth a run (Hodován and Kiss, A-TEST 2016).
-Parts are left out from the end, because late events are seldom the cause. It knows nothing of plans and histories.
+complements only: after the empty sequence and the halves, testing only a small part is rarely worth a run (Hodován and Kiss, A-TEST 2016).
+Parts are removed from the end, because late events are rarely the cause. It is independent of plans and histories.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Minimum(Generic[T]):
-    """`items` fail, in their old order. `one_minimal`: each of them was left out once, alone, and what remained did not fail."""
+    """`items` fail, in their old order. `one_minimal`: each of them was removed once, by itself, and the rest did not fail."""
 
     items: tuple[T, ...]
     one_minimal: bool
@@ -51,7 +51,7 @@ def ddmin(
 
 
 class _Search(Generic[T]):
-    """Works on indices, so that equal items stay apart."""
+    """Works on indices, so that equal items are distinguished."""
 
     def __init__(
         self, items: Sequence[T], fails: Callable[[tuple[T, ...]], bool], allowance: Allowance, progress: Progress
@@ -74,7 +74,7 @@ class _Search(Generic[T]):
         self._one_by_one()
 
     def _sweep(self, size: int) -> None:
-        """Leave out each part of `size` items once, the last one first."""
+        """Remove each part of `size` items once, the last one first."""
         end = len(self.kept)
         while end > 0:
             start = max(0, end - size)
@@ -82,7 +82,7 @@ class _Search(Generic[T]):
             end = start
 
     def _one_by_one(self) -> None:
-        """Leave out single items in turn, until each was refused since the last success: 1-minimality.
+        """Remove single items in turn, until each was refused since the last success: 1-minimality.
 
         A refusal counts only for the items present at that time. After every success all are tried again, which matters where `fails` is not monotone.
         """

@@ -23,7 +23,7 @@ def read_plan(run_dir: Path) -> Plan:
 
 
 def read_plan_file(path: Path, hint: str) -> Plan:
-    """The plan in a file, which may be someone else's: its plugins are loaded only if the user trusts them."""
+    """The plan in a file, which may come from another user: its plugins are loaded only if the user trusts them."""
     document = required_document(path, hint=hint)
     options = document.get("options")
     require_trust(path, plugins_of(options) if isinstance(options, dict) else ())

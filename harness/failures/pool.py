@@ -4,8 +4,8 @@
         for trial in in_order(workers, run_trial, tasks, window=16, lost=lost_trial):
             ...
 
-At most `window` items are outstanding, so memory stays flat however many there are. A worker that dies loses no result: outstanding work
-is done again, one item at a time. Only an item that kills its worker a second time is given up; `lost` makes its result.
+At most `window` items are outstanding, so memory does not grow with their number. A worker that dies loses no result: outstanding work
+is done again, one item at a time. An item that kills its worker a second time is given up; `lost` creates its result.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def _result(
 
 
 class LocalWorkers:
-    """`jobs` processes of this machine, started by `spawn` so that they share nothing, and ended with this one, whatever ends it."""
+    """`jobs` processes of this machine, started by `spawn` so that they share nothing, and ended together with this one in any case."""
 
     def __init__(self, jobs: int) -> None:
         self.size = jobs

@@ -9,16 +9,16 @@ from typing import Any
 
 CONFIDENCE = 0.95
 Z = 1.959963984540054
-"""Of a normal distribution, `CONFIDENCE` lies within so many standard deviations."""
+"""The number of standard deviations that contain `CONFIDENCE` of a normal distribution."""
 ERROR = "error"
-"""The outcome of a run that came to no verdict: its hosts, its deployment or its folder failed."""
+"""The outcome of a run without a verdict: its hosts, its deployment or its folder failed."""
 WORST_FIRST = (1, 70, 4, 3, 0)
-"""Exit codes of runs in the order in which one of them is the code of all together."""
+"""Exit codes of runs, by priority for the exit code of all runs together."""
 
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """One of the repeated runs. `outcome` is its verdict, or `ERROR`; `failures` are `CHECKER/KIND`; `why` says what keeps a run from being decided."""
+    """One of the repeated runs. `outcome` is its verdict, or `ERROR`; `failures` are `CHECKER/KIND`; `why` is the reason why a run is undecided."""
 
     seed: int
     outcome: str
@@ -49,7 +49,7 @@ class Rate:
 
 
 def wilson(count: int, runs: int) -> tuple[float, float]:
-    """The bounds of a rate of which `count` of `runs` were seen. It is not empty where all or none were, unlike the interval of the normal distribution."""
+    """The bounds of a rate with `count` occurrences in `runs`. The interval is not empty for 0 or all occurrences, unlike that of the normal distribution."""
     if not 0 <= count <= runs or runs < 1:
         raise ValueError(f"{count} of {runs} is not a rate")
     share, weight = count / runs, Z * Z / runs
@@ -60,7 +60,7 @@ def wilson(count: int, runs: int) -> tuple[float, float]:
 
 
 def chance_of_none(rate: Rate, runs: int) -> float:
-    """The chance that none of so many runs fails, where each fails at this rate: at most so much, with `CONFIDENCE` of the rate."""
+    """An upper bound, with `CONFIDENCE` in the rate, of the probability that none of this number of runs fails."""
     return float((1 - rate.low) ** runs)
 
 

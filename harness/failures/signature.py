@@ -1,4 +1,4 @@
-"""Signatures of failures: which checker objects, to what kind of anomaly, in which operations; never when, where or by how much.
+"""Signatures of failures: the checker, the kind of anomaly, and the operations; never the time, the place or the amount.
 
 Search groups by signature and shrinking keeps it: a smaller plan with another signature is another failure.
 """
@@ -25,7 +25,7 @@ class Signature:
         return f"{self.checker}/{self.kind}" + (f" ({self.shape})" if self.shape else "")
 
     def same_failure(self, other: Signature) -> bool:
-        """Whether the two are one failure, shown with more or fewer operations."""
+        """Whether the two are the same failure, with more or fewer operations."""
         return (self.checker, self.kind) == (other.checker, other.kind)
 
 

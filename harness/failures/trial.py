@@ -1,11 +1,11 @@
-"""One trial: a plan is carried out in the simulator and judged. Search, shrinking and replay differ only in what they ask of it.
+"""One trial: a plan is run in the simulator and checked. Search, shrinking and replay use the same trials.
 
     tried = attempt(plan)                    # by every checker of the run
     tried = attempt(plan, wanted)            # by the checker of that failure
     tried.failures                           # {} when nothing is wrong
 
-Raft's promises are watched while it runs, where no fault damages what a disk holds: a broken one that no checker objects to is a failure too.
-Whatever goes wrong is in the result: an exception of the node, the simulator or a checker is a failure with a signature of its own.
+Raft's promises are checked while it runs, unless a fault damages stored data: a broken promise that no checker reports is a failure too.
+The result includes every error: an exception of the node, the simulator or a checker is a failure with a signature of its own.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from ..simulator.errors import SimulationError
 from .signature import Signature, signatures
 
 CHECK_TIME_S = 20.0
-"""CPU time of a check, unless the caller knows better: a trial of many that takes longer to judge is no use."""
+"""The default limit of CPU time for a check: among many trials, one that takes longer is not worth it."""
 CRASH = "crash"
 """The shape of signatures of exceptions."""
 FAILED = "the checker failed: "
 PROMISES = "promises"
-"""In place of a checker in the signature of a broken promise."""
+"""The name in place of a checker in the signature of a broken promise."""
 _DAMAGES = frozenset({*AT_REST, OLD_FILES, "torn-write", "lying"})
 
 
@@ -64,7 +64,7 @@ class Tried:
         return {Signature(PROMISES, self.broken.partition(":")[0], "traces"): self.broken}
 
     def alike(self, wanted: Signature) -> Signature | None:
-        """The failure that is the wanted one, if it occurred."""
+        """The wanted failure, if it occurred."""
         return next((one for one in self.failures if wanted.same_failure(one)), None)
 
 
@@ -94,7 +94,7 @@ def attempt(
 
 
 def _damages(intent: Intent) -> bool:
-    """Whether it may take from a disk what was synced."""
+    """Whether a fault may remove synced data from a disk."""
     return intent.kind in ("wipe", "membership") or intent.parameters.get("effect") in _DAMAGES
 
 
@@ -111,7 +111,7 @@ def _explanation(signature: Signature, results: Mapping[str, CheckResult]) -> st
 
 
 def broken_checkers(results: Mapping[str, CheckResult]) -> dict[Signature, str]:
-    """Checkers that raised (`checkers.check` reports them as unknown): a bug of ours, which must not be hidden among doubts."""
+    """Checkers that raised (`checkers.check` reports them as unknown): a bug in Tribulation, which must not be hidden among doubts."""
     reasons = {name: result.reason or "" for name, result in results.items() if result.verdict is Verdict.UNKNOWN}
     return {
         Signature(name, reason.removeprefix(FAILED).partition(":")[0] + " in the checker", CRASH): reason
@@ -137,7 +137,7 @@ def explain_crash(error: BaseException) -> str:
 
 
 def _root(error: BaseException) -> BaseException:
-    """What was raised first."""
+    """The exception that was raised first."""
     while error.__cause__ is not None:
         error = error.__cause__
     return error

@@ -1,7 +1,7 @@
 """One interface to machines, four back-ends: what hosts and providers of hosts offer.
 
-A provider brings up hosts and can *dial* from the clients' place in the network. A host runs commands and moves files. Further abilities of
-a back-end are named in `capabilities`, so that a campaign that needs a missing one is refused before anything is touched.
+A provider brings up hosts and can *dial* from the clients' place in the network. A host runs commands and moves files. Further capabilities of
+a back-end are named in `capabilities`, so that a campaign that needs a missing one is refused before anything is changed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 BOOT_HOOKS = "boot.d"
-"""In a host's directory, where its init is ours: executable files that are run at each boot, in name order. 10 mounts disks, 30 guards faults, 50 is the service."""
+"""In a host's directory, if its init is ours: executable files that run at each boot, in name order. 10 mounts disks, 30 guards faults, 50 is the service."""
 SERVICE_HOOK = f"{BOOT_HOOKS}/50-service"
 
 
@@ -51,7 +51,7 @@ class Host(Protocol):
     python: str
     sudo: tuple[str, ...]
     control: tuple[str, int]
-    """The controller's address as this host sees it, and the SSH port: the one flow that network faults exempt."""
+    """The controller's address as this host sees it, and the SSH port: the only connection that network faults do not affect."""
 
     def run(
         self, command: str | Sequence[str], *, timeout_s: float = 20.0, check: bool = True, stdin: bytes | None = None
@@ -80,8 +80,8 @@ class InParts(Protocol):
 class Provider(Protocol):
     """Brings up hosts. `up` is idempotent and returns every host ready to be logged in to; `down` leaves nothing behind.
 
-    `capabilities` names what only a provider can grant: `cut kill pause clock`, and `power freeze` where it can do and undo them from outside the hosts.
-    `client_addresses` are the addresses that clients dial from, by client vertex name (usually one vertex, `"clients"`), so that
+    `capabilities` has those that depend on the provider: `cut kill pause clock`, and `power freeze` if it can do and undo them from outside the hosts.
+    `client_addresses` are the source addresses of clients, by client vertex name (usually one vertex, `"clients"`), so that
     clients are vertices of the network graph like nodes and can be cut off.
     """
 
@@ -121,24 +121,24 @@ class Apart(Protocol):
 
 @runtime_checkable
 class Powered(Protocol):
-    """A provider that can do to its hosts, from outside, what no host can undo: `capabilities` has `power` and `freeze`.
+    """A provider with faults on whole hosts that no host can undo by itself: `capabilities` has `power` and `freeze`.
 
     Each outage has a lease: unless it is renewed in time, hosts are switched on, or continued, without the harness. `boot` and `thaw` may be
     called for hosts that are back already. They return when one can log in again, and `boot` when the host's boot hooks have ended.
     """
 
     def power_off(self, *hosts: str, lease_s: float | None = None) -> None:
-        """Cut the power, as if their plugs were pulled at once: peers see silence, and everything but the disks is lost."""
+        """Cut the power of all at once: peers see silence, and everything but the disks is lost."""
         ...
 
     def boot(self, *hosts: str) -> None: ...
 
     def freeze(self, *hosts: str, lease_s: float | None = None) -> None:
-        """Stop every process on them, those that serve us included; their kernels go on."""
+        """Stop every process on them, including ours; their kernels continue."""
         ...
 
     def thaw(self, *hosts: str) -> None: ...
 
     def renew_outages(self, lease_s: float) -> Sequence[str]:
-        """Renew the leases; returns the hosts that are still off or frozen on one. A host that is missing came back by itself."""
+        """Renew the leases; returns the hosts that are still off or frozen on one. A missing host came back by itself."""
         ...

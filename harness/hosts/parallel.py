@@ -1,4 +1,4 @@
-"""One function on all hosts at the same time, and every host's result kept: one failure never hides the others.
+"""One function on all hosts at the same time, and every host's result is kept: one failure never hides the others.
 
 results = on_all(hosts, lambda host: host.run("uname -r").stdout)
 for result in results: print(result.host, result.error or result.value)
@@ -24,7 +24,7 @@ _MAX_THREADS = 64
 
 @dataclass(frozen=True, slots=True)
 class HostResult(Generic[T]):
-    """The function's result for the host of that name; or, with `error`, what it raised."""
+    """The function's result for the host of that name; or, with `error`, the exception."""
 
     host: str
     value: Any

@@ -49,7 +49,7 @@ def whole(text: str, base: int = 10) -> int:
 
 
 def parsed_json(text: str) -> Any:
-    """JSON with numbers of 64 bits only. Raises `ValueError`, and `RecursionError` for what is too deep."""
+    """JSON with numbers of 64 bits only. Raises `ValueError`, and `RecursionError` if it is nested too deeply."""
     return json.loads(text, parse_int=whole, parse_float=_finite, parse_constant=_no_number)
 
 

@@ -196,7 +196,7 @@ def decode_lines(content: bytes) -> list[dict[str, Any]] | None:
 
 
 def one_a_line(content: bytes, objects: int) -> bool:
-    """Whether each line holds exactly one of `objects`. The decoder also takes objects that share a line or are broken over several; `}`, a newline
+    """Whether each of the lines holds exactly one object; `objects` is the number of decoded ones. The decoder also takes objects that share a line or are broken over several; `}`, a newline
     and `{` follow each other only between objects.
     """
     return content.count(b"\n") == objects == content.count(b"}\n{") + 1

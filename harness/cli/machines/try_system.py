@@ -31,7 +31,7 @@ def command(file: Path, hosts: str, nodes: int, options: tuple[str, ...], as_jso
     """Exercise the adapter in FILE: install, start, each operation once, a port on which nothing listens, pause, kill, stop, uninstall; then a power loss, if it
     declares `data`.
 
-    A system that runs already is refused. Exit code: 0 nothing is wrong with it, 1 something is, 2 it cannot be loaded or is refused, 4 hosts could not be had.
+    A running system is refused. Exit code: 0 the adapter is correct, 1 it has mistakes, 2 it cannot be loaded or is refused, 4 the hosts failed.
     """
     from dataclasses import replace
 
@@ -116,7 +116,7 @@ def _show(step: Step, quiet: bool) -> None:
 
 
 def _option(given: str) -> tuple[str, Any]:
-    """The value is read as campaigns are read: `no` is a text there, and no boolean."""
+    """The value is parsed as in campaigns: `no` is a text there, and not a boolean."""
     from ...errors import CampaignError, shown
     from ...user_files.yaml_loader import parse_yaml
 

@@ -1,9 +1,9 @@
 """Signals that end a command, from its first line to its last: Ctrl-C, SIGTERM, and the SIGHUP of a terminal that is closed.
 
-    leave_when_signalled()      # imports: nothing is under way, the process ends at once
+    leave_when_signalled()      # imports: nothing has started, so the process ends at once
     with ending_signals():      # the command: `Ended` is raised, and everything is undone
         code = work()
-    answer_with(code)           # the end: the exit code is that of what was done
+    answer_with(code)           # the end: the exit code is that of the command
 
 A signal that the parent had ignored stays ignored. Only the standard library's smallest modules are imported here: whatever is imported before
 `leave_when_signalled` is interrupted with a traceback.
@@ -31,16 +31,16 @@ _NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Ended(KeyboardInterrupt):
-    """Not a `KeyboardInterrupt` itself: where one leaves an `exec`, Python ends by SIGINT at last, though it was caught."""
+    """Not a `KeyboardInterrupt` itself: if one leaves an `exec`, Python finally ends by SIGINT although it was caught."""
 
 
 def leave_when_signalled() -> None:
-    """End the process by exit code 130, without a traceback, until something else takes the signals."""
+    """End the process by exit code 130, without a traceback, until other handlers are installed."""
     _take(_leave)
 
 
 class Ending:
-    """Whether a signal has come: what it interrupts may end by another error."""
+    """Whether a signal has arrived: the interrupted code may end with another error."""
 
     def __init__(self) -> None:
         self.began = False
@@ -52,7 +52,7 @@ class Ending:
 
 @contextmanager
 def ending_signals(ending: Ending | None = None) -> Iterator[None]:
-    """Raise `Ended` for a signal, so that what is under way is undone."""
+    """Raise `Ended` for a signal, so that everything started is undone."""
     taken = _take((ending or Ending()).end)
     try:
         yield
@@ -62,7 +62,7 @@ def ending_signals(ending: Ending | None = None) -> Iterator[None]:
 
 
 def answer_with(code: int) -> None:
-    """End the process by this exit code, also when a signal meets its end, or a user's code that runs then ends it: nothing is left to be undone."""
+    """End the process by this exit code, even if a signal arrives or a user's code ends it now: nothing has to be undone any more."""
     end, pid = os._exit, os.getpid()
 
     def leave(number: int, frame: FrameType | None) -> None:
@@ -79,7 +79,7 @@ def answer_with(code: int) -> None:
 
 
 def leave_threads(code: int) -> None:
-    """End the process by this exit code if a thread goes on: Python would wait for it without end. A user's client, or its driver, left it."""
+    """End the process with this exit code if a thread of a user's client or driver is still running: Python would wait for it without end."""
     threads = [one for one in threading.enumerate() if one is not threading.main_thread() and not one.daemon]
     until_s = time.monotonic() + THREADS_S
     for thread in threads:
@@ -92,7 +92,7 @@ def leave_threads(code: int) -> None:
 
 
 def _take(handler: Callable[[int, FrameType | None], object]) -> dict[int, signal._HANDLER]:
-    """The handlers that this one replaces: none outside of the main thread, where none can be set."""
+    """The handlers that this one replaces: none outside of the main thread, because handlers cannot be set there."""
     taken: dict[int, signal._HANDLER] = {}
     with suppress(ValueError):
         for number in _NUMBERS:

@@ -1,12 +1,12 @@
-"""Standard streams that cannot fail: what cannot be printed is lost, and nothing else is.
+"""Standard streams that cannot fail: text that cannot be printed is lost, and nothing else happens.
 
-A command's exit code is its verdict's. So the file below `sys.stdout` and `sys.stderr` takes everything: a reader that is gone, a full disk, a
-terminal that was closed lose what is written, and nothing above (rich, click, print, logging, tracebacks, the flush at the interpreter's end)
-ever sees an error. And what others wrote into a text, in a key, a value, a host's message, cannot steer the terminal: control characters are escaped here. A descriptor that was closed before the start is opened on /dev/null, or the run's own files would get its number.
+A command's exit code is its verdict's. So the file below `sys.stdout` and `sys.stderr` accepts everything: if a reader is gone, a disk is full, or a
+terminal was closed, the text is lost, and no code above (rich, click, print, logging, tracebacks, the flush at the interpreter's end)
+ever sees an error. Text of others (a key, a value, a host's message) cannot control the terminal, because control characters are escaped here. A descriptor that was closed before the start is opened on /dev/null, or the run's own files would get its number.
 
     with guarded_streams() as streams:
         code = work()
-        print(streams.lost_result)    # why stdout did not take all of it, or None
+        print(streams.lost_result)    # why stdout did not accept all of it, or None
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tribulation.histories.printable import printable
 from ...foreign import FIRST_OF_OURS
 
 CHUNK = 4096
-"""A pipe that polls writable takes so much without blocking (PIPE_BUF)."""
+"""The number of bytes that a writable pipe accepts without blocking (PIPE_BUF)."""
 TALK_PATIENCE_S = 1.0
 """How long a line of conversation waits for a terminal that is stopped or a pager that is full, before it is dropped: a run must not wait for its reader."""
 
@@ -34,7 +34,7 @@ TALK_PATIENCE_S = 1.0
 class Unfailing(io.RawIOBase):
     """The descriptor's file. The first error is kept in `failure`, and everything from then on goes to /dev/null.
 
-    `patience_s` is how long a write waits for a reader that is slow; None: for as long as it takes.
+    `patience_s` is how long a write waits for a slow reader; None: without limit.
     """
 
     def __init__(self, descriptor: int, patience_s: float | None = None) -> None:
@@ -65,13 +65,13 @@ class Unfailing(io.RawIOBase):
         return len(view)
 
     def fail(self, error: OSError) -> None:
-        """Nothing more goes there: what is written from now on by anyone, children included, is lost in silence."""
+        """Discard all later output, also of child processes."""
         self.failure = self.failure or error
         with suppress(OSError):  # no descriptor is left to open it with
             _open_null(self._descriptor)
 
     def _is_ready(self) -> bool:
-        """False when the reader takes nothing for too long. It is not waited for again until it does."""
+        """Return False if the reader accepts nothing for too long. Then there is no further wait until it does."""
         poll = select.poll()
         poll.register(self._own, select.POLLOUT)
         patience_s = 0.0 if self._stuck and self._patience_s is not None else self._patience_s
@@ -80,21 +80,21 @@ class Unfailing(io.RawIOBase):
 
 
 class Streams:
-    """`result` is below stdout, `talk` below stderr; None where someone else has put a stream of theirs there."""
+    """`result` is below stdout, `talk` below stderr; None if other code has replaced the stream."""
 
     def __init__(self, result: Unfailing | None, talk: Unfailing | None) -> None:
         self.result, self.talk = result, talk
 
     @property
     def lost_result(self) -> str | None:
-        """Why stdout did not take everything; None also where its reader has left, which is how `| head` says that it has enough."""
+        """Why stdout did not take everything; None also if its reader has ended, as `| head` does."""
         failure = self.result.failure if self.result is not None else None
         return None if failure is None or failure.errno == errno.EPIPE else failure.strerror
 
 
 @contextmanager
 def guarded_streams() -> Iterator[Streams]:
-    """Stdout and stderr are unfailing from here on, to the end of the process: what is flushed last is flushed after everything else.
+    """Make stdout and stderr unfailing until the end of the process, because the last flush comes after everything else.
 
     Streams that are not the interpreter's own (a test's, a notebook's) are left alone.
     """
@@ -117,14 +117,14 @@ def guarded_streams() -> Iterator[Streams]:
 
 
 class Escaping(io.TextIOWrapper):
-    """A standard stream that writes no control character that others put into a text; `verbatim` is for what knows what it writes."""
+    """A standard stream that escapes control characters in text; `verbatim` is for trusted writers."""
 
     def write(self, text: str, /) -> int:
         super().write(printable(text))
         return len(text)
 
     def close(self) -> None:
-        """Only flush: a user's code that closes `sys.stdout` does not end what `tri` prints."""
+        """Only flush: if a user's code closes `sys.stdout`, `tri` can still print."""
         _flush(self)
 
     @property
@@ -146,7 +146,7 @@ class _Verbatim:
 
 
 def _text(raw: Unfailing, before: TextIO | None, line_buffering: bool) -> Escaping:
-    """What its encoding lacks is written as an escape."""
+    """Write characters that the encoding lacks as escapes."""
     encoding = "utf-8" if before is None else before.encoding
     buffered = io.BufferedWriter(raw)
     return Escaping(buffered, encoding, errors="backslashreplace", line_buffering=line_buffering)
@@ -165,7 +165,7 @@ def _open_closed() -> set[int]:
 
 
 def _copy_of(descriptor: int) -> int:
-    """A descriptor of ours for the same file: a user's code may close the small numbers, and the next file or socket gets them."""
+    """A second descriptor for the same file: a user's code may close the small numbers, and the next file or socket would get them."""
     try:
         return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, FIRST_OF_OURS)
     except OSError:
@@ -173,7 +173,7 @@ def _copy_of(descriptor: int) -> int:
 
 
 def _open_null(descriptor: int) -> None:
-    """The descriptor is /dev/null's, and children inherit it."""
+    """Make the descriptor that of /dev/null, also for child processes."""
     null = os.open(os.devnull, os.O_RDWR)
     if null != descriptor:
         os.dup2(null, descriptor)

@@ -1,4 +1,4 @@
-"""`tri check RUN|HISTORY`: judge what was recorded, again."""
+"""`tri check RUN|HISTORY`: check a recording again."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def command(
 
 
 def _require_known(target: Path, checkers: tuple[str, ...]) -> None:
-    """Refuse what does not exist: the target, and checkers of which the package and the run know nothing."""
+    """Refuse a missing target, and checkers that the package and the run do not have."""
     from tribulation.checkers.registry import CHECKERS
 
     from ...errors import CampaignError

@@ -29,7 +29,7 @@ class _Fault(TypedDict, total=False):
 
 
 class _Figures(TypedDict, total=False):
-    """The fields of verdict.json that are compared: anyone may have changed the file."""
+    """The compared fields of verdict.json, with their types, because anyone may have changed the file."""
 
     checkers: dict[str, _Result]
     faults: list[_Fault]
@@ -41,9 +41,9 @@ class _Figures(TypedDict, total=False):
 @click.argument("b", type=RUN)
 @json_option
 def command(a: Path, b: Path, as_json: bool) -> None:
-    """Compare the runs A and B by what their folders say; nothing is judged again.
+    """Compare the runs A and B by the content of their folders; no checker runs again.
 
-    Exit code: 0 compared, whatever the verdicts are; 2 a folder is not one of a run.
+    Exit code: 0 compared, for any verdicts; 2 a folder is not the folder of a run.
     """
     figures = [figures_of(run) for run in (a, b)]
     if as_json:
@@ -60,7 +60,7 @@ def command(a: Path, b: Path, as_json: bool) -> None:
 
 
 def names(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
-    """The figures of either, in the order of the first."""
+    """The figures of both runs, in the order of the first."""
     return list(dict.fromkeys((*a, *b)))
 
 
@@ -73,7 +73,7 @@ def text(value: Any) -> str:
 
 
 def figures_of(run: Path) -> dict[str, Any]:
-    """What a run comes to. Figures that its folder does not have are left out."""
+    """The summary of a run. Figures that its folder does not have are omitted."""
     from ...errors import CampaignError
     from ...evidence.documents import DocumentError, required_document, typed
 

@@ -1,6 +1,6 @@
 """`tri check --explain`: each witness as a table, the operations that prove it among their neighbours.
 
-Neighbours are the operations of the same object nearest in order; what is left out between them is counted. Works on rows of columns, so
+Neighbours are the operations of the same object nearest in order; omitted ones are counted. Works on rows of columns, so
 that the witness of a history of millions costs no more than that of a small one.
 """
 
@@ -92,7 +92,7 @@ def rows_of(columns: Columns, indices: Sequence[int]) -> Rows:
 
 
 def _related(columns: Columns, proof: Rows) -> Rows:
-    """The rows of the objects that the proof is about."""
+    """The rows of the objects in the proof."""
     same_key = np.isin(columns.key, columns.key[proof])
     return np.flatnonzero(same_key & np.isin(columns.workload, columns.workload[proof]))
 

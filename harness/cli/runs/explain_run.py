@@ -30,7 +30,7 @@ from .replay import print_lines
 def command(run: Path, as_json: bool, **asked: Any) -> int:
     """Explain the failure of RUN, the folder of a simulated run.
 
-    Prints the nearest plan that passes, where the two runs part, which operations answered differently, and since when the failure was likely.
+    Prints the nearest plan that passes, the place where the two runs diverge, the operations with different answers, and the time since which the failure was likely.
 
     Exit code: 0 explained, 2 usage, 3 no similar plan passes.
     """

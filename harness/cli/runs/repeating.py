@@ -71,7 +71,7 @@ def line_of(one: Repeat) -> str:
 
 
 def report(found: Sequence[Repeat], asked: int, until: str | None, about: dict[str, Any], as_json: bool) -> int:
-    """Print what came of them, and return the exit code."""
+    """Print the results, and return the exit code."""
     code = exit_code(found)
     if as_json:
         print_document({**about, "asked": asked, "until": until, **to_json(found)})
@@ -95,7 +95,7 @@ def report(found: Sequence[Repeat], asked: int, until: str | None, about: dict[s
 
 
 def replayed(target: Path, times: int, failure: str | None, runs: Path, as_json: bool) -> int:
-    """Carry out the plan of a run on hosts again, and count the runs that fail alike. Exit code: 0 one did, 4 none came to a verdict, 3 otherwise."""
+    """Repeat the plan of a run on hosts, and count the runs that fail in the same way. Exit code: 0 at least one did, 4 none reached a verdict, 3 otherwise."""
     from ...plugins.trust import repeat_by
     from ...run.settings import Settings
     from ...shrink.folder import choose, read_recorded

@@ -1,4 +1,4 @@
-"""`tri replay RUN|HISTORY`: make what was recorded happen again, and say how exactly it did."""
+"""`tri replay RUN|HISTORY`: repeat a recording, and report how exactly it was repeated."""
 
 from __future__ import annotations
 
@@ -75,12 +75,12 @@ def command(
 ) -> int:
     """Replay TARGET, a run's folder or a history file.
 
-    A simulated run is carried out again from its plan. Of a run on hosts, each node's core is fed again with what it had been given (tier A), and
-    then all of them together, each with what the others send (tier B). Where there is only a history and the faults, or with `--tier c`, the same
-    operations and faults are tried in the simulator over many seeds, in search of the same failure. The plan of a system of your own is carried out again
-    on hosts, `--repeat` times, and the runs that fail alike are counted.
+    A simulated run is repeated from its plan. For a run on hosts, each node's core gets its recorded inputs again (tier A), and
+    then all cores run together, each with the messages that the others send (tier B). If there are only a history and faults, or with `--tier c`, the same
+    operations and faults are tried in the simulator with many seeds, to find the same failure. The plan of a system of your own is repeated
+    on hosts, `--repeat` times, and the runs that fail in the same way are counted.
 
-    Exit code: 0 it happened again, 1 something differs, 2 usage, 3 nothing can be concluded.
+    Exit code: 0 the run was repeated, 1 something differs, 2 wrong usage, 3 no conclusion.
     """
     from ...errors import CampaignError
     from ...failures.folder import is_own, is_simulated, read_plan, recordings
@@ -136,7 +136,7 @@ def _simulated(target: Path, keep: bool, runs: Path, as_json: bool) -> int:
 
 
 def _keep(target: Path, runs: Path, progress: Progress) -> str:
-    """The plan again, as a whole run."""
+    """Run the plan again, as a whole run."""
     from ...campaign.load import load_recorded
     from ...failures.folder import read_plan
     from ...plugins.trust import repeat_by
@@ -151,7 +151,7 @@ def _keep(target: Path, runs: Path, progress: Progress) -> str:
 
 
 def _recorded(target: Path, tier: str | None, as_json: bool) -> int:
-    """Tier A, and tier B after it. The cluster is not tried when a node by itself already does otherwise."""
+    """Run tier A, then tier B. The cluster is not replayed if a single node already differs."""
     from tribulation.histories.files.store import read_traces
     from tribulation.node.core_source import fingerprint
 

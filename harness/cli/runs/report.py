@@ -25,7 +25,7 @@ def command(run: Path, costs: bool) -> None:
 
 
 def _print_costs(folder: Path) -> None:
-    """A line for each part of each fault's time."""
+    """One line for each period of each fault."""
     from ...report.costs import PARTS
     from ...report.load import load_run
     from ...report.model import build

@@ -103,7 +103,7 @@ def command(
 def _repeated(
     run: Callable[[int], Judgement], loaded: Campaign, times: int, until: str | None, talk: Talk, as_json: bool
 ) -> int:
-    """Run with seeds that follow each other. Interrupted, it reports the runs that had ended."""
+    """Run with consecutive seeds. After an interruption, report the completed runs."""
     from ...run.interrupts import Interrupted
     from .repeating import repeats, report
 
@@ -122,7 +122,7 @@ def _repeated(
 def _loaded(
     campaign: Path | None, hosts: str | None, seed: int | None, overrides: tuple[str, ...], talk: Talk
 ) -> tuple[Path, Campaign]:
-    """The campaign with a seed, drawn where none is given."""
+    """The campaign with its seed, which is drawn if it has none."""
     if campaign is None:
         raise click.UsageError("Missing argument 'CAMPAIGN'.")
     talk.say(f"campaign {campaign}")
@@ -140,7 +140,7 @@ def _loaded(
 
 
 def _refuse_two_seeds(seed: int, overrides: tuple[str, ...]) -> None:
-    """One of two seeds would win, and nothing would say which."""
+    """Refuse two different seeds, because it would not be clear which one is used."""
     from ...errors import CampaignError
 
     for name, _, value in (override.partition("=") for override in overrides):
@@ -178,7 +178,7 @@ def _run_loaded(
 
 
 def _run_plan(campaign: Path | None, path: Path, changed: str | bool, runs: Path, talk: Talk) -> Judgement:
-    """A plan says everything, so no other option goes with it."""
+    """Refuse other options with a plan, because a plan determines everything."""
     from ...campaign.load import load_recorded
     from ...campaign.simulable import require_simulable
     from ...errors import CampaignError

@@ -35,11 +35,11 @@ EXIT_NOTHING, EXIT_FOUND, EXIT_UNKNOWN, EXIT_INTERRUPTED = 0, 1, 3, 130
 SEEDS = 200
 MOST_SEEDS = 1_000_000_000
 LAST_FIRST = 1_000_000_000_000
-"""Room for a time of the clock, which `make fuzz` begins with."""
+"""The largest first seed; `make fuzz` uses the time of the clock."""
 SHOWN_GROUPS = 3
-"""Kinds of failure in the line of progress, at most."""
+"""The most kinds of failure in the line of progress."""
 SHOWN = 20
-"""Kinds of failure in the table, at most; `--json` has all."""
+"""The most kinds of failure in the table; `--json` has all."""
 
 
 @click.command("search")
@@ -92,11 +92,11 @@ SHOWN = 20
 )
 @json_option
 def command(campaign: Path | None, all_flaws: bool, flaws: tuple[str, ...], state: Path | None, **options: Any) -> int:
-    """Try CAMPAIGN with many seeds in the simulator, and say what fails and how often.
+    """Try CAMPAIGN with many seeds in the simulator, and report what fails and how often.
 
-    Each seed draws a world, the node's knobs, the load and the faults; the campaign's own faults are among the choices.
+    Each seed draws simulation parameters, settings of the node, the load and the faults, including those of the campaign.
 
-    Exit code: 0 nothing failed, 1 something did, 2 usage, 3 no trial was decided or some did not end.
+    Exit code: 0 nothing failed, 1 a trial failed, 2 wrong usage, 3 no trial was decided or some did not end.
     """
     from ...errors import CampaignError
 
@@ -122,7 +122,7 @@ def command(campaign: Path | None, all_flaws: bool, flaws: tuple[str, ...], stat
 
 
 def _campaign_of(flaws: Sequence[str]) -> Path:
-    """The flaw's own campaign; else the one around which flaws are hunted."""
+    """The flaw's own campaign, or the general campaign for searching flaws."""
     from ...search.zoo.hunt import CAMPAIGNS, HUNT
 
     own = CAMPAIGNS / f"{flaws[0]}.yaml"
@@ -159,7 +159,7 @@ def _search(campaign: Path, options: Mapping[str, Any]) -> int:
 
 
 def _write_page(found: Mapping[str, Any], campaign: str, runs: Path) -> None:
-    """The failures as a page among the campaign's runs. A page that cannot be written takes nothing from what was found."""
+    """The failures as a page among the campaign's runs. An error of writing the page does not affect the results."""
     from ...evidence.writing import RunFolderError
     from ...search.page import write_page
 
@@ -192,7 +192,7 @@ def _wanted(campaign: Path, options: Mapping[str, Any]) -> Search:
 
 
 def _run(wanted: Search, options: Mapping[str, Any], findings: Findings, progress: Progress) -> bool:
-    """Search until it is over; True when the user ended it, which leaves what was found so far."""
+    """Search to the end; return True if the user ended it, in which case the results so far are kept."""
     from ...search.engine import search
 
     began_s = time.monotonic()
@@ -218,7 +218,7 @@ def _workers(options: Mapping[str, Any]) -> LocalWorkers | DaskWorkers:
 
 
 def _progress(findings: Findings, wanted: Search, processes: int, wall_s: float) -> str:
-    """How far it is, what failed most often so far, and how long it will take if it goes on like this."""
+    """The progress: trials, most frequent failures, and the expected remaining time."""
     seeds = len(wanted.seeds) if isinstance(wanted.seeds, Sized) else None
     done = 0.0 if seeds is None else findings.trials / seeds
     if wanted.time_s is not None:
@@ -267,7 +267,7 @@ def _repeat_command(campaign: Path, options: Mapping[str, Any]) -> str:
 
 
 def _complain_of_differences(kept: Mapping[int, Kept]) -> None:
-    """The folder's run is the trial once more; if it is another one, that is a failure of ours, and must not pass unseen."""
+    """Check that the run in the folder repeats the trial; if it does not, this is a bug in Tribulation and must be reported."""
     for seed, folder in kept.items():
         if folder.same is False:
             say(
@@ -276,7 +276,7 @@ def _complain_of_differences(kept: Mapping[int, Kept]) -> None:
 
 
 def print_found(found: Mapping[str, Any]) -> None:
-    """The document for a person."""
+    """Print the document for a person."""
     _print_failures(found["failures"])
     _print_sometimes(found["sometimes"], found["trials"])
     verdicts = found["verdicts"]
@@ -299,7 +299,7 @@ def print_found(found: Mapping[str, Any]) -> None:
 
 
 def _faults_text(faults: Mapping[str, Mapping[str, int]]) -> str:
-    """By kind, how many of all took effect; without those that a verified fault hid."""
+    """By kind, how many faults took effect, without those that a verified fault hid."""
     shown = {kind: (by["took_effect"], sum(by.values()) - by["masked"]) for kind, by in faults.items()}
     return "took effect: " + " · ".join(f"{kind} {seen} of {tried}" for kind, (seen, tried) in shown.items())
 
@@ -327,7 +327,7 @@ def _print_failures(failures: list[dict[str, Any]]) -> None:
 
 
 def _print_first(rows: list[dict[str, Any]]) -> None:
-    """The kinds of failure that one trial was the first to show, and where it is kept."""
+    """The kinds of failure that a trial was the first to show, and its folder."""
     first = rows[0]
     out.print(marked("\n[bold]seed {}[/] {}", first["first_seed"], first["repeat"] or "not kept: --folders"))
     for row in rows:
@@ -335,7 +335,7 @@ def _print_first(rows: list[dict[str, Any]]) -> None:
 
 
 def _print_sometimes(sometimes: Mapping[str, int], trials: int) -> None:
-    """In how many trials each interesting moment came; one that never came is red, for nothing was learned about it."""
+    """The number of trials that reached each interesting state; a state that was never reached is red, because nothing is known about it."""
     if not sometimes:
         return
     table = Table(box=None, pad_edge=False, header_style="dim")

@@ -63,12 +63,12 @@ DEFAULT_S = 60.0
 @trust_option
 @json_option
 def command(target: Path, as_json: bool, **options: Any) -> int:
-    """Make what fails in TARGET small, a run's folder or a history file.
+    """Shrink the failure in TARGET, a run's folder or a history file.
 
-    A run is carried out again and again with less in it; a history alone loses what its failure does not need. Ctrl-C ends the search for less in a
-    simulated run, and keeps what it has.
+    A run is repeated with smaller and smaller plans; from a bare history, operations that the failure does not need are removed. Ctrl-C ends the search in a
+    simulated run, and keeps the result so far.
 
-    Exit code: 0 as small as it gets or the budget allows, 2 usage or nothing fails, 3 it did not fail again.
+    Exit code: 0 shrunk as far as possible or as the budget allows, 2 wrong usage or nothing fails, 3 it did not fail again.
     """
     from ...errors import CampaignError
     from ...failures.folder import is_simulated, read_plan
@@ -239,7 +239,7 @@ def _allowance(options: Mapping[str, Any], *, on_hosts: bool = False) -> Allowan
 
 
 def lasting_name(target: Path) -> Path:
-    """The folder that `runs/latest` leads to now: soon it will lead to another."""
+    """The folder to which `runs/latest` points now, because it will soon point to another one."""
     found = target.resolve()
     return found.relative_to(Path.cwd()) if found.is_relative_to(Path.cwd()) else found
 

@@ -1,4 +1,4 @@
-"""`tri upgrade FILE...`: campaigns of an older version, rewritten in the words of this one."""
+"""`tri upgrade FILE...`: campaigns of an older version, rewritten with the names of this one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def command(files: tuple[Path, ...], check: bool) -> int:
     """Rewrite campaigns of an older version. Comments and layout stay as they are.
 
-    Exit code: 0 all have the words of this version now, 1 some have not (--check), 2 usage or a file that is no campaign.
+    Exit code: 0 all files have the names of this version now, 1 some do not (--check), 2 wrong usage or a file that is not a campaign.
 
     \b
     tri upgrade mine.yaml
@@ -44,7 +44,7 @@ def command(files: tuple[Path, ...], check: bool) -> int:
 
 
 def _of_a_campaign(text: str, path: Path) -> tuple[str, list[Old]]:
-    """Raises `CampaignError` for a file that is none: of such a file it would be false that its words are those of this version."""
+    """Raises `CampaignError` for a file that is not a campaign, because it must not be reported as up to date."""
     from ...campaign.upgrade import upgraded
     from ...errors import CampaignError
     from ...user_files.yaml_loader import parse_yaml

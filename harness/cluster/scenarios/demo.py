@@ -1,6 +1,6 @@
 """The demonstration: a cluster finds itself, routes tasks, loses a node, gets it back, and balances its load. Nothing is faked.
 
-demonstrate(cluster, say)          # each step says what happened, with figures
+demonstrate(cluster, say)          # each step reports what happened, with figures
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ RTTS_MS = (2, 10, 30)
 MORE_AGENTS = 6
 TASK_MS, LONG_MS, EVERY_S = 100, 1000, 0.15
 EPISODES, NEW_EPISODES = 200, 10
-"""How long tasks take, those that are running when a node is lost take, and how often one arrives."""
+"""Durations of tasks, of tasks that run while a node is lost, and the interval between tasks."""
 
 DEMO = Setup(
     "the demonstration",
@@ -68,7 +68,7 @@ def _spawned(cluster: Deployed, say: Say) -> None:
 
 
 def _routed_by_latency(cluster: Deployed, say: Say) -> str:
-    """Gives the node that most tasks were routed to."""
+    """Return the node that got most tasks."""
     first, *others = cluster.names
     with ExitStack() as stack:
         for name, rtt_ms in zip(others, RTTS_MS, strict=True):
@@ -154,7 +154,7 @@ def _submit(cluster: Deployed, prefix: str, through: str, ms: int, every_s: floa
 
 
 def _even(cluster: Deployed, total: int) -> dict[str, int] | None:
-    """Agents a node, once they differ by one at the most and none is on its way, which would count on both."""
+    """Return the agents of each node, once they differ by at most one and no agent is being moved, which would count on both nodes."""
     used = _used(cluster)
     return used if sum(used.values()) == total and max(used.values()) - min(used.values()) <= 1 else None
 

@@ -30,7 +30,7 @@ def broadcast(cluster: Deployed) -> str:
 
 
 def await_discovery(cluster: Deployed, name: str) -> float:
-    """How long after its start this node had heard of all the others, in ms."""
+    """Return how long after its start this node had discovered all others, in ms."""
     others = [other for other in cluster.names if other != name]
     found = cluster.until(
         f"{name} to find {', '.join(others)}",
@@ -42,9 +42,9 @@ def await_discovery(cluster: Deployed, name: str) -> float:
 
 
 def discovered_ms(cluster: Deployed, name: str, others: Iterable[str]) -> dict[str, float] | None:
-    """When this node first heard of each of these, counted from its start, in the step of which it sends its first beacon; None while one is missing.
+    """Return when this node discovered each of these, counted from its start, when it sends its first beacon; None while one is missing.
 
-    By the node's own trace, so by one clock. The first that a life has of `lifecycle` is of that step, and waits for no disk.
+    The times are those of the node's own trace, so of one clock. The first `lifecycle` line after a start is written in that step, and waits for no disk.
     """
     lines = cluster.traces(name, "lifecycle", "discovered")
     started = [line["mono_ns"] for line in lines if line["event"] == "lifecycle" and line["from"] is None]

@@ -13,11 +13,11 @@ from .setups import FIVE, HEARTBEAT, HEARTBEAT_NS, SCALE, SILENCE_NS, SWIM
 
 TASKS, TASK_MS = 4, 2000
 NOTICED_S = 15.0
-"""How long a cluster may take to see that it has a quorum again, or none any more."""
+"""How long a cluster may take to notice that it has a quorum again, or has lost it."""
 
 
 def silence(cluster: Deployed) -> str:
-    """With the plain heartbeat, whose published times are divided by ten, and once more with SWIM as it is by default."""
+    """Uses the plain heartbeat, with the published times divided by ten, and then SWIM with its defaults."""
     lost = _node_lost(cluster)
     cluster.redeploy(SWIM)
     by_swim = _node_lost(cluster)
@@ -98,7 +98,7 @@ def _elsewhere(cluster: Deployed, agent: str, hosts: Sequence[str]) -> str | Non
 
 
 def _write_goes_through(cluster: Deployed, up: Sequence[str], agent: str, injected_ns: int) -> float:
-    """How long after the fault a write, tried at each of these in turn, was accepted, in s; it is first tried when the fault was seen to be in force."""
+    """Return how long after the fault a write was accepted, in s; it is tried at each of these in turn, from the time when the fault was verified."""
     tried: list[str] = []
 
     def write() -> bool:
@@ -121,7 +121,7 @@ def _stop(cluster: Deployed, up: Sequence[str], agent: str) -> None:
 
 
 def _refusal(cluster: Deployed, name: str, prefix: str) -> str:
-    """The error with which this node refuses a write, once it knows that it has no quorum. A write that was accepted is the failure."""
+    """Return the error with which this node refuses a write, once it knows that it has no quorum. An accepted write is a failure of the scenario."""
     last: list[str] = []
 
     def look() -> str | None:

@@ -10,7 +10,7 @@ from .setups import THREE
 AGENTS = 12
 STEP_MS = 300
 CHAIN = ("code", "vision", "data")
-"""The type of each step's agent; one of each node."""
+"""The type of the agent for each step; each node has one of them."""
 
 
 def pool(cluster: Deployed) -> str:
@@ -26,7 +26,7 @@ def pool(cluster: Deployed) -> str:
 
 
 def chain(cluster: Deployed) -> str:
-    """Where each step ran is read off the task's record while it runs, and what it made off the last step's value, which holds those before."""
+    """The node of each step is taken from the task's record while it runs, and its result from the last step's value, which contains the earlier ones."""
     for name, type_ in zip(cluster.names, CHAIN, strict=True):
         cluster.spawn(f"s23-{type_}", type_, name)
     first, *rest = CHAIN

@@ -14,7 +14,7 @@ from .setups import FIVE, UNEVEN
 
 TRIES = 6
 MEASURED_S = 30.0
-"""How long a smoothed measurement may take to come near to what the links are."""
+"""How long a smoothed measurement may take to approach the values of the links."""
 
 
 def latency(cluster: Deployed) -> str:
@@ -63,7 +63,7 @@ def bandwidth(cluster: Deployed) -> str:
 
 
 def balance(cluster: Deployed) -> str:
-    """Of ten places each: nine agents on node 1, two on node 2, five on node 3."""
+    """With ten places each: nine agents on node 1, two on node 2, five on node 3."""
     counts = dict(zip(cluster.names, (9, 2, 5), strict=True))
     wanted = {name: 10 * count for name, count in counts.items()}
     before = _place(cluster, counts)
@@ -91,7 +91,7 @@ def balance(cluster: Deployed) -> str:
 
 
 def _place(cluster: Deployed, counts: Mapping[str, int]) -> dict[str, int]:
-    """Spawn so many on each; the utilisations then."""
+    """Spawn these numbers of agents, and return the utilisations."""
     for name, count in counts.items():
         for number in range(count):
             fields = {"agent": f"s18-{name}-{number}", "type": "generic", "on": name}
@@ -100,7 +100,7 @@ def _place(cluster: Deployed, counts: Mapping[str, int]) -> dict[str, int]:
 
 
 def lead(cluster: Deployed, name: str) -> None:
-    """The leader routes, by what it measured: so the leader is the node whose links are shaped."""
+    """The leader routes by its own measurements, so the leader must be the node whose links are shaped."""
 
     def leads() -> bool:
         leader = cluster.leader()
@@ -116,7 +116,7 @@ def _both(a: str, b: str) -> list[list[str]]:
 
 
 def measured_rtts(cluster: Deployed, node: str, wanted_ms: Mapping[str, int]) -> dict[str, float] | None:
-    """In ms, once no way is shorter than its link, by more than what is smoothed, and they are in the links' order: a busy machine adds to each."""
+    """Round trips in ms, once none is shorter than its link (apart from smoothing) and they have the order of the links: a busy machine adds to each."""
     rtts = cluster.status(node).get("rtt_ns") or {}
     found = {name: rtts.get(name, 0) / 1e6 for name in wanted_ms}
     shaped = all(found[name] >= 0.95 * ms for name, ms in wanted_ms.items())
@@ -125,7 +125,7 @@ def measured_rtts(cluster: Deployed, node: str, wanted_ms: Mapping[str, int]) ->
 
 
 def _bandwidths(cluster: Deployed, node: str, fast: str) -> dict[str, float] | None:
-    """In Mbit/s, once the fast link is seen to be three times as fast as any other."""
+    """Bandwidths in Mbit/s, once the fast link is measured as three times as fast as any other."""
     measured: Mapping[str, Any] = cluster.status(node).get("bandwidth_bps") or {}
     found = {name: value * 8 / 1e6 for name, value in measured.items() if name in cluster.names[1:4]}
     if len(found) < 3:
@@ -134,7 +134,7 @@ def _bandwidths(cluster: Deployed, node: str, fast: str) -> dict[str, float] | N
 
 
 def _routed(cluster: Deployed, prefix: str, strategy: str, through: str, *, size: int) -> list[str]:
-    """Where each of five tasks ran, one after the other."""
+    """Run five tasks one after the other, and return their nodes."""
     type_ = "vision" if prefix == "s16" else "voice"
     return [
         str(

@@ -1,6 +1,6 @@
-"""Scenarios about agents' memory: episodes that cross the wire, all or only new ones, and changes made at the same time.
+"""Scenarios about agents' memory: syncs of all or only new episodes, and changes made at the same time.
 
-What was synced is read off the nodes' own traces: a `memory-synced` line has the peer, the number of records, their bytes and how long it took.
+Syncs are measured from the nodes' own traces: a `memory-synced` line has the peer, the number of records, their bytes and the duration.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .setups import MEMORY, PERIODIC
 
 SYNC_S, LEARN_S = 20.0, 60.0
 LEARNERS = 8
-"""Connections that episodes are learned over, for each waits for the disk."""
+"""The number of connections for adding episodes, because each waits for the disk."""
 
 
 def ask(cluster: Deployed, node: str, operation: str, **fields: Any) -> Mapping[str, Any]:
@@ -31,7 +31,7 @@ def ask(cluster: Deployed, node: str, operation: str, **fields: Any) -> Mapping[
 
 
 def learn(cluster: Deployed, node: str, prefix: str, count: int) -> None:
-    """So many new episodes on this node."""
+    """Add this number of new episodes on this node."""
 
     def some(start: int) -> None:
         asker = Asker(CLUSTER, cluster.dial)
@@ -61,7 +61,7 @@ def synced(cluster: Deployed, node: str) -> list[dict[str, Any]]:
 
 
 def sync(cluster: Deployed, node: str, source: str) -> dict[str, Any]:
-    """What this node says of a sync from `source` that it was asked for now."""
+    """Request a sync from `source`, and return this node's trace line about it."""
     before = len(synced(cluster, node))
     ask(cluster, node, "sync", **{"from": source})
 

@@ -1,4 +1,4 @@
-"""How fast nodes are found, and agents spawned."""
+"""How fast nodes are discovered and agents are spawned."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def discover(cluster: Deployed) -> str:
 
 
 def spawn(cluster: Deployed) -> str:
-    """Each seen from the client: asked of node 1, until the agent runs on node 2."""
+    """Measured by the client: from the request to node 1 until the agent runs on node 2."""
     first, second = cluster.names[:2]
     took_ms = []
     for number in range(SPAWNS):

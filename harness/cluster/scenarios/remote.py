@@ -1,4 +1,4 @@
-"""Agents and tasks on other nodes than the one that was asked."""
+"""Agents and tasks on nodes other than the one that received the request."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def local_first(cluster: Deployed) -> str:
 
 
 def fallback(cluster: Deployed) -> str:
-    """The one local agent of this type has as much to do as it may; the other has nothing."""
+    """The only local agent of this type has a full queue; the other agent is idle."""
     first, second = cluster.names[:2]
     cluster.spawn("s6-a", "voice", first)
     cluster.submit("s6-long", "voice", "sleep", {"ms": LONG_MS}, through=first, strategy="local-first", settle=False)
@@ -73,7 +73,7 @@ def fallback(cluster: Deployed) -> str:
 
 
 def migrate(cluster: Deployed) -> str:
-    """The tasks of the load do not change the agent's state, so that it must be the same to the byte; what it holds was put there by tasks."""
+    """The tasks of the load do not change the agent's state, so it must be the same to the byte; its content was written by tasks."""
     first, third = cluster.names[0], cluster.names[2]
     record = cluster.spawn("s7-a", "system", first)[0]["record"]
     for number in range(KEYS):
@@ -99,7 +99,7 @@ def migrate(cluster: Deployed) -> str:
 
 
 def _state(cluster: Deployed, agent: str) -> Mapping[str, Any] | None:
-    """Digest and values of its saved state, once all keys are there."""
+    """Digest and values of its saved state, once all keys are saved."""
     keys = [f"k{number}" for number in range(KEYS)]
     found = cluster.asker.looked(cluster.any(), "agents", {"agent": agent, "keys": keys})
     if not found or sorted(found["keys"]) != keys:

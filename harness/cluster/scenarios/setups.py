@@ -1,4 +1,4 @@
-"""The clusters that the scenarios need. Agents are not moved for balance but where that is the scenario."""
+"""The clusters that the scenarios need. Agents are moved for balance only in the scenario about balance."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ..setup import Setup
 STILL = {"balance_ns": 0, "checkpoint_ns": 500_000_000, "probe_ns": 250_000_000}
 QUICK = {"beacon_ns": 250_000_000}
 SCALE = 10
-"""How much shorter than the published 5 s and 30 s the plain heartbeat is made, so that no scenario waits for half a minute."""
+"""The factor by which the published times of the plain heartbeat, 5 s and 30 s, are shortened, so that no scenario waits for half a minute."""
 HEARTBEAT_NS, SILENCE_NS = 5_000_000_000 // SCALE, 30_000_000_000 // SCALE
 
 THREE = Setup("three nodes", voters=3, membership=QUICK, agents=STILL)

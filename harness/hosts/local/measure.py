@@ -24,7 +24,7 @@ PATIENCE_S = 20.0
 ANSWER_S = 10.0
 FEWEST_ROUNDS = 5
 SLACK_MS, SLACK_SHARE = 10.0, 0.2
-"""How much slower than requested the quickest round trip may be: the greater of these. Jitter is drawn, and its least value counts."""
+"""How much slower than requested the quickest round trip may be: the greater of these. Jitter is random, and its smallest value counts."""
 TOO_QUICK_SHARE = 0.98
 SIZE = 1400
 HEADERS = 42

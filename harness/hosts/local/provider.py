@@ -1,11 +1,11 @@
-"""Hosts made of namespaces on this machine: brings up a lab, or finds the one that is up, and hands out its hosts.
+"""Hosts made of namespaces on this machine: brings up a lab, or finds the one that is up, and returns its hosts.
 
     with contextlib.closing(LocalProvider(nodes=5)) as lab:
         for host in lab.up():
             print(host.run("hostname").stdout)
         lab.down()
 
-The lab lives in its supervisor, not in this object. When this process is gone, the lab goes on until its lease ends, and another
+The lab belongs to its supervisor, not to this object. When this process has ended, the lab continues until its lease ends, and another
 `LocalProvider` of the same name finds it. While this object is in use it renews the lease.
 """
 

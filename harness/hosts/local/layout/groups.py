@@ -1,4 +1,4 @@
-"""Control groups that a host leaves behind when it loses its power: they belong to the machine and do not end with a namespace.
+"""Control groups that a host leaves behind when it loses power: they belong to the machine and do not end with a namespace.
 
 Faults limit processes in groups called `tribulation-<pid namespace>` (`harness/agent/processes/cgroups.py`), and remove them. What is left is empty, because
 all processes in it were killed.

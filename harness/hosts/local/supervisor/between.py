@@ -28,7 +28,7 @@ TABLE = "tribulation_between"
 _START_S = 30.0
 _BURST_NS = 10_000_000
 _LEAST_BURST = 3200
-"""Bytes: two packets. With less, tbf would never let a whole one through."""
+"""Bytes: two packets. With less, tbf would never pass a whole packet."""
 
 Ways = Mapping[tuple[Subnet, Subnet], Way]
 

@@ -216,7 +216,7 @@ class Supervisor(ABC, Generic[H]):
                 self._outages.end(names)
 
     def _end_outages(self) -> None:
-        """Switch on, and continue, hosts whose lease has run out."""
+        """Switch on, or continue, hosts whose lease has expired."""
         while not self._ending.wait(_LOOK_AT_OUTAGES_S):
             if not self._outages.over():
                 continue
@@ -267,7 +267,7 @@ def _try_send(client: socket.socket, answer: dict[str, Any]) -> None:
 
 
 def _log(text: str) -> None:
-    """Append to the lab's log. What a full disk does not take is lost: the lab goes on."""
+    """Append to the lab's log. If the disk is full, lines are lost, and the lab continues."""
     with suppress(OSError):
         os.write(2, f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {text}\n".encode("utf-8", "backslashreplace"))
 
