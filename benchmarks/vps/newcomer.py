@@ -25,18 +25,25 @@ echo no
 
 
 class Newcomer:
-    def __init__(self, home: Path, fingerprints: Sequence[str]) -> None:
+    def __init__(self, home: Path) -> None:
         self.home, self.log = home, home / "log"
         self._state = home / "state"
         self._over = Path(pwd.getpwuid(os.getuid()).pw_dir) / ".ssh"
         self._made = not self._over.exists()
         self._over.mkdir(mode=0o700, exist_ok=True)
+        if (home / ".ssh").exists():
+            return  # One that carried out the first sections goes on.
+        home.mkdir(parents=True, exist_ok=True)
         (home / ".ssh").mkdir(mode=0o700)
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(home / ".ssh/id_ed25519")], check=True)
-        (home / "console").write_text("\n".join(fingerprints))
+        self.shown([])
         (home / "askpass").write_text(ASKED.format(console=shlex.quote(str(home / "console"))))
         (home / "askpass").chmod(0o755)
         self._state.write_text(f"cd {shlex.quote(str(home))}\n")
+
+    def shown(self, fingerprints: Sequence[str]) -> None:
+        """Set what the provider's console shows, with which the newcomer compares a host key."""
+        (self.home / "console").write_text("\n".join(fingerprints))
 
     @property
     def public_key(self) -> str:

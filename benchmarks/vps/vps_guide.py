@@ -1,22 +1,25 @@
 """The guide for rented machines, carried out as it stands on emulated machines that only SSH reaches, for an ordinary user with sudo.
 
-    make vps-test            (or: .venv/bin/python -P benchmarks/vps/vps_guide.py [--nodes 3] [--here] [--keep-log FILE])
+    make vps-test            (or: .venv/bin/python -P benchmarks/vps/vps_guide.py [--nodes 3] [--here] [--keep-log FILE] [--stay FOLDER [--first SECTION]])
 
 As root; half an hour, and more on a busy machine. A newcomer with a home of its own takes every command of the `sh` blocks in order, makes the files, and replaces only the words that the
 guide says to replace. Every exit code that the guide states is compared. Where the guide says that a machine of yours may die, the harness is killed while a partition, a delay, clocks and
 a pause are in force, and the machines are looked at by `ssh` alone until they are whole. `--here` takes only the commands that need no machines. The exit code says whether all of it was as
-the guide says. The last commit is tested, because the guide begins with a clone.
+the guide says. The last commit is tested, because the guide begins with a clone. With `--stay` the newcomer's home, in FOLDER, and the machines stay when a step goes wrong, so that
+`--first 7` can go on with section 7; `git pull` there brings a repair.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,7 +34,8 @@ from tribulation.harness.hosts.ssh.remote import RemoteHost
 from tribulation.harness.nemesis.inject.injector import LEASE_S
 
 PAGE = ROOT / "docs/guides/vps.md"
-LAB = f"vps-guide-{os.getpid()}"
+STAY_S = 12 * 3600.0
+"""For how long machines stay."""
 COMMAND_S = 1800.0
 IN_FORCE_S = 900.0
 HEALED_S = 120.0
@@ -59,38 +63,71 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--nodes", type=int, default=3, choices=(3, 4, 5))
     parser.add_argument("--here", action="store_true", help="only what needs no machines")
     parser.add_argument("--keep-log", type=Path, help="a copy of all that was printed")
+    parser.add_argument("--stay", type=Path, help="a folder for the newcomer's home; it and the machines stay")
+    parser.add_argument("--first", type=int, default=1, help="the section with which a stay goes on")
     asked = parser.parse_args(arguments)
-    steps = steps_of(PAGE.read_text(encoding="utf-8"))
-    lab = QemuProvider(asked.nodes, LAB)
-    with tempfile.TemporaryDirectory(prefix="tribulation-newcomer-") as folder:
-        newcomer = None
+    steps = [step for step in steps_of(PAGE.read_text(encoding="utf-8")) if number_of(step) >= asked.first]
+    with home_of(asked.stay) as home:
+        newcomer = Newcomer(home)
         try:
             if asked.here:
-                newcomer = Newcomer(Path(folder), ())
                 carry_out([step for step in steps if not step.needs_machines], newcomer, ["198.51.100.1"])
             else:
-                hosts = list(lab.up())
-                keys = [lab.inventory.parent / "hosts" / host.name / "host_key.pub" for host in hosts]
-                newcomer = Newcomer(Path(folder), [fingerprint(key) for key in keys])
-                addresses = [host.address for host in hosts]
-                prepare(hosts, newcomer.public_key, Path(folder))
-                # The lab stays with its provider, which renews its lease; no login of root's stays.
-                for host in hosts:
-                    host.close()
-                carry_out(steps, newcomer, addresses)
+                with lab_of(asked.nodes, newcomer, asked.stay) as addresses:
+                    carry_out(steps, newcomer, addresses)
         finally:
-            if not asked.here:
-                lab.down()
-            if newcomer is not None:
-                newcomer.leave()
-                if asked.keep_log and newcomer.log.exists():
-                    asked.keep_log.write_bytes(newcomer.log.read_bytes())
+            newcomer.leave()
+            if asked.keep_log and newcomer.log.exists():
+                asked.keep_log.write_bytes(newcomer.log.read_bytes())
     print_table()
-    return 1 if any(not seen.startswith("ok") for _, _, seen, _ in rows) else 0
+    return 0 if all_right() else 1
+
+
+def number_of(step: Step) -> int:
+    return int(step.section.split(".")[0])
+
+
+@contextlib.contextmanager
+def home_of(stay: Path | None) -> Iterator[Path]:
+    if stay is not None:
+        yield stay.resolve()
+        return
+    with tempfile.TemporaryDirectory(prefix="tribulation-newcomer-") as folder:
+        yield Path(folder)
+
+
+@contextlib.contextmanager
+def lab_of(nodes: int, newcomer: Newcomer, stay: Path | None) -> Iterator[list[str]]:
+    """Addresses of machines on which root has no login any more; those of a stay are as the last attempt left them."""
+    known = newcomer.home / "machines.json"
+    if stay is None:
+        lab = QemuProvider(nodes, f"vps-guide-{os.getpid()}")
+    else:
+        lab = QemuProvider(nodes, f"vps-guide-{stay.name}", lease_s=STAY_S, kept=True)
+    try:
+        if known.exists():
+            yield json.loads(known.read_text())
+        else:
+            hosts = list(lab.up())
+            newcomer.shown([fingerprint(lab.inventory.parent / "hosts" / host.name / "host_key.pub") for host in hosts])
+            prepare(hosts, newcomer.public_key, newcomer.home)
+            # The lab stays with its provider, which renews its lease; no login of root's stays.
+            for host in hosts:
+                host.close()
+            known.write_text(json.dumps([host.address for host in hosts]))
+            yield [host.address for host in hosts]
+    finally:
+        if stay is None or all_right():
+            lab.down()
+            known.unlink(missing_ok=True)
+
+
+def all_right() -> bool:
+    return bool(rows) and all(seen.startswith("ok") for _, _, seen, _ in rows)
 
 
 def carry_out(steps: Sequence[Step], newcomer: Newcomer, addresses: Sequence[str]) -> None:
-    for number, step in enumerate(steps):
+    for step in steps:
         text = replaced(step.text, addresses, USER, str(ROOT))
         if step.file is not None:
             newcomer.run(f"cat >{step.file} <<'END'\n{text}\nEND", COMMAND_S)
@@ -105,7 +142,7 @@ def carry_out(steps: Sequence[Step], newcomer: Newcomer, addresses: Sequence[str
         row(step.section, text, f"ok, exit {code}" if right else f"EXIT {code}, not {step.exit_code}", began_s)
         if not right:
             print(said[-3000:], flush=True)
-        if not right and number < 3:
+        if not right and number_of(step) < 3:
             return  # Without an installation nothing follows.
 
 
