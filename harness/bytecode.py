@@ -1,7 +1,7 @@
-"""Archives of Python for hosts whose interpreter is the very one that runs here: with the bytecode in them, so that no start compiles it again.
+"""Archives of Python with the bytecode in them, so that no start compiles it again; the sources stay in, for any Python of another version.
 
-A node's start takes half the processor time then, and a lab starts nodes and agents by the hundred. The sources stay in, for any other Python. Tracebacks name file and line, and show no source.
-For a host with an interpreter of its own the archive stays as it is: its bytes, by which a deployment is compared, depend on the sources alone.
+A start takes half the processor time then: a lab starts nodes and agents by the hundred, and a small machine starts one within its deadlines. Tracebacks name file and line, and show no
+source. A node's archive for a host with an interpreter of its own stays as it is (`for_python`): its bytes, by which a deployment is compared, depend on the sources alone.
 """
 
 from __future__ import annotations

@@ -31,6 +31,10 @@ class CommandError(HostError):
         self.stderr = stderr
 
 
+class LateLineError(CommandError):
+    """A running command printed no line in time; it runs, and the line may still come."""
+
+
 def lost_or_late(error: Exception) -> bool:
     """Whether a command has no exit code: its host may not be usable any more."""
     return isinstance(error, CommandError) and error.command_exit_code is None

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import paramiko
 
 from ..base import Channel, CommandResult
-from ..errors import CommandError
+from ..errors import CommandError, LateLineError
 from .connection import Connection, Target
 
 _CHUNK = 1 << 18
@@ -211,9 +211,9 @@ class RemoteHost:
             self.name, text, None, message, "is the host overloaded, or does the command wait for something?", said
         )
 
-    def _broken(self, text: str, what: str) -> CommandError:
+    def _broken(self, text: str, what: str, kind: type[CommandError] = CommandError) -> CommandError:
         message = f"{self.target.where}: `{_brief(text)}`: {what}"
-        return CommandError(
+        return kind(
             self.name, text, None, message, "did the host or its sshd stop? `tri hosts list` and `tri doctor` look"
         )
 
@@ -242,7 +242,8 @@ class _LineChannel:
                 raise self._host._broken(self._text, f"printed a line of more than {PRINTED_BYTES >> 20} MiB")
             left_s = deadline_s - time.monotonic()
             if left_s <= 0:
-                raise self._host._broken(self._text, f"printed no line within {timeout_s:g} s{self._said()}")
+                what = f"printed no line within {timeout_s:g} s{self._said()}"
+                raise self._host._broken(self._text, what, LateLineError)
             self._channel.settimeout(left_s)
             try:
                 chunk = self._channel.recv(_CHUNK)

@@ -20,9 +20,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from ...bytecode import for_python
+from ...bytecode import with_bytecode
 from ...errors import FaultError, HostError, TribulationError
 from ...hosts.base import Channel, Host
+from ...hosts.errors import LateLineError
 from .answers import Json as Json
 from .answers import Refused, parsed
 from .shapes import question_of
@@ -33,6 +34,8 @@ CONNECT_S = 20.0
 START_S = 90.0
 """Time until the first message of a new agent: an emulated machine compiles it for a quarter of a minute, and longer where others emulate next to it."""
 BUSY_S = 0.5
+LATE_S = 30.0
+"""How long an answer to the background may take before its connection counts as lost. A new agent costs a slow machine many seconds, so one that is only slow must not be replaced."""
 SPARE_S = 0.1
 """Time to read what has already arrived."""
 
@@ -57,18 +60,29 @@ class AgentClient:
         self._config: Json = {}
         self._question = ""
         """The last one: whose answer is read next."""
+        self._asked_s = 0.0
+        self._owed = False
+        """Whether the answer to the last question was late, and has not come yet."""
+        self.answered_late: dict[str, float] = {}
+        """By question: when the newest one whose answer was late was asked, in seconds of the monotonic clock."""
         self.reconnecting = False
 
-    def send(self, request: Mapping[str, Any]) -> None:
-        """Send a request; connects first when needed. Raises `HostError`."""
+    def send(self, request: Mapping[str, Any], patient: bool = True) -> None:
+        """Send a request; connects first when needed, and reads an answer that was late. Raises `HostError`, `LateLineError` when that one is still late."""
         self.connect()
+        if self._owed:
+            left_s = self._asked_s + LATE_S - time.monotonic()
+            with contextlib.suppress(Refused):
+                self.receive(max(SPARE_S, left_s) if patient else SPARE_S, keep=not patient and left_s > 0)
+                self.answered_late[self._question] = self._asked_s
+            self._owed = False
         if request["do"] == "configure":
             self._config = {**self._config, **request["config"]}
         self._send(request)
 
-    def receive(self, timeout_s: float = ANSWER_S) -> Json:
+    def receive(self, timeout_s: float = ANSWER_S, keep: bool = False) -> Json:
         """Read an answer. Raises `HostError` when the connection is lost or slow, `FaultError` when the agent could not do it (`Refused`) or answers
-        nonsense.
+        nonsense. `keep`: a slow connection is not lost, and the answer is read before the next request.
         """
         channel = self._channel
         if channel is None:
@@ -77,9 +91,12 @@ class AgentClient:
             return parsed(self.vertex, self._question, channel.read_line(timeout_s))
         except Refused:
             raise
-        except (HostError, FaultError):
-            # A later answer would be taken for that of the next request.
-            self.close()
+        except (HostError, FaultError) as error:
+            if keep and isinstance(error, LateLineError):
+                self._owed = True
+            else:
+                # A later answer would be taken for that of the next request.
+                self.close()
             raise
         except (OSError, ValueError) as error:
             self.close()
@@ -113,6 +130,7 @@ class AgentClient:
 
     def close(self) -> None:
         channel, self._channel = self._channel, None
+        self._owed = False
         if channel is not None:
             channel.close()
 
@@ -142,7 +160,7 @@ class AgentClient:
 
     def _send(self, request: Mapping[str, Any]) -> None:
         assert self._channel is not None
-        self._question = question_of(request)
+        self._question, self._asked_s = question_of(request), time.monotonic()
         try:
             self._channel.send_line(json.dumps(request))
         except HostError:
@@ -160,7 +178,7 @@ def ask(
     """Return answers by vertex, and errors by vertex; each requested vertex is in exactly one of them.
 
     Impatient requests, those of the background, do not wait for a busy agent and do not make a lost connection again: one dead host must not keep the
-    others' leases from being renewed.
+    others' leases from being renewed. They do not end the connection of a slow agent either.
     """
     answers: dict[str, Json] = {}
     failures: dict[str, Exception] = {}
@@ -182,10 +200,10 @@ def ask(
                 failures[name] = HostError(f"agent of {name}: not connected", "is the host up?")
         # Those that must be connected first come last, so that the others do not wait for it.
         names.sort(key=lambda name: not agents[name].connected)
-        lost = _turn(agents, names, requests, answers, timeout_s)
+        lost = _turn(agents, names, requests, answers, timeout_s, patient)
         again = [name for name, error in lost.items() if patient and not isinstance(error, Refused)]
         failures |= {name: error for name, error in lost.items() if name not in again}
-        failures |= _turn(agents, again, requests, answers, timeout_s)
+        failures |= _turn(agents, again, requests, answers, timeout_s, patient)
     return answers, failures
 
 
@@ -195,11 +213,12 @@ def _turn(
     requests: Mapping[str, Mapping[str, Any]],
     answers: dict[str, Json],
     timeout_s: float,
+    patient: bool,
 ) -> dict[str, Exception]:
     failures: dict[str, Exception] = {}
     for name in names:
         try:
-            agents[name].send(requests[name])
+            agents[name].send(requests[name], patient)
         except (HostError, FaultError) as error:
             failures[name] = error
     # One timeout for all: hosts that hang together must not each cost it.
@@ -207,7 +226,8 @@ def _turn(
     for name in names:
         if name not in failures:
             try:
-                answers[name] = agents[name].receive(max(SPARE_S, deadline_s - time.monotonic()))
+                left_s = max(SPARE_S, deadline_s - time.monotonic())
+                answers[name] = agents[name].receive(left_s, keep=not patient)
             except (HostError, FaultError) as error:
                 failures[name] = error
     return failures
@@ -245,7 +265,8 @@ def on_host(vertex: str, host: Host, port: int, address: str | None = None) -> A
 
     def open_channel() -> Channel:
         program = agent_program(host.directory)
-        host.put(for_python(bundle(), host.python), program, timeout_s=CONNECT_S)
+        # Another Python than this one ignores the bytecode.
+        host.put(with_bytecode(bundle()), program, timeout_s=CONNECT_S)
         command = [*host.sudo, host.python, "-I", program, "serve", agent_directory(host.directory), client]
         return host.start(command, timeout_s=CONNECT_S)
 
@@ -263,7 +284,7 @@ class LocalChannel:
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="tribulation-agent-")
         program = Path(self._folder.name) / "agent.pyz"
-        program.write_bytes(for_python(bundle(), sys.executable))
+        program.write_bytes(with_bytecode(bundle()))
         command = [sys.executable, "-I", str(program), "serve", self._folder.name]
         # A session of its own: Ctrl-C reaches only the harness, which still needs the agent to verify the heal.
         self._process = subprocess.Popen(
@@ -286,8 +307,11 @@ class LocalChannel:
             ready = select.select([self._process.stdout], [], [], max(0.0, left_s))[0]
             chunk = self._process.stdout.read(1 << 16) if ready else b""
             if not chunk:
-                what = "ended" if ready else f"printed no line within {timeout_s:g} s"
-                raise HostError(f"the clients' agent {what}", "was its process killed, or the machine overloaded?")
+                hint = "was its process killed, or the machine overloaded?"
+                if ready:
+                    raise HostError("the clients' agent ended", hint)
+                what = f"the clients' agent printed no line within {timeout_s:g} s"
+                raise LateLineError("clients", "agent", None, what, hint)
             self._buffer += chunk
         line, _, self._buffer = self._buffer.partition(b"\n")
         return line.decode()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ...bytecode import with_bytecode
 from ...hosts.base import Host
 from .answers import printed
 from .shapes import question_of
@@ -19,7 +20,7 @@ def ask_part(host: Host, request: dict[str, Any]) -> dict[str, Any]:
     program = agent_program(host.directory)
     was_there = host.run(["test", "-e", program], check=False).exit_code == 0
     if not was_there:
-        host.put(bundle(), program)
+        host.put(with_bytecode(bundle()), program)
     command = [*host.sudo, host.python, "-I", program, "look", agent_directory(host.directory)]
     try:
         done = host.run(command, stdin=json.dumps(request).encode() + b"\n", timeout_s=ANSWER_S)

@@ -96,6 +96,11 @@ class Cluster:
         timeout_s = ANSWER_S if patient else self.lease_s / 3
         return ask(self.agents, dict.fromkeys(self.changeable(), request), patient=patient, timeout_s=timeout_s)
 
+    def renewed_late(self) -> dict[str, float]:
+        """By vertex: when the newest renewal was asked whose answer came too late for `renew`."""
+        late = {name: self.agents[name].answered_late.get("renew") for name in self.changeable()}
+        return {name: asked_s for name, asked_s in late.items() if asked_s is not None}
+
     def renew_outages(self) -> None:
         """Extend what holds hosts off or frozen. Separate from the agents' leases: a provider that hangs must not let those expire."""
         leased = self.leased

@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
-from ...bytecode import for_python
+from ...bytecode import with_bytecode
 from ...errors import FaultError, HostError
 from ...hosts.base import BOOT_HOOKS, Host
 from ..agent_client.shipping import LONG_AGO, PACKAGE, bundle
@@ -65,7 +65,7 @@ def mount(host: Host, service: OnDisk, model: str = STRICT) -> None:
     data, state = service.data_directory(host), state_directory(host)
     # As the login, which the service runs as.
     host.run(["mkdir", "-p", data])
-    host.put(for_python(program(), host.python), f"{state}/disk.pyz")
+    host.put(with_bytecode(program()), f"{state}/disk.pyz")
     serve = [*_command(host, "serve", data, state), model]
     _run(host, serve, f"{host.name}: no fault disk over {data}")
     hook = f"{host.directory.rstrip('/')}/{BOOT_HOOK}"
@@ -102,7 +102,7 @@ def try_on(host: Host) -> str:
     base = f"{host.directory.rstrip('/')}/{FOLDER}-trial"
     data, state = f"{base}/data", f"{base}/state"
     host.run(["mkdir", "-p", data])
-    host.put(for_python(program(), host.python), f"{state}/disk.pyz")
+    host.put(with_bytecode(program()), f"{state}/disk.pyz")
     try:
         _run(host, _command(host, "serve", data, state), f"{host.name}: no fault disk")
         host.run(f"cd {shlex.quote(data)} && echo kept >kept && sync kept . && echo lost >lost && cat kept lost")

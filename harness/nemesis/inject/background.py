@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...errors import FaultError
+from ...hosts.errors import LateLineError
 from ...trouble import Trouble
 from ..agent_client.agents import ANSWER_S, AgentClient, Json
 from ..cluster.clock_readings import Clocks, as_json
@@ -89,14 +90,17 @@ class Background:
             )
 
     def _run(self) -> None:
-        next_renewal_s, next_sample_s = 0.0, 0.0
+        next_renewal_s, next_sample_s, late = 0.0, 0.0, False
         while not self._stopping.wait(TURN_S):
             now_s = time.monotonic()
             if now_s >= next_renewal_s:
                 next_renewal_s = now_s + self._renew_every_s
                 with self._trouble.caught("renewing leases"):
-                    self._note_failures(self._renew())
-            if now_s >= next_sample_s:
+                    failures = self._renew()
+                    late = any(isinstance(error, LateLineError) for error in failures.values())
+                    self._note_failures(failures)
+            # An agent that is too slow for its renewals gets no other question between them.
+            if now_s >= next_sample_s and not late:
                 next_sample_s = now_s + SAMPLE_S
                 with self._trouble.caught("sampling"):
                     self._try_sample()

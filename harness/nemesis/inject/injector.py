@@ -343,6 +343,8 @@ class HostInjector:
         asked_s = time.monotonic()
         answers, failures = self._cluster.renew(patient=patient)
         self._leases.renewed(answers, asked_s)
+        for name, late_s in self._cluster.renewed_late().items():
+            self._leases.renewed([name], late_s)
         return answers, failures
 
     def _report_overdue(self, failures: Mapping[str, Exception]) -> None:

@@ -5,6 +5,7 @@ Pure: times are given, in seconds of a monotonic clock.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 
@@ -18,8 +19,10 @@ class Leases:
 
     def renewed(self, names: Iterable[str], asked_s: float) -> None:
         for name in names:
-            self._renewed_s[name] = asked_s
-            self._reported.discard(name)
+            # The answer to an earlier request may come later.
+            if asked_s > self._renewed_s.get(name, -math.inf):
+                self._renewed_s[name] = asked_s
+                self._reported.discard(name)
 
     def overdue(self, names: Iterable[str], now_s: float) -> dict[str, float]:
         """Return those of `names` that were renewed once and whose lease has expired since, each with the time since its renewal."""

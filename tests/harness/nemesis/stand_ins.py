@@ -16,12 +16,18 @@ from typing import Any
 
 from tribulation.harness.errors import HostError
 from tribulation.harness.hosts.base import CommandResult
+from tribulation.harness.hosts.errors import LateLineError
 from tribulation.harness.nemesis.faults.ledger import Ledger
 from tribulation.harness.nemesis.inject.injector import HostInjector
 from tribulation.harness.trouble import Trouble
 
+
+class Slow(float):
+    """How many seconds after the request the right answer comes, however long is waited for it at a time."""
+
+
 Lie = str | Exception | float | None | Callable[[dict[str, Any]], str]
-"""A line to say instead, what reading it raises, for how many seconds the agent says nothing, or a function of the right answer."""
+"""A line to say instead, what reading it raises, for how many seconds the agent says nothing each time it is listened to, or a function of the right answer."""
 
 
 class StandIns:
@@ -78,7 +84,8 @@ class AgentChannel:
 
     def __init__(self, host: StandIn) -> None:
         self._host, self._cluster = host, host.cluster
-        self._answers: list[tuple[str, dict[str, Any]]] = []
+        self._answers: list[tuple[str, dict[str, Any], float]] = []
+        """With the time of each request."""
         self._epoch = 0
         self._force: dict[str, Any] = {}
         self._closed = threading.Event()
@@ -87,10 +94,10 @@ class AgentChannel:
         if self._closed.is_set():
             raise HostError(f"{self._host.name}: closed", "is it up?")
         request = json.loads(line)
-        self._answers.append((request["do"], self._answer(request)))
+        self._answers.append((request["do"], self._answer(request), time.monotonic()))
 
     def read_line(self, timeout_s: float) -> str:
-        verb, answer = self._answers.pop(0)
+        verb, answer, asked_s = self._answers.pop(0)
         right = json.dumps({"ok": True, **answer})
         lie = self._cluster.lies.get(self._host.name, {}).get(verb)
         if lie is None:
@@ -99,9 +106,12 @@ class AgentChannel:
         if isinstance(lie, Exception):
             raise lie
         if isinstance(lie, float):
-            self._cluster.released.wait(min(lie, timeout_s))
-            if lie >= timeout_s:
-                raise HostError(f"{self._host.name} printed no line within {timeout_s:g} s", "is it overloaded?")
+            left_s = asked_s + lie - time.monotonic() if isinstance(lie, Slow) else lie
+            self._cluster.released.wait(min(max(0.0, left_s), timeout_s))
+            if left_s >= timeout_s:
+                what = f"{self._host.name} printed no line within {timeout_s:g} s"
+                self._answers.insert(0, (verb, answer, asked_s))
+                raise LateLineError(self._host.name, "agent", None, what, "is it overloaded?")
             return right
         return lie if isinstance(lie, str) else lie(answer)
 

@@ -9,13 +9,15 @@ import pytest
 
 from tribulation.harness.errors import FaultError, HostError
 from tribulation.harness.hosts.base import CommandResult
+from tribulation.harness.hosts.errors import LateLineError
+from tribulation.harness.nemesis.agent_client import agents
 from tribulation.harness.nemesis.agent_client.heal import heal_each
 from tribulation.harness.nemesis.faults.fault import Intent, Resolved
 from tribulation.harness.nemesis.faults.ledger import read_ledger
 from tribulation.harness.nemesis.inject import background
 from tribulation.harness.nemesis.inject.leases import Leases
 
-from .stand_ins import StandIns, injecting
+from .stand_ins import Slow, StandIns, injecting
 
 WAIT_S = 15.0
 LEASE_S = 1.0
@@ -113,6 +115,47 @@ def test_a_host_that_hangs_keeps_no_other_from_being_renewed(tmp_path):
         assert not any(f"lease of {name}" in error for error in trouble.errors for name in ("n4", "n5", "clients"))
 
 
+def test_a_slow_agent_is_not_replaced_and_the_lease_that_it_renewed_late_counts(tmp_path):
+    cluster = StandIns(3)
+    with injecting(cluster, tmp_path / "ledger.jsonl", LEASE_S) as (injector, trouble):
+        every = injector._cluster.agents
+        channels = {name: agent._channel for name, agent in every.items()}
+        assert injector.inject(cut()).verified
+        # An answer takes longer than is waited for it, and is there when the next one is asked for.
+        cluster.lies["n2"] = {"renew": Slow(0.4), "heard": Slow(0.4), "time": Slow(0.4)}
+        await_that(lambda: cluster.lied > 12, "several answers were late")
+        cluster.lies.clear()
+        assert injector.heal(cut()).verified
+        assert {name: agent._channel for name, agent in every.items()} == channels
+        assert not [error for error in trouble.errors if "ran out" in error]
+
+
+def test_an_agent_that_owes_an_answer_for_too_long_is_replaced(tmp_path, monkeypatch):
+    monkeypatch.setattr(agents, "LATE_S", 0.5)
+    cluster = StandIns(3)
+    with injecting(cluster, tmp_path / "ledger.jsonl", LEASE_S) as (injector, _):
+        agent = injector._cluster.agents["n2"]
+        before = agent._channel
+        cluster.lies["n2"] = {"renew": 60.0}
+        await_that(lambda: agent._channel not in (None, before), "another connection")
+        assert injector._cluster.agents["n1"]._channel is not None
+
+
+def test_a_late_answer_is_never_taken_for_that_of_the_next_request():
+    cluster = StandIns(1)
+    agent = {"n1": agents.on_host("n1", cluster.hosts[0], 1)}
+    agent["n1"].connect()
+    cluster.lies["n1"] = {"renew": Slow(0.3)}
+    renewal, read = {"do": "renew", "lease_s": 1}, {"do": "time"}
+    answers, failures = agents.ask(agent, {"n1": renewal}, patient=False, timeout_s=0.1)
+    assert answers == {} and isinstance(failures["n1"], LateLineError) and agent["n1"].connected
+    answers, failures = agents.ask(agent, {"n1": read}, patient=False, timeout_s=0.1)
+    assert answers == {} and isinstance(failures["n1"], LateLineError), "the background goes on waiting for it"
+    answers, _ = agents.ask(agent, {"n1": read})
+    assert "mono_ns" in answers["n1"]
+    assert agent["n1"].answered_late.keys() == {"renew"}
+
+
 def test_a_fault_whose_lease_ran_out_did_not_last(tmp_path):
     cluster = StandIns(3)
     with injecting(cluster, tmp_path / "ledger.jsonl", LEASE_S) as (injector, trouble):
@@ -187,6 +230,8 @@ def test_leases_are_overdue_once_until_they_are_renewed():
     assert leases.newly_overdue(["n1"], 99.0) == {}, "never renewed: never armed"
     leases.renewed(["n1", "n2"], 0.0)
     leases.renewed(["n2"], 8.0)
+    # The answer to an earlier request, which came late.
+    leases.renewed(["n2"], 3.0)
     assert leases.newly_overdue(["n1", "n2"], 9.0) == {}
     assert leases.newly_overdue(["n1", "n2"], 12.0) == {"n1": 12.0}
     assert leases.newly_overdue(["n1", "n2"], 13.0) == {}
