@@ -23,13 +23,10 @@ from ..hosts.ssh.claims import Claims
 from ..systems.reference.package import digest
 from ..systems.reference.system import ReferenceService
 from .carry_out import Work, carry_out
-from .deploy import HostResult, each, on_every, require_all
+from .deploy import READY_S, HostResult, each, on_every, require_all
 from .observe import Observed, observe
 from .plan import HostPlan, Wanted, plan_down, plan_up
 from .wanted import deployed_timing, names_of, ports_of, wanted_of
-
-READY_S = 120.0
-"""A small or an emulated machine takes its time to compile a node's modules the first time. A node that keeps ending is reported sooner."""
 
 Seen = Mapping[str, Observed | Exception]
 """The state of each host, or the reason why it is unknown."""

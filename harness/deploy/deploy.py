@@ -18,6 +18,7 @@ from ..systems.base import Service
 from ..trouble import described, undo_all
 
 READY_S = 300.0
+"""A small machine takes its time to compile a node's modules the first time. A node that keeps ending is reported sooner."""
 PID_S, PID_STEP_S = 3.0, 0.1
 """How long after being ready a process may take to get the pid that its service reports."""
 

@@ -46,7 +46,8 @@ TO_STAY = "to stay: "
 _COLLECTED = ("node.log", "node.log.1", "node.out", "supervisor.log", "config.json")
 _INPUTS = re.compile(r"inputs/events-[0-9]{6,20}\.log")
 """One file for each incarnation (`node/runtime/loop/inputs.py`). A host may list anything; other names are not asked for."""
-_WAIT_STEP_S = 0.05
+_FIRST_LOOKS, _FIRST_STEP_S, _STEP_S = 40, 0.05, 1.0
+"""A node of a common machine is ready at one of the first looks. A small machine takes longer, and each look, of several processes, takes processor time from the node."""
 _ENDINGS = 5
 _ENDS_AGAIN = 3
 
@@ -164,7 +165,7 @@ class ReferenceService(ReferenceQuestions):
     def wait_ready(self, host: Host, timeout_s: float) -> None:
         """Wait until it recovered its log and listens. The host itself looks, so that waiting costs one command."""
         files = self.control_of(host)
-        tries = max(1, int(timeout_s / _WAIT_STEP_S))
+        tries = _FIRST_LOOKS + int(timeout_s / _STEP_S)
         ready = quote(files.path("ready"))
         look = f'pid=$({files.pid_command()}); [ -n "$pid" ] && grep -qs "\\"pid\\": $pid," {ready} && exit 0'
         # A node that keeps ending while it starts will not do better in the rest of the time.
@@ -172,7 +173,7 @@ class ReferenceService(ReferenceQuestions):
         give_up = f"{count}; [ $((${{ended:-0}} - before)) -ge {_ENDINGS} ] && exit {_ENDS_AGAIN}"
         script = f"""{count}; before=${{ended:-0}}; end=$(($(date +%s) + {int(timeout_s) + 1})); i=0
 while [ $i -lt {tries} ] && [ $(date +%s) -le $end ]; do
-{look}; [ $((i % 10)) = 9 ] && {{ {give_up}; }}; sleep {_WAIT_STEP_S}; i=$((i+1))
+{look}; [ $((i % 10)) = 9 ] && {{ {give_up}; }}; [ $i -lt {_FIRST_LOOKS} ] && sleep {_FIRST_STEP_S} || sleep {_STEP_S}; i=$((i+1))
 done; exit 1"""
         exit_code = host.run(script, timeout_s=timeout_s + 10, check=False).exit_code
         if exit_code != 0:
