@@ -276,3 +276,17 @@ def test_a_directory_of_any_name_is_one_word_to_every_shell(tmp_path: Path, monk
         reference.uninstall(host)
     assert list(Path(host.directory).iterdir()) == []
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([hostile, "it's"])
+
+
+def test_the_wait_for_a_slow_node_leaves_the_processor_to_it(service: ReferenceService, host: LoopbackHost) -> None:
+    service.install(host, [host])
+    calls = Path(host.directory) / "looks"
+    # `sleep` counts the looks, and takes as long as on a machine where the first ones were in vain.
+    counting = f'sleep() {{ echo "$1" >>{calls}; command sleep "$1"; }}\n'
+    run = host.run
+    host.run = lambda script, **options: run(counting + script if "sleep" in script else script, **options)  # type: ignore[method-assign]
+    with pytest.raises(DeployError, match="not ready within"):
+        service.wait_ready(host, 6)
+    steps = calls.read_text().split()
+    assert len(steps) < 50 and steps[-1] == "1.0"
+    calls.unlink()
