@@ -71,6 +71,10 @@ def _diagnose(error: BaseException, key: Path | None, timeout_s: float) -> tuple
         allowed = ", ".join(error.allowed_types)
         hint = "put your public key into the host's ~/.ssh/authorized_keys (ssh-copy-id); passwords are not used"
         return "auth", f"the host takes no keys, only: {allowed}", hint
+    if isinstance(error, paramiko.AuthenticationException) and "timeout" in str(error):
+        return "timeout", "the login did not end in time", "the machine may be overloaded: look at its load, try again"
+    if isinstance(error, paramiko.AuthenticationException) and "EOF" in str(error):
+        return "lost", "the connection ended during the login", "is sshd's limit of logins reached? Its log says why"
     if isinstance(error, paramiko.AuthenticationException) or "authentication methods available" in str(error):
         which = f"the key {key}" if key else "the agent's and default keys"
         return (
