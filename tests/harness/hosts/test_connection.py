@@ -17,6 +17,7 @@ import pytest
 from tribulation.harness.hosts.errors import ConnectError, Reason
 from tribulation.harness.hosts.local import LocalProvider
 from tribulation.harness.hosts.ssh.connection import Connection, Target
+from tribulation.harness.hosts.ssh.diagnosis import explain
 from tribulation.harness.hosts.ssh.remote import RemoteHost
 
 SESSIONS = 100
@@ -163,3 +164,16 @@ def test_a_host_whose_sessions_are_all_in_use_is_asked_again_until_one_is_free(t
             free.join()
             for channel in opened:
                 connection.close_channel(channel)
+
+
+@pytest.mark.parametrize(
+    "said, reason",
+    [
+        ("Authentication timeout.", "timeout"),
+        ("Authentication failed: transport shut down or saw EOF", "lost"),
+        ("Authentication failed.", "auth"),
+    ],
+)
+def test_a_login_that_a_busy_machine_did_not_end_is_not_reported_as_refused(said: str, reason: str) -> None:
+    error = explain(paramiko.AuthenticationException(said), "n1 (10.0.0.1)", "n1")
+    assert error.reason == reason and ("refused" in error.message) == (reason == "auth")
