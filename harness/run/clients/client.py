@@ -36,6 +36,7 @@ class ProcessClient:
         self._is_fresh = False
         self._process: ClientProcess | None = None
         self._is_silent = False
+        self._sent = 0
         self.connected: bool | None = None
 
     def open(self, node: str, dial: Dial, timeout_s: float) -> None:
@@ -69,12 +70,13 @@ class ProcessClient:
             process.close(*([0.0] if self._is_silent else []))
 
     def _asked(self, request: dict[str, Any], timeout_s: float) -> dict[str, Any] | str:
-        """The answer; or `ENDED`, or `SILENT`. Raises what the client raised."""
+        """The answer; or `ENDED`, or `SILENT`. Raises what the client raised, and `ValueError` for the answer to another request."""
         assert self._process is not None
         lines = self._process.lines
+        self._sent += 1
         try:
             lines.socket.settimeout(timeout_s + GRACE_S)
-            lines.send(request)
+            lines.send({**request, "id": self._sent})
             answer = lines.receive(timeout_s + GRACE_S)
         except TimeoutError:
             self._is_silent = True
@@ -83,6 +85,8 @@ class ProcessClient:
             return ENDED
         if answer is None:
             return ENDED
+        if answer.get("id") != self._sent:
+            raise ValueError(f"the client's process answered request {answer.get('id')}, not {self._sent}")
         self.connected = answer.get("connected")
         if "raised" in answer:
             # No connection was asked for, as its node refuses: a program, which is slow to start, is kept.

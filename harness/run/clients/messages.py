@@ -1,6 +1,6 @@
 """Messages between the run and a client's process: JSON lines on a stream, and sockets that are passed between processes.
 
-An operation is `{"do": "invoke", "op": {…}, "timeout_s": 1.0}`; its answer is `{"outcome": {…}}`, or `{"raised": {…}}` for what the client raised. The process asks for each
+An operation is `{"do": "invoke", "id": 2, "op": {…}, "timeout_s": 1.0}`; its answer is `{"outcome": {…}, "id": 2}`, with `raised` for what the client raised. The process asks for each
 connection, so that its sockets are in the clients' place in the network, whatever the provider of hosts is.
 """
 

@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ...foreign import in_one_process
 from ...systems.adapter.program import ProgramClient
 from ...systems.adapter.program_messages import WrongAnswer
 from ...systems.adapter.program_process import ProgramError
@@ -76,17 +77,19 @@ def serve(
             assert isinstance(made, ProgramClient)
             lines.send({"wrong": _started(made, stderr)})
         while (request := lines.receive()) is not None:
-            try:
-                if request["do"] == "open":
-                    client = client or make_client()
-                    client.open(request["node"], AskedDial(dials, request["addresses"]), request["timeout_s"])
-                    answer: dict[str, Any] = {"opened": True}
-                else:
-                    assert client is not None
-                    answer = _answered(client, Op(**request["op"]), request["timeout_s"])
-            except BaseException as error:  # a client is foreign code
-                answer = {"raised": _raised(error), "fresh": isinstance(client, ProgramClient) and client.is_fresh}
-            lines.send({**answer, "connected": _connected(client)})
+            with in_one_process():
+                try:
+                    if request["do"] == "open":
+                        client = client or make_client()
+                        client.open(request["node"], AskedDial(dials, request["addresses"]), request["timeout_s"])
+                        answer: dict[str, Any] = {"opened": True}
+                    else:
+                        assert client is not None
+                        answer = _answered(client, Op(**request["op"]), request["timeout_s"])
+                except BaseException as error:  # a client is foreign code
+                    answer = {"raised": _raised(error), "fresh": isinstance(client, ProgramClient) and client.is_fresh}
+                answer["connected"] = _connected(client)
+            lines.send({**answer, "id": request["id"]})
     finally:
         with suppress(BaseException):
             if client is not None:

@@ -48,6 +48,8 @@ class Client:
             return Outcome("ok", b"raw")
         if op.f == "exit":
             os._exit(3)
+        if op.f == "fork" and os.fork() == 0:
+            return Outcome("ok", "of the copy")
         self.connection.settimeout(timeout_s)
         self.connection.sendall(f"{op.value}\\n".encode())
         return Outcome("ok", self.connection.recv(100).decode())
@@ -165,6 +167,12 @@ def test_what_a_client_raises_is_raised_with_its_traceback(pool: ClientProcesses
 def test_a_process_that_ends_leaves_its_operation_in_doubt(pool: ClientProcesses, server: Echo) -> None:
     assert opened(pool, server).invoke(Op("exit"), 5.0) == Outcome("info", error=ENDED)
     assert opened(pool, server).invoke(Op("write", "k", 1), 5.0).type == "ok"
+
+
+def test_a_copy_that_a_client_forked_answers_no_later_operation(pool: ClientProcesses, server: Echo) -> None:
+    client = opened(pool, server)
+    client.invoke(Op("fork", "k", 1), 5.0)
+    assert [client.invoke(Op("write", "k", value), 5.0).value for value in (2, 3)] == ["2", "3"]
 
 
 def test_a_paused_client_goes_on_when_it_is_resumed(pool: ClientProcesses, server: Echo) -> None:
