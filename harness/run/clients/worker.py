@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import select
 import signal
 import socket
 import sys
@@ -144,17 +145,24 @@ def main() -> None:
     _quiet()
     _, make_client = load_system(Path(given["file"]), given["options"])
     logs = Path(given["logs"]) if isinstance(make_client(), ProgramClient) else None
-    # Ended processes need no one who waits for them.
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     pass_sockets(control, {"programs": logs is not None}, [])
+    children: dict[int, int] = {}
+    """Processes of clients by their handles (pidfds)."""
+    poll = select.poll()
+    poll.register(control, select.POLLIN)
     while True:
+        for handle in [handle for handle, _ in poll.poll() if handle in children]:
+            poll.unregister(handle)
+            _end_group(handle, children.pop(handle))
+        if not select.select([control], [], [], 0)[0]:
+            continue
         try:
             request, descriptors = take_sockets(control)
         except ConnectionResetError:
             # The run is over, and did not read every answer.
-            return
+            request = None
         if request is None:
-            return
+            break
         stream, dials = (socket.socket(fileno=descriptor) for descriptor in descriptors)
         parent = os.getpid()
         if (pid := os.fork()) == 0:
@@ -166,8 +174,19 @@ def main() -> None:
         with suppress(ProcessLookupError):
             os.setpgid(pid, pid)
         handle = os.pidfd_open(pid)
+        children[handle] = pid
+        poll.register(handle, select.POLLIN)
         pass_sockets(control, {"pid": pid}, [handle])
-        os.close(handle)
+    for handle, pid in children.items():
+        _end_group(handle, pid)
+
+
+def _end_group(handle: int, pid: int) -> None:
+    """End a client's process and all that it started. Its number is its own until it is waited for, here."""
+    with suppress(OSError):
+        os.killpg(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    os.close(handle)
 
 
 def _be_a_client(serve_it: Callable[[], None], parent: int) -> None:
@@ -177,7 +196,6 @@ def _be_a_client(serve_it: Callable[[], None], parent: int) -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             return
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         serve_it()
         status = 0
     except OSError:

@@ -25,6 +25,7 @@ from tribulation.harness.systems.base import Op, Outcome
 
 ADAPTER = """
 import os
+from subprocess import Popen
 
 from tribulation.testing import Daemon, Outcome
 
@@ -48,6 +49,11 @@ class Client:
             return Outcome("ok", b"raw")
         if op.f == "exit":
             os._exit(3)
+        if op.f in ("leave", "leave and exit"):
+            with open(op.value, "w") as number:
+                number.write(str(Popen(["sleep", "600"]).pid))
+            if op.f == "leave and exit":
+                os._exit(3)
         if op.f == "fork" and os.fork() == 0:
             return Outcome("ok", "of the copy")
         self.connection.settimeout(timeout_s)
@@ -218,6 +224,17 @@ def test_everything_ends_with_the_run(tmp_path: Path, server: Echo) -> None:
     pool.pause([process])
     pool.close()
     until(lambda: not Path(f"/proc/{process}").exists())
+
+
+@pytest.mark.parametrize("f", ["leave", "leave and exit"])
+def test_what_a_client_started_ends_with_its_process(
+    pool: ClientProcesses, server: Echo, tmp_path: Path, f: str
+) -> None:
+    client = opened(pool, server)
+    client.invoke(Op(f, "k", str(tmp_path / "number")), 1.0)
+    client.close()
+    number = (tmp_path / "number").read_text()
+    until(lambda: not Path(f"/proc/{number}").exists())
 
 
 def test_an_adapter_that_does_not_load_there_is_an_error(tmp_path: Path) -> None:
