@@ -1,6 +1,6 @@
 """Users' code in this process: no adapter, client or plugin can determine how `tri` ends or what it prints.
 
-with contained():         # its prints go to stderr, `os._exit` cannot look like a verdict, and streams are restored afterwards
+with contained():         # its prints go to stderr, `os._exit` cannot look like a verdict, a forked copy ends, and streams are restored afterwards
     run()
 with in_one_process():    # a copy of this process that the call forked ends with the call
     host_function()
@@ -81,7 +81,7 @@ _containment = _Containment()
 
 @contextmanager
 def contained() -> Iterator[None]:
-    with _containment:
+    with _containment, in_one_process():
         yield
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from tribulation.checkers import Budget, CheckResult, Verdict, check
 from tribulation.checkers.registry import CHECKERS
 
+from ..foreign import contained
 from ..nemesis.faults.disk_effects import AT_REST, OLD_FILES
 from ..nemesis.faults.fault import Intent
 from ..run.outcome.verdict import judge_record
@@ -98,6 +99,7 @@ def _damages(intent: Intent) -> bool:
     return intent.kind in ("wipe", "membership") or intent.parameters.get("effect") in _DAMAGES
 
 
+@contained()
 def _judged(done: Simulated, wanted: Signature | None, budget: Budget) -> Mapping[str, CheckResult]:
     if wanted is None:
         return judge_record(done.record, done.facts, budget, f"seed {done.plan.seed}").results

@@ -28,6 +28,7 @@ from ..campaign.simulable import require_simulable
 from ..errors import CampaignError
 from ..evidence.seal import HISTORY_FILE, LEDGER_FILE
 from ..evidence.writing import RunFolderError, writing
+from ..foreign import contained
 from ..garbage import rare_collections
 from ..nemesis.faults.ledger import HEAD, MemoryLedger, faults_of
 from ..plugins.copying import kept_names
@@ -134,6 +135,7 @@ def write_run(campaign: Campaign, plan: Plan, settings: Settings, run_dir: Path)
     return judgement.kept(run_dir, lambda: write_report(run_dir, done.record.history, done.messages_of(logs[0])))
 
 
+@contained()
 @rare_collections()
 def simulate(
     plan: Plan,

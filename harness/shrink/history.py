@@ -23,6 +23,7 @@ from ..errors import CampaignError
 from ..failures.allowance import Allowance, SpentError
 from ..failures.ddmin import ddmin
 from ..failures.signature import Signature
+from ..foreign import contained
 from ..progress import Notify, silent
 from .observing import SUPPORTED, Links
 
@@ -81,6 +82,7 @@ class _Lens:
         self.record, self.wanted, self.model = record, wanted, model
         self.element: tuple[Any, Any] | None = None
 
+    @contained()
     def look(self, history: History) -> Anomaly | None:
         name = self.wanted.checker
         results = check(replace(self.record, history=history), [name], Budget(CHECK_TIME_S), model=self.model)

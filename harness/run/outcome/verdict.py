@@ -165,6 +165,7 @@ def _command(history: Path, format: str | None, asked: Asked, checkers: Sequence
     return shlex.join(["tri", "check", str(history), *words, *(["--exact"] if asked.exact else [])])
 
 
+@contained()
 @rare_collections()
 def judge_record(record: RunRecord, facts: RunFacts, budget: Budget, run: str) -> Judgement:
     """As `judge`, for a run in memory; `run` names it."""

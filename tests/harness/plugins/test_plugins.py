@@ -98,6 +98,23 @@ def test_a_run_keeps_its_plugin_and_every_command_finds_it_there(folder: Path) -
     assert [anomaly.kind for anomaly in wrong.anomalies] == ["own-write-missing"]
 
 
+@pytest.mark.parametrize(
+    ("inside", "does", "exit_code", "documents"),
+    [
+        ("def check(self, record, budget):", "os._exit(0)", 4, 0),
+        ("def read(self, context):", "os._exit(0)", 4, 0),
+        ("def check(self, record, budget):", "os.fork()", 0, 1),
+    ],
+)
+def test_a_plugin_decides_neither_exit_code_nor_number_of_results(
+    folder: Path, inside: str, does: str, exit_code: int, documents: int
+) -> None:
+    text = (folder / "latest.py").read_text()
+    (folder / "latest.py").write_text(text.replace(inside, f"{inside}\n        import os\n        {does}"))
+    ran = tri("run", "latest.yaml", "--seed", "3", "--json", cwd=folder)
+    assert (ran.returncode, ran.stdout.count('"schema_version"')) == (exit_code, documents), ran.stderr
+
+
 def test_code_that_came_with_a_run_is_not_run_unless_the_user_says_so(folder: Path) -> None:
     assert tri("run", "latest.yaml", "--seed", "3", "--runs", "runs", cwd=folder).returncode == 0
     run = folder / "runs/latest"
