@@ -31,7 +31,7 @@ WHOLES = frozenset({"recall", "scan", "effects", "pool", *REMOVALS})
 """Reads and removals whose answer shows something where it is not empty."""
 
 BLIND = frozenset({"write", "put", "add", "append", "enqueue", "push"})
-"""Operations whose answer shows nothing of the object: a history of them alone has a legal order whatever the object does."""
+"""Operations whose answer shows nothing about the object: a history with only such operations always has a legal order."""
 
 FEW_TRIES = 20
 """Fewer tries of one kind in a run, while other kinds succeed, may all fail by chance: for example during a fault."""

@@ -105,7 +105,7 @@ def deploy_down(service: Service, hosts: Sequence[Host]) -> list[HostResult]:
 
 
 def on_every(doing: str, name: str, hosts: Sequence[Host], act: Callable[[Host], str]) -> list[HostResult]:
-    """`act` on all hosts at once. Raises `NotOnAllHosts`, with every host's result, when any failed."""
+    """Call `act` on all hosts at once. Raises `NotOnAllHosts`, with every host's result, when any failed."""
     return require_all(doing, name, each(hosts, act))
 
 
@@ -127,7 +127,7 @@ def require_all(doing: str, name: str, results: list[HostResult]) -> list[HostRe
 
 
 def each(hosts: Sequence[Host], act: Callable[[Host], str]) -> list[HostResult]:
-    """`act` on all hosts at once, and the result of each; nothing is raised."""
+    """Call `act` on all hosts at once and return the result of each; raises nothing."""
 
     def timed(host: Host) -> HostResult:
         started_s = time.monotonic()

@@ -89,7 +89,7 @@ _OUTAGE_AFTER_PERIODS, _BETWEEN_NS = 8, SECOND // 2
 
 
 def outage_of(seed: int) -> list[dict[str, Any]]:
-    """Items of `faults:` for the seed's outage; none if it has none."""
+    """Return the items of `faults:` for the seed's outage; empty if the seed has no outage."""
     periods = outage_periods(seed)
     if periods is None:
         return []

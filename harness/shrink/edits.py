@@ -79,7 +79,7 @@ def since(plan: Plan, from_ns: int) -> Plan:
 
 
 def without_ending(plan: Plan, *, reads: bool) -> Plan:
-    """Drop the quiet period after the heal and the final reads; with `reads`, keep all."""
+    """Remove the quiet period after the heal and the final reads; with `reads`, keep both."""
     return plan if reads else replace(plan, timing=replace(plan.timing, quiet_ns=0, final_ns=0))
 
 

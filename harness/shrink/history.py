@@ -181,7 +181,7 @@ def part_of(whole: History, ops: Sequence[Operation]) -> History:
 
 
 def write_small(small: SmallHistory, source: Path, format: str | None, target: Path | None) -> Path:
-    """Write next to the source, in its format: `history.jsonl` becomes `history.small.jsonl`."""
+    """Write the history next to the source, in the same format: `history.jsonl` becomes `history.small.jsonl`."""
     name = detect(source) if format is None else format
     path = target or source.with_name(f"{source.stem}.small{source.suffix}")
     try:

@@ -46,7 +46,7 @@ class Attempts(Protocol):
 
 
 class Trials:
-    """Tries plans in the simulator, with the one checker that objected."""
+    """Tries plans in the simulator, with only the checker that found the failure."""
 
     def __init__(self, wanted: Signature, allowance: Allowance) -> None:
         self.wanted = wanted

@@ -110,7 +110,7 @@ class AgentWorkload(Workload):
     spec: AgentSpec
 
     def load(self) -> Generator:
-        """First until a pool answers: at the beginning there may be no member yet."""
+        """Start with reads of the pool until one is answered: at the beginning there may be no member yet."""
         op = Op("pool", workload=self.name)
         first = until_ok(limit(FIRST_TRIES, stagger(FIRST_GAP_NS, each(lambda _: op))))
         return sequence(first, self.spec.paced(Lives(self)))

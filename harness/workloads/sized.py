@@ -26,7 +26,7 @@ from ..systems.base import Op, Outcome
 from ..user_files.quantities import format_bytes, parse_bytes
 
 ROOM_BYTES = 1024
-"""What a command holds in addition to the values: the request and its key."""
+"""The bytes of a command in addition to its values: the request and its key."""
 
 LARGEST_BYTES = COMMAND_CHARACTERS - ROOM_BYTES
 """All values of a command together, so that the reference node takes it."""

@@ -13,7 +13,7 @@ Int64 = npt.NDArray[np.int64]
 T = TypeVar("T", bound=Hashable)
 
 NONE = -(1 << 63)
-"""Stands for None. Numbers of a trace are far from it."""
+"""The number that stands for None. Numbers in a trace are much smaller."""
 
 
 class Codes(Generic[T]):

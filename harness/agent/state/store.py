@@ -1,7 +1,7 @@
-"""What this host has in force, the lease, and the journal: small files that agent, watchdog and `heal` share under one lock.
+"""The active faults of this host, the lease, and the journal: small files that agent, watchdog and `heal` share under one lock.
 
-`force.json` is written and fsynced *before* anything is done, and always names everything that may be in force; an undo of it is
-therefore complete whenever any of the programs dies.
+`force.json` is written and fsynced *before* anything is done, and always names everything that may be active; so undoing it is
+complete even if one of the programs dies at any time.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
     10.79.<k>.254      triq<k>       this machine's end of the one cable into the lab
 
 Every lab has its own <k>, since this machine reaches all of them. Nothing is forwarded: the machines' default route ends on their own link,
-so that limited broadcast and multicast leave, and nothing else does.
+so that only limited broadcast and multicast leave the machine.
 """
 
 from __future__ import annotations

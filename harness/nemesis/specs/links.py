@@ -1,4 +1,4 @@
-"""Faults of the links between vertices: a *shape* selects the links, the same for all of them; `topology/partitions.py` draws each."""
+"""Faults of the links between vertices. A *shape* selects the links, and all these faults have the same shapes; `topology/partitions.py` computes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a campaign may say under `faults:`, one pydantic model a kind (`catalog`); docs/reference/faults.md is the prose.
+"""The items that a campaign may have under `faults:`, one pydantic model per kind (`catalog`); docs/reference/faults.md describes them.
 
     faults:
       - partition: {shape: [halves, bridge], every: 8s, for: 4s}

@@ -78,7 +78,7 @@ class NodeReplay:
 
 
 def read_incarnations(run_dir: Path) -> list[Incarnation]:
-    """Everything that a run's nodes recorded, by node and life. Raises `CampaignError` with file and offset of damage."""
+    """Read everything that a run's nodes recorded, by node and incarnation. Raises `CampaignError` with file and offset of damage."""
     return [
         Incarnation(node, int(path.stem.partition("-")[2]), path, _read(path))
         for node, paths in recordings(run_dir).items()

@@ -23,7 +23,7 @@ MOST_BYTES = 512 << 20
 MOST_OF_A_KIND = 200
 MOST_STRUCTURAL = 2000
 STRUCTURAL = frozenset((b"start", b"leader", b"follower", b"halt", b"config"))
-"""The events that the states of nodes, and the voters, over time are made of."""
+"""The events from which the states of nodes and the voters over time are computed."""
 NEAR_NS = 40_000_000
 MOST_NEAR = 14
 """Lines around each moment, the nearest ones."""

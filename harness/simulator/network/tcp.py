@@ -2,10 +2,10 @@
 
 Each pair has one connection, dialled by the node whose name sorts first. Each side holds its own view of it: a killed process
 resets its connections, a host without power sends nothing, and a cut is noticed only by a stall. A frame for a connection that its
-receiver does not hold is answered with a reset, as TCP does. The transport's pings detect a silent end. They are not sent one
-by one here: whenever something happened that a ping would notice, the time is set at which it does.
+receiver does not hold is answered with a reset, as TCP does. The transport's pings detect a silent end. They are not simulated one
+by one: after an event that a ping would detect, a timer is set for the time of its detection.
 
-Beyond TCP, single messages may be lost, duplicated or late (options, or a link's shaping): reconnects do that to a protocol, and Raft must tolerate it.
+Beyond TCP, single messages may be lost, duplicated or late (options, or a link's shaping): reconnects have this effect on a protocol, and Raft must tolerate it.
 """
 
 from __future__ import annotations

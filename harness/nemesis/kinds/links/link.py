@@ -31,7 +31,7 @@ from .shaped import COUNTERS, EVERY_NS, Shaped, can, edges_of, listed
 
 OVERTAKEN_NS = 50_000_000
 BEFORE, BEFORE_EVERY_NS = 32, 8_000_000
-"""Packets that show how long a link takes of its own."""
+"""The number of packets that measure the normal latency of a link."""
 
 
 class LinkSpec(ShapedSpec):
