@@ -1,4 +1,4 @@
-"""Random draws keyed by identity: the value depends on *what* is drawn for, never on how many draws came before.
+"""Random draws keyed by identity: the value depends on the *purpose* of the draw, never on the number of draws before.
 
 Removing one fault, message or operation from a run therefore leaves every unrelated draw as it was, which is what makes a
 failing schedule shrink to the same failure and not to another one. splitmix64 on integers is about five times cheaper than a
@@ -52,7 +52,7 @@ def between(bits: int, low: int, high: int) -> int:
 
 
 def happens(bits: int, ppm: int) -> bool:
-    """True for `ppm` of a million draws."""
+    """True with a probability of `ppm` parts per million."""
     return bits % ONE_MILLION < ppm
 
 

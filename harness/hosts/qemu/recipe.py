@@ -139,6 +139,6 @@ def debootstrap_command(target: Path, overlay: Path, suite: str, sources: Sequen
 
 
 def digest(suite: str, sources: Sequence[Path]) -> str:
-    """The name of the image: the same recipe is built once."""
+    """The name of the image, derived from the recipe, so that the same recipe is built only once."""
     inputs = [suite, [str(path) for path in sources], PACKAGES, FILES, COMMANDS, DISK_GIB]
     return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16]

@@ -59,7 +59,7 @@ class EmulatedHost:
         self.boots += 1
 
     def freeze(self) -> None:
-        """Stop its virtual processor with all that runs on it, its kernel included; to the machine it is as if no time had been given to it."""
+        """Stop its virtual processor with all that runs on it, its kernel included; for the machine, no time passes."""
         if self._qemu is None or not self.on:
             raise MachineError(f"{self.machine.name} is powered off, so it cannot be frozen")
         self._qemu.send_signal(signal.SIGSTOP)
@@ -90,7 +90,7 @@ class QemuSupervisor(Supervisor[EmulatedHost]):
         ip_batch(switch_lines([host.machine.tap for host in self._hosts.values()]))
 
     def boot(self, hosts: Sequence[EmulatedHost], unattended: bool = False) -> None:
-        """Power on; returns when QEMU runs, and the machines need a while longer. Those that already run are left alone."""
+        """Power on; return when QEMU runs; the machines need some more time to boot. Running ones are not changed."""
         starting = [host for host in hosts if not host.on]
         for host in starting:
             host.spawn(unattended)
@@ -101,7 +101,7 @@ class QemuSupervisor(Supervisor[EmulatedHost]):
                 raise MachineError(f"QEMU of {host.machine.name} ended at once: {host.last_words()}")
 
     def power_off(self, hosts: Sequence[EmulatedHost]) -> None:
-        """Cut the power. A machine whose kernel ends at once sends no FIN. What it had not written is lost with its memory."""
+        """Cut the power. A machine whose kernel ends at once sends no FIN. Unwritten data is lost with its memory."""
         for host in hosts:
             host.kill()
 

@@ -1,1 +1,1 @@
-"""The choice of a campaign's provider, and what its hosts can do."""
+"""The choice of a campaign's provider, and the capabilities of its hosts."""

@@ -21,7 +21,7 @@ _KEPT = {"qemu": ("clock", "lab"), "vagrant": ("clock",)}
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """`inventory` goes with `ssh`; `lab`, a running one of emulated machines, with `qemu`; `clock` with `qemu` and `vagrant`; `regions` with `local`."""
+    """`inventory` is for `ssh`; `lab`, a running lab of emulated machines, for `qemu`; `clock` for `qemu` and `vagrant`; `regions` for `local`."""
 
     provider: str
     nodes: int = 5
@@ -71,7 +71,7 @@ def chosen(hosts: str) -> Chosen:
 
 
 def provider_of(choice: Chosen, *, name: str, lease_s: float = 600.0, kept: bool = False) -> Provider:
-    """Make the provider; no host is brought up yet. `name` is that of a new lab, `lease_s` how long it stays unused, `kept` whether it is to stay."""
+    """Make the provider; no host is brought up yet. `name` is that of a new lab, `lease_s` how long it stays up unused, `kept` whether it stays up after the run."""
     clock = cast(Clock, choice.clock)
     match choice.provider:
         case "ssh":

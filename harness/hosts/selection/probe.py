@@ -1,7 +1,7 @@
-"""`tri doctor`: what these hosts can do, found by doing it and not by reading settings.
+"""`tri doctor`: what these hosts support, found by tests and not from settings.
 
 For local hosts the kernel is tried first, in scratch namespaces; then a lab of one host is brought up and probed like any machine. Nothing
-of it remains. Rows that are not `ok` say what to do; `required` marks what no campaign can do without.
+of it remains. Rows that are not `ok` have a hint; `required` marks requirements of every campaign.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def run_doctor(
 ) -> list[ProbeResult]:
     """All rows for `provider` (`local`, or `ssh` with its `inventory`); `ports` are those the system will listen on.
 
-    `examine` is given the hosts that can be logged in to, while they are up.
+    `examine` gets the hosts that accept a login, while they are up.
     """
     if provider == "local":
         return _doctor_local(ports, examine)
@@ -126,7 +126,7 @@ def _reach_rows(provider: Provider, hosts: Sequence[Host], port: int) -> list[Pr
 
 
 def _host_rows(host: RemoteHost, ports: Sequence[int]) -> list[ProbeResult]:
-    """The rows of one host. After it stops answering it is not asked again: each question would take its full timeout."""
+    """The rows of one host. After it stops answering, it gets no more requests, because each would take its full timeout."""
     probes: list[tuple[str, Callable[[], str], bool]] = [
         ("sudo", lambda: _privileges(host), True),
         ("python", lambda: f"{host.python} is {require_python(host)}", True),
@@ -224,7 +224,7 @@ def _capabilities(host: RemoteHost, question: str) -> int:
 
 
 def _nft_there(host: RemoteHost) -> str:
-    """Make a table of the probe's own that drops nothing, and remove it whatever happens in between."""
+    """Make a separate table that drops nothing, and remove it in any case."""
     nft = shlex.join([*host.sudo, "nft"])
     done = host.run(f"{nft} -f -", stdin=_NFT_RULES.encode(), check=False)
     host.run(f"{nft} delete table inet tribulation_probe", check=False)

@@ -28,7 +28,7 @@ _LOOK = f"""echo "$SSH_CONNECTION"; cat {_BOOT_ID} || echo; readlink {_NETWORK} 
 echo $(id -u; stat -c "%u %f" %s)"""
 _SCOPE = re.compile(r"[A-Za-z0-9_.-]*")
 _LOGIN_STEPS = 4
-"""The connection, the greeting with the key exchange (twice as long), the key."""
+"""The steps of a login: the connection, the banner with the key exchange (twice as long), the key."""
 SUDO = "let this login use sudo without a password (a NOPASSWD line in /etc/sudoers.d), or log in as root without `sudo: true`"
 
 
@@ -94,7 +94,7 @@ def _control(address: str, port: str) -> tuple[str, int]:
 
 
 def _ways_to(directory: str) -> list[str]:
-    """The root, and each directory on the way to this one."""
+    """The root directory, and each directory on the path to this one."""
     path = PurePosixPath(directory)
     return [str(one) for one in (*reversed(path.parents), path)]
 
@@ -102,7 +102,7 @@ def _ways_to(directory: str) -> list[str]:
 def _require_own_directory(host: RemoteHost, user: int, found: Sequence[tuple[int, int]]) -> None:
     """Require a directory that no other user can write to or replace: its programs run as root. `user` is this login.
 
-    `found`: owner and mode of each directory on the way that there is, the root first, and of a link its own. Those that are missing will be made by this login.
+    `found`: owner and mode of each existing directory on the path, the root first; for a link, those of the link itself. Missing directories will be created by this login.
     """
     ways = _ways_to(host.directory)
     for number, (path, (owner, mode)) in enumerate(zip(ways, found, strict=False)):
@@ -126,7 +126,7 @@ def _require_own_directory(host: RemoteHost, user: int, found: Sequence[tuple[in
 
 
 def resolve(host: RemoteHost, behind_bastion: bool) -> str:
-    """The host's literal address for all others: firewalls know no names. A name that only the bastion's side can resolve is resolved there."""
+    """The host's literal address for all others, because firewall rules have no names. A name that only the bastion's side can resolve is resolved there."""
     if literal(host.address) is not None:
         return host.address
     found = _asked_there(host) if behind_bastion else _asked_here(host)
@@ -153,7 +153,7 @@ def _asked_there(host: RemoteHost) -> str:
 
 
 def same_machine(identities: Mapping[str, Identity]) -> dict[str, list[str]]:
-    """Hosts that are the same machine as others: by name, the others."""
+    """Hosts that are the same machine as other hosts, with the names of those."""
     return {
         name: others
         for name, identity in identities.items()
@@ -162,7 +162,7 @@ def same_machine(identities: Mapping[str, Identity]) -> dict[str, list[str]]:
 
 
 def require_means(host: RemoteHost) -> None:
-    """Refuse a host without the privileges that it should give, or with a Python that cannot run the node."""
+    """Refuse a host without the declared privileges, or with a Python that cannot run the node."""
     require_sudo(host)
     require_python(host)
 

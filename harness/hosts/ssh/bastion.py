@@ -26,7 +26,7 @@ class Bastion:
         self._connection = Connection(target)
 
     def channel_to(self, address: str, port: int, timeout_s: float, behind: str) -> paramiko.Channel:
-        """A connection from the bastion to there, for the host `behind` it. Raises `ConnectError` in that host's name."""
+        """A connection from the bastion to this address, for the host `behind` it. Raises `ConnectError` in that host's name."""
         try:
             return self._connection.open_tunnel(address, port, timeout_s)
         except ConnectError as error:
@@ -48,7 +48,7 @@ class Bastion:
 
 
 def as_socket(channel: paramiko.Channel) -> socket.socket:
-    """A socket whose bytes are the channel's. Either end's closing closes the other."""
+    """A socket whose bytes are the channel's. Closing one end closes the other."""
     ours, theirs = socket.socketpair()
     channel.settimeout(None)
     arriving = threading.Thread(target=_arriving, args=(channel, ours), name="tunnel-in", daemon=True)

@@ -1,6 +1,6 @@
-"""Runs on a host, sent there as text: takes, renews or releases the claim in one file, under a lock on the file's folder. `claims.py` sends it.
+"""Script that is sent to a host as text: it takes, renews or releases the claim in one file, under a lock on the file's folder. `claims.py` sends it.
 
-Prints {"done": …}. When a claim is not taken, also `found`, the one that is there, and `age_s`, how long ago it was renewed by the host's uptime; when it is taken, the `folders` that
+Prints {"done": …}. If a claim is not taken, also `found`, the existing claim, and `age_s`, the time since its renewal by the host's uptime; if it is taken, the `folders` that
 were made for it, the topmost first.
 """
 
@@ -81,7 +81,7 @@ def _make(folder: str) -> list[str]:
 
 
 def _read(path: str) -> dict[str, Any] | None:
-    """The claim. None when there is none, or a damaged one, which no owner could ever release."""
+    """The claim. None if there is none, or if it is damaged, because no owner could ever release it."""
     try:
         with open(path, encoding="utf-8") as file:
             found: dict[str, Any] = json.load(file)
@@ -98,7 +98,7 @@ def _write(path: str, claim: dict[str, Any]) -> None:
 
 
 def _age_s(found: dict[str, Any]) -> float:
-    """A lower bound: for a claim from before the last boot only the time since then is known."""
+    """A lower bound: for a claim from before the last boot, only the time since the boot is known."""
     return _uptime_s() - (found["uptime_s"] if found["boot"] == _boot() else 0.0)
 
 

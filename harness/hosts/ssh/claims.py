@@ -1,9 +1,9 @@
 """Claims on hosts: a claim is one file in the host's directory, so that two harnesses never use one machine at the same time.
 
     with Claims(hosts, "tri run quickstart.yaml").held():
-        ...                                   # renewed in the background; let go at the end
+        ...                                   # renewed in the background; released at the end
 
-A claim names its owner, and how long ago it was renewed; that age is measured by the host's own uptime, which no clock fault moves. `decide` is pure: it decides about
+A claim names its owner, and how long ago it was renewed; that age is measured by the host's own uptime, which no clock fault changes. `decide` is pure: it decides about
 a claim that is found. One program on the host (`claim_file.py`) makes, replaces and removes the file under a lock, so that exactly one of two racing harnesses gets it. Hosts are
 claimed in one order everywhere: of two harnesses that want the same hosts, one gets all of them.
 """
@@ -35,7 +35,7 @@ from .connection import ensure_user_name
 FILE = "claim.json"
 RENEW_S = 20.0
 STALE_S = 120.0
-"""A claim that was not renewed for so long is stale: its owner is gone, or cannot reach the host."""
+"""A claim that was not renewed for this time is stale: its owner is gone, or cannot reach the host."""
 
 
 class ClaimedError(HostError):
@@ -67,7 +67,7 @@ class Claim:
 
 
 def decide(found: Claim | None, age_s: float, take_over: bool, gone: Callable[[Claim], bool]) -> Verdict:
-    """What to do about a host with this claim, last renewed `age_s` ago. `gone`: whether its owner is known to have ended."""
+    """Decide what to do about a host with this claim, last renewed `age_s` ago. `gone`: whether its owner is known to have ended."""
     if found is None or gone(found):
         return Verdict.GRANTED
     return Verdict.GRANTED if take_over and age_s >= STALE_S else Verdict.REFUSED
@@ -120,7 +120,7 @@ class Claims:
         self._folders[host.name] = tuple(dict.fromkeys([*folders, *self._folders.get(host.name, ())]))
 
     def keep_folders(self, host: Host) -> Sequence[str]:
-        """Keep the folders that were made for this claim: another owner must remove them now."""
+        """Keep the folders that were made for this claim: another owner must remove them later."""
         return self._folders.pop(host.name, ())
 
     def _take(self) -> None:

@@ -1,4 +1,4 @@
-"""One SSH connection to one host: made, kept, shared by threads, made again when it was lost. Every stage has a deadline.
+"""One SSH connection to one host: opened, kept, shared by threads, and opened again after it was lost. Every stage has a deadline.
 
 Fabric resolves the user's SSH configuration and jump hosts. The socket is ours wherever possible: paramiko leaves Nagle's
 algorithm on, which costs 40 ms a command. Knows nothing about commands: `remote.py` runs them on the channels.
@@ -41,7 +41,7 @@ class Target:
     """How to reach and trust one host.
 
     `key` is a private key file, tried alone or (not `only_key`) before the user's agent and default keys; None means these. `host_key` pins the host's key (`"ssh-ed25519 AAAA…"`);
-    without it `known_hosts` must have it. `open_socket(timeout_s)` makes the TCP connection where a plain one would not do.
+    without it `known_hosts` must have it. `open_socket(timeout_s)` opens the TCP connection if a plain one is not possible.
     `user_config` says whether the user's `~/.ssh/config` applies. OpenSSH allows 10 channels a connection by default.
     """
 
@@ -74,7 +74,7 @@ CONNECT_FAILED = 2
 
 
 def _session(transport: paramiko.Transport, deadline_s: float) -> paramiko.Channel:
-    """Open a session. A busy host ends sessions later than this side closes them, so a full one is asked again for `FULL_S`."""
+    """Open a session. A busy host ends sessions later than this side closes them, so on a full host the request is repeated for `FULL_S`."""
     full_s = min(deadline_s, time.monotonic() + FULL_S)
     while True:
         try:
@@ -96,7 +96,7 @@ class Connection:
         self._gateways: list[Any] = []
 
     def connect(self, timeout_s: float) -> None:
-        """Log in, unless that was done; each step of it has the target's limit as well. Raises `ConnectError`."""
+        """Log in, unless this was already done; each step of it has the target's limit as well. Raises `ConnectError`."""
         self._transport(time.monotonic() + timeout_s)
 
     @contextlib.contextmanager

@@ -67,7 +67,7 @@ class InventoryHost(BoundedModel):
     directory: Printable = DEFAULT_DIRECTORY
     python: Printable = Field(default="python3", min_length=1)
     clock: Literal["library", "system"] = "library"
-    """What clock faults set: the time that a preloaded library shows to the service, or the machine's own clock, for all that runs there."""
+    """The clock that clock faults change: the time that a preloaded library shows to the service, or the machine's own clock, for all that runs there."""
     login_timeout: PositiveDuration = DEFAULT_LOGIN_TIMEOUT_NS
     """Time limit for each step of a login: the connection, the greeting, the key, the first command."""
 

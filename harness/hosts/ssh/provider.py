@@ -1,7 +1,7 @@
-"""Real machines from an inventory: nothing is brought up, only logged in to and checked.
+"""Real machines from an inventory: they are not started, only logged in to and checked.
 
 Faults reach them only because the inventory's owner wrote `consent: true` (inventory.py), and because they were admitted (admission.py). Clients
-dial from the harness's machine, or from the bastion where there is one.
+connect from the harness's machine, or from the bastion if there is one.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class SshProvider:
     def each(self, *, means: bool = True) -> Sequence[RemoteHost]:
         """All hosts, including unusable ones: any call to such a host raises the reason at once.
 
-        `means`: whether a host without the required privileges and Python is unusable.
+        `means`: whether privileges and Python are required for a host to be usable.
         """
         self.hosts = self.make_hosts()
         timeouts_s = {entry.name: entry.login_timeout / 1e9 for entry in self.inventory.hosts}
@@ -160,7 +160,7 @@ class SshProvider:
         )
 
     def _way_to(self, entry: InventoryHost, login: str) -> Callable[[float], paramiko.Channel] | None:
-        """The way through the bastion; one connection to it serves all hosts behind it."""
+        """The connection through the bastion; one connection to it serves all hosts behind it."""
         jump = self.inventory.jump_of(entry)
         if jump is None:
             return None

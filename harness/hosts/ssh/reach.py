@@ -1,6 +1,6 @@
-"""Whether the system's port can be reached where it must be: by the clients, and by every host from every other. Found by trying.
+"""Checks that the system's port can be reached by the clients, and by every host from every other, with real connections.
 
-Each host listens there for a moment, unless a process already does, and is dialled from everywhere. Otherwise a firewall that allows only SSH,
+Each host listens there for a moment, unless a process already does, and everyone connects to it. Otherwise a firewall that allows only SSH,
 or a bastion that only SSH knows of, would look like a cluster that never answers.
 """
 
@@ -45,7 +45,7 @@ HINT = (
 
 
 def unreached(provider: Provider, hosts: Sequence[Host], port: int) -> dict[str, HostError]:
-    """By host, why not all others reach its `port`. Raises `HostError` when a host cannot be asked."""
+    """By host, the reason why others cannot reach its `port`. Raises `HostError` if a host does not answer."""
     names = {host.address: host.name for host in hosts}
     failures: dict[str, list[str]] = {}
     with contextlib.ExitStack() as stack:

@@ -1,7 +1,7 @@
 """A host over SSH: run commands, keep one running, move files. The same code for local hosts, VMs and real machines.
 
-Commands run on raw paramiko channels, which takes 2 ms where fabric's `run` takes 3 to 44. A command that outlives its deadline loses its
-channel; what it started may go on running there, as after any broken connection.
+Commands run on raw paramiko channels, which takes 2 ms where fabric's `run` takes 3 to 44. A command that exceeds its deadline loses its
+channel; processes that it started may continue there, as after any broken connection.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class RemoteHost:
         self.connection = Connection(target)
         self.clock = clock
         self.refused: Exception | None = None
-        """Why this host must not be used; raised by every call on it."""
+        """The reason why this host must not be used; every call on it raises this."""
         self._wrap = wrap
 
     def __repr__(self) -> str:
@@ -71,7 +71,7 @@ class RemoteHost:
         stdin: bytes | None = None,
         idempotent: bool = False,
     ) -> CommandResult:
-        """As `Host.run`; an `idempotent` command is run once more when the connection was lost under it."""
+        """As `Host.run`; an `idempotent` command is repeated once if the connection was lost meanwhile."""
         began_s = time.monotonic()
         text = _text(command)
         exit_code, out, err = self._execute(text, timeout_s, stdin, idempotent)
@@ -307,7 +307,7 @@ def _text(command: str | Sequence[str]) -> str:
 
 
 def _fed(text: str, stdin: bytes | None) -> str:
-    """`text` with an input that ends by itself, after so many bytes.
+    """`text` with an input that ends after this number of bytes.
 
     EOF is never sent: when it arrives after the command has ended, sshd takes it for a message to a channel that does not
     exist, and drops the connection with every other command on it. For the same reason an unread input is read to its end.

@@ -5,7 +5,7 @@
 
 The harness, the other machines and the clients reach a machine at its address in the private network, at port 22, with the login and the key from `vagrant
 ssh-config`. The machine itself reports its host keys, through Vagrant's own login. The result is kept as an inventory, `.vagrant/tribulation/vagrant.yaml`,
-for every command that takes one. `down` only closes connections: machines take minutes to make, and stay.
+for every command that takes one. `down` only closes connections: machines take minutes to create, and stay.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class VagrantProvider:
         self._ssh, self.client_addresses = None, {}
 
     def halt(self) -> None:
-        """Switch them off in order; what is on their disks stays."""
+        """Halt them cleanly; the data on their disks stays."""
         self._vagrant("halt", timeout_s=UP_S)
 
     def dial(

@@ -1,7 +1,7 @@
 """The harness's end of the agents: one line out, one line back, to all vertices at once; a lost connection is made again.
 
 Requests to several agents are all sent before the first answer is read, so one turn costs one round trip and no threads. Every request may be
-repeated: after a lost connection it is, once.
+repeated, and after a lost connection it is repeated once.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class AgentClient:
         self._channel: Channel | None = None
         self._config: Json = {}
         self._question = ""
-        """The last one: whose answer is read next."""
+        """The last request, whose answer is read next."""
         self._asked_s = 0.0
         self._owed = False
         """Whether the answer to the last question was late, and has not come yet."""
@@ -115,7 +115,7 @@ class AgentClient:
         return self._channel is not None
 
     def reconnect_in_background(self) -> None:
-        """Try once, in a thread of its own; a thread that waits for the lock meanwhile waits for the outcome."""
+        """Try once, in a thread of its own; a thread that waits for the lock also waits for the result."""
         if not self.reconnecting and not self.silent:
             self.reconnecting = True
             threading.Thread(target=self._reconnect, name=f"agent-{self.vertex}", daemon=True).start()

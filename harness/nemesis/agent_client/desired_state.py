@@ -1,6 +1,6 @@
 """Desired state of each host, from what is active in the whole cluster: the agents' `wanted`, part by part.
 
-Several faults may want something of the same part of the same host; the part defines how these combine (`JOIN`).
+Several faults may need a state of the same part of the same host; the part defines how these combine (`JOIN`).
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ JOIN: dict[str, Callable[[Json, Json], Json]] = {
     "limits": _least,
     "slow_start": _last,
 }
-"""How two faults' wishes for one part combine, the later one second; for other parts, the later one wins."""
+"""How the states that two faults need of one part combine, the later one second; for other parts, the later one wins."""
 
 
 def wanted_by_host(wants: Iterable[Want], hosts: Iterable[str]) -> dict[str, Json]:
-    """Return every host's whole state; wishes for vertices that are not hosts of ours (clients next to the harness) are left out."""
+    """Return every host's whole state; states for vertices that are not hosts (clients on the harness's machine) are omitted."""
     wanted: dict[str, Json] = {host: {} for host in hosts}
     for vertex, part, value in wants:
         if vertex in wanted:
@@ -68,6 +68,6 @@ def wanted_by_host(wants: Iterable[Want], hosts: Iterable[str]) -> dict[str, Jso
 
 
 def of_nodes(nodes: Iterable[str], part: str, value: Json) -> Iterator[Want]:
-    """The same for each."""
+    """The same state for each."""
     for node in nodes:
         yield node, part, value

@@ -18,7 +18,7 @@ from .answers import printed
 from .shipping import agent_directory, agent_program, bundle, remove
 
 HEAL_S = 90.0
-"""The last resort is patient: an overloaded machine needs time even to start Python."""
+"""The time limit of the last resort is long: an overloaded machine needs time even to start Python."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def heal(hosts: Sequence[Host]) -> list[str]:
 
 
 def heal_each(hosts: Sequence[Host]) -> Results[Healed]:
-    """Heal each host by itself: an unreachable one keeps no other from being healed."""
+    """Heal each host by itself: an unreachable host does not prevent healing of the others."""
     return on_all(hosts, _heal_one)
 
 

@@ -1,4 +1,4 @@
-"""One request to a part of a host's agent, outside of a run: how abilities are tried before anything is deployed."""
+"""One request to a part of a host's agent, outside of a run: abilities are tested in this way before anything is deployed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ANSWER_S = 90.0
 
 
 def ask_part(host: Host, request: dict[str, Any]) -> dict[str, Any]:
-    """Return what the part named in `request` finds. The agent's program is copied there for this one call, unless it is there."""
+    """Return the observation of the part named in `request`. The agent's program is copied there for this one call, unless it is there."""
     program = agent_program(host.directory)
     was_there = host.run(["test", "-e", program], check=False).exit_code == 0
     if not was_there:

@@ -1,7 +1,7 @@
-"""Shapes of agents' answers, by question: each question that an agent knows has one, which a test holds against the agent's own table.
+"""Shapes of agents' answers, by question: each request of an agent has one; a test compares them with the agent's own table.
 
-A question is the verb of a request; of `look` also the part, and what of it is asked. `needed` fields must be there. Of the others each may be missing,
-but none has another shape, and none that is not listed here reaches a reader.
+A question is the verb of a request; for `look`, also the part and its subject. `needed` fields are required. All others may be missing,
+but must have the right shape, and fields that are not listed here are dropped.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def _any(value: Any) -> bool:
 
 
 LOST = ("unsynced_bytes", "lost_bytes", "lost_names", "back_names", "torn")
-"""What a disk reports that lost its power, or was made to lose writes, with its model."""
+"""The report of a disk after a power loss, or after it lost writes, with its model."""
 
 texts = list_of(is_text)
 _device = having(error=or_none(is_text), took_ns=or_none(is_int), durable=is_truth)

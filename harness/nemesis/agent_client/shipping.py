@@ -13,7 +13,7 @@ from ...hosts.base import Host
 PACKAGE = "tribulation_agent"
 FRONT = f"from {PACKAGE}.main import main\n\nmain()\n"
 FILES = "agent.pyz agent.lock force.json ledger.jsonl lease lock journal.jsonl watchdog.lock watchdog.log links.sock links.sock.log ../boot.d/30-faults"
-"""The agent's, in its directory."""
+"""The name of the agent's program in its directory."""
 LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
 
@@ -31,7 +31,7 @@ def bundle() -> bytes:
 
 
 def agent_directory(directory: str) -> str:
-    """Where everything of the agent lives on a host whose directory this is."""
+    """The agent's directory below a host's directory."""
     return f"{directory}/nemesis"
 
 

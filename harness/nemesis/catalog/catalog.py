@@ -39,7 +39,7 @@ MODULES: dict[str, str] = {
     "client": "processes.clients",
     "reject": "links.reject",
 }
-"""By the kind's name, below `kinds`."""
+"""Module of each kind below `kinds`, by the kind's name."""
 
 
 _KINDS = __name__.rsplit(".", 2)[0] + ".kinds"
@@ -67,7 +67,7 @@ def installed() -> dict[str, EntryPoint]:
 
 @cache
 def kind_of(name: str) -> FaultKind | None:
-    """Return the kind of this name; None for an unknown one. Raises `CampaignError` for an installed one that is no kind of fault."""
+    """Return the kind of this name; None for an unknown one. Raises `CampaignError` for an installed one that is not a valid kind."""
     if name not in MODULES:
         return _loaded(installed()[name]) if name in installed() else None
     kind = import_module(f"{_KINDS}.{MODULES[name]}").KIND
@@ -76,7 +76,7 @@ def kind_of(name: str) -> FaultKind | None:
 
 
 def kinds() -> list[FaultKind]:
-    """All of them, in the order of the table."""
+    """All kinds, in the order of the table."""
     return [kind for name in dict.fromkeys((*MODULES, *installed())) if (kind := kind_of(name)) is not None]
 
 

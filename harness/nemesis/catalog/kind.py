@@ -13,7 +13,7 @@ Everything else (loading campaigns, plans, the ledger, masking, the injectors, `
 simulator is large keeps it in `simulator/faults/`, and `simulated` imports it from there when it is called.
 
 Checkers know nothing of the
-harness. What they must know of a kind is in `what` and so in the ledger (`LEAVES_RUNNING`, `MAY_DAMAGE`), where a run folder still has it when this
+harness. Facts about a kind that they need are in `what`, and so in the ledger (`LEAVES_RUNNING`, `MAY_DAMAGE`), where a run folder still has it when this
 kind is gone.
 """
 
@@ -35,19 +35,19 @@ Item = dict[str, dict[str, Any]]
 Fields = dict[str, Any]
 
 Stream = Callable[[str], Random]
-"""Purpose → random numbers, keyed by seed, intent and purpose: another purpose changes none of them."""
+"""Purpose → random numbers, keyed by seed, intent and purpose: a new purpose does not change the others."""
 
 NO_PROCESS = frozenset({"no-process"})
-"""What kinds that end a process, or let it end itself, mask as."""
+"""The mask group of kinds that end a process, or let it end itself."""
 NO_PACKETS = frozenset({"no-packets"})
-"""What kinds because of which nothing may arrive mask as."""
+"""The mask group of kinds that may stop all packets."""
 FREEZE = "freeze"
-"""What a pause of the whole host masks as: it answers no question while it lasts."""
+"""The mask group of a pause of the whole host, which answers no request during the pause."""
 
 LEAVES_RUNNING: Json = {"leaves_running": True}
 """In `what`: no process stops or ends because of it, so checkers excuse no silent node."""
 MAY_DAMAGE: Json = {"may_damage": True}
-"""In `what`: a node may receive something else than was sent, so a node that reports and refuses it has a cause."""
+"""In `what`: a node may receive damaged data, so a node that reports and refuses it has a cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Sort:
 
 
 class NotSimulated:
-    """A `Family` of the simulator that has nothing to do, and says so: it is never verified, since it changes nothing."""
+    """A `Family` of the simulator without any effect: it is never verified, because it changes nothing."""
 
     def __init__(self, ground: Any, why: str) -> None:
         self._ground, self._why = ground, why
@@ -96,7 +96,7 @@ class FaultKind(ABC):
     name: ClassVar[str]
     """Name in intents and ledgers, which keys random numbers."""
     word: ClassVar[str] = ""
-    """Key in campaigns, where that is another."""
+    """Key in campaigns, if it differs from the name."""
     spec: ClassVar[type[Timing]]
 
     masks_as: ClassVar[frozenset[str]] = frozenset()
@@ -111,9 +111,9 @@ class FaultKind(ABC):
     """Whether masks of a link, and links that it masks, count in either direction."""
 
     of_the_provider: ClassVar[frozenset[str]] = frozenset()
-    """Abilities (`needs` of its spec) that a provider of hosts must name in its `capabilities`."""
+    """Abilities (`needs` of its spec) that must be in the `capabilities` of the provider of hosts."""
     of_the_system: ClassVar[Mapping[str, str]] = {}
-    """Ability → what the system under test must name in its `capabilities`."""
+    """Ability → the entry that must be in the `capabilities` of the system under test."""
     instead: ClassVar[Mapping[str, str]] = {}
     """Abilities that only the simulator has, with the closest substitute on hosts."""
 
@@ -144,12 +144,12 @@ class FaultKind(ABC):
         ]
 
     def add_to(self, force: Force, what: Mapping[str, Any], ident: str) -> None:
-        """Add to what all active faults have in force together, as far as the probes of others must know of it."""
+        """Add the effect to that of all active faults, as far as the probes of other faults need it."""
         if self.shapes_links:
             force.loose.update((source, sink) for source, sink in what["edges"])
 
     def silences(self, what: Mapping[str, Any]) -> list[str]:
-        """Return hosts that answer nothing while it is on."""
+        """Return hosts that do not answer while it is active."""
         return []
 
     def shape(self, what: Mapping[str, Any]) -> Json:
@@ -157,7 +157,7 @@ class FaultKind(ABC):
         return {}
 
     def acts_as(self, what: Mapping[str, Any]) -> frozenset[str]:
-        """Return what it masks as: its name and its groups."""
+        """Return its mask names: its name and its groups."""
         return self.masks_as | {self.name}
 
     def masked_by(self, what: Mapping[str, Any], ending: bool) -> frozenset[str]:
@@ -169,23 +169,23 @@ class FaultKind(ABC):
         return True
 
     def needs_traffic(self, what: Mapping[str, Any]) -> bool:
-        """Return whether a node to which nothing comes shows nothing of it."""
+        """Return whether it has no visible effect on a node that receives nothing."""
         return False
 
     def unseen(self, what: Mapping[str, Any], observed: Mapping[str, Any]) -> list[Any]:
-        """Return the targets that showed nothing, from the `nodes` or `edges` that did."""
+        """Return the targets without a visible effect, given the `nodes` or `edges` with one."""
         if "edges" in what:
             seen = {tuple(edge) for edge in observed.get("edges", ())}
             return [(source, sink) for source, sink in what["edges"] if (source, sink) not in seen]
         return [node for node in what.get("nodes", ()) if node not in observed.get("nodes", ())]
 
     def unheard(self, what: Mapping[str, Any], observed: Mapping[str, Any]) -> list[Any]:
-        """Return the targets of which nothing was learnt when it was to be over; none where it was seen to last."""
+        """Return the targets without an observation at its end; none if it was seen to last."""
         return []
 
     @abstractmethod
     def on_hosts(self) -> Any:
-        """Return its `Package`: wishes, begin, end and probe on real hosts."""
+        """Return its `Package`: desired state, begin, end and probe on real hosts."""
 
     def simulated(self, ground: Any) -> Any:
         """Return its `Family` over the simulator's `Ground`. By default it has no effect there, and is not verified."""

@@ -1,4 +1,4 @@
-"""What random forms of several kinds have in common: lanes, targets, shapes."""
+"""Common parts of random forms of several kinds: lanes, targets, shapes."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from ..faults.targets import Target, target_names, validate_target
 from ..faults.triggers import EVENTS, RESERVED
 
 RESTART = AliasChoices("restart_after", "for", "for_ns")
-"""Names of the duration of a fault whose end starts something again."""
+"""Names of the duration of a fault whose end restarts a process or host."""
 
 
 class Timing(BoundedModel):
@@ -34,13 +34,13 @@ class Timing(BoundedModel):
     """Word → its first name, which keys random numbers: a renamed word draws what it drew before."""
 
     stays: ClassVar[bool] = False
-    """Whether it happens once and is not undone, so that it is over when it is done."""
+    """Whether it happens once and is not undone, so that it ends at once."""
 
     moves_voters: ClassVar[bool] = False
     """Whether it may change the voters."""
 
     lane: ClassVar[str] = ""
-    """Lane in which one fault must be over before the next begins, however slow the hosts are; with `overlap: true` they need not wait."""
+    """Lane in which each fault must end before the next begins, even on slow hosts; with `overlap: true` they need not wait."""
 
     name: str | None = Field(
         default=None, max_length=64, pattern=r"^[a-z0-9][a-z0-9-]*$", description="names it in ledger and report"
@@ -103,7 +103,7 @@ class Timing(BoundedModel):
         return self.after if self.after is not None else (self.every or 0)
 
     def parameters(self) -> dict[str, Any]:
-        """Return what resolution needs, as JSON values: everything but the timing."""
+        """Return the input of resolution, as JSON values: everything except the timing."""
         return self.model_dump(mode="json", exclude=set(Timing.model_fields), exclude_none=True)
 
     def needs(self) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Control of the workloads' clients, where each is a process of its own: what the fault `client` needs of them."""
+"""Control of the workloads' clients, where each is a process of its own: used by the fault `client`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ClientControl(Protocol):
     """Processes are named by the number that a `SeenClient` has."""
 
     def seen(self, processes: Sequence[int] | None = None) -> Mapping[int, SeenClient]:
-        """By process: these, or those that serve their slots now."""
+        """By process: these processes, or those that replaced them in their slots."""
         ...
 
     def pause(self, processes: Sequence[int]) -> None: ...

@@ -1,4 +1,4 @@
-"""Installation of a clock library on a host, and the environment in which the service must be started so that its wall clock can be moved.
+"""Installation of a clock library on a host, and the environment in which the service must be started so that its wall clock can be changed.
 
 Our own shim is compiled on the harness's machine and used where it loads on the host; else libfaketime, where the host has it. libfaketime must leave
 monotonic time alone (`FAKETIME_DONT_FAKE_MONOTONIC`): otherwise a jump back hangs timers.
@@ -28,7 +28,7 @@ BLOCK_MACHINE = "x86_64"
 FLAT = "-ffreestanding -fPIE -fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none -fno-tree-vectorize -fno-jump-tables"
 LINKED_FLAT = "-mgeneral-regs-only -nostdlib -static -Wl,-Ttext=0,--oformat=binary,-e0,--build-id=none"
 ZEROES = bytes(128)
-"""True time, and room for what the shim maps."""
+"""True time, and space for the area that the library maps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class ClockLibrary:
 
 @functools.cache
 def build() -> bytes | None:
-    """The shim for this machine, or None without a C compiler."""
+    """The compiled library for this machine, or None without a C compiler."""
     return _compiled(SHIM, ["-O2", "-shared", "-fPIC"], ["-ldl"])
 
 
@@ -79,7 +79,7 @@ def _compiled(source: Path, options: Sequence[str], linked: Sequence[str]) -> by
 
 
 def shim(directory: str) -> ClockLibrary:
-    """Where the shim and its file are, once installed."""
+    """The paths of the library and its file, once installed."""
     library, file = f"{directory}/nemesis/clock_shim.so", f"{directory}/nemesis/clock"
     environment = {"LD_PRELOAD": library, "TRIBULATION_CLOCK": file}
     return ClockLibrary(library, file, environment, f"{directory}/nemesis/clock_vdso.bin")
@@ -159,6 +159,6 @@ def _loads(host: Host, chosen: ClockLibrary) -> bool:
 
 
 def _put_once(host: Host, content: bytes, path: str) -> None:
-    """An existing file stays: running processes may have it mapped, and a new one of its name would not be theirs."""
+    """Keep an existing file: running processes may have it mapped, and would not see a new one with its name."""
     if host.run(["test", "-s", path], check=False).exit_code != 0:
         host.put(content, path)

@@ -1,6 +1,6 @@
 """Offsets of each host's clocks from the harness's, with an error bound: by request and answer over the agents' connections.
 
-An answer that came back after `rtt` was given somewhere within it, so its offset is known to half of that. There are two wall clocks: the host's true
+An answer that came back after `rtt` was given at some moment within it, so its offset is known to half of `rtt`. There are two wall clocks: the host's true
 one and, where services run under a clock library, the one that it shows to them, which a process of the agent reads there.
 """
 
@@ -36,7 +36,7 @@ class Clocks:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def sample(self, timeout_s: float = ANSWER_S) -> dict[str, ClockSample]:
-        """Send one request to each host, alone, so that no other answer delays it; hosts that do not answer in time are left out."""
+        """Send one request to each host separately, so that no other answer delays it; hosts that do not answer in time are omitted."""
         deadline_s, taken = time.monotonic() + timeout_s, {}
         for name in self.agents:
             left_s = max(SPARE_S, deadline_s - time.monotonic())
@@ -48,7 +48,7 @@ class Clocks:
         return taken
 
     def learn(self, taken: Mapping[str, ClockSample]) -> None:
-        """Fold into what is known: a run may take a sample a second for hours."""
+        """Merge a sample into the summary, because a run may take a sample every second for hours."""
         with self._lock:
             for name, sample in taken.items():
                 known = self._known.get(name)

@@ -30,8 +30,8 @@ NO_PROCESS: Json = {"pid": None, "state": None, "started": None, "running": [], 
 class Cluster:
     """`nodes` are the agents of the hosts, `agents` these and the clients', `firewalled` those whose agents may change their host.
 
-    `voters` are the weights last known. Hosts that are `off` have no power, or are frozen, and receive no requests; what holds them so is `leased`
-    once it is done; `back` are those that came back by themselves, because the lease was not renewed.
+    `voters` are the weights last known. Hosts that are `off` have no power, or are frozen, and receive no requests; these outages are `leased`
+    once they have begun; `back` are hosts that came back by themselves, because the lease was not renewed.
     """
 
     def __init__(
@@ -81,12 +81,12 @@ class Cluster:
             agent.close()
 
     def remove(self) -> None:
-        """Take the agents' files off the hosts."""
+        """Remove the agents' files from the hosts."""
         everywhere = [*self.hosts.values(), *([self._client_host] if self._client_host else [])]
         on_all(everywhere, remove).require("removing the agents", FaultError)
 
     def clear(self, what: str) -> dict[str, list[str]]:
-        """Undo everything everywhere; return what there was, by vertex."""
+        """Undo everything on all hosts; return what was undone, by vertex."""
         answers = require(ask(self.agents, {name: {"do": "clear"} for name in self.changeable()}), what)
         return {name: answer["undone"] for name, answer in answers.items() if answer["undone"]}
 
@@ -102,7 +102,7 @@ class Cluster:
         return {name: asked_s for name, asked_s in late.items() if asked_s is not None}
 
     def renew_outages(self) -> None:
-        """Extend what holds hosts off or frozen. Separate from the agents' leases: a provider that hangs must not let those expire."""
+        """Extend the leases of hosts that are off or frozen. This is separate from the agents' leases, which a hanging provider must not let expire."""
         leased = self.leased
         if leased and isinstance(self.provider, Powered):
             # Without an answer nothing is known of them: their leases go on or expire, and the next answer shows it.

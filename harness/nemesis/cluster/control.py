@@ -74,7 +74,7 @@ def is_supervised(service: Service) -> bool:
 
 
 def process_of(service: Service, host: Host) -> dict[str, Any]:
-    """Return what the agent needs to aim at the process; empty when there is none."""
+    """Return what the agent needs to find the process; empty if there is none."""
     if isinstance(service, Controlled):
         control = service.control(host)
         if isinstance(control, Mapping):

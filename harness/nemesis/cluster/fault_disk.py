@@ -54,7 +54,7 @@ def state_directory(host: Host) -> str:
 
 
 def config(service: Any, host: Host) -> dict[str, str]:
-    """Return what the host's agent needs to know of it; empty where the service has none."""
+    """Return the configuration of it for the host's agent; empty if the service has none."""
     if not isinstance(service, OnDisk):
         return {}
     return {"state": state_directory(host), "directory": service.data_directory(host)}
@@ -77,7 +77,7 @@ def mount(host: Host, service: OnDisk, model: str = STRICT) -> None:
 
 
 def settle(host: Host, service: OnDisk) -> None:
-    """Write what the deployment left to the disk: no system is tested for its installation."""
+    """Sync the files of the deployment to the disk, because the installation itself is not tested."""
     command = _command(host, "settle", service.data_directory(host), state_directory(host))
     _run(host, command, f"{host.name}: its fault disk does not sync")
 
@@ -85,7 +85,7 @@ def settle(host: Host, service: OnDisk) -> None:
 def remove(host: Host, service: Any, stop: Callable[[Host], None], *, keeps: bool = True) -> bool:
     """Unmount it, after `stop` stopped its user, and remove its files; return whether there was one. Nothing is done where there is none.
 
-    `keeps`: the data stay, so that what is pending is written first.
+    `keeps`: the data stay, so pending data is written first.
     """
     state = state_directory(host)
     if not isinstance(service, OnDisk) or host.run(["test", "-d", state], check=False).exit_code != 0:

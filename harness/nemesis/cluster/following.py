@@ -1,6 +1,6 @@
 """Events of the nodes on hosts, without delay, for faults that wait for them: a process on each host follows what its node writes (`agent/follow.py`).
 
-A system that writes no traces can only report its leader, on request: then that is requested, over and over.
+A system without traces can only report its leader on request; it is then queried regularly.
 """
 
 from __future__ import annotations

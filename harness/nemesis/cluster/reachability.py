@@ -1,4 +1,4 @@
-"""Directed reachability as the agents' probes observe it: the actual behaviour of the cluster's network, in contrast to what was intended."""
+"""Directed reachability as the agents' probes observe it: the actual behaviour of the cluster's network, in contrast to the intended one."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ..topology.partitions import Edge
 
 VERIFY_S = 2.0
 VERIFY_S_PER_VERTEX = 0.2
-"""How long a change may take to be seen: the first, or with many vertices, which probe more slowly, the second for each."""
+"""The longest time until a change is seen: the first value, or with many vertices, which probe more slowly, the second value for each."""
 LOOK_S_PER_VERTEX = 0.002
-"""Between two looks at what was heard; looking at many vertices must not become the load."""
+"""Time between two queries of the arrivals, so that querying many vertices does not become the load."""
 GRACE_S = 0.06
-"""After the last link that is up was heard, how long a link that must be cut has the chance to prove the opposite: four bursts' length."""
+"""How long to wait, after the last working link was heard, for a packet over a link that must be cut: four times the length of a burst."""
 SAMPLE_AGE_NS = 500_000_000
-"""In a sample, a link is up that was heard within this time, or within four periods of the probes when that is longer."""
+"""In a sample, a link is up if it was heard within this time, or within four periods of the probes when that is longer."""
 
 
 @dataclass(slots=True)
@@ -51,7 +51,7 @@ class Reachability:
         require(ask(self.agents, requests), "configuring the probes")
 
     def measure_baseline(self, timeout_s: float) -> frozenset[Edge]:
-        """Learn which links are up; return those that are not. Links to clients may never be, and get less time."""
+        """Learn which links are up; return those that are not. Links to clients may never be up, and get less time."""
         everything = frozenset((a, b) for a in self.agents for b in self.agents if a != b)
         between_nodes = frozenset(edge for edge in everything if CLIENTS not in edge)
         heard = self._hear(between_nodes, frozenset(), timeout_s)
@@ -60,7 +60,7 @@ class Reachability:
         return everything - self.links
 
     def verify(self, cut: Set[Edge], loose: Set[Edge] = frozenset()) -> Observation:
-        """Return whether exactly these edges are cut, by packets that were all sent after this call began. `loose` edges are no evidence."""
+        """Return whether exactly these edges are cut, by packets that were all sent after this call began. `loose` edges are ignored."""
         started_s = time.monotonic()
         cut = cut | {edge for edge in self.links if not self.off.isdisjoint(edge)}
         links = self.links - (loose - cut)
@@ -80,7 +80,7 @@ class Reachability:
         return Observation(down == links & cut and not unprobed, observed)
 
     def _hear(self, wanted: Set[Edge], unwanted: Set[Edge], timeout_s: float) -> set[Edge]:
-        """Raise the epoch and listen until all that is wanted was heard and nothing unwanted could still come, or time is up."""
+        """Raise the epoch and listen until all expected links were heard and no unexpected packet can arrive any more, or the time is over."""
         self._epoch += 1
         epoch, deadline_s = self._epoch, time.monotonic() + timeout_s + 2 * self.late_s
         require(ask(self.agents, {name: {"do": "epoch", "epoch": epoch} for name in self._asked()}), "probing")

@@ -54,7 +54,7 @@ def look_for(*settings: Setting) -> Look:
 
 
 def is_as_set(setting: Setting, readings: Sequence[Reading], least_ns: int = TOLERANCE_NS) -> bool:
-    """Readings whose error is too large do not count, and none that count prove nothing. `least_ns`: deviation allowed in any case."""
+    """Readings with too large an error are ignored; without any other readings, nothing is proven. `least_ns`: deviation allowed in any case."""
     tolerance_ns = tolerance_of(setting, least_ns)
     exact = [(at_ns, offset_ns) for at_ns, offset_ns, error_ns in readings if error_ns <= tolerance_ns]
     if not exact:
@@ -80,7 +80,7 @@ def _runs_at(drift_ppm: int, readings: Sequence[Reading]) -> bool:
 
 
 def tolerance_of(setting: Setting, least_ns: int = TOLERANCE_NS) -> int:
-    """A quarter of what must be seen, if that is little: a strobe of 1 ms must not be seen where none is."""
+    """A quarter of the expected deviation, if this is small, so that a strobe of 1 ms is not seen where there is none."""
     amounts = [abs(setting[name]) // 4 for name in ("offset_ns", "strobe_ns") if setting.get(name)]
     return min([least_ns, *amounts])
 

@@ -1,6 +1,6 @@
-"""Disks that may be damaged such that any error is the system's fault and not physics: a good copy must be left on a quorum.
+"""Disks that may be damaged without making data loss unavoidable: good copies must remain on a quorum.
 
-The node's contract is that damage in its log makes it refuse to go on. So a damaged disk counts as wholly lost. Nodes may be damaged as long as
+By its contract, a node refuses to continue when its log is damaged. So a damaged disk counts as wholly lost. Nodes may be damaged as long as
 voters of more than half of the weight are not.
 """
 

@@ -41,7 +41,7 @@ class Device:
 
 
 def shows(device: Device, effect: str | None, delay_ns: int = 0) -> bool:
-    """Return whether the device behaves as with this effect; without one, as a good one."""
+    """Return whether the device behaves as with this effect; without an effect, whether it behaves as a healthy one."""
     if effect == "stall":
         return device.took_ns is None
     if effect in ERRORS:
@@ -56,7 +56,7 @@ def shows(device: Device, effect: str | None, delay_ns: int = 0) -> bool:
 
 
 def shows_one_of(device: Device, effects: Collection[str], delay_ns: int = 0) -> bool:
-    """Return whether one of the disk's current effects shows; without any, whether it is good."""
+    """Return whether one of the disk's current effects is visible; without any, whether the disk is healthy."""
     ongoing = [effect for effect in effects if effect in ONGOING]
     if not ongoing:
         return shows(device, None)

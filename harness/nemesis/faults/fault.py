@@ -1,7 +1,7 @@
-"""Faults as data: what is intended, what it becomes when its targets are known, and what was then observed.
+"""Faults as data: the intended form, the resolved form with known targets, and the observation.
 
 An *intent* is part of the plan and may be symbolic ("kill the leader"). It is *resolved* at run time, by a pure function of the intent and of
-what is known then, into nodes and edges; the resolved form is recorded, so that replay and shrink can pin it. An *injector* carries it
+the current situation, into nodes and edges; the resolved form is recorded, so that replay and shrink can pin it. An *injector* carries it
 out, verifies it and undoes it; the real cluster and the simulator each have one.
 
 The resolved form (`what`, JSON values) is described in each kind's module (`..kinds`).
@@ -25,8 +25,8 @@ class Intent:
     `at_ns` is run time. `for_ns` is how long it lasts; None means until the final heal. `key` names the random numbers that resolve it, so that
     removing another intent leaves this one unchanged. Of those that share a `lane`, one is active at a time: it waits for the others.
 
-    `on` is what it waits for instead of its time (`triggers`): `{"event", "delay_ns", "rest_ns", "windows": [[first, last start], …]}`.
-    `drawn`: a search drew it at random; no user asked for this very fault.
+    `on` is the event that it waits for instead of its time (`triggers`): `{"event", "delay_ns", "rest_ns", "windows": [[first, last start], …]}`.
+    `drawn`: a search drew it at random; no user requested this particular fault.
     """
 
     id: str
@@ -42,7 +42,7 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What resolution may use: the nodes, the voters' weights, the leader (None without one), which nodes are up.
+    """The input of resolution: the nodes, the voters' weights, the leader (None without one), which nodes are up.
 
     `trigger` is the node of the event that set the fault off, if one did. `roles` requests the roles of the nodes that are up: only when a target
     needs it, since that takes time. `former` is the previous leader, where known.
@@ -65,14 +65,14 @@ class Resolved:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """Result of an independent probe. `verified` is whether it matches what was intended; `observed` is JSON for the ledger."""
+    """Result of an independent probe. `verified` is whether it matches the intended state; `observed` is JSON for the ledger."""
 
     verified: bool
     observed: Mapping[str, Any] = field(default_factory=dict)
 
 
 def links_down(observation: Observation) -> list[tuple[str, str]]:
-    """From the observation after the final heal, return the links over which nothing came between hosts that run. In the simulator, where processes are
+    """From the observation after the final heal, return the links between running hosts over which nothing arrived. In the simulator, where processes are
     the hosts, links of one that does not run are no evidence.
     """
     seen = observation.observed
@@ -91,7 +91,7 @@ class Injector(Protocol):
     def situation(self) -> Situation: ...
 
     def steady(self, intent: Intent) -> AbstractContextManager[object]:
-        """While it is held no other fault begins or ends, so that a target is still valid when it is hit."""
+        """While this lock is held, no other fault begins or ends, so that a target is still valid at the injection."""
         ...
 
     def inject(self, fault: Resolved) -> Observation: ...

@@ -1,4 +1,4 @@
-"""What several faults together have active; each kind adds to it (`FaultKind.add_to`)."""
+"""The combined state of several active faults; each kind adds to it (`FaultKind.add_to`)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Shape = dict[str, Any]
 
 @dataclass(slots=True)
 class Force:
-    """It holds what one fault must know of the others to judge what it sees.
+    """It has what a fault must know about the others to evaluate its own observation.
 
-    `clocks` are the nodes' wall clocks, `clock_holders` the faults that hold them so. Over `loose` edges packets may arrive or not; `links` holds
+    `clocks` are the nodes' wall clocks, `clock_holders` the faults that determine them. Over `loose` edges packets may arrive or not; `links` holds
     what shapes them. Nodes that are `off` have no power, or are frozen whole.
     """
 
@@ -32,4 +32,4 @@ class Force:
     disk_holders: dict[str, dict[str, str]] = field(default_factory=dict)
     """The same, with the faults that cause them."""
     limits: dict[str, dict[str, int]] = field(default_factory=dict)
-    """By node and kind, the least that is left to its process."""
+    """By node and kind, the strictest limit of its process."""

@@ -1,4 +1,4 @@
-"""The ledger: every fault written down before it is injected, and each step after, one JSON line each, fsynced.
+"""The ledger: every fault is recorded before it is injected, and each later step too, as one JSON line each, fsynced.
 
     {"schema_version": 2}
     {"time": 8000123, "phase": "intended", "id": "cut-halves-7d4474.1", "kind": "cut", "what": {"edges": […]}, "parameters": {…}, …}

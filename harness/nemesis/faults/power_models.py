@@ -1,4 +1,4 @@
-"""Power models: what a power loss takes of what was not synced, and which model a run uses.
+"""Power models: which unsynced writes a power loss loses, and which model a run uses.
 
 `journaled` does what file systems with a journal may do, `strict` the most that POSIX allows; `agent/fault_disk` implements them. The reference node
 and the simulator use `strict`, other systems `journaled` unless their campaign says otherwise. A disk has one model, so a run has one. Intents
@@ -38,7 +38,7 @@ UNTOUCHED = (
 
 
 def loses_writes(kind: str, what: Mapping[str, Any]) -> bool:
-    """Return whether a fault, by its parameters or its resolved form, takes what was not synced."""
+    """Return whether a fault, by its parameters or its resolved form, loses unsynced writes."""
     return kind == "power" or (kind == "disk" and what.get("effect") in CRASHES)
 
 
@@ -72,7 +72,7 @@ def model_of(intents: Iterable[Intent]) -> str:
 
 
 def model_seen(kind: str, intended: Mapping[str, Any], observed: Mapping[str, Any] | None) -> str | None:
-    """Return the model by which a recorded fault took writes; `NOTHING` for hosts without power whose system has no fault disk. None: it took nothing,
+    """Return the model by which a recorded fault lost writes; `NOTHING` for hosts without power whose system has no fault disk. None: it lost nothing,
     or was never active.
     """
     if not loses_writes(kind, intended) or not observed:

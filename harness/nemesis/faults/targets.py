@@ -1,6 +1,6 @@
 """Targets of a fault: a word (`leader`, `minority`, `random(2)`, …) or a list of names, and its resolution in a situation.
 
-The words refer to voting weight where that matters: a `minority` leaves the others a quorum, a `majority` takes it from them. Random numbers come
+The words refer to voting weight where that matters: a `minority` leaves the others a quorum, a `majority` removes it. Random numbers come
 from the generator that is passed in, so the same intent in the same situation always aims at the same nodes.
 """
 
@@ -87,7 +87,7 @@ def total_weight(nodes: Iterable[str], situation: Situation) -> int:
 
 
 def minority(order: Sequence[str], situation: Situation) -> list[str]:
-    """Return as many voters in this order as leave more than half of the weight to the rest."""
+    """Return as many voters, in this order, as possible while the rest keeps more than half of the weight."""
     whole, chosen, taken = total_weight(situation.nodes, situation), [], 0
     for node in order:
         step = weight(node, situation)

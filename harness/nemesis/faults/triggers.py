@@ -1,9 +1,9 @@
-"""Triggers: events that may set off a fault at the worst moment.
+"""Triggers: events that may start a fault at the worst moment.
 
     - kill: {target: leader, on: leader-elected, after: 5ms, for: 2s, times: 3}
     - pause: {target: trigger, on: snapshot-begun, for: 1s}
 
-A plan holds the intent with what it waits for (`Intent.on`); when and where it happened is in the resolved form. Replay and shrink replace it by the
+A plan has the intent with its event (`Intent.on`); the time and node of the event are in the resolved form. Replay and shrink replace it by the
 time.
 """
 
@@ -20,7 +20,7 @@ EVENTS: Mapping[str, str] = {
     "commit-advanced": "the leader found more entries on a quorum",
     "snapshot-begun": "a node began to write a snapshot, its own or its leader's",
 }
-"""Events that may set a fault off. Each is about one node: target `trigger`."""
+"""Events that may start a fault. Each is about one node: target `trigger`."""
 
 RESERVED = frozenset({"migration-half-done"})
 """Of mechanisms that the reference node does not have yet."""

@@ -1,7 +1,7 @@
 """Background work of a run apart from its faults: leases renewed, lost agents started again, reachability and clocks sampled.
 
-Renewals come first and wait for nothing: losing one host must not let the faults on the others lapse. Any error here is reported (`Trouble`) and the
-thread goes on. A sample that is too old is never served as a new one.
+Renewals come first and wait for nothing: losing one host must not let the faults on the others lapse. Errors here are reported (`Trouble`) and the
+thread continues. A sample that is too old is never served as a new one.
 """
 
 from __future__ import annotations

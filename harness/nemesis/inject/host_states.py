@@ -1,4 +1,4 @@
-"""The state that each host was last sent: what the faults want of it, and the ownership record of these faults, so that anyone can heal without the run
+"""The last state that was sent to each host: the desired state, and the ownership record of its faults, so that anyone can heal without the run
 folder.
 """
 
@@ -24,11 +24,11 @@ class HostStates:
         self._faults: dict[str, list[Json]] = {}
 
     def begin(self) -> None:
-        """The agents have just started, and nothing is wanted."""
+        """Reset: the agents have just started, without any fault."""
         self._wanted = dict.fromkeys(self._cluster.firewalled, NOTHING_WANTED)
 
     def is_lapsed(self, name: str, answer: Json) -> bool:
-        """Return whether a host with this answer no longer keeps what it was sent; then it keeps nothing."""
+        """Return whether a host with this answer has lost the state that it was sent; then it has none."""
         lapsed = self._wanted.get(name, NOTHING_WANTED) != NOTHING_WANTED and not answer["in_force"]
         if lapsed:
             self._wanted[name] = NOTHING_WANTED
@@ -78,7 +78,7 @@ class HostStates:
 
 
 def _asked_of_hosts(faults: Iterable[Resolved], ground: Ground) -> tuple[list[Want], dict[str, list[Json]]]:
-    """Return what the faults want of the hosts, and by host, which of them want something of it."""
+    """Return the desired states of the hosts, and by host, the faults that need one."""
     wants: list[Want] = []
     by_host: dict[str, list[Json]] = {}
     for fault in faults:

@@ -168,7 +168,7 @@ class HostInjector:
             return observation
 
     def _do_once(self, fault: Resolved, package: Package) -> Observation:
-        """Without the change lock: it is over when it is done, and may itself need what only a heal brings back."""
+        """Without the change lock: the fault ends at once, and may itself need a quorum that only a heal restores."""
         self._ledger.intended(fault, self._clock())
         try:
             facts = package.begin(fault, self._ground)
@@ -235,7 +235,7 @@ class HostInjector:
         return observation
 
     def _hiding_its_end(self, fault: Resolved, observation: Observation) -> tuple[str, ...]:
-        """The faults because of which a node could not be asked whether this one is over: those that are on, or ended so shortly ago that it still starts."""
+        """The faults because of which a node could not report whether this one is over: active ones, and those that ended so recently that the node still starts."""
         since_ns = self._clock() - STARTING_NS
         return self._covering.hidden(fault, unheard(fault, observation), since_ns, ending=True)
 
@@ -298,7 +298,7 @@ class HostInjector:
         return Observation(seen.verified, {**seen.observed, **more, **({} if on else self._lapse_of(fault))})
 
     def _or_hidden(self, fault: Resolved, observation: Observation, since_ns: int) -> Observation:
-        """Return what was observed, or the faults that masked it: those that were active at some time since it was injected."""
+        """Return the observation, or the faults that masked it: those that were active at some time since the injection."""
         self._covering.saw(fault, observation)
         known = observation.verified or "hidden_by" in observation.observed
         hidden_by = () if known else self._covering.hidden(fault, unseen(fault, observation), since_ns)
@@ -348,7 +348,7 @@ class HostInjector:
         return answers, failures
 
     def _report_overdue(self, failures: Mapping[str, Exception]) -> None:
-        """A lease that could not be renewed in time healed its host, or may have. An agent that carries out a change for so long is asked first."""
+        """Handle a lease that was not renewed in time: its host may have healed itself. An agent that is still busy with a change is asked first."""
         silent = [
             name for name, error in failures.items() if name not in self._cluster.off and not isinstance(error, Busy)
         ]

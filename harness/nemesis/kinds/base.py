@@ -1,4 +1,4 @@
-"""A fault as a package: its wishes for the hosts, its actions beyond them, and the probe of its presence and its end.
+"""A fault as a package: its desired state of hosts, its further actions, and the probe of its presence and its end.
 
 The injector (`..injector`) does the rest for all of them alike: the ledger, the order, the leases, and the sum of what is active.
 """
@@ -27,7 +27,7 @@ is not available.
 
 @dataclass(slots=True)
 class Ground:
-    """Environment of packages. `force` is what all active faults together have in force, renewed at every change."""
+    """Environment of packages. `force` is the combined state of all active faults, updated at every change."""
 
     cluster: Cluster
     reachability: Reachability
@@ -42,7 +42,7 @@ class Ground:
 
     @property
     def on(self) -> list[str]:
-        """Hosts that have power: the others answer nothing."""
+        """Hosts that have power; the others do not answer."""
         return [name for name in self.cluster.nodes if name not in self.force.off]
 
     def links(self) -> Observation:
@@ -55,7 +55,7 @@ class Package(ABC):
 
     kinds: ClassVar[tuple[str, ...]]
     heals: ClassVar[bool] = True
-    """Whether it is healed. One that is not (a change of voters) is over when it is done."""
+    """Whether it is healed later. A kind that is not (a change of voters) ends at once."""
     abilities: ClassVar[Mapping[str, Probe]] = {}
     """The host abilities that it needs, by the names that specs use in `needs()`, and how to test them."""
 
@@ -84,8 +84,8 @@ class Package(ABC):
 
     @abstractmethod
     def look(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
-        """Verify by a probe that is no part of the injection: whether it is there (`on`), or whether it has ended."""
+        """Verify by an independent probe: whether it is there (`on`), or whether it has ended."""
 
     def unheld(self, fault: Resolved, ground: Ground) -> Mapping[str, list[str]]:
-        """Return nodes where it was observed and is no longer, just before its heal, with the evidence: someone else ended it."""
+        """Return nodes where it was observed and is no longer, just before its heal, with the evidence: another program ended it."""
         return {}

@@ -34,7 +34,7 @@ def drifts_and_strobes(host: Host) -> str:
 
 
 def _by_shim(host: Host, library: ClockLibrary) -> str:
-    """Whether programs bypass the shim is found out by moving the clock of one."""
+    """Whether programs that bypass the library are supported is found by changing the clock of one."""
     why = ask_part(host, {"part": "clock", "try": library.block})["why"]
     return (
         "preloaded shim, and the vDSO of Go and static programs"
@@ -44,7 +44,7 @@ def _by_shim(host: Host, library: ClockLibrary) -> str:
 
 
 def _sets_its_own(host: Host) -> str:
-    """First by what the login may do: where it may not, as on local hosts, it is not even tried."""
+    """Check first the privileges of the login: without them, as on local hosts, it is not even tested."""
     status = host.run([*host.sudo, "cat", "/proc/self/status"]).stdout
     with understood(host.name, status, "the status of a process"):
         held = next((whole(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapEff:")), 0)

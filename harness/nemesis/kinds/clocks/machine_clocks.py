@@ -1,7 +1,7 @@
 """Machines' own wall clocks, seen from the harness: against its own wall clock, before a fault, during it and after. The agent's arithmetic is not
 involved.
 
-Both machines' clocks drift by themselves, a few parts per million. Over a fault's time that is small compared to what a fault moves.
+Both machines' clocks drift by themselves, a few parts per million. During a fault this is small compared to the change by the fault.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ TROUBLES = {
     "lying": "lying",
 }
 ENDING = frozenset({"stall", "full", "read-only", "io-error", "fsync-error"})
-"""Effects because of which a process may end itself, or not come up."""
+"""Effects that may make a process end, or fail to start."""
 REFUSED_S = 0.5
 """By then a process has usually read its disk, and ended if it does not accept the content."""
 STALLED_S, PATIENCE_S = 2.0, 8.0
@@ -208,7 +208,7 @@ class OnHosts(Package):
 
 
 def of_all(healed: Observation, targets: Iterable[str], asked: Sequence[str]) -> Observation:
-    """Return what was seen of those that could be `asked`, as that of all targets: of a disk whose host is off nothing is learnt."""
+    """Return the observation of the targets that could be `asked` as that of all: a disk whose host is off cannot be observed."""
     off = [node for node in targets if node not in asked]
     if not off:
         return Observation(healed.verified and bool(asked), healed.observed)
@@ -359,7 +359,7 @@ class Disk(NodeKind):
         return what.get("effect") in CRASHES
 
     def is_masked_by_like(self, what: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-        """The graver effect masks the other. Damage at rest is masked by such damage alone: the disks of a quorum are spared."""
+        """The more severe effect masks the other. Damage to stored data is masked only by such damage: the disks of a quorum are spared."""
         effect, of_other = what.get("effect"), other.get("effect")
         if self.needs_traffic(what):
             return of_other in HIDDEN_BY

@@ -1,1 +1,1 @@
-"""Faults of what a host reports to every process on it."""
+"""Faults of information that a host gives to every process on it."""

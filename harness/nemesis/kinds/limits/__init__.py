@@ -1,1 +1,1 @@
-"""Kinds that leave a process too little of something."""
+"""Kinds that limit a resource of a process."""

@@ -1,4 +1,4 @@
-"""Common parts of kinds that leave a process too little of something; the host's agent limits it (`agent/faults/limits.py`)."""
+"""Common parts of kinds that limit a resource of a process; the host's agent limits it (`agent/faults/limits.py`)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NO_GROUPS = "run as root, on a kernel with the controllers cpu and memory, of cg
 
 
 class LimitOnHosts(Package):
-    """`key` is the limit's name in what is wanted of a host, `amount` in what is resolved."""
+    """`key` is the limit's name in the desired state of a host, `amount` its name in the resolved fault."""
 
     key: ClassVar[str]
     amount: ClassVar[str]

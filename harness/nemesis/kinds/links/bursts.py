@@ -16,7 +16,7 @@ Seen = Mapping[str, Any]
 
 SETTLE_S = 0.1
 SETTLES, SAME = 30, 3
-"""When all should have been sent and every delay is over: at most so many looks, until so many show the same, and no sender is late itself."""
+"""Queries after everything should have arrived: at most this many, until this many agree and no sender is late."""
 CLOCK_ROUNDS = 4
 PACKETS_A_SECOND = 10_000
 """Over the whole cluster; bursts over many links take longer, so that probing does not become the load."""

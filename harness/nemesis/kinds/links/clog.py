@@ -34,13 +34,13 @@ class ClogSpec(ShapedSpec):
 
 
 class OnHosts(Shaped):
-    """Notes for each fault the links over which packets of ours are stuck."""
+    """Records for each fault the links over which test packets are held."""
 
     kinds = ("clog",)
     abilities: ClassVar[Mapping[str, Probe]] = {"clog": holds}
 
     def wants(self, fault: Resolved, ground: Ground) -> Iterable[Want]:
-        """A host that loses its power loses what is stuck there, so none of it is waited for."""
+        """A host that loses power loses the packets held there, so they are not expected."""
         if noted := ground.notes.get(fault.intent.id):
             noted["stuck"] = [edge for edge in noted["stuck"] if not {*edge} & ground.force.off]
         return super().wants(fault, ground)

@@ -1,4 +1,4 @@
-"""`corrupt`: bits of the traffic on links flip, and no checksum of the network notices: the application receives other bytes than were sent.
+"""`corrupt`: bits of the traffic on links flip, and no checksum of the network detects it: the application receives other bytes than were sent.
 
 A `link` with `corrupt` damages packets so that the receiver's kernel drops them, which is loss; here the kernel passes them on. On hosts the
 receiver's queue flips a bit of the data and adjusts the checksum (`agent/network/shaping.py`); it is verified by packets of our own that arrive as
@@ -30,7 +30,7 @@ _LOOK_NS = 200_000
 
 
 class CorruptSpec(ShapedSpec):
-    """Bits of the traffic on the links flip, and no checksum of the network notices: applications receive other bytes than were sent."""
+    """Bits of the traffic on the links flip, and no checksum of the network detects it: applications receive wrong bytes."""
 
     kind: ClassVar[str] = "corrupt"
 

@@ -12,11 +12,11 @@ from typing import Any
 ONE_MILLION = 1_000_000
 UNLIKELY = 1e-6
 WITNESSES = 20
-"""Enough packets that on average this many meet each chance, so that none fails to by luck, not even of the part that shows."""
+"""The expected number of packets with each effect, large enough that none is missed by chance, even in the visible part."""
 FEWEST, MOST, BUDGET = 64, 1600, 10_000
 """Packets over one link, and over all together."""
 SLACK = 0.03
-"""What a busy machine may lose by itself."""
+"""The packets that a busy machine may lose by itself."""
 OVERTAKEN_SHARE = 0.7
 """Of the packets that wait to be overtaken, those that the end of the burst or jitter leaves in their place do not count."""
 RATE_SLACK = 0.8
@@ -37,7 +37,7 @@ def count_for(shapes: list[Shape], links: int) -> int:
 
 
 def faults_of(shape: Shape, seen: Mapping[str, Any] | None, count: int) -> list[str]:
-    """Return what is not as requested, in the words of the shape's fields; empty when all is. `seen`: what arrived of `count` packets, None for nothing."""
+    """Return the fields of the shape that are not as requested; empty if all are. `seen`: what arrived of `count` packets, None for nothing."""
     if seen is None:
         return ["silent"]
     wrong = odds_against(shape, seen, count)
@@ -76,7 +76,7 @@ def is_later(by_ns: int, seen: Mapping[str, Any], before_ns: int) -> bool:
 
 
 def is_whole(healed: Shape, seen: Mapping[str, Any] | None, count: int, before_ns: int = 0) -> bool:
-    """For a link that nothing shapes any more, that had been shaped so, and over which the fastest packet of before took that long."""
+    """Evaluate a link that is not shaped any more, given its former shape and the fastest packet before the fault."""
     if seen is None or count - seen["came"] > max(1, count * SLACK) or seen["twice"] > count * SLACK:
         return False
     late_ns = healed.get("delay_ns", math.inf)
@@ -104,7 +104,7 @@ def keeps_to_rate(rate_bps: int, seen: Mapping[str, Any] | None, size: int) -> b
 
 
 def likely(count: int, chance: float) -> tuple[int, int]:
-    """Return the least and the most of `count` that meet the chance, but for one in a million below and above."""
+    """Return the range of effects in `count` packets; values below and above it have a probability of one in a million each."""
     if chance <= 0:
         return 0, 0
     if chance >= 1:

@@ -28,12 +28,12 @@ _known: WeakKeyDictionary[Cluster, dict[str, Json]] = WeakKeyDictionary()
 
 
 def known(cluster: Cluster) -> Mapping[str, Json]:
-    """What is remembered, by vertex."""
+    """The results of the tests, by vertex."""
     return _known.get(cluster, {})
 
 
 def learn(cluster: Cluster, edges: Iterable[Edge], force: Force) -> Mapping[str, Json]:
-    """Learn what the vertices of these links can do; those that we may change and that have power are asked, once."""
+    """Query once what the vertices of these links support, if we may change them and they have power."""
     found = _known.setdefault(cluster, {})
     ends = {vertex for edge in edges for vertex in edge} & set(cluster.firewalled) - force.off - set(found)
     request = {"do": "look", "part": PART, "what": "abilities"}
@@ -60,7 +60,7 @@ def wants(cluster: Cluster, edges: Iterable[Edge], force: Force) -> Iterator[Wan
 
 
 def by_netem(able: Mapping[str, Json], source: str, shape: Mapping[str, Any]) -> bool:
-    """netem knows amounts alone (no clogs, no flaps), and its `reorder` sends at once what it does not delay."""
+    """netem only has amounts (no clogs, no flaps), and its `reorder` sends at once what it does not delay."""
     late = shape.get("delay_ns") or shape.get("jitter_ns")
     awkward = any(shape[name] for name in shape.keys() - AMOUNTS) or (shape.get("reorder_ppm") and late)
     return bool(able.get(source, {}).get("netem")) and not awkward

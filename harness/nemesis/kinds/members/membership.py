@@ -113,7 +113,7 @@ class OnHosts(Package):
                 return {}
 
     def begin(self, fault: Resolved, ground: Ground) -> Json:
-        """A voter's disk is part of what a quorum knows: none is wiped while a quorum might count on it."""
+        """A quorum may rely on a voter's disk, so none is wiped while it might."""
         if fault.what["action"] == "replace":
             known = _await_weights(ground)
             voting = [node for node in fault.what["nodes"] if known is None or known.get(node, 0)]
