@@ -1,4 +1,4 @@
-"""How long work reports its progress to a person."""
+"""Interface by which long work reports its progress to a person."""
 
 from __future__ import annotations
 

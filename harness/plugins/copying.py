@@ -16,7 +16,7 @@ ADAPTER = "adapter"
 MOST_BESIDE = 64
 MOST_BYTES = 1 << 20
 MOST_PROGRAM_BYTES = 64 << 20
-"""Of a file of a client program."""
+"""Size limit of a file of a client program."""
 
 
 def copy_plugins(paths: Sequence[str], run_dir: Path) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Modules of a file's folder that the file imports, and what these import: what its copy needs, and nothing else that lies there."""
+"""Modules of a file's folder that the file imports, and what these import: the files that its copy needs, and no others in the folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def imported_siblings(path: Path) -> list[Path]:
-    """By name. Imports inside of functions count, and so does what is loaded already, by whatever way."""
+    """Modules by name. Imports inside of functions count, and so do modules that are already loaded."""
     folder = path.absolute().parent
     found: set[Path] = set()
     waiting = [path, *_loaded(folder)]

@@ -1,4 +1,4 @@
-"""Whether code that a run's folder names may run: plugins and adapters that came with evidence are someone else's code, until the user says otherwise (`--trust-plugins`)."""
+"""Whether code that a run's folder names may run: plugins and adapters that came with evidence are untrusted code, unless the user gives `--trust-plugins`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _trusted = False
 
 
 def trust(is_trusted: bool) -> None:
-    """Take the user's word, for this process."""
+    """Trust the code in this process, because the user said so."""
     global _trusted
     _trusted = is_trusted
 
@@ -33,11 +33,11 @@ def require_trust(source: str | Path, code: Collection[object]) -> None:
 
 
 def plugins_of(document: Mapping[str, Any]) -> Collection[object]:
-    """What a document from a file has under `plugins`, whatever it is."""
+    """The value of `plugins` in a document from a file, of any type."""
     named = document.get("plugins") or ()
     return named if isinstance(named, list) else (named,) if named else ()
 
 
 def repeat_by(words: Sequence[str | Path], options: Mapping[str, Any]) -> str:
-    """The command of these words that repeats a plan with these options."""
+    """Return the command line, from these words, that repeats a plan with these options."""
     return shlex.join([*map(str, words), *([FLAG] if plugins_of(options) else [])])

@@ -1,4 +1,4 @@
-"""Replay: repeats what was recorded, and names the first place where the repetition differs.
+"""Replay: repeats a recording, and names the first place where the repetition differs.
 
 | what was recorded | how it is repeated | label |
 |---|---|---|

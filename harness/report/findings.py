@@ -1,4 +1,4 @@
-"""The anomalies of a run, as a reader needs them: one finding for each kind of each checker, causes before their consequences. Pure.
+"""The anomalies of a run for a reader: one finding for each kind of each checker, causes before their consequences. Pure.
 
 One cause often makes hundreds of anomalies. The first witness of a kind stands for it, a few more can be opened, and the rest is counted.
 """
@@ -43,7 +43,7 @@ def findings(verdict: Mapping[str, Any], operations: Operations, around: Surroun
 
 
 def moments(verdict: Mapping[str, Any], operations: Operations) -> dict[str, list[int]]:
-    """When the operations of the shown witnesses began and ended, by node: there the nodes' lines matter."""
+    """The times of operations in the shown witnesses, by node, around which trace lines are shown."""
     found: dict[str, list[int]] = {}
     for _, _, anomalies in groups(verdict):
         for index in [int(index) for anomaly in anomalies[:MOST_WITNESSES] for index in anomaly.get("ops") or ()]:

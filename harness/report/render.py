@@ -79,12 +79,12 @@ def _environment() -> Environment:
 
 
 def _shown(value: Any) -> Any:
-    """Text in which no character hides or reverses what follows, if it came from others; our own is `Markup`."""
+    """Text of others, with characters escaped that would hide or reverse the following text; our own text is `Markup`."""
     return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _verbatim(name: str) -> Markup:
-    """A file of ours in the templates' folder, put into the page unchanged."""
+    """A file of the templates' folder, which is put into the page unchanged."""
     return Markup((Path(__file__).parent / "templates" / name).read_text(encoding="utf-8"))
 
 

@@ -43,7 +43,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What else is known about a run's course."""
+    """Further facts about a run's course."""
 
     faults: Sequence[Fault] = ()
     lines: Sequence[Line] = ()
@@ -70,7 +70,7 @@ def story(proof: Sequence[Operation], traced: Sequence[Line], around: Surroundin
 
 
 def _bounded(own: Sequence[Moment], between: Sequence[Moment]) -> list[Moment]:
-    """All of the proof; of the rest what fits, faults and elections before the others."""
+    """All moments of the proof, and as many others as fit, faults and elections first."""
     room = max(4, MOST_ROWS - len(own))
     order = {FAULT: 0, NODE: 1}
     kept = sorted(between, key=lambda moment: (order[moment.kind], "became leader" not in moment.text, moment.at_ns))[
@@ -112,7 +112,7 @@ def _of_line(line: Line, *, in_proof: bool = False) -> Moment:
 
 
 def _of_nodes(lines: Iterable[Line], first_ns: int, last_ns: int) -> list[Moment]:
-    """Elections, restarts and the like of the time of the proof, and the last election before it."""
+    """Elections, restarts and similar events during the proof, and the last election before it."""
     dated = [line for line in lines if line.at_ns is not None and line.event in _EVENTS]
     earlier = [line for line in dated if line.event == "leader" and (line.at_ns or 0) < first_ns]
     inside = [line for line in dated if first_ns <= (line.at_ns or 0) <= last_ns]

@@ -24,7 +24,7 @@ from .story import Moment, Surroundings, story, traced_lines
 _NEIGHBOURS = 2
 _MOST_ROWS = 40
 MOST_DIAGRAMS = 3
-"""Of one witness."""
+"""The most rows of one witness."""
 
 
 class Operations:

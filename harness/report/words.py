@@ -34,7 +34,7 @@ def duration(time_ns: float | None) -> str:
 
 
 def value(item: Any) -> str:
-    """A value of a history on one short line."""
+    """A value of a history as one short line."""
     if item is None:
         return "nil"
     if isinstance(item, str):
@@ -66,7 +66,7 @@ def fault(what: Fault) -> str:
 
 
 def described(what: Fault) -> str:
-    """A fault as intended, with what a list of targets does not say: `partition: n1 | n2 n3`, `disk lost-writes: n1`, `link delay 80 ms: n1 | n2`."""
+    """A fault as intended, with details that a list of targets does not show: `partition: n1 | n2 n3`, `disk lost-writes: n1`, `link delay 80 ms: n1 | n2`."""
     shown = [_parameter(form, what.intended[field]) for field, form in _PARAMETERS.items() if field in what.intended]
     return f"{' '.join([called(what.kind), *filter(None, shown)])}: {effect(what.kind, what.intended)}"
 
@@ -153,7 +153,7 @@ def _subject(key: str, found: Any) -> str:
 
 
 def _beside(what: Mapping[str, Any]) -> list[str]:
-    """What a probe adds when the observation differs from the intention. Timings and raw states stay in the ledger."""
+    """Details of a probe for an observation that differs from the intention. Timings and raw states stay in the ledger."""
     lines = []
     for field in ("cut_but_heard", "leaking", "down_but_not_cut", "unprobed"):
         if what.get(field):
@@ -205,7 +205,7 @@ def shortened(text: str, most: int = _LONGEST) -> str:
 
 
 def means(found: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-    """For each ability the means in words; where hosts differ, which host uses which."""
+    """For each ability the mechanism in words; if hosts differ, the mechanism of each host."""
     by_ability = {}
     for ability, by_host in found.items():
         hosts_by_means: dict[str, list[str]] = {}

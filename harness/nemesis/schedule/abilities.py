@@ -1,7 +1,7 @@
-"""Abilities of hosts, found out by trying: those that a campaign needs before it deploys, and all of them for `tri doctor`.
+"""Abilities of hosts, found by tests: those that a campaign needs, before it deploys, and all of them for `tri doctor`.
 
 An ability is named like the fault that needs it (`cut`, `power`, `disk`), with more words where a fault has forms that not all hosts can do
-(`clock-drift`). Three must allow it: the provider, where only it can do it at all (pull the plug of its hosts); the system under test, where the
+(`clock-drift`). Three must allow it: the provider, if only the provider can do it (cut the power of its hosts); the system under test, if the
 fault is done through it; and each host, found out by trying, as its package defines (`PROBES`). The first two are known before anything is touched.
 """
 
@@ -24,7 +24,7 @@ PROBES: Mapping[str, Probe] = {
 
 
 EVERY = tuple(dict.fromkeys((*PACKAGES, *PROBES)))
-"""All that some host may be able to do."""
+"""All abilities that a host may have."""
 
 OF_THE_PROVIDER = frozenset[str]().union(*(kind.of_the_provider for kind in catalog.kinds()))
 """Abilities that a provider must name in its `capabilities`."""
@@ -54,7 +54,7 @@ ALL = "(all)"
 
 
 def lacking(names: Iterable[str], provider: Provider, system: frozenset[str] | None = None) -> list[Able]:
-    """Return which of these are impossible, as far as that is known before a host is up. `system` None: whatever can be done to some system."""
+    """Return which of these are impossible, as far as that is known before a host is up. `system` None: for any system."""
     found = [(name, _why_not(name, provider, system)) for name in sorted(names)]
     return [Able(name, ALL, False, *why) for name, why in found if why is not None]
 
@@ -97,7 +97,7 @@ def _try_all(names: Sequence[str], host: Host) -> list[Able]:
 
 
 def survey(provider: Provider, hosts: Sequence[Host], wanted: Iterable[str] = (*EVERY, *INSTEAD)) -> list[Able]:
-    """Return what campaigns may request, or one does, on each of these hosts: a row for `tri doctor` each."""
+    """Return one row for `tri doctor` for each ability and host: all abilities, or those that a campaign needs."""
     wanted = frozenset(wanted)
     never = lacking(wanted, provider)
     names = sorted(wanted - {able.ability for able in never})

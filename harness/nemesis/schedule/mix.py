@@ -47,7 +47,7 @@ def planned(
 
 
 def labelled(specs: Iterable[FaultSpec]) -> list[tuple[str, MixSpec]]:
-    """What is composed, each under a name of its own."""
+    """The composed mixes, each with its own name."""
     mixes = [item.spec for item in specs if isinstance(item.spec, MixSpec)]
     kinds = [spec.kind for spec in mixes]
     return [
@@ -107,7 +107,7 @@ def _some(names: Sequence[str], knobs: Knobs) -> Sequence[str]:
 
 @cache
 def needs(name: str) -> frozenset[str]:
-    """What hosts must be able to do for a sort."""
+    """The abilities of hosts that a sort needs."""
     return _spec(name, Knobs(0, name), {}).needs()
 
 
@@ -137,12 +137,12 @@ def changes_voters(specs: Iterable[FaultSpec]) -> bool:
 
 
 def possible_needs(specs: Iterable[FaultSpec]) -> frozenset[str]:
-    """Return the abilities that the mix would use, if hosts had all."""
+    """Return the abilities that the mix would use if hosts had all of them."""
     return frozenset(need for _, spec in labelled(specs) for name in spec.sorts() for need in needs(name))
 
 
 def composed_needs(specs: Iterable[FaultSpec], intents: Iterable[Intent]) -> frozenset[str]:
-    """The abilities that those of these intents use that were composed."""
+    """The abilities that the composed ones among these intents use."""
     sort_of = composed_sorts(specs)
     heads = {head_of(intent) for intent in intents}
     return frozenset(need for head in heads if head in sort_of for need in needs(sort_of[head]))
@@ -163,7 +163,7 @@ def _lane(name: str, spec: MixSpec) -> str:
 
 
 def _slot_ns(count: int, wanted_ns: int, free: Sequence[Window], what: str) -> int:
-    """How long a slot is: about as long as wanted when all rounds are whole, shorter only where not even one round would fit."""
+    """The length of a slot: about as requested when all rounds are complete, shorter only if not even one round would fit."""
     rounds = max(1, sum((end - start) // max(1, wanted_ns) for start, end in free) // count)
     slot_ns = sum(end - start for start, end in free) // (rounds * count)
     while slot_ns >= SHORTEST_SLOT_NS and sum((end - start) // slot_ns for start, end in free) < rounds * count:

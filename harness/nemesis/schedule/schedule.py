@@ -119,7 +119,7 @@ def quiet_windows(specs: Sequence[FaultSpec], load_ns: int) -> list[Window]:
 
 
 def _merged(windows: Sequence[Window]) -> list[Window]:
-    """By time, none touching another."""
+    """Sorted by time, without overlaps."""
     merged: list[Window] = []
     for start_ns, end_ns in sorted(windows):
         if merged and start_ns <= merged[-1][1]:
@@ -174,14 +174,14 @@ def _starts(
 def _set_off(
     spec: Timing, place: int, label: str, load_ns: int, quiet: Sequence[Window]
 ) -> tuple[list[_Start], str | None]:
-    """Return as many as may be set off, whenever that is: nothing else of its kind may be on without permission to overlap."""
+    """Return as many starts as events may trigger, at any time: no other fault of its kind may be active unless overlaps are allowed."""
     if not start_windows(spec, quiet, load_ns):
         return [], f"faults[{place}] ({label}): there is no room for it between the load's ends and recovery windows"
     return [_Start(spec, place, label, 1 + n, 0, (0, load_ns)) for n in range(spec.times or 1)], None
 
 
 def start_windows(spec: Timing, quiet: Sequence[Window], load_ns: int) -> list[Window]:
-    """Return from when to when a fault that is set off may start, so that it is over in time. One without an end starts after the last quiet window."""
+    """Return the period in which an event may start the fault, so that it ends in time. A fault without an end starts after the last quiet window."""
     if spec.stays:
         lasts_ns = 1
     elif spec.for_ns is None:
@@ -237,7 +237,7 @@ def _overlaps(starts: Sequence[_Start], load_ns: int) -> list[str]:
 
 
 def _still_on(firsts: dict[int, _Start], second: _Start) -> dict[int, _Start]:
-    """By spec, the last start of it that may be on when `second` starts. Of one spec, a later start is never over before an earlier one."""
+    """By spec, its last start that may be active when `second` starts. A later start of a spec never ends before an earlier one."""
     return {place: first for place, first in firsts.items() if first.window[1] + first.spec.recover > second.window[0]}
 
 
@@ -251,7 +251,7 @@ def _intent(start: _Start, seed: int | str) -> Intent:
 
 
 def parameters_of(spec: Timing, number: int) -> dict[str, Any]:
-    """What the spec's start of this number resolves from."""
+    """The parameters of the spec's start with this number."""
     parameters = spec.parameters()
     if isinstance(spec, Shaped):
         parameters["shape"] = spec.shape[(number - 1) % len(spec.shape)].value

@@ -63,11 +63,11 @@ SEARCHED: dict[str, Sort] = {
         share=2,
     ),
 }
-"""Sorts that the searches' swarm draws in addition: those that no mix on hosts should have (a majority harmed) or can time (restarts within milliseconds)."""
+"""Sorts that only the swarm of searches draws: they would harm a majority on hosts, or need timing that hosts do not have (restarts within milliseconds)."""
 
 
 def stream_of(name: str) -> str:
-    """What keys a sort's random numbers: its first name, so that a seed draws what it drew before a sort was renamed."""
+    """The key of a sort's random numbers: its first name, so that a seed draws what it drew before a sort was renamed."""
     return (SORTS[name].stream if name in SORTS else "") or name
 
 

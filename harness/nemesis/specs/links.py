@@ -55,7 +55,7 @@ def _one_or_many(value: Any) -> Any:
 
 
 class _OneOrMany:
-    """Says in the JSON Schema that one item needs no list."""
+    """Declares in the JSON Schema that a single item needs no list."""
 
     def __get_pydantic_json_schema__(self, core: Any, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
         many = handler(core)

@@ -56,7 +56,7 @@ class MixSpec(BoundedModel):
         return [name for name in SORTS if name in asked and name not in refused]
 
     def names(self) -> Iterable[str]:
-        """It names no node."""
+        """A mix names no node."""
         return ()
 
 

@@ -38,7 +38,7 @@ def shapes_of(faults: Iterable[Resolved]) -> dict[Edge, Shape]:
 
 
 def shape_of(fault: Resolved) -> Shape:
-    """What this one does to each of its links."""
+    """The effect of this fault on each of its links."""
     kind = catalog.kind_of(fault.intent.kind)
     return {} if kind is None else kind.shape(fault.what)
 

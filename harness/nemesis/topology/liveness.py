@@ -45,7 +45,7 @@ WAYS: Mapping[str, Way] = {
     "down": Way("kill", {}),
     "paused": Way("pause", {}),
 }
-"""`deaf` hears nothing of the core and is heard, `mute` the reverse; `bridged` is cut off from the core's leader alone.
+"""`deaf` receives nothing from the core but can send to it, `mute` is the reverse; `bridged` is cut off from the core's leader alone.
 
 `ring` breaks no node but links: each node sees a majority and no two the same, so no possible leader is heard by all. Every node is in the core.
 """
@@ -53,7 +53,7 @@ WAYS: Mapping[str, Way] = {
 Rest = Literal["isolated", "deaf", "mute", "bridged", "ring", "clogged", "flapping", "down", "paused"]
 
 SETTLE_NS = 3_000_000_000
-"""Delay after the heal for what is aimed at a leader, so that there is one."""
+"""Delay after the heal before faults on a leader, so that there is a leader."""
 
 
 class LivenessSpec(BoundedModel):

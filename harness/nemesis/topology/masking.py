@@ -1,4 +1,4 @@
-"""Masking: a fault that cannot show because another fault, itself verified, stands before it.
+"""Masking: a fault that has no visible effect because another, verified fault hides it.
 
 A killed process cannot be paused, a link that is cut loses no packets, connections that do not exist do not break. A probe that finds nothing then
 reports it: `hidden_by` in its observation names the faults behind which this one hides. That is no excuse for a fault that did nothing where nothing
@@ -19,7 +19,7 @@ from .partitions import Edge
 
 
 def _masks_of(fault: Resolved, ending: bool) -> frozenset[str]:
-    """The kinds and groups behind which this fault may not show, or not that it is over."""
+    """The kinds and groups that may hide this fault, or its end."""
     kind = catalog.kind_of(fault.intent.kind)
     own = frozenset[str]() if kind is None else kind.masked_by(fault.what, ending)
     return own.union(each.name for each in catalog.kinds() if fault.intent.kind in each.hides)
@@ -62,9 +62,9 @@ class Covering:
     def hidden(
         self, fault: Resolved, targets: Iterable[str | Edge], since_ns: int, *, ending: bool = False
     ) -> tuple[str, ...]:
-        """Return the faults that stood before these targets (nodes, or edges) at some time since then; () unless each target had one.
+        """Return the faults that hid it on these targets (nodes, or edges) at some time since then; () unless each target had one.
 
-        `ending`: what does not show is that the fault is over.
+        `ending`: it is the end of the fault that is not visible.
         """
         masks = _masks_of(fault, ending)
         others = [known for known in self._known.values() if masks & _acts_as(known.fault)]

@@ -1,6 +1,6 @@
 """Partitions as directed cut edges over the network's vertices: the nodes, and `clients`, which stands for all clients.
 
-Each shape is a graph of the links that stay, over the nodes; what it lacks of the complete graph is cut. An edge `(a, b)` means that
+Each shape is a graph of the links that stay, over the nodes; all other links are cut. An edge `(a, b)` means that
 packets from a to b are dropped when they arrive at b. Clients keep reaching every node unless a shape is asked to cut them.
 
     halves           first half | second half, in the order of the nodes        random-halves   the same, nodes drawn
@@ -172,7 +172,7 @@ def _clients_of(side: list[str], keep: str, situation: Situation) -> set[Edge]:
 
 
 def missing(links: nx.Graph) -> set[Edge]:
-    """What a graph of links that stay cuts: both directions of every link it lacks."""
+    """The edges that are cut, given the links that stay: both directions of every missing link."""
     import networkx as nx
 
     return set(nx.complement(links).to_directed().edges)

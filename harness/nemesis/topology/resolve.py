@@ -46,7 +46,7 @@ def held_off(fault: Resolved) -> frozenset[str]:
 
 
 def vertices(fault: Resolved) -> frozenset[str]:
-    """Everything that the fault touches."""
+    """All vertices that the fault affects."""
     what = fault.what
     ends = [vertex for edge in what.get("edges", ()) for vertex in edge]
     named = [

@@ -1,4 +1,4 @@
-"""The first line at which two records of one thing differ: which line, which fields, and both values."""
+"""The first line at which two records of the same run differ: the line, the fields, and both values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tribulation.histories.model.operation import Type
 
 Line = Mapping[str, Any]
 NAMING = ("node", "process", "event", "type", "f", "key")
-"""Fields that identify a line: where these differ, they are two lines, not one that changed."""
+"""Fields that identify a line: if these differ, they are two lines and not one changed line."""
 
 SHOWN = 160
 """Characters of a value that are shown."""
@@ -115,7 +115,7 @@ def content_differences(one: RunRecord, other: RunRecord) -> list[LineDifference
 
 
 def _answers(record: RunRecord) -> list[Line]:
-    """Answers that clients got, in order of time."""
+    """Answers to clients, in order of time."""
     events = (event for event in record.history.events if event.process != NEMESIS and event.type is not Type.INVOKE)
     return [event_to_json(event) for event in events]
 

@@ -1,4 +1,4 @@
-"""The distance of two histories of the same operations: an edit replaces one outcome, or adds or leaves out one operation."""
+"""The distance of two histories of the same operations: an edit replaces one outcome, or adds or removes one operation."""
 
 from __future__ import annotations
 

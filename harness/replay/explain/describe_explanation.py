@@ -56,7 +56,7 @@ def describe_answer(answer: Answer) -> str:
 
 
 def _lists(failing: list[Any], passing: list[Any]) -> str:
-    """What each list has that the other lacks; long lists are mostly equal."""
+    """The elements of each list that the other lacks; long lists are mostly equal."""
     ours, theirs = (Counter(json.dumps(item, default=repr) for item in items) for items in (failing, passing))
     more, less = sorted((ours - theirs).elements()), sorted((theirs - ours).elements())
     if not more and not less:

@@ -44,7 +44,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One operation with another answer in the passing run; None where it was not tried there."""
+    """One operation with another answer in the passing run; None if it was not tried there."""
 
     failing: Operation
     passing: Operation | None
@@ -77,7 +77,7 @@ class Explained:
 
 
 def explain(run_dir: Path, asked: Asked, notify: Notify) -> Explained:
-    """Explain a run. Raises `CampaignError` when it is not one of the simulator, or does not fail."""
+    """Explain a run. Raises `CampaignError` if it is not a simulated run, or does not fail."""
     plan = read_plan(run_dir)
     require_simulable(plan.options["system"], str(run_dir))
     if not is_simulated(plan):

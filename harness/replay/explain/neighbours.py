@@ -1,6 +1,6 @@
-"""Neighbours of a failing plan, smallest change first: a fault a little earlier or later, shorter, left out; a flaw left out.
+"""Neighbours of a failing plan, smallest change first: a fault a little earlier or later, shorter, removed; a flaw removed.
 
-The first that passes is the nearest passing plan: the failure needs what differs between the two runs.
+The first that passes is the nearest passing plan: the failure depends on the difference between the two plans.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ _FATES = {Verdict.VALID: Fate.PASSES, Verdict.INVALID: Fate.OTHERWISE, Verdict.U
 
 
 def fate(plan: Plan, wanted: Signature) -> tuple[Simulated | None, Fate]:
-    """Carry it out and run the checker that objected."""
+    """Run the plan, and the checker that found the failure."""
     tried = attempt(plan, wanted)
     if tried.alike(wanted) is not None:
         return tried.done, Fate.ALIKE

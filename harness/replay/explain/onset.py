@@ -25,7 +25,7 @@ from ..compare.differences import shown
 from .neighbours import Fate, fate
 
 COARSE = 5
-"""First moments of the load, both ends included. Before them comes the birth of the cluster, when everything is still open."""
+"""Number of first moments over the load, including both ends. The start of the cluster comes before them."""
 
 FINEST_NS = 1_000_000
 DULL = frozenset({"append", "durable", "commit", "apply", "ack", "read-confirmed", "lease", "digest", "marker"})

@@ -1,4 +1,4 @@
-"""Whether a life's events have causes in the life itself: timers that were set, requested storage operations, written files."""
+"""Whether the events of one incarnation have causes in this incarnation: timers that were set, requested storage operations, written files."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Causes:
 
 
 class Disk:
-    """A node's files as its lives wrote them. A killed process leaves what it wrote; a write under way may be there too."""
+    """A node's files as its lives wrote them. A killed process leaves its completed writes; a write in progress may be there too."""
 
     def __init__(self) -> None:
         self._files: dict[str, bytearray] = {}

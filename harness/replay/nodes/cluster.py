@@ -1,4 +1,4 @@
-"""Tier B: all cores of a recorded cluster run together again, each fed with what the other cores send now.
+"""Tier B: all cores of a recorded cluster run together again, each gets the messages that the other cores send now.
 
 Each core steps at its own recorded times, with the recorded timers, storage completions and client requests. What it receives is
 what the sending core has sent *in this replay*. `provenance` maps each received message to its send, and a step waits until every
@@ -34,7 +34,7 @@ Link = tuple[str, str]
 class ClusterReplay:
     """`difference` is the first step that differs, with its node and life; `stuck` names steps that wait for each other.
 
-    `boots` says what each later life of a node found on its disk.
+    `boots` has the disk content that each later incarnation of a node found.
     """
 
     steps: int = 0
@@ -124,7 +124,7 @@ class _Stage:
         self.causes = Causes()
 
     def after(self, step: RecordedStep) -> None:
-        """Take in what the step released."""
+        """Store the messages that the step released."""
         assert self.player is not None
         for event in step.events:
             if isinstance(event, StorageDone):

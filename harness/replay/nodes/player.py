@@ -1,6 +1,6 @@
-"""Plays one incarnation of a node again: its core, and the gate that holds back what must not be seen before it is durable.
+"""Plays one incarnation of a node again: its core, and the gate that holds back effects that must not be visible before data is durable.
 
-It treats effects as the socket runtime does, except that nothing leaves: what would have been sent, answered and traced is returned,
+It treats effects as the socket runtime does, except that nothing is sent: messages, answers and trace lines are returned,
 in the order of the runtime.
 """
 
@@ -46,7 +46,7 @@ class Player:
         """The effects of the latest step."""
 
     def step(self, now_ns: int, events: Sequence[Event]) -> list[Effect]:
-        """Take one turn: what waited for finished storage leaves first, then the core steps and its effects are carried out."""
+        """Take one turn: effects that waited for finished storage leave first, then the core steps and its effects are carried out."""
         for event in events:
             if isinstance(event, StorageDone):
                 self._gate.settle(event.op, event.error is None)

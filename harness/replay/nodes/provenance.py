@@ -1,4 +1,4 @@
-"""The sender of every received message: each is matched with the send it came from, link by link.
+"""The sender of every received message: each message is matched with its send, link by link.
 
 A recording holds no message identifiers, and needs none. What node B took from node A came over one connection at a time, each in order and
 without copies; a new connection is taken only when the old one is closed. So the messages B received from A are a subsequence of those A sent to B,
@@ -20,13 +20,13 @@ UNEXPLAINED = -2
 """Never sent, although the sender's recording covers that time."""
 
 LOOK_AHEAD = 500
-"""At most so many received messages are tried as the first of the sender's next life."""
+"""The most received messages that are tried as the first one of the sender's next incarnation."""
 RESUMES = 5
-"""For the recording to cover an unexplained message, so many messages in a row after it (or all that are left) must be explained."""
+"""The number of explained messages in a row (or all remaining ones) that must follow an unexplained message that the recording covers."""
 
 
 class Life:
-    """The messages that one life of a sender sent over one link: a key for each content, in order."""
+    """The messages that one incarnation of a sender sent over one link: a key for each content, in order."""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         self._places: dict[bytes, list[int]] = {}
@@ -47,7 +47,7 @@ class Life:
         return found
 
     def explain_all(self, received: Sequence[bytes]) -> list[int]:
-        """As `explain`, going on after a message that this life never sent."""
+        """As `explain`, but continue after a message that this incarnation never sent."""
         found = self.explain(received)
         while len(found) < len(received):
             at = next((index + 1 for index in reversed(found) if index >= 0), 0)

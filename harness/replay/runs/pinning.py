@@ -1,7 +1,7 @@
-"""Makes a plan from a recorded history and its faults, to try the same in the simulator.
+"""Makes a plan from a recorded history and its faults, to repeat them in the simulator.
 
 Each operation is pinned to the time at which it was invoked and to the client that did; each fault names the nodes and edges to which it was
-resolved, at the time at which it was active. What a plan cannot say (message delays, the elected leader) is left to seeds.
+resolved, at the time at which it was active. Facts that a plan does not contain (message delays, the elected leader) depend on the seed.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedReplay:
-    """`recorded` and `digest` are the two runs' digests; `recorded` is None where none was kept. `cores` are the fingerprints, likewise, and `simulators` those
+    """`recorded` and `digest` are the digests of the two runs; `recorded` is None if the run has none. `cores` are the fingerprints of the cores, and `simulators` those
     of the rest.
 
     `differences` are those of history and traces, earliest first. `unsteady`: a second replay differed from the first one, at this step.

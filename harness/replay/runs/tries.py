@@ -1,6 +1,6 @@
-"""Tier C: the recorded operations and faults in the simulator, over many seeds, in search of the failure that was recorded.
+"""Tier C: the recorded operations and faults in the simulator, over many seeds, to find the recorded failure.
 
-Nothing is exact here. A seed stands for one choice of message delays. The result is a rate: so many of so many seeds fail alike,
+Nothing is exact here. A seed stands for one choice of message delays. The result is a rate: the share of seeds that fail in the same way,
 by the same checker and kind of anomaly. Where the recorded traces show the first leader, only seeds with that first leader are tried, because the recorded
 faults were aimed at nodes of that cluster.
 """
@@ -30,7 +30,7 @@ MARGIN_NS = 2_000_000_000
 """Load after the moment at which the failure was recorded: in other runs it may come a little later."""
 
 SEEDS_A_TRY = 20
-"""At most so many seeds are looked at for each try, when the first leader is known."""
+"""The most seeds that are simulated for each try, if the first leader is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ def _nearest(done: list[Try]) -> Try | None:
 
 
 def cut_short(plan: Plan, seen_ns: int | None) -> Plan:
-    """The plan up to a while after the failure was seen; anything later only costs time."""
+    """The plan, shortened to some time after the failure was seen, because the rest only costs time."""
     if seen_ns is None or plan.pinned is None or seen_ns + MARGIN_NS >= plan.timing.load_ns:
         return plan
     until_ns = seen_ns + MARGIN_NS

@@ -11,7 +11,7 @@ _MOST_ITEMS, _FIRST, _LAST = 9, 3, 5
 
 
 def micro_operation(op: Any) -> str:
-    """One of them, from its form `[kind, key, value]` in a history."""
+    """One micro-operation in words, from its form `[kind, key, value]`."""
     if not isinstance(op, list | tuple) or len(op) != 3:
         return _clipped(show(op))
     kind, key, value = op
@@ -21,7 +21,7 @@ def micro_operation(op: Any) -> str:
 
 
 def transaction(ops: Any) -> str | None:
-    """All of them in one line, None where the value has another form."""
+    """All micro-operations in one line; None if the value has another form."""
     if not isinstance(ops, list | tuple) or not all(isinstance(op, list | tuple) and len(op) == 3 for op in ops):
         return None
     return "; ".join(map(micro_operation, ops))

@@ -17,7 +17,7 @@ MOST_ARROWS = 60
 MOST_MARKS = 24
 MOST_LANES = 10
 LONGEST_NS = 400_000_000
-"""Of a longer operation the last part is drawn."""
+"""The longest drawn time; of a longer operation only the last part is drawn."""
 _PAD_NS = 4_000_000
 _WIDTH, _LEFT, _RIGHT, _TOP, _LANE = 980, 92, 24, 34, 46
 _MOST_LABELS = 8

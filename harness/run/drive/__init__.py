@@ -1,1 +1,1 @@
-"""Carrying out a plan: generators, workers and the nemesis, in real or virtual time."""
+"""Running a plan: generators, workers and the nemesis, in real or virtual time."""

@@ -1,6 +1,6 @@
-"""The faults of a run as the runner sees them: which are due, which are active, which are over.
+"""The faults of a run as the runner sees them: those that are due, active or over.
 
-Pure, as the runner is: it returns what must be done (`FaultAction`) and is given the result (`ActionDone`).
+Pure, like the runner: it returns the next actions (`FaultAction`) and gets their results (`ActionDone`).
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class _Fault:
     met: bool = False
     """Whether an operation was under way while it was active."""
     held_until_ns: int = 0
-    """When it is healed even if it met none."""
+    """The time at which it is healed even if it met no operation."""
 
 
 class Faults:
@@ -97,7 +97,7 @@ class Faults:
         self._free_ns: dict[str, int] = {}
         """The time at which a lane may be used again."""
         self._been_on: set[str] = set()
-        """Names, without the number of the start, of what has begun in any lane."""
+        """Names, without the number of the start, of all faults that have begun in any lane."""
         self.unhealed: dict[str, str] = {}
         """Faults whose heal failed, and why; also those of `rest` that could not be injected. Nothing is certain before everything is healed."""
 
@@ -108,7 +108,7 @@ class Faults:
 
     @property
     def never_begun(self) -> list[Intent]:
-        """Faults whose turn has not come."""
+        """Faults that have not started yet."""
         set_off = (fault for _, fault in self._set_off)
         return [fault.intent for fault in (*self._too_late, *self._held, *self._waiting, *self._armed, *set_off)]
 
@@ -117,7 +117,7 @@ class Faults:
         return frozenset(fault.intent.on["event"] for fault in self._ready(now_ns) if fault.intent.on is not None)
 
     def happened(self, now_ns: int, event: Happened) -> None:
-        """Set off the next fault of each item that waits for it."""
+        """Start the next fault of each item that waits for this event."""
         for fault in self._ready(now_ns):
             on = fault.intent.on
             if on is not None and on["event"] == event.event:
@@ -200,7 +200,7 @@ class Faults:
         return now_ns + lasts_ns <= self._load_ns + lasts_ns // LATE_PART
 
     def _let_in(self, now_ns: int) -> list[_Fault]:
-        """Of the faults whose time has come, those with free lanes."""
+        """The faults that are due and have a free lane."""
         begun: list[_Fault] = []
         while (fault := next((held for held in self._free() if self._rested_ns(held) <= now_ns), None)) is not None:
             self._held.remove(fault)
@@ -212,7 +212,7 @@ class Faults:
     def _free(self) -> list[_Fault]:
         """Armed faults that wait only for their lanes to rest.
 
-        On slow hosts all lanes fall behind, since they share the hosts' time. One kind twice as rarely is better than another never.
+        On slow hosts all lanes are late, because they share the hosts' time. Then it is better that one kind is half as frequent than that another never occurs.
         """
         if not self._held:
             return []

@@ -18,7 +18,7 @@ Stage = Callable[[int], list[FaultAction]]
 class Isolation:
     """Stages in order; each begins when all actions of the one before have ended. Pure: call `step` again whenever an action ended.
 
-    `healing`: everything is being healed, as it requested.
+    `healing`: everything is being healed on its request.
     """
 
     def __init__(self, faults: Faults, liveness: Liveness) -> None:

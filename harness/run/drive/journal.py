@@ -1,4 +1,4 @@
-"""What both drivers record of a run: the runner's invocations, their completions, and the actions of the nemesis.
+"""The records of both drivers about a run: the runner's invocations, their completions, and the actions of the nemesis.
 
 One journal, one order. It counts operations, for progress and for the result.
 """

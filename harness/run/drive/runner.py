@@ -1,4 +1,4 @@
-"""The pure core of a run: which operation and which fault comes next. It knows no threads, no sockets and no clock.
+"""The pure core of a run: it decides the next operation and the next fault, without threads, sockets or a clock.
 
     step = runner.step(now_ns, completions)     →  invocations to try now, fault actions to carry out, when to call again
 

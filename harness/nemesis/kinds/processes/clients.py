@@ -22,7 +22,7 @@ from ...faults.fault import Intent, Observation, Resolved, Situation
 from ..base import Ground, Package
 
 BUSY_S = 1.0
-"""How long clients are awaited that carry out an operation; then others are taken."""
+"""How long to wait for clients with an open operation; then other clients are used."""
 SEEN_S = 2.0
 LOOK_S = 0.005
 
@@ -111,7 +111,7 @@ def _noted(fault: Resolved, ground: Ground) -> Mapping[int, SeenClient]:
 
 
 def _chosen(control: ClientControl, what: Mapping[str, Any], taken: set[int], random: Random) -> Sequence[SeenClient]:
-    """Drawn from those that carry out an operation; after a while from all."""
+    """Chosen among clients with an open operation; after a while among all."""
     deadline_s = time.monotonic() + BUSY_S
     while True:
         known = sorted(control.seen().values(), key=lambda seen: seen.slot)

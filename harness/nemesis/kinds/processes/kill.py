@@ -100,7 +100,7 @@ def _not_there(names: list[str], ground: Ground) -> list[str]:
 
 
 def _look_at_slow_start(fault: Resolved, ground: Ground) -> Observation:
-    """Observe for how long each process is held stopped, and when it is ready. Both times begin when the heal starts it."""
+    """Measure how long each process is stopped, and when it is ready. Both times are counted from its restart by the heal."""
     began_s, slow_s = float(ground.notes.pop(fault.intent.id)["began_s"]), fault.what["slow_start_ns"] / 1e9
     free = [
         name for name in fault.what["nodes"] if name not in ground.force.killed | ground.force.off | ground.force.paused

@@ -1,6 +1,6 @@
 """`process`: one of several processes of a host, by its name, is killed or stopped; the others go on.
 
-It says nothing of whether its node runs, so that checkers excuse no node for it and hold none to have been down.
+It does not show whether its node runs, so checkers do not excuse a node because of it, and do not count one as down.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Action(str, Enum):
 
 
 class ProcessSpec(Aimed):
-    """Of the target's processes the one of this name is killed, or stopped, and runs again when it ends."""
+    """The process with this name, on each target, is killed or stopped, and runs again when the fault ends."""
 
     kind: ClassVar[str] = "process"
 

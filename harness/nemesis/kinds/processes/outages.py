@@ -1,4 +1,4 @@
-"""Outages: hosts that answer nothing for a while because of a fault from outside: without power, or frozen whole.
+"""Outages: hosts that do not answer for a while because of a fault from outside: no power, or frozen completely.
 
 It handles the consequences. Their agents receive no requests and their links count as down (`silence`). Until a host is as before (`revive`): an
 agent runs, the active faults are applied, the service runs.
@@ -49,7 +49,7 @@ def freeze(ground: Ground, nodes: Sequence[str]) -> None:
 
 
 def bring_back(ground: Ground, nodes: Iterable[str]) -> None:
-    """Switch on and start again, whatever was done to them; a host that came back by itself, because its lease was not renewed, is only contacted."""
+    """Switch on and restart hosts after any outage; a host that came back by itself, because its lease was not renewed, is only contacted."""
     cluster = ground.cluster
     nodes = sorted(cluster.off.intersection(nodes))
     if not nodes:
@@ -79,7 +79,7 @@ def _silence(ground: Ground, nodes: Sequence[str]) -> None:
 
 
 def _start_services(ground: Ground, nodes: Sequence[str]) -> None:
-    """Start services where no boot hook did. One that a fault keeps down is started all the same: only a running process can be killed, and restarted by
+    """Start services that no boot hook started, also those that a fault keeps down: only a running process can be killed, and restarted by
     the heal.
     """
     cluster = ground.cluster

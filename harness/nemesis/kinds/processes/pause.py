@@ -46,7 +46,7 @@ def _from_outside(host: Host) -> str:
 
 
 class OnHosts(Package):
-    """Of the system's processes, by the host's agent; `whole`: of the host with its agent, from outside (`outages`)."""
+    """The agent of the host pauses the system's processes; with `whole`, the host and its agent are paused from outside (`outages`)."""
 
     kinds = ("pause",)
     abilities: ClassVar[Mapping[str, Probe]] = {"freeze": _from_outside}

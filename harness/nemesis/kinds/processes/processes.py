@@ -40,7 +40,7 @@ def states(
     timeout_s: float | None = None,
     of: str | None = None,
 ) -> Observation:
-    """The systems of these nodes, looked at until each is right or the time (`RESTART_S`) is over. A host without power has none.
+    """Check the processes of these nodes until each is in the wanted state or the time (`RESTART_S`) is over. A host without power has none.
 
     `states` are those of the processes that the services name, `processes_of` counts all that belong to them, `unlike` names those that are in another state. `of` names one of
     several processes of a host.

@@ -1,6 +1,6 @@
-"""Silence of a host that was switched off or frozen: what in it still answers, and whether any of it is still heard.
+"""Silence of a host that was switched off or frozen: whether anything on it still answers or sends.
 
-It is probed from the clients' place at its SSH port, where a process would greet, a kernel alone accepts or refuses, and a host without power stays
+It is probed from the clients' place at its SSH port, where a process would send a banner, a kernel alone accepts or refuses, and a host without power stays
 silent; and by the probes of the other vertices, which hear nothing from a host that is off. Neither asks the provider that caused it.
 """
 
@@ -30,7 +30,7 @@ def look(nodes: Sequence[str], ground: Ground, allowed: frozenset[str]) -> Obser
 
 
 def look_recovered(nodes: Sequence[str], ground: Ground) -> Observation:
-    """Return whether they are heard and hear again, as far as no other fault prevents it."""
+    """Return whether they can send and receive again, unless another fault prevents it."""
     missing = _touching(nodes, ground.links().observed.get("down_but_not_cut", ()))
     return Observation(not missing, {"down_but_not_cut": missing} if missing else {})
 
