@@ -7,11 +7,14 @@ new one takes its slot, so that a hung client never hangs a run. Every wait here
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
+from ...errors import DeployError
 from ...foreign import put_back_time
 from ...nemesis.faults.triggers import Happened
 from ...systems.base import Client, Dial, Outcome
@@ -32,6 +35,9 @@ LONGEST_WAIT_NS = 200_000_000
 
 TICK_NS = 100_000_000
 """Progress is looked at so often, and when the phase changes: its text costs more than an operation."""
+
+STEP_S = 30.0
+"""A step takes microseconds. In a longer one a workload's generator hangs, and with it everything, the healing and Ctrl-C included."""
 
 NEMESIS_THREADS = 16
 
@@ -72,7 +78,8 @@ class ThreadDriver:
 
     def run(self) -> Runner:
         """Return the runner at its end. When asked to stop, the load ends and everything is healed first. The same happens after a KeyboardInterrupt, which is then raised again."""
-        runner = Runner(self.plan, keeps_issued=False)
+        with _bounded_step():
+            runner = Runner(self.plan, keeps_issued=False)
         # Events from before the run do not count.
         while not self._events.empty():
             self._events.get_nowait()
@@ -88,7 +95,8 @@ class ThreadDriver:
                         )
                     if self.stop_asked() or self._clients_are_broken():
                         runner.stop()
-                    step = runner.step(self.clock.now_ns(), completions)
+                    with _bounded_step():
+                        step = runner.step(self.clock.now_ns(), completions)
                     completions = []
                     if step.phase is Phase.DONE:
                         break
@@ -186,6 +194,34 @@ class ThreadDriver:
             self._workers[slot] = self._worker(slot, worker.generation + 1)
             completions.append(self._complete(slot, Outcome("info", error="client-hung")))
         return completions
+
+
+class _Expired(BaseException):
+    """No `Exception`: a generator that catches its own would catch it."""
+
+
+@contextmanager
+def _bounded_step() -> Iterator[None]:
+    """Raise `DeployError` when the body does not end in time. Only the main thread has signals; elsewhere nothing is bounded."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def expired(*_: object) -> None:
+        raise _Expired
+
+    before = signal.signal(signal.SIGALRM, expired)
+    signal.setitimer(signal.ITIMER_REAL, STEP_S)
+    try:
+        yield
+    except _Expired as error:
+        raise DeployError(
+            f"the generator of a workload did not end within {STEP_S:g} s",
+            hint="a generator says what a client tries next, and waits for nothing; see docs/guides/plugins.md",
+        ) from error
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _raised(answer: Answer) -> str:

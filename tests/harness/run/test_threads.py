@@ -8,14 +8,15 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from tests.systems.register_server import SERVER, RegisterClient
-from tribulation.harness.errors import FaultError
+from tribulation.harness.errors import DeployError, FaultError
 from tribulation.harness.nemesis.faults.fault import Injector, Intent, Observation, Resolved, Situation
 from tribulation.harness.nemesis.faults.triggers import Happened
 from tribulation.harness.run.drive.journal import Journal
@@ -26,6 +27,7 @@ from tribulation.harness.run.drive.worker import RunClock
 from tribulation.harness.run.plan.plan import Plan, Timing, make_slots
 from tribulation.harness.systems.base import Client, Op, Outcome
 from tribulation.harness.workloads import Register, RegisterSpec
+from tribulation.harness.workloads.generators import Context, Generator, each
 from tribulation.histories import NEMESIS, Recorder, Type, read_history
 
 MS = 1_000_000
@@ -224,6 +226,27 @@ def test_a_bug_in_a_nemesis_thread_keeps_its_traceback_and_is_no_error_of_the_en
     (bug,) = nemesis.trouble.bugs
     assert "inject f1" in bug and "Traceback" in bug and "AttributeError" in bug
     assert nemesis.errors == []
+
+
+class Endless(Register):
+    def load(self) -> Generator:
+        def hang(context: Context) -> Op:
+            until_s = time.monotonic() + 10
+            while time.monotonic() < until_s:
+                with suppress(Exception):
+                    time.sleep(0.01)
+            return Op("read", "r0")
+
+        return each(hang)
+
+
+def test_a_generator_that_hangs_ends_the_run(tmp_path, monkeypatch):
+    monkeypatch.setattr("tribulation.harness.run.drive.threads.STEP_S", 0.2)
+    plan = make_plan(200)
+    plan = replace(plan, workloads={"register": Endless("register", plan.workloads["register"].spec)})
+    with pytest.raises(DeployError, match=r"generator .* did not end within 0\.2 s"):
+        drive(plan, HangingClient, None, tmp_path / "h.jsonl")
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
 class Unhealable(NoFaults):
