@@ -55,6 +55,8 @@ faults:
   - pause: {target: [n1], after: 1s, for: 280s}
 """
 LOOK = "sudo nft list tables | grep -c tribulation; /sbin/tc qdisc show | grep -c netem; date +%s; ps -eo stat= | grep -c ^T; true"
+TRACES = """ls -d /var/tmp/tribulation /etc/systemd/system/tribulation* 2>/dev/null; getent passwd tribulation
+systemctl list-units --all --no-legend "tribulation*"; sudo nft list tables | grep tribulation; ps -eo args | grep "[.]pyz"; true"""
 rows: list[tuple[str, str, str, float]] = []
 
 
@@ -139,6 +141,8 @@ def carry_out(steps: Sequence[Step], newcomer: Newcomer, addresses: Sequence[str
         began_s = time.monotonic()
         code, said = newcomer.run(text, COMMAND_S)
         right = code == step.exit_code
+        if step is steps[-1]:
+            traces(newcomer, addresses)
         row(step.section, text, f"ok, exit {code}" if right else f"EXIT {code}, not {step.exit_code}", began_s)
         if not right:
             print(said[-3000:], flush=True)
@@ -166,6 +170,15 @@ def strangers(newcomer: Newcomer) -> None:
             began_s,
         )
     known.write_text(right)
+
+
+def traces(newcomer: Newcomer, addresses: Sequence[str]) -> None:
+    """After the last step nothing of ours is on a machine."""
+    for address in addresses:
+        began_s = time.monotonic()
+        code, said = newcomer.run(f"ssh {USER}@{address} '{TRACES}'", COMMAND_S)
+        seen = "ok, no trace" if (code, said.strip()) == (0, "") else f"LEFT: {said[-1000:]}"
+        row("12. Leave no trace", f"{address}: files, units, users, rules, processes", seen, began_s)
 
 
 def killed(newcomer: Newcomer, addresses: Sequence[str]) -> None:

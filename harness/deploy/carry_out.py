@@ -87,9 +87,11 @@ def _stop(work: Work, step: Step) -> None:
 
 
 def _remove_unit(work: Work, step: Step) -> None:
-    name = unit.NAME
+    name, aside = unit.NAME, f"/run/{unit.NAME}.removed"
+    # Without a reload systemd keeps the unit: the file comes back then, by which the next plan knows it.
     as_root(work.host).run(
-        f"systemctl disable --now {name} >/dev/null 2>&1; rm -f {unit.PATH} && systemctl daemon-reload && "
+        f"systemctl disable --now {name} >/dev/null 2>&1; [ ! -e {unit.PATH} ] || mv {unit.PATH} {aside} && "
+        f"{{ systemctl daemon-reload || {{ mv {aside} {unit.PATH}; exit 1; }}; }} && rm -f {aside} && "
         f"{{ systemctl reset-failed {name} >/dev/null 2>&1 || true; }}",
         timeout_s=_SYSTEMCTL_S,
     )
@@ -126,8 +128,9 @@ def _rules(work: Work, step: Step) -> None:
 def _start(work: Work, step: Step) -> None:
     if work.observed.by_unit:
         allow = work.service.control_of(work.host).restart_command()
-        # Not waited for here: a node that does not come up is reported below, with its last words.
-        commands = f"{allow} && systemctl enable --quiet {unit.NAME} && systemctl reset-failed {unit.NAME} && systemctl --no-block start {unit.NAME}"
+        # The unit may have been put by a deployment that failed before its reload. The start is not waited for here: a node that does not come up is
+        # reported below, with its last words.
+        commands = f"systemctl daemon-reload && {allow} && systemctl enable --quiet {unit.NAME} && systemctl reset-failed {unit.NAME} && systemctl --no-block start {unit.NAME}"
         work.hands.run(commands, timeout_s=_SYSTEMCTL_S)
     else:
         work.service.start(work.host, {})
