@@ -40,3 +40,11 @@ def test_a_unit_whose_removal_systemd_did_not_read_is_found_by_the_next_plan(wor
     carry_out._remove_unit(work, step)
     carry_out._remove_unit(work, step)
     assert not path.exists() and not Path(f"/run/{unit.NAME}.removed").exists()
+
+
+def test_a_start_is_that_of_the_unit_as_it_is_on_the_disk(work: Any, tmp_path: Path) -> None:
+    control = SimpleNamespace(restart_command=lambda: "true")
+    work.observed, work.hands, work.ready_s = SimpleNamespace(by_unit=True), work.host, 1.0
+    work.service = SimpleNamespace(control_of=lambda host: control, wait_ready=lambda host, timeout_s: None)
+    carry_out._start(work, Step("start", "start it"))
+    assert (tmp_path / "calls").read_text().split() == ["daemon-reload", "enable", "reset-failed", "--no-block"]
