@@ -55,8 +55,9 @@ faults:
   - pause: {target: [n1], after: 1s, for: 280s}
 """
 LOOK = "sudo nft list tables | grep -c tribulation; /sbin/tc qdisc show | grep -c netem; date +%s; ps -eo stat= | grep -c ^T; true"
-TRACES = """ls -d /var/tmp/tribulation /etc/systemd/system/tribulation* 2>/dev/null; getent passwd tribulation
-systemctl list-units --all --no-legend "tribulation*"; sudo nft list tables | grep tribulation; ps -eo args | grep "[.]pyz"; true"""
+TRACES = """ls -d /var/tmp/tribulation /etc/systemd/system/tribulation-node* 2>/dev/null; getent passwd tribulation
+systemctl list-units --all --no-legend "tribulation-node*"; sudo nft list tables | grep tribulation; ps -eo args | grep "[.]pyz"; true"""
+"""Other units whose names begin so are those of the emulated machine itself, which stand for its provider."""
 rows: list[tuple[str, str, str, float]] = []
 
 
