@@ -153,7 +153,7 @@ class Trial:
             if (pid := pids[host.name]) and host.run(f"[ -d /proc/{pid:d} ]", check=False).exit_code:
                 raise Wrong(
                     f"pid({host.name}) is {pid}, and there is no such process",
-                    "it is the process that faults kill and pause, as its host counts them; None when it does not run",
+                    "return the pid, as numbered on its host, of the process that faults kill and pause; None when it does not run",
                 )
 
     def _pids(self) -> dict[str, int | None]:
@@ -184,7 +184,7 @@ class Trial:
         bounded(self._opened().close, self.call_s, "close")
         if not self.operations:
             raise Wrong(
-                "the client has all operations of no workload: `tri list workloads`, docs/reference/workloads.md"
+                "there is no workload whose operations the client has completely: `tri list workloads`, docs/reference/workloads.md"
             )
         return "opened and closed"
 
@@ -197,8 +197,8 @@ class Trial:
             outcome = fitting(op, checked(answer))
             if outcome.type == "ok" and getattr(client, "address_unused", False):
                 raise Wrong(
-                    f"{op.f} was answered, and the driver never connected to the address that connect() was given: faults would not cut it",
-                    "give that address, and no other, to the driver",
+                    f"{op.f} was answered, but the driver never connected to the address that connect() got: faults would not cut it",
+                    "pass this address, and no other, to the driver",
                 )
             return outcome
         finally:
@@ -223,7 +223,7 @@ class Trial:
             except BaseException as error:
                 raised.append(error)
 
-        bounded(opens, self.operation_s + GRACE_S, "open, where nothing listens,")
+        bounded(opens, self.operation_s + GRACE_S, "open, at a port where nothing listens,")
         with suppress(Exception):
             client.close()
         if not raised:
@@ -232,7 +232,7 @@ class Trial:
             )
         if not isinstance(raised[0], OSError):
             raise Wrong(
-                f"open() raised {described(raised[0])} where nothing listens; an OSError is a connection that failed, anything else counts as a mistake of the adapter"
+                f"open() raised {described(raised[0])} where nothing listens; an OSError is a failed connection, and any other exception counts as a mistake of the adapter"
             )
         return type(raised[0]).__name__
 
@@ -281,7 +281,7 @@ class Trial:
             with suppress(Exception):
                 client.close()
         if left:
-            raise Wrong(f"after SIGKILL pid(host) still answers {left}: it does not look whether the process is there")
+            raise Wrong(f"after SIGKILL pid(host) still answers {left}: it does not check whether the process exists")
         if outcome.type == "ok":
             raise Wrong(f"{op.f} ended ok although every process of the system was killed: another one answers")
         return f"{op.f}: {outcome.type} ({outcome.error})"
@@ -303,7 +303,7 @@ class Trial:
                 if size.isdigit() and int(size) > MOST_OUTPUT:
                     raise Wrong(
                         f"{name} of {host.name} has {int(size) >> 20} MiB already: a run would fill the host's disk",
-                        "have the server write less (its level of logging), or rotate what it writes",
+                        "make the server log less (by its log level), or rotate its logs",
                     )
                 if host.run(["test", "-r", path], check=False).exit_code:
                     raise Wrong(f"kept_files({host.name}) names {path} as {name}, and there is no such file")
@@ -367,7 +367,7 @@ class Trial:
         """A power loss takes what was written below this folder and not synced; nothing is lost elsewhere."""
         service = self.system.service
         if "disk" not in service.capabilities or not isinstance(service, OnDisk):
-            return "the system declares none"
+            return "the system declares no such function"
         folders = self._everywhere(service.data_directory, "data_directory")
         for name, folder in folders.items():
             if not isinstance(folder, str) or not folder.startswith("/"):
@@ -376,7 +376,7 @@ class Trial:
         find = "find {} -type f 2>/dev/null | head -n 1"
         if not any(host.run(find.format(shlex.quote(folders[host.name])), check=False).stdout for host in serving):
             raise Wrong(
-                f"no host has a file below its data directory ({folders[serving[0].name] if serving else 'none runs'}) after these operations: power losses would lose nothing",
+                f"no host has a file below its data directory ({folders[serving[0].name] if serving else 'no process runs'}) after these operations: power losses would lose nothing",
                 "`data` names the folder with all that must survive a power loss; None: nothing is kept on disk",
             )
         return ", ".join(dict.fromkeys(folders.values()))

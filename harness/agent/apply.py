@@ -19,7 +19,7 @@ def apply(store: Store, config: Json, wanted: Json) -> None:
     """Under the store's lock, with the watchdog armed. The undo of old and new is on disk before anything is done."""
     unknown = sorted(set(wanted) - {part.NAME for part in PARTS})
     if unknown:
-        raise ValueError(f"this agent knows no part {unknown[0]!r}")
+        raise ValueError(f"this agent has no part {unknown[0]!r}")
     before = store.force()
     claimed = {part.NAME: part.claim(before.get(part.NAME, {}), wanted.get(part.NAME, {}), config) for part in PARTS}
     force = _something(claimed)

@@ -153,7 +153,7 @@ class Agent:
         """Return the independent observation of the part `part`."""
         found = {part.NAME: getattr(part, "look", None) for part in PARTS}.get(request["part"])
         if found is None:
-            raise ValueError(f"no part {request['part']!r} can look")
+            raise ValueError(f"no part {request['part']!r} can verify")
         answer: Json = found(request, self._config)
         return answer
 
@@ -183,9 +183,7 @@ def serve(store: Store, program: str, client: str = "") -> None:
                 _end_holder(held)
             if waited_s > TAKE_OVER_S:
                 left_s = max(0.0, store.lease_left_s())
-                refuse(
-                    f"another harness holds this host, and renewed its lease ({left_s:.0f} s left): wait for its end"
-                )
+                refuse(f"another harness uses this host, and renewed its lease ({left_s:.0f} s left): wait for its end")
                 return
             time.sleep(0.05)
         held.truncate(0)

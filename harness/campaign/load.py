@@ -57,7 +57,9 @@ def refuse_early_deadlines(campaign: Campaign, positions: Positions, path: str |
     if campaign.system.file is None:
         least_ns = max(least_ns, 2 * campaign.system.heartbeat_ns)
     if campaign.operation_timeout < least_ns:
-        reported = f"{format_ns(campaign.operation_timeout)} is too short a deadline: a healthy system may answer later"
+        reported = (
+            f"{format_ns(campaign.operation_timeout)} is too short as a deadline: a healthy system may answer later"
+        )
         problem = Problem(("operation_timeout",), reported, hint=f"give {format_ns(least_ns)} or more")
         refuse([problem], positions, path)
 
@@ -213,20 +215,20 @@ def _name_problems(campaign: Campaign, path: str | Path) -> list[Problem]:
     for index, item in enumerate(campaign.faults):
         place = ("faults", index, item.word(), "target")
         if (drawn := drawn_nodes(getattr(item.spec, "target", None))) > len(nodes):
-            hint = f"draw at most {len(nodes)}, or aim at `all`"
+            hint = f"draw at most {len(nodes)} nodes, or use the target `all`"
             problems.append(Problem(place, f"random({drawn}) of {len(nodes)} nodes", hint=hint))
         for name in item.spec.names():
             if name not in known:
                 problems.append(Problem(("faults", index), f"no node {shown(name)}", hint=suggest(name, known)))
         if isinstance(item.spec, MembershipSpec) and item.spec.action is Action.LEAVE and not _has_members(campaign):
-            hint = "add `membership: {}` to the system, or use `action: remove`, which is of voters alone"
+            hint = "add `membership: {}` to the system, or use `action: remove`, which only concerns voters"
             problems.append(Problem(("faults", index), "`action: leave` needs members", hint=hint))
     problems += _core_problems(campaign, nodes)
     problems += _system_problems(campaign)
     problems += _operation_problems(campaign)
     if nodes and set(nodes) <= set(campaign.system.learners):
         hint = "leave a node out of `learners`"
-        problems.append(Problem(("system", "learners"), "every node is a learner, and none votes", hint=hint))
+        problems.append(Problem(("system", "learners"), "every node is a learner, so no node votes", hint=hint))
     system = campaign.system
     for field in ("voters", "learners", "seeds", "capacities"):
         for name in getattr(system, field) or ():
@@ -247,7 +249,9 @@ def _check_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
     chosen = [check for check in checks if isinstance(check, str)] if isinstance(checks, list) else []
     if checks == []:
         yield Problem(
-            ("checkers",), "no checker is named", hint="leave `checkers` out for those of the workloads, or name one"
+            ("checkers",),
+            "the list of checkers is empty",
+            hint="remove `checkers` to use those of the workloads, or name one",
         )
     for index, check in enumerate(chosen):
         if check not in CHECKERS:
@@ -258,7 +262,7 @@ def _check_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem(("checker_options", *wrong.path), wrong.message, wrong.value, True, wrong.hint)
     for name in options if isinstance(options, dict) else ():
         if chosen and name in CHECKERS and name not in chosen:
-            hint = f"add {name} to `checkers`, or leave its options out"
+            hint = f"add {name} to `checkers`, or remove its options"
             yield Problem(("checker_options", name), f"checker {name!r} is not among `checkers`", hint=hint)
 
 
@@ -268,8 +272,8 @@ def _contradictions(campaign: Campaign) -> Iterator[Problem]:
         asked = campaign.checker_options.get(name)
         for option, value in (asked if isinstance(asked, dict) else {}).items():
             if ours.get(option, value) != value:
-                message = f"another section of this campaign says {ours[option]!r}"
-                hint = "leave it out: what the section says is what is checked"
+                message = f"another section of this campaign sets {ours[option]!r}"
+                hint = "remove it: the value of that section is used for the check"
                 yield Problem(("checker_options", name, option), message, value, True, hint)
 
 
@@ -277,18 +281,18 @@ def _system_problems(campaign: Campaign) -> list[Problem]:
     """Check for exactly one system, which these hosts must support."""
     system, problems = campaign.system, []
     if system.file is not None and "name" in system.model_fields_set:
-        hint = "leave out `name`: it is of systems that are built in"
+        hint = "remove `name`: it is for built-in systems"
         problems.append(Problem(("system", "name"), "`name` and `file` together name two systems", hint=hint))
     why = why_not_simulated(system.model_dump()) if campaign.hosts.provider == "sim" else None
     if why is not None:
         problems.append(Problem(("system", "file"), why, hint=NOT_SIMULATED))
     if campaign.clients == PROCESSES and system.file is None:
-        hint = "leave it out, or give `system: {file: …}`"
+        hint = "remove it, or set `system: {file: …}`"
         problems.append(Problem(("clients",), "`clients: processes` is for systems from a `file`", hint=hint))
     for index, item in enumerate(campaign.faults):
         if item.word() == "client" and campaign.clients != PROCESSES:
             hint = "add `clients: processes` to the campaign"
-            problems.append(Problem(("faults", index), "its clients are no processes of their own", hint=hint))
+            problems.append(Problem(("faults", index), "its clients are threads, not processes", hint=hint))
         elif item.word() == "client" and (of := getattr(item.spec, "of", None)) not in (None, *campaign.made_workloads):
             hint = suggest(str(of), list(campaign.made_workloads))
             problems.append(Problem(("faults", index, "client", "of"), f"no workload {shown(of)}", hint=hint))
@@ -304,8 +308,10 @@ def _operation_problems(campaign: Campaign) -> Iterator[Problem]:
     for index, (name, workload) in enumerate(campaign.made_workloads.items()):
         missing = sorted(workload.asked() - OPERATIONS)
         if missing or not workload.on_reference:
-            why = f"has no operation {missing[0]!r}" if missing else "means something else by its operations"
-            hint = f"it needs {workload.needs}; give `system: {{file: …}}`, or another workload: `tri list workloads`"
+            why = f"has no operation {missing[0]!r}" if missing else "has other operations with the same names"
+            hint = (
+                f"it needs {workload.needs}; set `system: {{file: …}}`, or use another workload: `tri list workloads`"
+            )
             yield Problem(("workloads", index, name), f"workload {name!r}: the reference cluster {why}", hint=hint)
 
 
@@ -318,8 +324,12 @@ def _core_problems(campaign: Campaign, nodes: Sequence[str]) -> list[Problem]:
     """A named core must be a quorum, and must leave out at least one node."""
     if campaign.liveness is not None and campaign.liveness.rest == "ring" and changes_voters(campaign.faults):
         # A ring has majorities of the nodes: with changed voters, no node of a ring may see a quorum.
-        hint = "leave out changes of voters (`voters`, `membership`; of what is composed with `without: [membership]`), or let the rest stay broken otherwise"
-        return [Problem(("liveness", "rest"), "`rest: ring` does not go with faults that change the voters", hint=hint)]
+        hint = "remove changes of voters (`voters`, `membership`; in `all` and `swarm` by `without: [membership]`), or use another `rest`"
+        return [
+            Problem(
+                ("liveness", "rest"), "`rest: ring` cannot be combined with faults that change the voters", hint=hint
+            )
+        ]
     core = campaign.liveness.core if campaign.liveness is not None else "majority"
     if isinstance(core, str):
         return []
@@ -338,6 +348,6 @@ def _core_problems(campaign: Campaign, nodes: Sequence[str]) -> list[Problem]:
         ]
     if set(core) == set(nodes):
         return [
-            Problem(("liveness", "core"), "every node is in the core", hint="leave out those that must stay broken")
+            Problem(("liveness", "core"), "every node is in the core", hint="remove the nodes that must stay broken")
         ]
     return []

@@ -35,18 +35,20 @@ class HostsSpec(BoundedModel):
 
     provider: Provider = Field(default="local", description="local, sim, ssh, qemu or vagrant")
     nodes: int = Field(default=5, ge=1, le=32, description="number of hosts (all but ssh)")
-    inventory: str | None = Field(default=None, description="ssh: path of the inventory YAML")
+    inventory: str | None = Field(default=None, description="ssh: path of the inventory file (YAML)")
     keep: bool = Field(default=False, description="leave the hosts up after the run")
     lab: str | None = Field(
         default=None, pattern=NAME, max_length=LONGEST_NAME, description="qemu: a lab that is up; it stays up"
     )
     clock: Literal["library", "system"] = Field(
-        default="library", description="qemu, vagrant: what clock faults set, see the inventory's `clock`"
+        default="library", description="qemu, vagrant: the clock that clock faults change, see `clock` of inventories"
     )
     regions: Sizes | None = Field(
-        default=None, description="local, sim: nodes of each region, a routed subnet each; together they are `nodes`"
+        default=None, description="local, sim: number of nodes of each region (a routed subnet); their sum is `nodes`"
     )
-    wan: WanSpec | None = Field(default=None, description="what lies between regions, for as long as the hosts are up")
+    wan: WanSpec | None = Field(
+        default=None, description="delays and rates between regions, as long as the hosts are up"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -60,15 +62,13 @@ class HostsSpec(BoundedModel):
     def _regions_fit(self) -> HostsSpec:
         if self.regions is None:
             if self.wan is not None:
-                raise ValueError("`wan` is between regions: give `regions:` as well")
+                raise ValueError("`wan` needs regions: set `regions:` as well")
             return self
         if self.provider not in ("local", "sim"):
-            raise ValueError(f"`regions` are made of local hosts or simulated, not of provider {self.provider}")
+            raise ValueError(f"`regions` are possible with providers local and sim, not with {self.provider}")
         check_regions(self.regions, self.wan)
         if sum(self.regions.values()) != self.nodes:
-            raise ValueError(
-                f"`regions` have {sum(self.regions.values())} nodes together, and `nodes` says {self.nodes}"
-            )
+            raise ValueError(f"`regions` have {sum(self.regions.values())} nodes together, but `nodes` is {self.nodes}")
         return self
 
     @property
@@ -81,9 +81,9 @@ class HostsSpec(BoundedModel):
         if (self.provider == "ssh") != (self.inventory is not None):
             raise ValueError("`provider: ssh` and `inventory:` belong together: give both or neither")
         if self.lab is not None and self.provider != "qemu":
-            raise ValueError("`lab` names a lab of emulated machines: it goes with `provider: qemu`")
+            raise ValueError("`lab` names a lab of emulated machines: it needs `provider: qemu`")
         if self.clock != "library" and self.provider not in ("qemu", "vagrant"):
-            raise ValueError("`clock: system` is for qemu and vagrant; an inventory says it of each of its hosts")
+            raise ValueError("`clock: system` is for qemu and vagrant; in an inventory, set it for each host")
         return self
 
 
@@ -98,7 +98,7 @@ class TimingSpec(BoundedModel):
     def _in_order(self) -> TimingSpec:
         if not 2 * self.heartbeat <= self.election_min <= self.election_max:
             raise ValueError(
-                "timing needs 2 * heartbeat <= election_min <= election_max, or leaders are deposed for nothing"
+                "timing needs 2 * heartbeat <= election_min <= election_max, otherwise leaders are deposed without a reason"
             )
         return self
 
@@ -137,7 +137,7 @@ class SystemSpec(BoundedModel):
     snapshot_threshold: int = Field(
         default=10_000, ge=10, le=1_000_000_000, description="log entries between snapshots"
     )
-    max_batch: int = Field(default=1024, ge=1, le=100_000, description="log entries in one message, at most")
+    max_batch: int = Field(default=1024, ge=1, le=100_000, description="the most log entries in one message")
     snapshot_part: int | None = Field(
         default=None,
         ge=1,
@@ -150,24 +150,25 @@ class SystemSpec(BoundedModel):
         ge=0,
         le=400_000,
         exclude_if=_is_none,
-        description="clocks of nodes may drift apart by so much, and leases hold; default 10000",
+        description="how far clocks of nodes may drift apart while leases stay valid; default 10000",
     )
     membership: MembershipSection = Field(
-        default=None, description="members that find and watch each other; {} for the defaults"
+        default=None, description="makes nodes members that find and watch each other; {} for the defaults"
     )
     agents: AgentsSection = Field(default=None, description="agents and tasks on these members; {} for the defaults")
     memory: MemorySection = Field(default=None, description="agent memory on every node; {} for the defaults")
     peer_discovery: bool = Field(
-        default=False, description="each node is given only its own address, and must find the others"
+        default=False, description="each node knows only its own address, and must find the others"
     )
     learners: list[str] = Field(
-        default_factory=list, description="nodes that do not vote: they join a cluster begun without them"
+        default_factory=list, description="nodes that do not vote: they join a cluster that started without them"
     )
     seeds: list[str] = Field(
-        default_factory=list, description="nodes to whose addresses beacons go, also where no broadcast does"
+        default_factory=list,
+        description="nodes to which beacons are also sent directly, where broadcasts do not arrive",
     )
     capacities: dict[str, CapacitySection] = Field(
-        default_factory=dict, description="what these nodes have to offer, unlike the others"
+        default_factory=dict, description="the capacities of nodes that differ from the others"
     )
     tls: bool | None = Field(
         default=None,
@@ -196,7 +197,7 @@ class Campaign(BoundedModel):
     """A whole campaign."""
 
     name: str = Field(pattern=NAME, max_length=LONGEST_NAME)
-    description: str = Field(default="", description="what it attacks and what must hold")
+    description: str = Field(default="", description="what the campaign attacks, and what must hold")
     hosts: HostsSpec = Field(default_factory=HostsSpec)
     system: SystemSpec = Field(default_factory=SystemSpec)
     plugins: list[str] = Field(
@@ -207,15 +208,19 @@ class Campaign(BoundedModel):
         description="each client of a system from a `file` a thread (default) or a process, for the fault `client`",
     )
     seed: int | None = Field(default=None, ge=0, le=MOST_SEED, description="drawn and printed when left out")
-    duration: PositiveDuration = Field(default=30_000_000_000, description="how long clients and faults go on")
-    settle: Duration = Field(default=3_000_000_000, description="between the final heal and the final reads")
-    final: PositiveDuration = Field(default=15_000_000_000, description="bound of the final reads")
+    duration: PositiveDuration = Field(default=30_000_000_000, description="length of the load and the faults")
+    settle: Duration = Field(
+        default=3_000_000_000, description="the quiet time between the final heal and the final reads"
+    )
+    final: PositiveDuration = Field(default=15_000_000_000, description="time limit of the final reads")
     operation_timeout: PositiveDuration = Field(default=1_000_000_000, description="deadline of one operation")
     workloads: list[dict[str, Any]] = Field(min_length=1, description="one workload per item, by name")
     faults: list[FaultSpec] = Field(default_factory=list, max_length=MOST_FAULTS)
-    liveness: LivenessSpec | None = Field(default=None, description="a phase in which only a core is whole")
+    liveness: LivenessSpec | None = Field(default=None, description="a phase in which only a core of nodes is healthy")
     checkers: Literal["auto"] | list[str] = Field(default="auto")
-    checker_options: dict[str, Any] = Field(default_factory=dict, description="for checkers, e.g. max_recovery_s")
+    checker_options: dict[str, Any] = Field(
+        default_factory=dict, description="options of checkers, e.g. max_recovery_s"
+    )
     checker_timeout: PositiveDuration = Field(default=60_000_000_000, description="budget of each checker")
     expect: Literal["valid", "invalid", "unknown"] = Field(default="valid", description="never changes the exit code")
 
@@ -245,7 +250,7 @@ class Campaign(BoundedModel):
                     f"a workload is a mapping with one key of: {', '.join(WORKLOADS)} (got {list(item)!r})"
                 )
             if names.count(name) > 1:
-                raise ValueError(f"workload {name!r} is given twice; keys of the two would be mixed")
+                raise ValueError(f"workload {name!r} is listed twice; the keys of the two would be mixed")
         return items
 
     @property

@@ -29,7 +29,9 @@ def override(data: dict[str, Any], given: str) -> tuple[Location, str]:
         ) from None
     *parents, last = name.split(".")
     if len(parents) >= MOST_DEPTH:
-        raise CampaignError(f"{option}: nothing lies {len(parents)} deep", hint="name a field, as hosts.nodes")
+        raise CampaignError(
+            f"{option}: there is no field {len(parents)} levels deep", hint="name a field, such as hosts.nodes"
+        )
     place: Any = data
     location: list[str | int] = []
     for part in parents:

@@ -24,9 +24,9 @@ Sizes = dict[str, Annotated[int, Field(ge=1, le=32)]]
 class WaySpec(BoundedModel):
     """The delay, jitter and rate between two regions, one way; the same the other way."""
 
-    delay: PositiveDuration | None = Field(default=None, description="every packet is later by this much, each way")
-    jitter: PositiveDuration | None = Field(default=None, description="and by a draw up to this")
-    rate: Rate | None = Field(default=None, description="bits per second that get through, each way")
+    delay: PositiveDuration | None = Field(default=None, description="delay of every packet, in each direction")
+    jitter: PositiveDuration | None = Field(default=None, description="a further random delay, up to this value")
+    rate: Rate | None = Field(default=None, description="bits per second, in each direction")
 
     @field_validator("delay", "jitter")
     @classmethod
@@ -47,7 +47,7 @@ class WanSpec(WaySpec):
     """The ways between any two regions, with exceptions for named pairs."""
 
     between: dict[str, WaySpec] = Field(
-        default_factory=dict, description="by pair, such as `eu-us`: what is unlike the rest"
+        default_factory=dict, description="exceptions by pair of regions, such as `eu-us`"
     )
 
 
@@ -65,7 +65,7 @@ def check_regions(sizes: Mapping[str, int], wan: WanSpec | None) -> None:
                 f"`between: {pair}` is not a pair of {', '.join(sizes)}; write it as {SEPARATOR.join(list(sizes)[:2])}"
             )
         if f"{ends[1]}{SEPARATOR}{ends[0]}" in wan.between:  # type: ignore[union-attr]
-            raise ValueError(f"`between: {pair}` is given both ways; once is for both")
+            raise ValueError(f"`between: {pair}` is given for both directions; one entry is for both")
 
 
 def with_targets(faults: Any, sizes: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import CampaignError
 
-HINT = "the simulator has the reference cluster alone: `tri run` the campaign on hosts, such as --hosts local"
+HINT = "the simulator supports only the reference cluster: `tri run` the campaign on hosts, such as --hosts local"
 
 
 def why_not(system: Mapping[str, Any]) -> str | None:

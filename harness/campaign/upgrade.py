@@ -27,7 +27,7 @@ def upgraded(text: str, path: str | Path) -> tuple[str, list[Old]]:
     data, positions = parse_yaml(text, path)
     for left in old_words(data):
         raise CampaignError(
-            f"{positions.place(left.place, path)}: {left.message}, and cannot be rewritten there",
+            f"{positions.place(left.place, path)}: {left.message}, and cannot be rewritten automatically",
             hint="write the new word by hand",
         )
     return text, found

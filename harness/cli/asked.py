@@ -53,4 +53,4 @@ def write_certificate(path: Path, results: Mapping[str, CheckResult]) -> None:
     if not found:
         from .console import say
 
-        say(f"no checker gave an order; {path} is empty (only valid verdicts of fast paths come with one)")
+        say(f"no checker found an order; {path} is empty (only valid verdicts of fast paths have one)")

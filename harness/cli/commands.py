@@ -41,7 +41,7 @@ GROUPS: dict[str, dict[str, Entry]] = {
         ),
         "shrink": Entry("runs.shrink", "Make a failing run or history as small as possible.", "tri shrink runs/latest"),
         "explain": Entry(
-            "runs.explain_run", "Explain a failing simulated run by similar ones that pass.", "tri explain runs/latest"
+            "runs.explain_run", "Explain a failing simulated run by similar runs that pass.", "tri explain runs/latest"
         ),
         "export": Entry("archives.packing", "Pack a run into one archive.", "tri export runs/latest run.tar.gz"),
         "import": Entry("archives.unpacking", "Unpack a run that was exported elsewhere.", "tri import run.tar.gz"),
@@ -57,7 +57,7 @@ GROUPS: dict[str, dict[str, Entry]] = {
             "tri show fault partition",
         ),
         "upgrade": Entry(
-            "runs.upgrade", "Rewrite campaigns of an older version in today's words.", "tri upgrade mine.yaml"
+            "runs.upgrade", "Rewrite campaigns of an older version for this one.", "tri upgrade mine.yaml"
         ),
         "completion": Entry("completion", "Print the shell's completion script.", 'eval "$(tri completion bash)"'),
     },
@@ -68,9 +68,9 @@ GROUPS: dict[str, dict[str, Entry]] = {
         ),
     },
     "Hosts": {
-        "doctor": Entry("machines.doctor", "Try what the hosts can do.", "tri doctor quickstart --hosts local"),
+        "doctor": Entry("machines.doctor", "Test what the hosts support.", "tri doctor quickstart --hosts local"),
         "hosts": Entry("machines.hosts", "Bring local hosts up or down, or list them.", "tri hosts up --nodes 3"),
-        "heal": Entry("machines.heal", "Undo every fault that may still be in force.", "tri heal"),
+        "heal": Entry("machines.heal", "Undo every fault that may still be active.", "tri heal"),
     },
     "Reference cluster": {
         "deploy": Entry(

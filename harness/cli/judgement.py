@@ -28,14 +28,12 @@ def print_judgement(judgement: Judgement) -> None:
     _print_causes(document.get("client_errors", ()))
     verdict = judgement.verdict.value
     expected = {True: " (as expected)", False: " (not what the campaign expects)"}.get(document["expected"], "")
-    only = f" (of {', '.join(document['only'])} alone: nothing else was checked)" if document.get("only") else ""
+    only = f" (of {', '.join(document['only'])} only: nothing else was checked)" if document.get("only") else ""
     out.print(marked("\n[bold {}]{}[/]{}{}", COLOURS[verdict], verdict, expected, only))
     _print_anomalies(judgement)
     if document["unjudged"] and UNJUDGED not in judgement.results:
         left = listed(document["unjudged"])
-        out.print(
-            marked("  [yellow]unjudged[/] {}: no checker that was named judges these acknowledged operations", left)
-        )
+        out.print(marked("  [yellow]unjudged[/] {}: no named checker judges these acknowledged operations", left))
     if note := (document["power_model"] or {}).get("note"):
         out.print(marked("  [yellow]power model[/] {}", note))
     for one in document["skipped"]:
@@ -49,7 +47,7 @@ def print_judgement(judgement: Judgement) -> None:
         out.print(marked("  [yellow]fault not verified[/] {}: seen: {}", fault, seen[fault] or "nothing"))
     for fault in document["not_undone"]:
         out.print(
-            marked("  [yellow]fault not undone[/] {}: the line `healed` in ledger.jsonl has what was seen", fault)
+            marked("  [yellow]fault not undone[/] {}: the line `healed` in ledger.jsonl has the observation", fault)
         )
     for gap in document["gaps"]:
         out.print(marked("  [yellow]missing {}[/] {}: {}", gap["part"], gap["name"], gap["why"]))
@@ -58,7 +56,7 @@ def print_judgement(judgement: Judgement) -> None:
         since = "never" if last is None else f"last ok at {last / 1e3:.1f} s"
         out.print(marked("  [yellow]silent[/] {}: no operation was ok after everything was healed; {}", node, since))
     for fault, others in document["masked"].items():
-        out.print(f"  fault {fault} could not show: masked by {', '.join(others)}")
+        out.print(f"  fault {fault} had no visible effect: masked by {', '.join(others)}")
     for fault in document["without_effect"]:
         out.print(f"  fault {fault}, drawn by the search, did nothing: seen: {seen[fault] or 'nothing'}")
     label = "history" if document["expected"] is None else "run    "

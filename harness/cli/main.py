@@ -68,7 +68,7 @@ def main(arguments: list[str] | None = None) -> Any:
         code = _exit_code(arguments)
         sys.stdout.flush()
         if streams.lost_result is not None:
-            print(f"warning: stdout did not take the result: {streams.lost_result}", file=sys.stderr)
+            print(f"warning: the result could not be written to stdout: {streams.lost_result}", file=sys.stderr)
     sys.exit(code)
 
 
@@ -81,7 +81,7 @@ def _completion_code() -> int:
             return 0
     except Exception as error:
         return _complain(f"no completion: {type(error).__name__}: {error}\n\nhint: unset {VARIABLE}", 2)
-    return _complain(f"{VARIABLE} is {shown(os.environ[VARIABLE])}, which asks for nothing known\n\nhint: unset it", 2)
+    return _complain(f"{VARIABLE} is {shown(os.environ[VARIABLE])}, which is not a known request\n\nhint: unset it", 2)
 
 
 def _exit_code(arguments: list[str] | None) -> int:
@@ -112,10 +112,14 @@ def _exit_code(arguments: list[str] | None) -> int:
             # Compiled modules that are being imported answer an interrupt by an error of their own.
             return _complain(f"interrupted: {type(error).__name__}: {error}", INTERRUPTED)
         if isinstance(error, MemoryError):
-            return _complain("this machine: out of memory\n\nhint: give the process more, or a smaller run", 4)
+            return _complain(
+                "this machine: out of memory\n\nhint: give the process more memory, or use a smaller run", 4
+            )
         if place := place_of_users(error):
             reported = f"{place}: {type(error).__name__}: {error}"
-            return _complain(f"{reported}\n\nhint: that file is the system's own; TRI_DEBUG=1 shows the traceback", 4)
+            return _complain(
+                f"{reported}\n\nhint: that file belongs to the system under test; TRI_DEBUG=1 shows the traceback", 4
+            )
         if isinstance(error, OSError) and (error.filename is not None or error.errno in MACHINE):
             return _complain(*_refused_by_the_system(error, sys.argv[1:] if arguments is None else arguments))
         reported = f"internal error: {type(error).__name__}: {error}"
@@ -127,7 +131,9 @@ def _exit_code(arguments: list[str] | None) -> int:
 
 def _ended_by_users(error: BaseException) -> int:
     text = f"{place_of_users(error) or 'a part of tri'} ended the command: {type(error).__name__}: {error}"
-    return _complain(f"{text}\n\nhint: a system's own file raises errors instead; TRI_DEBUG=1 shows the traceback", 4)
+    return _complain(
+        f"{text}\n\nhint: the adapter of a system must raise an exception instead; TRI_DEBUG=1 shows the traceback", 4
+    )
 
 
 def _refused_by_the_system(error: OSError, arguments: list[str]) -> tuple[str, int]:

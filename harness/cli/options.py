@@ -32,7 +32,7 @@ class DurationType(click.ParamType):  # type: ignore[type-arg]
         if not 0 < seconds <= LONGEST_NS / 1e9:
             longest = format_ns(LONGEST_NS)
             self.fail(
-                f"{value!r} is not a valid duration: give a positive one, such as 60s, up to {longest}",
+                f"{value!r} is not a valid duration: use a positive one, such as 60s, up to {longest}",
                 param,
                 ctx,
             )
@@ -67,7 +67,7 @@ def hosts_option(text: str, default: str | None = None) -> Callable[[F], F]:
     )
 
 
-def time_option(text: str = "Stop after so long.", default: str | None = None) -> Callable[[F], F]:
+def time_option(text: str = "Stop after this time.", default: str | None = None) -> Callable[[F], F]:
     """As `time_s`: the real time after which the command starts nothing new."""
     return click.option("--time", "time_s", type=DurationType(), default=default, show_default=True, help=text)
 
@@ -78,7 +78,7 @@ MOST_JOBS = 512
 
 def jobs_option(command: F) -> F:
     """As `jobs`: a number of processes."""
-    text = "Processes.  [default: one a processor]"
+    text = "Number of processes.  [default: one per processor]"
     return click.option("--jobs", type=click.IntRange(min=1, max=MOST_JOBS), default=processors, help=text)(command)
 
 
@@ -87,7 +87,7 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def runs_option(help: str = "Where run folders go.") -> Callable[[F], F]:
+def runs_option(help: str = "The folder for run folders.") -> Callable[[F], F]:
     kind = click.Path(file_okay=False, path_type=Path)
     return click.option("--runs", type=kind, default=Path("runs"), show_default=True, help=help)
 
@@ -115,9 +115,7 @@ def json_option(command: F) -> F:
 
 def trust_option(command: F) -> F:
     """Not an argument of the command: code that loads what a run's folder names asks `plugins.trust`."""
-    text = (
-        "Run the code that the run's folder or plan names: plugins, and the system's file. It may have come with them."
-    )
+    text = "Run the code that the run's folder or plan names: plugins, and the system's file. Such code may have come with the folder."
 
     def take(_context: click.Context, _parameter: click.Parameter, is_trusted: bool) -> None:
         from ..plugins.trust import trust
@@ -129,5 +127,5 @@ def trust_option(command: F) -> F:
 
 def take_over_option(command: F) -> F:
     """As `take_over`."""
-    text = "Break the claim of another on these hosts, if it was not renewed for two minutes."
+    text = "Break another user's claim of these hosts, if it was not renewed for two minutes."
     return click.option("--take-over", is_flag=True, help=text)(command)

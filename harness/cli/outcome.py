@@ -20,7 +20,8 @@ def print_outcome(judgement: Judgement, as_json: bool) -> int:
     except Exception as error:
         found = f"the verdict is {judgement.verdict.value}, but cannot be printed: {type(error).__name__}: {error}"
         print(
-            f"internal error: {found}\n\nhint: please report it; verdict.json of a run has all of it", file=sys.stderr
+            f"internal error: {found}\n\nhint: please report it; the verdict.json of a run has the whole result",
+            file=sys.stderr,
         )
         return EXIT_INVALID if judgement.exit_code == EXIT_INVALID else EXIT_BUG
     return judgement.exit_code

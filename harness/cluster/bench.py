@@ -136,5 +136,5 @@ def _failed(scenario: Scenario, error: Exception, elapsed_s: float) -> Result:
     if isinstance(error, TribulationError):
         return Result(scenario, f"not measured: {error.message}", None, elapsed_s)
     if isinstance(error, KeyError | TypeError):
-        return Result(scenario, f"an answer has another shape: {type(error).__name__}: {error}", False, elapsed_s)
+        return Result(scenario, f"an answer has an unexpected shape: {type(error).__name__}: {error}", False, elapsed_s)
     return Result(scenario, str(error), False, elapsed_s)

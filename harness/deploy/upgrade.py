@@ -149,7 +149,7 @@ class Upgrade:
         voters: Mapping[str, int] = next((state["voters"] for state in self.states().values() if state), {})
         if not is_quorum(voters, [host.name for host in self.cluster.hosts if host.name != name]):
             raise DeployError(
-                f"the others are no quorum without {name}: writes would wait while it is away",
+                f"the others are not a quorum without {name}: writes would wait while it is away",
                 hint="`tri deploy up` restarts all nodes at once",
             )
 

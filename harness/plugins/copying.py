@@ -60,7 +60,7 @@ def require_adapter(path: Path, directory: Path) -> None:
     copy = directory / ADAPTER / path.name
     if not path.exists() and copy.is_file():
         raise CampaignError(
-            f"system file {path} does not exist; {copy} is the run's copy, which is not executed by itself",
+            f"system file {path} does not exist; {copy} is the run's copy, which is not executed automatically",
             hint=f"read the copy; then put it back in that place, or `tri run` with `--set system.file={ADAPTER}/{path.name}`",
         )
 

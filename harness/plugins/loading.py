@@ -21,7 +21,7 @@ from ..trouble import place_of_users
 from ..user_files.python_files import imported
 from ..workloads import WORKLOADS, Workload, WorkloadSpec
 
-GUIDE = "docs/guides/plugins.md says what a plugin holds"
+GUIDE = "docs/guides/plugins.md explains plugins"
 NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
 BUILT_IN = {"workloads": frozenset(WORKLOADS), "checkers": frozenset(CHECKERS)}
 
@@ -73,7 +73,7 @@ def load_installed() -> None:
                 raise
             except BaseException as error:
                 text = f"{place}: {place_of_users(error) or point.value}: {type(error).__name__}: {error}"
-                raise CampaignError(text, hint="uninstall that distribution, or install what it needs") from error
+                raise CampaignError(text, hint="uninstall that distribution, or install its requirements") from error
             _add(kind, point.name, member, place)
 
 
@@ -106,7 +106,9 @@ def _add(kind: str, name: Any, member: Any, place: str) -> None:
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise CampaignError(f"{place}: {shown(name)} is not a name: small letters, digits and -", hint=GUIDE)
     if name in BUILT_IN[kind]:
-        raise CampaignError(f"{place}: {name!r} is one of our own {kind}", hint="give it another name")
+        raise CampaignError(
+            f"{place}: {name!r} is the name of a built-in one of the {kind}", hint="give it another name"
+        )
     problem = _ADD[kind](name, member)
     if problem is not None:
         raise CampaignError(f"{place}: {kind[:-1]} {name!r} {problem}", hint=GUIDE)
@@ -132,7 +134,7 @@ def _add_checker(name: str, member: Any) -> str | None:
     if not isinstance(member, type) or missing:
         return f"is {shown(member)}, not a class with {' and '.join(missing) or 'methods'}"
     if getattr(member, "name", None) != name:
-        return f"calls itself {shown(getattr(member, 'name', None))}: its attribute `name` is the name it has here"
+        return f"has the attribute `name` {shown(getattr(member, 'name', None))}: it must be the name that is used here"
     add_checker(name, member)
     return None
 

@@ -22,8 +22,8 @@ def describe_sources(what: str, recorded: Iterable[str | None], here: str) -> li
     others = sorted(core for core in known if core not in (None, "", here))
     if others:
         text = ", ".join(others)
-        return [f"another {what}: recorded with {text}, this is {here}; differences may come from that"]
-    return [f"unknown {what}: what was recorded does not say which; this is {here}"]
+        return [f"another {what}: recorded with {text}, this is {here}; differences may be caused by this"]
+    return [f"unknown {what}: the recording does not name it; this is {here}"]
 
 
 def describe_simulated(replay: SimulatedReplay, recorded_verdict: str | None) -> list[str]:
@@ -37,7 +37,7 @@ def describe_simulated(replay: SimulatedReplay, recorded_verdict: str | None) ->
             f"equal: {steps} steps, {len(record.history)} lines of history, {traced} of traces; digest {replay.digest}"
         )
         if replay.recorded is None:
-            lines.append("  the run recorded no digest: its lines were compared, its steps could not be")
+            lines.append("  the run recorded no digest: its lines were compared, but not its steps")
     else:
         lines.append(f"differs: digest {replay.digest}, recorded {replay.recorded}")
         lines += [f"  {line}" for line in _where(replay)]
@@ -53,7 +53,7 @@ def _where(replay: SimulatedReplay) -> list[str]:
     if replay.window is not None:
         window = replay.window
         lines += [
-            f"the steps part after step {window.after}, at step {window.until} at the latest; in the replay:",
+            f"the steps differ after step {window.after}, from step {window.until} at the latest; in the replay:",
             f"  {window.span}",
         ]
     elif replay.recorded == replay.digest:
@@ -119,15 +119,15 @@ def describe_cluster(replay: ClusterReplay) -> list[str]:
     )
     if messages.beyond:
         lines.append(
-            f"  {messages.beyond} received ones were sent after their sender's recording ends: fed as recorded"
+            f"  {messages.beyond} received messages were sent after the end of their sender's recording: replayed as recorded"
         )
-    lines.append(f"  {replay.timers} timers and {replay.storage} storage completions, each asked for before")
+    lines.append(f"  {replay.timers} timers and {replay.storage} storage completions, each was requested before")
     if replay.boots:
         boots = ", ".join(f"{count} {_BOOTS[Boot(kind)]}" for kind, count in sorted(replay.boots.items()))
-        lines.append(f"  {sum(replay.boots.values())} boots of nodes that had lived before: {boots}")
-    lines += [f"  no send explains it: {text}" for text in messages.unexplained[:SHOWN_DIFFERENCES]]
+        lines.append(f"  {sum(replay.boots.values())} boots of nodes that had run before: {boots}")
+    lines += [f"  no sent message explains it: {text}" for text in messages.unexplained[:SHOWN_DIFFERENCES]]
     lines += [f"  without a cause: {text}" for text in replay.causeless]
-    lines += [f"  waits for what never comes: {text}" for text in replay.stuck]
+    lines += [f"  waits for an event that never comes: {text}" for text in replay.stuck]
     if replay.difference is not None:
         node, life, difference = replay.difference
         lines.append(f"  {node} incarnation {life} differs:")
@@ -146,14 +146,16 @@ def describe_tries(tries: Tries) -> list[str]:
     """Tier C."""
     hits = len(tries.alike)
     rate = f" ({100 * hits / tries.tried:.0f} %)" if tries.tried else ""
-    lines = [f"tier C: {hits} of {tries.tried} seeds fail alike{rate}: {tries.wanted.checker}/{tries.wanted.kind}"]
+    lines = [
+        f"tier C: {hits} of {tries.tried} seeds fail in the same way{rate}: {tries.wanted.checker}/{tries.wanted.kind}"
+    ]
     if tries.leader is not None:
         lines.append(
-            f"  {tries.leader} led first, as recorded; of {tries.looked_at} seeds {tries.looked_at - tries.tried} elected another and were left out"
+            f"  {tries.leader} led first, as recorded; of {tries.looked_at} seeds {tries.looked_at - tries.tried} elected another leader and were not counted"
         )
-    for name, one in (("nearest history", tries.nearest), ("nearest that fails alike", tries.nearest_alike)):
+    for name, one in (("nearest history", tries.nearest), ("nearest that fails in the same way", tries.nearest_alike)):
         if one is not None and one.distance is not None:
             lines.append(f"  {name}: seed {one.seed}, {one.distance}")
     if not hits:
-        lines.append("  nothing was reproduced: another cause, or a chance too small for so few seeds (--tries)")
+        lines.append("  nothing was reproduced: the cause is another one, or too rare for so few seeds (--tries)")
     return lines

@@ -47,7 +47,7 @@ def charts(
     if len(drawn) < len(operations):
         notes.append(
             f"The timeline has {len(drawn):,} of {len(operations):,} operations: those of witnesses, and a regular sample of the others. "
-            "Tables, rates and quantiles count them all."
+            "Tables, rates and quantiles count all of them."
         )
     seats = series.lanes(operations, end_ns)
     rates = series.rates(operations, end_ns)

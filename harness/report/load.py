@@ -77,7 +77,7 @@ def load_run(folder: str | Path, history: History | None = None) -> RunFiles:
         )
     if verdict is None:
         notes.append(
-            "There is no verdict.json: the run ended before its history was checked (tri check RUN does it now)."
+            "There is no verdict.json: the run ended before its history was checked (`tri check RUN` checks it now)."
         )
         verdict = UNDECIDED
     campaign = folder / "campaign.yaml"
@@ -165,7 +165,9 @@ def _read_json(path: Path, words: Words, shape: Any) -> Any:
     except FileNotFoundError:
         return None
     except UnknownVersion as error:
-        raise CampaignError(f"{path}: {error}", hint="a newer tri wrote it: read it with that one") from error
+        raise CampaignError(
+            f"{path}: {error}", hint="a newer version of tri wrote it: read it with that version"
+        ) from error
     except DocumentError as error:
         raise CampaignError(error.at(path), _HINTS[path.name]) from None
     except (TypeError, ValueError, OSError) as error:
@@ -174,6 +176,6 @@ def _read_json(path: Path, words: Words, shape: Any) -> Any:
 
 
 _HINTS = {
-    "verdict.json": "remove it: the report says then that nothing was judged, and `tri check` judges the folder again",
+    "verdict.json": "remove it: then the report says that nothing was checked, and `tri check` checks the folder again",
     "shrink.json": "remove it, or shrink the run again",
 }

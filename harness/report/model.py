@@ -175,9 +175,9 @@ def _headline(run: RunFiles, found: Sequence[Finding]) -> str:
     if not run.verdict.get("checkers"):
         return "Nothing was checked."
     if run.verdict.get("verdict") == "unknown":
-        failed = "Something failed on the way; see below." if run.verdict.get("errors") else ""
+        failed = "A part of the run failed; see below." if run.verdict.get("errors") else ""
         return failed or "A fault was not observed to have its effect; see the table of faults."
-    return f"No anomaly: {len(_checkers(run))} checkers found every promise kept."
+    return f"No anomaly: {len(_checkers(run))} checkers found no violation."
 
 
 def _expected(expected: Any) -> str:

@@ -133,7 +133,7 @@ def _keep_phases(run: Run, runner: Runner, journal: Journal, recorder: Recorder,
     for failure, part, name in ((recorder.failure, "history", HISTORY_FILE), (ledger.failure, "ledger", LEDGER_FILE)):
         if failure is not None:
             run.trouble.error(str(unwritable(run.run_dir / name, failure)))
-            why = f"could not be written to its end: {failure.strerror or failure}"
+            why = f"could not be written completely: {failure.strerror or failure}"
             gaps.append({"part": part, "name": name, "why": why, "tail": True})
     if run.interrupts.asked():
         run.trouble.error(ENDED_BY_USER)

@@ -133,11 +133,15 @@ def _judged_after_interrupt(run: Run) -> Judgement:
         if judgement.verdict is Verdict.INVALID:
             return judgement
     left = (
-        "left up, as asked" if run.keep else "down" if run.provider.name in ("local", "qemu") else "as they were before"
+        "left up, as requested"
+        if run.keep
+        else "down"
+        if run.provider.name in ("local", "qemu")
+        else "as they were before"
     )
-    hint = f"tri check {run.run_dir} judges what was recorded"
+    hint = f"tri check {run.run_dir} checks the recorded part"
     wrong = [error for error in run.trouble.errors if error != ENDED_BY_USER]
-    text = f"no fault is in force, hosts are {left}" if not wrong else "; ".join(wrong)
+    text = f"no fault is active; hosts are {left}" if not wrong else "; ".join(wrong)
     raise Interrupted(f"interrupted: {text}", hint)
 
 

@@ -43,7 +43,7 @@ def never_begun(runner: Runner) -> list[dict[str, Any]]:
     """Faults whose turn did not come, in the form of `skipped`."""
     if runner.stopped:
         return [
-            {"fault": intent.id, "why": "the run was ended before its turn", "hint": ""}
+            {"fault": intent.id, "why": "the run ended before it could start", "hint": ""}
             for intent in runner.never_begun
         ]
     return [
@@ -53,5 +53,5 @@ def never_begun(runner: Runner) -> list[dict[str, Any]]:
 
 def _why_not(intent: Intent) -> str:
     if intent.on is None:
-        return "the load ended before the faults ahead of it were over"
-    return f"the load ended before another {intent.on['event']} came while it could begin"
+        return "the load ended before the previous faults were over"
+    return f"the load ended before another {intent.on['event']} came at a time when the fault could start"

@@ -103,7 +103,7 @@ class Trial:
 
 def lost_trial(task: Task) -> Trial:
     """The result of a trial that killed its worker twice."""
-    explanation = "the worker process died while it carried this plan out, and again when it did so alone (out of memory? a crash of compiled code?)"
+    explanation = "the worker process died while it ran this plan, and again when it ran only this plan (out of memory? a crash of compiled code?)"
     plan = task.plan().to_json()
     return Trial(task.seed, bool(task.parents), plan, "crashed", (Signature("worker", "died", CRASH),), (explanation,))
 

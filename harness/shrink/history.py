@@ -52,7 +52,7 @@ def shrink_history(
     """Shrink. Raises `CampaignError` when nothing may be left out for this checker's anomalies, or it does not find the anomaly at all."""
     if wanted.checker not in SUPPORTED:
         raise CampaignError(
-            f"nothing is known that could be left out for checker {wanted.checker} without inventing anomalies",
+            f"for checker {wanted.checker} it is not known which operations can be removed without causing new anomalies",
             hint=f"histories are shrunk for {', '.join(sorted(SUPPORTED))}",
         )
     notify("check", str(wanted))
@@ -60,7 +60,7 @@ def shrink_history(
     whole = lens.look(record.history)
     if whole is None:
         raise CampaignError(
-            f"{wanted.checker} finds no {wanted.kind} in this history", hint="tri check says what it finds"
+            f"{wanted.checker} finds no {wanted.kind} in this history", hint="`tri check` shows its anomalies"
         )
     history, anomaly = _until_seen(lens, whole)
     shrinking = _Shrinking(lens, history, anomaly, allowance, notify)

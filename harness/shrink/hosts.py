@@ -69,7 +69,7 @@ class HostTrials:
         except Interrupted:
             raise
         except TribulationError as error:
-            self._notify(f"a run ended early and counts as one that did not fail: {error.message}")
+            self._notify(f"a run ended early and counts as a run that did not fail: {error.message}")
             return None
         record = judgement.record
         found = signatures(judgement.results, record.history)

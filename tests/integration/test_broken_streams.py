@@ -109,7 +109,9 @@ def test_a_verdict_that_cannot_be_printed_is_still_the_exit_code(judged, tmp_pat
         ended = _tri(words, tmp_path, stdout=stdout)
         assert ended.returncode == code, ended.stderr
         reported = ended.stderr.decode()
-        assert reported.count("warning: stdout did not take the result: ") == (how != "reader gone"), reported
+        assert reported.count("warning: the result could not be written to stdout: ") == (how != "reader gone"), (
+            reported
+        )
         assert "Traceback" not in reported and "ignored" not in reported
         assert _tri([*words, "--json"], tmp_path, stdout=stdout, stderr=stdout).returncode == code
 

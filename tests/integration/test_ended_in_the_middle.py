@@ -87,7 +87,7 @@ def test_ctrl_c_heals_collects_takes_the_lab_down_and_exits_with_130(
     run.await_text("still healing")
     run.process.send_signal(signal.SIGTERM)
     assert run.wait() == 130
-    assert "error: interrupted: no fault is in force, hosts are down" in run.stderr and "hint: tri check" in run.stderr
+    assert "error: interrupted: no fault is active; hosts are down" in run.stderr and "hint: tri check" in run.stderr
     assert "Traceback" not in run.stderr
     assert processes_of(labs) == {} and list(labs.iterdir()) == []
 

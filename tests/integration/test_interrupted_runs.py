@@ -50,4 +50,4 @@ def test_an_anomaly_outranks_the_interrupt(tmp_path: Path, labs: Path, namespace
     if exit_code == 1:
         assert json.loads(stdout)["verdict"] == "invalid"
     else:
-        assert "interrupted: no fault is in force, hosts are down" in stderr
+        assert "interrupted: no fault is active; hosts are down" in stderr

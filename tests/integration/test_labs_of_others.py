@@ -86,7 +86,7 @@ def test_what_nobody_uses_goes_and_the_rest_needs_its_name(user, tri, labs: Path
 
     down = tri("hosts", "down")
     assert down.exit_code == 0 and sorted(down.stdout.splitlines()) == ["default is down", "orphan is down"]
-    assert "busy stays: a process works with it" in down.stderr and "mine stays: " in down.stderr
+    assert "busy stays: a process uses it" in down.stderr and "mine stays: " in down.stderr
     assert [lab.name for lab in list_labs(labs)] == ["busy", "mine"]
     assert tri("hosts", "down", "--all").exit_code == 0 and list(labs.iterdir()) == []
 

@@ -91,6 +91,6 @@ def test_clients_in_processes_are_paused_and_killed_in_an_operation(tri) -> None
 def test_the_fault_client_needs_clients_in_processes(tri) -> None:
     ended = tri("run", CAMPAIGN, "--set", "faults=[{client: {after: 1s}}]")
     assert ended.exit_code == 2
-    assert "its clients are no processes of their own" in ended.stderr and "add `clients: processes`" in ended.stderr
+    assert "its clients are threads, not processes" in ended.stderr and "add `clients: processes`" in ended.stderr
     ended = tri("run", CAMPAIGN, "--set", "clients=processes", "--set", "faults=[{client: {after: 1s, of: registre}}]")
     assert ended.exit_code == 2 and "did you mean 'register'" in ended.stderr

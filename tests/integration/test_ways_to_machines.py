@@ -183,4 +183,4 @@ def test_with_the_inventory_alone_another_machine_heals_what_a_killed_harness_le
     assert what.startswith("n3: cut: table inet tribulation")
     tables = [machines.on(name, "nft", "list", "tables") for name in NAMES]
     assert tables == ["", "", ""]
-    assert "nothing was in force" in machines.run(*elsewhere, str(inventory)).stderr
+    assert "no fault was active" in machines.run(*elsewhere, str(inventory)).stderr

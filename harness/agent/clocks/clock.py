@@ -82,9 +82,7 @@ def _slot(content: bytes, parity: int) -> tuple[int, ...]:
 
 def _put_faketime(path: str, setting: Setting) -> None:
     if set(setting) - {"offset_ns"}:
-        raise RuntimeError(
-            "libfaketime sets clocks ahead or back, and no more: drift and strobe need the compiled shim"
-        )
+        raise RuntimeError("libfaketime can only set clocks ahead or back: drift and strobe need the compiled shim")
     offset_ns = setting.get("offset_ns", 0)
     sign, (seconds, rest) = ("-" if offset_ns < 0 else "+"), divmod(abs(offset_ns), 10**9)
     write_durably(path, f"{sign}{seconds}.{rest:09d}\n")

@@ -22,7 +22,7 @@ from .stopping import CannotStop
 Json = dict[str, Any]
 JOB_S = 60.0
 TRIES_S = 5.0
-NO_CODE = "there is no code for it: a C compiler is needed where the harness runs, and an x86_64 machine here as there"
+NO_CODE = "there is no code for it: this needs a C compiler on the machine of the harness, and x86_64 on both machines"
 TRIED_NS = 3600 * 10**9
 failures: dict[tuple[int, int], str] = {}
 """Why the clock of a process, known by pid and start, could not be moved when that was last tried."""

@@ -96,6 +96,6 @@ class Observer:
         if not line.endswith("\n"):
             self._process.kill()
             said = stderr.read().decode(errors="replace").strip()[-500:]
-            raise RuntimeError(f"a process under the clock library reports no time: {said or 'it is silent'}")
+            raise RuntimeError(f"a process under the clock library reports no time: {said or 'it prints nothing'}")
         before_ns, wall_ns, after_ns = (int(word) for word in line.split())
         return before_ns, wall_ns, after_ns

@@ -49,7 +49,7 @@ def look(pid: int, by: Means) -> Json:
             (reads,) = COUNT.unpack(os.pread(memory.fileno(), COUNT.size, counter))
         return {**seen, "means": PRELOAD, "reads": reads}
     except (OSError, ValueError, struct.error) as error:
-        return {**seen, "why": f"{process} cannot be looked into: {error}"}
+        return {**seen, "why": f"{process} cannot be inspected: {error}"}
 
 
 def evidence(members: Members, by: Means, paused: bool = False, wait_s: float = WAIT_S) -> Json:

@@ -52,7 +52,7 @@ def stopped(pid: int, spared: Sequence[range], within_s: float = STOP_S) -> Iter
             for tid, signal in held.items():
                 _ptrace(DETACH, tid, signal)
         if time.monotonic() > deadline_s:
-            raise CannotStop(f"a thread of process {pid} was in the way for {within_s:g} s")
+            raise CannotStop(f"a thread of process {pid} ran code that is to be changed for {within_s:g} s")
         time.sleep(RETRY_S)
 
 

@@ -71,7 +71,7 @@ def move(machine: Machine, recorded: Json, by_ns: int) -> None:
     left = machine.synchronisers()
     if left:
         restore(machine, recorded)
-        raise RuntimeError(f"{', '.join(left)} would set the clock right: not a service that could be stopped")
+        raise RuntimeError(f"{', '.join(left)} would correct the clock, and is not a service that could be stopped")
     machine.set_wall(true_ns(machine, recorded) + by_ns)
 
 
@@ -104,11 +104,11 @@ class Here:
 
     def stop(self, unit: str) -> None:
         if _systemctl("stop", unit) != 0:
-            raise RuntimeError(f"systemctl stop {unit} failed: the clock would be set right again")
+            raise RuntimeError(f"systemctl stop {unit} failed: the clock would be corrected again")
 
     def start(self, unit: str) -> None:
         if _systemctl("start", unit) != 0:
-            raise RuntimeError(f"systemctl start {unit} failed: the clock is right, but no longer synchronised")
+            raise RuntimeError(f"systemctl start {unit} failed: the clock is correct, but no longer synchronised")
 
     def synchronisers(self) -> list[str]:
         found = set()

@@ -103,7 +103,7 @@ def move(pid: int, block: bytes, owner: int, setting: bytes, flag_at: int = 0) -
     """Change the process's clock to `setting`, the content of a clock file. `flag_at`: where the preloaded library is notified. Raises `CannotStop`, `OSError`."""
     image = _image(pid)
     if image.led_away and image.owner != owner:
-        raise CannotStop(f"another harness moves the clock of process {pid}")
+        raise CannotStop(f"another harness changes the clock of process {pid}")
     if image.setting == setting:
         return
     entries = _entries(image) if image.block_at is None else image.saved
@@ -161,7 +161,9 @@ def _changing(pid: int, image: Image, spared: Sequence[range]) -> Iterator[int]:
 def _image(pid: int) -> Image:
     image = image_of(pid)
     if image is None:
-        raise CannotStop(f"process {pid} has no vDSO: it asks the kernel, or is none of this kernel's own kind")
+        raise CannotStop(
+            f"process {pid} has no vDSO: it calls the kernel directly, or does not have this kernel's architecture"
+        )
     return image
 
 
@@ -169,7 +171,7 @@ def _entries(image: Image) -> list[tuple[int, bytes]]:
     """The place at which to redirect each function, and the bytes there."""
     known = elf.parse(image.data)
     if known.machine != MACHINE:
-        raise CannotStop(f"a vDSO of {known.machine}: only that of {MACHINE} is known here")
+        raise CannotStop(f"the vDSO is for {known.machine}: only that for {MACHINE} is supported")
     missing = [name for name in FUNCTIONS if name not in known.symbols]
     if missing:
         raise CannotStop(f"the vDSO has no {missing[0]}")

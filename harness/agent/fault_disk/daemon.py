@@ -177,7 +177,7 @@ class Daemon:
             return {"restored_files": decay.restore(request["id"])}
         if what == "drop_backup":
             return {"dropped": decay.drop_backup(request["id"])}
-        raise ValueError(f"a fault disk does not know how to do {what!r}")
+        raise ValueError(f"a fault disk cannot do {what!r}")
 
     def _status(self) -> Json:
         """`results` has the changes of the data and the observations of them, by the ids of the requests."""
@@ -207,7 +207,7 @@ class Daemon:
 def serve(directory: str, state: str, model: str | None = None) -> int:
     """Return 0 when a disk is served; it may have been served before, with the same model. Without `model`, its former one is used."""
     if model not in (None, *MODELS):
-        raise ValueError(f"no model of a power loss is called {model!r}; there are {', '.join(MODELS)}")
+        raise ValueError(f"unknown model of a power loss {model!r}; there are {', '.join(MODELS)}")
     os.makedirs(state, mode=0o755, exist_ok=True)
     if _answers(state) and mount.mounted(directory):
         return 0

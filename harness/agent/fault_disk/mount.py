@@ -20,7 +20,7 @@ def mount(directory: str) -> int:
         connection = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise OSError(
-            error.errno, f"/dev/fuse: {error.strerror} (modprobe fuse, or let the container have the device)"
+            error.errno, f"/dev/fuse: {error.strerror} (modprobe fuse, or give the container this device)"
         ) from None
     options = [
         f"fd={connection}",

@@ -147,7 +147,7 @@ class Operations:
     def _mknod(self, request: Request) -> bytes:
         mode, _, _, _ = request.unpack("<IIII")
         if not stat.S_ISREG(mode):
-            raise OSError(errno.EPERM, "files and directories only")
+            raise OSError(errno.EPERM, "only files and directories are supported")
         directory, name = self._directory(request.node), request.names(16)[0]
         return self._entry(self.tree.create(directory, name, mode, request.uid, request.gid))
 
@@ -325,7 +325,7 @@ class Operations:
     def _directory(self, number: int) -> Directory:
         node = self._node(number)
         if not isinstance(node, Directory):
-            raise OSError(errno.ENOTDIR, "it is no directory")
+            raise OSError(errno.ENOTDIR, "it is not a directory")
         return node
 
 

@@ -47,7 +47,7 @@ class Trouble:
     def from_json(cls, value: dict[str, Any]) -> Trouble:
         unknown = sorted(set(value) - set(cls.__dataclass_fields__))
         if unknown:
-            raise ValueError(f"no disk can be {unknown[0]!r}; it can be {', '.join(cls.__dataclass_fields__)}")
+            raise ValueError(f"unknown state of a disk {unknown[0]!r}; there are {', '.join(cls.__dataclass_fields__)}")
         return cls(**value)
 
     def hangs(self, kind: Kind) -> bool:

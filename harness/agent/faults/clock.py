@@ -26,7 +26,7 @@ def claim(before: Json, wanted: Json, config: Json) -> Json:
         return {"system": recorded} if recorded else {}
     file = config.get("clock_file")
     if wanted and file is None:
-        raise RuntimeError("the service was not started under a clock library, so its clock cannot be moved")
+        raise RuntimeError("the service was not started under a clock library, so its clock cannot be changed")
     files = {**before.get("files", {}), **({str(file): clock.setting_of(wanted)} if wanted else {})}
     below = before.get("vdso") or (_below(config) if wanted else None)
     return {**({"files": files} if files else {}), **({"vdso": below} if below else {})}

@@ -42,7 +42,7 @@ def claim(before: Json, wanted: Json, config: Json) -> Json:
     """Ids of everything that is or will be done; `process` is how to restart the process that is stopped meanwhile."""
     disk = config.get("fault_disk") or {}
     if wanted and not (disk and os.path.exists(_program(disk))):
-        raise RuntimeError("there is no fault disk under the service: it was not mounted before the service started")
+        raise RuntimeError("the service has no fault disk: it was not mounted before the service started")
     claimed = {name: sorted({*before.get(name, ()), *_ids(wanted, name)}) for name in LISTS}
     claimed = {name: ids for name, ids in claimed.items() if ids}
     trouble = {**before.get("trouble", {}), **wanted.get("trouble", {})}
@@ -121,7 +121,7 @@ def look(request: Json, config: Json) -> Json:
     """
     disk = config.get("fault_disk") or {}
     if not disk:
-        raise RuntimeError("there is no fault disk under the service")
+        raise RuntimeError("the service has no fault disk")
     if "lose_power" in request:
         return {"lost": _lose_power(disk["state"], request["lose_power"])}
     status, device = ask(disk["state"], {"do": "status"}), None
@@ -211,7 +211,7 @@ def _repair(disk: Json, process: Json, idents: list[str]) -> list[str]:
         ask(disk["state"], {"do": "note", "id": one["id"], "note": {"repaired": one["still"]}})
     return [
         f"{one['effect']} in {one['file']} at {one['offset']}"
-        + (" is repaired" if one["still"] else " was written over since, and stays as it is")
+        + (" is repaired" if one["still"] else " was overwritten since, and is not changed")
         for one in records
     ]
 

@@ -51,7 +51,7 @@ def _claim_group(name: str, pid: int) -> Json:
     if controller is None:
         if name == cgroups.CPU:
             return {"means": limit_looks.SIGNALS}
-        raise RuntimeError(f"no group with a limit of {name} can be made: {problem}")
+        raise RuntimeError(f"cannot make a group with a limit of {name}: {problem}")
     prior = cgroups.path_of(pid, controller)
     return {
         "means": controller.means,

@@ -38,14 +38,16 @@ def claim(before: Json, wanted: Json, config: Json) -> Json:
     if wanted.get("queue") and "rules" not in before:
         way = wanted.get("how", {}).get("queue") or abilities()["queue"]
         if way is None:
-            raise RuntimeError("no nft or iptables here can queue packets for a program: apt install iptables")
+            raise RuntimeError(
+                "neither nft or iptables on this host can queue packets for a program: apt install iptables"
+            )
         force["rules"] = {"how": way, "tables": queue_rules.tables()}
     if wanted.get("copies"):
         force["copies"] = sorted({*before.get("copies", ()), *wanted["copies"]})
     if wanted.get("netem"):
         devices = {_device(shape) for shape in wanted["netem"].values()}
         if busy := sorted(device for device in devices if not netem.is_free(device)):
-            raise RuntimeError(f"{busy[0]} has a qdisc that is not ours, which could not be put back")
+            raise RuntimeError(f"{busy[0]} has a qdisc of another program, which could not be restored later")
         force["devices"] = sorted({*before.get("devices", ()), *devices})
     force["vertices"] = sorted({*before.get("vertices", ()), *_vertices(wanted)})
     return force
@@ -151,7 +153,7 @@ def _send(helper: Json, request: Json, needed: bool) -> None:
     except OSError as error:
         # One that has gone holds nothing any more, and its rules let everything through.
         if needed:
-            raise RuntimeError(f"the links' helper does not answer: {error}") from None
+            raise RuntimeError(f"the helper that shapes links does not answer: {error}") from None
 
 
 def _end(helper: Json) -> bool:

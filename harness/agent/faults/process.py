@@ -19,7 +19,9 @@ def claim(before: Json, wanted: Json, config: Json) -> Json:
     """`killed` is how to start the process again; `paused` and `tree` (to be killed) are [pid, start time] pairs; `process` is what they belong to."""
     process = config.get("process") or {}
     if (wanted.get("killed") or wanted.get("paused")) and not process:
-        raise RuntimeError("there is no process to aim at: the service was not running when the agent was configured")
+        raise RuntimeError(
+            "there is no process for this fault: the service was not running when the agent was configured"
+        )
     killed = before.get("killed") or (killable(process) if wanted.get("killed") else None)
     paused = list(before.get("paused", ()))
     if wanted.get("paused"):

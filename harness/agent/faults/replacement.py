@@ -45,7 +45,7 @@ def change(claimed: Json, wanted: Json, config: Json) -> Json:
     # Now or never: as soon as the process runs, what it writes hides what it found.
     if sorted(os.listdir(directory)) != sorted(files):
         raise RuntimeError(
-            f"{directory} holds more than it should, though it was emptied: {sorted(os.listdir(directory))}"
+            f"{directory} contains unexpected files, although it was emptied: {sorted(os.listdir(directory))}"
         )
     processes.start(how)
     return {**claimed, "done": True}

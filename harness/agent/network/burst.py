@@ -83,7 +83,7 @@ class Arrivals:
             raise ValueError("too short for a packet of a burst") from None
         name = body[HEAD.size :].partition(NAME_ENDS)[0].decode()
         if name not in known:
-            raise ValueError("it is from no vertex that is known here")
+            raise ValueError("its sender is not a known vertex")
         with self._lock:
             if burst not in self._seen and len(self._seen) >= REMEMBERED:
                 del self._seen[next(iter(self._seen))]

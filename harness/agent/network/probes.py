@@ -50,7 +50,7 @@ class Probes:
         """`peers` maps the other vertices to [address, port]."""
         found = {name: (str(address), int(port)) for name, (address, port) in peers.items()}
         if not all(0 < port < 1 << 16 for _, port in found.values()):
-            raise ValueError("a port of a peer is none")
+            raise ValueError("a port of a peer is not valid")
         with self._lock:
             self._peers = found
             vertices = len(peers) + 1
@@ -130,7 +130,7 @@ class Probes:
                 elif packet.startswith(MAGIC):
                     self._note(*read_packet(packet), source)
                 else:
-                    raise ValueError("it is none of ours")
+                    raise ValueError("it is not a packet of a probe")
             except Exception:
                 # Whatever else arrives at this port must not keep this thread from hearing the next. A prober sends nothing else, so from its host it is damage.
                 self._note_damaged(source[0])
@@ -165,7 +165,7 @@ def read_packet(packet: bytes) -> tuple[str, int, int]:
     try:
         name, epoch, sequence = json.loads(burst.opened(MAGIC, packet))
     except (TypeError, RecursionError):
-        raise ValueError("it is no list of three") from None
+        raise ValueError("it is not a list of three items") from None
     if not isinstance(name, str) or not all(type(n) is int and 0 <= n < NUMBER_LIMIT for n in (epoch, sequence)):
         raise ValueError("it is not a name and two numbers")
     return name, epoch, sequence

@@ -132,7 +132,7 @@ def shape_problem(shape: Any) -> str | None:
             return f"has no whole number {name}"
     flaps = shape.get("flaps_ns", [])
     if not isinstance(flaps, list) or not all(type(period) is int and 0 < period < NUMBER_LIMIT for period in flaps):
-        return "has no list of periods flaps_ns"
+        return "has no list flaps_ns of periods"
     try:
         packed_addresses(shape.get("addresses", ()))
     except (AttributeError, TypeError, ValueError):

@@ -126,7 +126,10 @@ def enter(controller: Controller, group: str, pids: Iterable[int], value: int) -
     lines = ['mkdir -p "$g"', *_writes(controller.settings(value)), *moves]
     if controller.version == 2:
         enabled = f'grep -qw {controller.name} "$M/cgroup.subtree_control"'
-        lines.insert(0, f"{enabled} || {{ echo 'the top group does not pass {controller.name} on' >&2; exit 1; }}")
+        lines.insert(
+            0,
+            f"{enabled} || {{ echo 'the top group does not enable {controller.name} for its children' >&2; exit 1; }}",
+        )
     run(controller, group, lines)
 
 

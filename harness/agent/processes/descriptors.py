@@ -57,7 +57,7 @@ def _put_as(owner: tuple[int, int], limits: list[tuple[int, int, int]]) -> None:
             os._exit(code)
     if os.waitpid(child, 0)[1] != 0:
         raise RuntimeError(
-            f"descriptors of user {owner[0]}'s processes cannot be limited: the kernel refuses it to that user, too"
+            f"descriptors of user {owner[0]}'s processes cannot be limited: the kernel refuses this for that user too"
         )
 
 

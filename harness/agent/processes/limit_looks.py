@@ -101,7 +101,7 @@ def _look_at_cpu(how: Json, measure: bool) -> Json:
     before = cgroups.counted(controller, group.path)
     done = cgroups.run_inside(controller, group.path, [sys.executable, "-I", "-S", "-c", _SPIN.format(SPIN_S)])
     if done.returncode != 0:
-        raise RuntimeError(f"nothing of ours runs in {group.path}: {done.stderr.strip()[-200:]}")
+        raise RuntimeError(f"the test process does not run in {group.path}: {done.stderr.strip()[-200:]}")
     cpu_s, wall_s = (float(word) for word in done.stdout.split())
     return {
         "means": controller.means,

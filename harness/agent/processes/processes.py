@@ -91,7 +91,7 @@ def tree(how: dict[str, Any]) -> Tree:
     apart = _apart(table)
     if root is not None and root in apart:
         raise RuntimeError(
-            f"process {root} is the agent, or one above it: faults on it would end the process that undoes them"
+            f"process {root} is the agent or a parent of it: a fault on it would end the process that undoes faults"
         )
     strangers = frozenset(pid for pid, process in table.items() if process.name in GATES)
     before = _seen.get(key, {})

@@ -17,7 +17,7 @@ def receive_line(sock: socket.socket, patience_s: float, at_most: int = LINE_BYT
     while not data.endswith(b"\n"):
         left_s = deadline_s - time.monotonic()
         if left_s <= 0:
-            raise TimeoutError(f"no whole line came within {patience_s:g} s")
+            raise TimeoutError(f"no complete line came within {patience_s:g} s")
         sock.settimeout(left_s)
         chunk = sock.recv(1 << 16)
         if not chunk:
@@ -36,5 +36,5 @@ def read_object(text: str | bytes) -> dict[str, Any]:
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if not isinstance(found, dict):
-        raise ValueError("it is no JSON object")
+        raise ValueError("it is not a JSON object")
     return found

@@ -23,6 +23,6 @@ def command(file: Path, runs: Path) -> None:
     run = unpack(file, runs)
     if (run / "plugins").is_dir():
         say(
-            "the run has plugins, which are code: it runs only with --trust-plugins; without, `tri check` is at best unknown"
+            "the run has plugins, which are code: they run only with --trust-plugins; without it, the verdict of `tri check` is at best unknown"
         )
     click.echo(str(run))

@@ -163,7 +163,7 @@ def _needs_of_fault(kind: str) -> list[str]:
     if package is None:
         return []
     abilities = sorted(package.abilities) or [kind]
-    found = [f"hosts that can do {' or '.join(abilities)} (`tri doctor` tries it)"]
+    found = [f"hosts with {' or '.join(abilities)} (`tri doctor` tests it)"]
     found += [f"a provider of hosts that offers {kind}"] if kind in OF_THE_PROVIDER else []
     found += [f"a system with the capability {OF_THE_SYSTEM[kind]}"] if kind in OF_THE_SYSTEM else []
     return found

@@ -87,7 +87,7 @@ def recorded_runs(
         try:
             document = read_document(path)
         except FileNotFoundError:
-            document = {"damaged": "there is none: the run goes on, or was broken off"}
+            document = {"damaged": "there is none: the run is not over, or was interrupted"}
         except (OSError, DocumentError) as error:
             document = {"damaged": str(error)}
         if verdict is None or document.get("verdict") == verdict:
@@ -102,7 +102,7 @@ def _run_row(run: Path, document: Mapping[str, Any]) -> dict[str, Any]:
     about = f"{document.get('verdict')} · seed {document.get('seed')}"
     return {
         "name": str(run),
-        "about": f"no verdict: verdict.json: {document['damaged']}; `tri check` judges it" if damaged else about,
+        "about": f"no verdict: verdict.json: {document['damaged']}; `tri check` checks it" if damaged else about,
         **damaged,
         "campaign": document.get("campaign"),
         "seed": document.get("seed"),
@@ -157,9 +157,7 @@ def command(what: str, campaign: str | None, verdict: str | None, last: int | No
             click.get_current_context().get_parameter_source("runs") is not ParameterSource.DEFAULT
             and not runs.is_dir()
         ):
-            raise CampaignError(
-                f"{runs}: there is no such folder", hint="name the folder that `tri run --runs` was given"
-            )
+            raise CampaignError(f"{runs}: no such folder", hint="name the folder that was used with `tri run --runs`")
         documents = recorded_runs(runs, campaign, verdict, last)
     else:
         if given := [

@@ -13,20 +13,20 @@ from typing import Any
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 TITLES: Mapping[str, str] = {
-    "campaign": "A campaign: the YAML file that `tri run` takes",
-    "inventory": "An inventory: the YAML file that names machines reached by SSH",
+    "campaign": "A campaign: the YAML file that `tri run` reads",
+    "inventory": "An inventory: the YAML file that lists machines with SSH",
     "history": "One line of history.jsonl",
     "ledger": "One line of ledger.jsonl, after the first",
     "run": "run.json: the facts of a run, and its seal",
-    "plan": "plan.json: the intents of a run",
+    "plan": "plan.json: the planned operations and faults of a run",
     "client-request": "A line that a client program reads",
     "client-answer": "A line that a client program writes",
     "verdict": "verdict.json, and what `tri run --json` and `tri check --json` print",
     "shrink": "shrink.json: how a run was made smaller",
     "search": "What `tri search --json` prints",
     "runs": "What `tri list runs --json` prints",
-    "list": "What `tri list --json` prints of anything but runs",
-    "show": "What `tri show --json` prints of a fault, workload, checker or flaw",
+    "list": "What `tri list --json` prints, except for runs",
+    "show": "What `tri show --json` prints for a fault, workload, checker or flaw",
     "compare": "What `tri compare --json` prints",
     "explain": "What `tri explain --json` prints",
     "replay": "What `tri replay --json` prints: of a simulated run, of recorded inputs, of a search in the simulator, of runs on hosts",
@@ -144,7 +144,7 @@ def _history() -> dict[str, Any]:
     optional = [name for name, part in fields.items() if "default" in part]
     return {
         "type": "object",
-        "description": "Times are in ns since the run began. What is not named here is kept as it is.",
+        "description": "Times are in ns since the run began. Fields that are not named here are kept unchanged.",
         "properties": fields,
         "required": [name for name in fields if name not in optional],
         "$defs": made,

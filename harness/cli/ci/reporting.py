@@ -33,7 +33,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 def ci_options(command: F) -> F:
     """As `junit` and `fail_on`."""
     fails = (
-        "Which verdicts fail: with `invalid`, an unknown verdict ends with exit code 0, if a checker decided at all."
+        "Which verdicts fail: with `invalid`, an unknown verdict gives exit code 0, if at least one checker decided."
     )
     command = click.option(
         "--fail-on", type=Named("verdict", ("unknown", "invalid")), default="unknown", show_default=True, help=fails
@@ -61,7 +61,7 @@ class Reporting:
 
     def begin(self) -> None:
         try:
-            self._write("tri", [Case("run", "error", "ended", "the command did not come to a verdict")], {})
+            self._write("tri", [Case("run", "error", "ended", "the command ended without a verdict")], {})
         except OSError as error:
             raise CampaignError(
                 f"--junit: cannot write {self.path}: {error.strerror}", hint="name a file in a folder that exists"

@@ -22,12 +22,12 @@ def demonstrate_on(hosts: str | None, take_over: bool = False) -> int:
         if len(where.hosts) < DEMO.hosts:
             raise HostError(
                 f"there are {len(where.hosts)} hosts, and the demonstration needs {DEMO.hosts}",
-                hint="add some, or leave --hosts out",
+                hint="add some, or omit --hosts",
             )
         try:
             _demonstrate(where)
         except (Missed, Refused) as error:
-            say(f"it did not come out: {error}")
+            say(f"the demonstration failed: {error}")
             return 1
     return 0
 
@@ -43,7 +43,7 @@ def _demonstrate(where: Lab) -> None:
     from ...cluster.table import table_of
     from ...cluster.watch import Watch
 
-    say("deploying nodes, each of which knows of itself alone")
+    say("deploying nodes, each of which knows only itself")
     with (
         Deployed(DEMO, where.hosts, where.provider) as cluster,
         Watch(CLUSTER, cluster.dial, cluster.names, tls=cluster.service.client_tls) as watch,

@@ -13,11 +13,11 @@ from ..options import hosts_option, json_option, take_over_option
 
 @click.command("cluster-bench")
 @click.option("--only", metavar="N,M", help="Only these scenarios, e.g. 1,4,12-15.")
-@hosts_option("Which hosts; default: a local lab of its own.")
+@hosts_option("The hosts to use; default: a new local lab.")
 @click.option(
     "--logs",
     type=click.Path(file_okay=False, path_type=Path),
-    help="A folder for what the nodes of failed scenarios wrote.",
+    help="A folder for the logs and traces of failed scenarios.",
 )
 @take_over_option
 @json_option

@@ -10,7 +10,7 @@ from ..options import hosts_option, take_over_option
 
 @click.command("demo")
 @click.argument("what", type=Named("demonstration", ("quickstart", "cluster")), default="quickstart")
-@hosts_option("Which hosts; default: local ones.")
+@hosts_option("The hosts to use; default: local ones.")
 @take_over_option
 @click.pass_context
 def command(ctx: click.Context, what: str, hosts: str | None, take_over: bool) -> int:

@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 INVENTORY = click.argument("inventory", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would be done on each host, and do nothing.")
+DRY_RUN = click.option("--dry-run", is_flag=True, help="Print what would be done on each host, and do nothing.")
 TIMING = click.option(
-    "--timing", type=Named("timing", ("default", "fast")), help="Default: as the cluster has it, or default."
+    "--timing", type=Named("timing", ("default", "fast")), help="Default: that of the cluster, or `default`."
 )
 FIREWALL = click.option(
-    "--open-firewall", is_flag=True, help="Let the cluster through the hosts' own firewalls, as `firewall: true` does."
+    "--open-firewall", is_flag=True, help="Open the hosts' own firewalls for the cluster, as `firewall: true` does."
 )
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @click.command("doctor")
 @click.argument("campaign", required=False, type=CampaignType(exists=True))
-@hosts_option("Which hosts to try.", default="local")
+@hosts_option("The hosts to test.", default="local")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(campaign: Path | None, hosts: str, as_json: bool) -> int:
     """Try everything that campaigns may need, or only what CAMPAIGN does: faults one by one, on each host. Names what to install.
@@ -39,7 +39,7 @@ def command(campaign: Path | None, hosts: str, as_json: bool) -> int:
 
     choice = chosen(hosts)
     wanted = None if campaign is None else _needs(campaign, hosts)
-    say(f"trying what {hosts} hosts can do")
+    say(f"testing what {hosts} hosts support")
     faults: list[Able] = []
     tried: list[str] = []
 

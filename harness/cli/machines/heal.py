@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 
 @click.command("heal")
-@hosts_option("Which hosts; default: every local lab. `qemu`: every lab of emulated machines.")
+@hosts_option("The hosts to heal; default: every local lab. `qemu`: every lab of emulated machines.")
 @click.option("--name", help="Only the lab of this name, in use or not (local, qemu).")
-@click.option("--all", "every", is_flag=True, help="Every lab of yours, also those of runs that are under way.")
+@click.option("--all", "every", is_flag=True, help="All your labs, also those of runs in progress.")
 @click.option("--json", "as_json", is_flag=True, help='Print {"undone": […], "faults": […], "failed": […]}.')
 def command(hosts: str | None, name: str | None, every: bool, as_json: bool) -> int:
     """Undo faults on local labs that no process uses, or on other hosts; say what was undone, and whose it was.
@@ -60,7 +60,7 @@ def _print(undone: Sequence[str], faults: Sequence[Mapping[str, Any]]) -> None:
     for entry in undone:
         out.print(entry, markup=False, highlight=False, soft_wrap=True)
     if not undone:
-        say("nothing was in force")
+        say("no fault was active")
 
 
 def _whose(fault: Mapping[str, Any]) -> str:
@@ -88,7 +88,7 @@ def _clusters(
     choice = chosen(hosts)
     if (name is not None or every) and choice.provider not in ("local", "qemu"):
         raise CampaignError(
-            f"--name and --all are of labs, not of {hosts}", hint="all hosts of an inventory are healed"
+            f"--name and --all are for labs, not for {hosts}", hint="all hosts of an inventory are healed"
         )
     if choice.inventory is not None:
         yield hosts, SshProvider.from_file(choice.inventory)
@@ -98,7 +98,7 @@ def _clusters(
         labs, kind = (list_labs(), LocalProvider) if hosts == "local" else (list_machine_labs(), QemuProvider)
         for lab in labs if name is None else [lab for lab in labs if lab.name == name]:
             if lab.in_use and not every and name is None:
-                say(f"lab {lab.name} is left alone: a process works with it; --name {lab.name} or --all heals it")
+                say(f"lab {lab.name} is not changed, because a process uses it; --name {lab.name} or --all heals it")
             elif lab.alive:
                 yield f"lab {lab.name}", kind.find(lab.name)
         if name is not None and name not in [lab.name for lab in labs if lab.alive]:

@@ -51,14 +51,14 @@ def command() -> None:
 @click.option(
     "--nodes",
     type=click.IntRange(1, 32),
-    help="How many; default 5, or as many as the regions have; of emulated and Vagrant's machines 3.",
+    help="How many hosts; default 5, or the sum of the regions; 3 for emulated machines and Vagrant.",
 )
-@click.option("--regions", metavar="eu=2,us=2", help="A routed subnet each, with so many hosts (local).")
+@click.option("--regions", metavar="eu=2,us=2", help="Regions, each a routed subnet with this number of hosts (local).")
 @click.option(
     "--wan",
     metavar="[PAIR:]delay=40ms,rate=20mbit",
     multiple=True,
-    help="What lies between regions, or between two of them (`eu-us:delay=90ms`): delay, jitter, rate.",
+    help="Delays and rates between all regions, or between two of them (`eu-us:delay=90ms`): delay, jitter, rate.",
 )
 @click.option("--name", default=DEFAULT_LAB, show_default=True, help="The lab's name (local, qemu).")
 @click.option(
@@ -66,7 +66,7 @@ def command() -> None:
     type=Named("clock", ("library", "system")),
     default="library",
     show_default=True,
-    help="What clock faults set (qemu, vagrant): a library's clock, or the machine's own.",
+    help="The clock that clock faults change (qemu, vagrant): that of a library, or the machine's own.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def up(
@@ -128,7 +128,7 @@ def _spec(provider: str, nodes: int | None, regions: str | None, wan: tuple[str,
     except ValidationError as error:
         text = "; ".join(detail["msg"].removeprefix("Value error, ") for detail in error.errors())
         hint = "for example --regions eu=2,us=2,ap=1 --wan delay=40ms,rate=20mbit --wan us-ap:delay=90ms"
-        raise CampaignError(f"such hosts cannot be: {text}", hint=hint) from None
+        raise CampaignError(f"hosts with these regions are not possible: {text}", hint=hint) from None
 
 
 def _fields(option: str, text: str) -> dict[str, Any]:
@@ -149,14 +149,14 @@ def _provider(spec: HostsSpec, name: str) -> Any:
 @command.command("down")
 @_of_provider
 @click.option("--name", default=None, help="The lab's name (local, qemu).")
-@click.option("--all", "every", is_flag=True, help="Every lab of yours, also those that stay up or are in use.")
+@click.option("--all", "every", is_flag=True, help="All your labs, also those that stay up or are in use.")
 def down(provider: str, name: str | None, every: bool) -> None:
     """Take labs down: processes, namespaces and files. Without a name: the lab that `up` makes without one, and those whose process was killed.
 
     Labs that other processes use, and those that were brought up under a name, stay. Vagrant's machines are halted, and stay as they are.
     """
     if name is not None and every:
-        raise CampaignError(f"--name {name} and --all say two things", hint="leave one of them out")
+        raise CampaignError(f"--name {name} and --all exclude each other", hint="leave one of them out")
     if provider == "vagrant":
         from ...hosts.ssh.vagrant import VagrantProvider
 
@@ -172,12 +172,12 @@ def down(provider: str, name: str | None, every: bool) -> None:
     for lab in left:
         say(f"{lab.name} stays: {LEFT[lab.standing]}")
     if left:
-        say("hint: --name NAME takes one of them down, --all takes all")
+        say("hint: --name NAME takes one of them down, --all takes down all")
     elif not names:
         say("no lab is up")
 
 
-LEFT = {"in use": "a process works with it", "up": "it was brought up under this name"}
+LEFT = {"in use": "a process uses it", "up": "it was started to stay up, under this name"}
 """Why a lab that was not named is left alone."""
 
 

@@ -26,7 +26,7 @@ def system(name: str, folder: Path) -> None:
 
     adapter, server, campaign = write_system(name, folder)
     out.print(
-        f"{adapter}\n{server}\n{campaign}\n\ntri try {adapter}    says what is wrong with the adapter\ntri run {campaign}    runs the campaign",
+        f"{adapter}\n{server}\n{campaign}\n\ntri try {adapter}    reports what is wrong with the adapter\ntri run {campaign}    runs the campaign",
         markup=False,
         highlight=False,
     )

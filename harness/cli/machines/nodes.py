@@ -31,7 +31,7 @@ PORT = 10_000
     metavar="H",
     help="A node of the running cluster: its name with --hosts, else its address or address:port.",
 )
-@hosts_option("Where names of hosts are found.")
+@hosts_option("Where to look up names of hosts.")
 @click.option("--name", "lab", default=DEFAULT_LAB, show_default=True, help="The lab's name (local, qemu).")
 @click.option(
     "--cluster",
@@ -39,7 +39,7 @@ PORT = 10_000
     metavar="NAME",
     help="The cluster's name. Default: an inventory's file name without its ending, else reference.",
 )
-@click.option("--once", is_flag=True, help="Print the table once; so it is where there is no terminal.")
+@click.option("--once", is_flag=True, help="Print the table once; this is the default without a terminal.")
 @json_option
 def command(host: str | None, hosts: str | None, lab: str, name: str | None, once: bool, as_json: bool) -> int:
     """The nodes of a running cluster, as the node H reports them, until Ctrl-C: state, role, agents, load, round trips.
@@ -52,7 +52,7 @@ def command(host: str | None, hosts: str | None, lab: str, name: str | None, onc
     if host is None:
         raise CampaignError(
             "missing --host: a node of the running cluster",
-            hint="for example --host 10.0.0.1; `tri demo cluster` brings up a cluster to look at",
+            hint="for example --host 10.0.0.1; `tri demo cluster` starts a cluster to look at",
         )
 
     if hosts is None:
@@ -67,7 +67,7 @@ def command(host: str | None, hosts: str | None, lab: str, name: str | None, onc
         if not seen.answered:
             raise HostError(
                 f"{host} does not answer as a node of cluster {name or cluster!r}",
-                hint="is it up, and is that its cluster? --cluster names another, --hosts says where names are found",
+                hint="is it up, and is this its cluster? --cluster names another cluster, --hosts says where to look up names",
             )
         if as_json:
             out.print_json(json.dumps(seen.to_json()))

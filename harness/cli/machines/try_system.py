@@ -76,8 +76,8 @@ def _require_own(file: Path, service: Any) -> None:
 
     if getattr(service, "keeps_data", False):
         raise CampaignError(
-            f"{file}: {type(service).__name__} attaches to a system that runs already, and a trial kills and pauses every process of the system it tries",
-            hint="try a copy by an adapter that starts it (`Daemon`); `tri run` on the running one has only the faults that its campaign names",
+            f"{file}: {type(service).__name__} attaches to a running system, and a trial kills and pauses every process of the system",
+            hint="try a copy of the system, with an adapter that starts it (`Daemon`); `tri run` on the running system injects only the faults of its campaign",
         )
 
 

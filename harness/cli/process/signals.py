@@ -85,7 +85,7 @@ def leave_threads(code: int) -> None:
     for thread in threads:
         thread.join(max(0.0, until_s - time.monotonic()))
     if left := [thread.name for thread in threads if thread.is_alive()]:
-        text = f"warning: threads that go on were left behind: {', '.join(left[:3])}; `close` of a client ends what it began\n"
+        text = f"warning: threads are still running: {', '.join(left[:3])}; `close` of a client must end the threads that it started\n"
         with suppress(OSError):
             os.write(2, text.encode(errors="backslashreplace"))
         os._exit(code)

@@ -18,19 +18,19 @@ from ..options import DurationType, json_option, renamed_option, trust_option
     "--format",
     "format_name",
     type=Named("history format", history_formats),
-    help="The format of a history file; detected when left out.",
+    help="The format of a history file; detected by default.",
 )
 @click.option(
     "--model",
     type=Named("model", models),
-    help="What it is a history of: register, kv, queue, list-append …; inferred when left out.",
+    help="The kind of the history: register, kv, queue, list-append …; inferred by default.",
 )
 @click.option(
     "--consistency",
     type=Named("consistency level", levels),
-    help="The level asked of transactions: serializable, snapshot-isolation, causal …",
+    help="The required isolation level of transactions: serializable, snapshot-isolation, causal …",
 )
-@click.option("--exact", is_flag=True, help="No answer from necessary conditions alone; search where they would do.")
+@click.option("--exact", is_flag=True, help="No answer from conditions that are only necessary; use a search instead.")
 @click.option("--explain", is_flag=True, help="Print each witness among the operations around it.")
 @click.option(
     "--certificate",
@@ -42,7 +42,7 @@ from ..options import DurationType, json_option, renamed_option, trust_option
     "checkers",
     type=Later("checker", checker_names),
     multiple=True,
-    help="Only this checker; may be given several times.",
+    help="Run only this checker; can be repeated.",
 )
 @renamed_option("--time", "--checker-timeout", has_value=True)
 @click.option(
@@ -51,7 +51,7 @@ from ..options import DurationType, json_option, renamed_option, trust_option
     type=DurationType(),
     default="60s",
     show_default=True,
-    help="How long each checker may take.",
+    help="Time limit of each checker.",
 )
 @click.option(
     "--memory",
@@ -59,7 +59,7 @@ from ..options import DurationType, json_option, renamed_option, trust_option
     type=click.IntRange(min=64),
     default=4096,
     show_default=True,
-    help="Budget of each checker in MB.",
+    help="Memory limit of each checker in MB.",
 )
 @ci_options
 @trust_option

@@ -17,13 +17,13 @@ from ..console import say
     "--from",
     "source_format",
     type=Named("history format", history_formats),
-    help="The format of SOURCE; detected when left out.",
+    help="The format of SOURCE; detected by default.",
 )
 @click.option(
     "--to",
     "target_format",
     type=Named("history format", history_formats),
-    help="The format of TARGET; that of its name's ending when left out.",
+    help="The format of TARGET; by default that of the file name's ending.",
 )
 def command(source: Path, target: Path, source_format: str | None, target_format: str | None) -> int:
     """Read the history SOURCE, or that of a run's folder, and write it to TARGET in another format.

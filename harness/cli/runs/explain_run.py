@@ -15,15 +15,17 @@ from .replay import print_lines
 
 @click.command("explain")
 @click.argument("run", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--failure", metavar="CHECKER/KIND", help="The failure to explain; the first one when left out.")
-@click.option("--tries", type=click.IntRange(min=0), default=200, show_default=True, help="Similar plans, at most.")
+@click.option("--failure", metavar="CHECKER/KIND", help="The failure to explain; by default the first one.")
+@click.option(
+    "--tries", type=click.IntRange(min=0), default=200, show_default=True, help="The most similar plans to try."
+)
 @click.option(
     "--salts", type=click.IntRange(min=1), default=20, show_default=True, help="Runs for each point of the curve."
 )
 @click.option(
     "--points", type=click.IntRange(min=0), default=9, show_default=True, help="Points of the curve; 0 for none."
 )
-@time_option("Begin no new point of the curve after so long.", default="300s")
+@time_option("Start no new point of the curve after this time.", default="300s")
 @jobs_option
 @trust_option
 @json_option

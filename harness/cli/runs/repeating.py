@@ -104,7 +104,7 @@ def replayed(target: Path, times: int, failure: str | None, runs: Path, as_json:
     source = read_recorded(target)
     wanted = choose(source.signatures(), failure, str(target))
     name = f"{wanted.checker}/{wanted.kind}"
-    say(f"{target}: its plan {times} times, in search of {name}")
+    say(f"runs the plan of {target} {times} times, and looks for {name}")
     with Progress() as progress:
         run = runs_on_hosts(
             source, Settings(repeat_by(["tri", "replay", target], source.plan.options), target, runs, progress.show)

@@ -27,7 +27,7 @@ _COLOURS = {
     "tier C": "bold",
     "failure": "red",
     "nearest passing plan": "bold",
-    "chance of failing when all is kept up to a moment and drawn again after it": "bold",
+    "rate of failures when everything before a moment is kept and everything after it is drawn again": "bold",
     "biggest jump": "bold",
 }
 
@@ -37,16 +37,16 @@ _COLOURS = {
 @click.option(
     "--tier",
     type=Named("tier", ("a", "b", "c")),
-    help="a: each node by itself; b: the cluster; c: a search. By default what the recording allows.",
+    help="a: each node by itself; b: the cluster; c: a search. By default the most exact one that the recording allows.",
 )
 @click.option("--tries", type=click.IntRange(min=1), default=100, show_default=True, help="Tier c: seeds to try.")
-@time_option("Tier c: begin no new seed after so long, e.g. 60s.")
+@time_option("Tier c: start no new seed after this time, e.g. 60s.")
 @jobs_option
 @click.option(
     "--failure",
     "failure",
     metavar="CHECKER/KIND",
-    help="Tier c, own systems: the failure to look for; the first one when left out.",
+    help="Tier c, own systems: the failure to look for; by default the first one.",
 )
 @click.option(
     "--flaw",
@@ -63,11 +63,11 @@ _COLOURS = {
     type=click.IntRange(1, 10_000),
     default=20,
     show_default=True,
-    help="A system of your own: runs of its plan.",
+    help="Own systems: how often to run the plan.",
 )
 @renamed_option("--keep", "--save")
-@click.option("--save", "keep", is_flag=True, help="Write the replay of a simulated run as a run folder of its own.")
-@runs_option("Where kept replays go, and the first run that tier c finds.")
+@click.option("--save", "keep", is_flag=True, help="Keep the replay of a simulated run as a run folder.")
+@runs_option("The folder for kept replays, and for the first run that tier c finds.")
 @trust_option
 @json_option
 def command(
@@ -100,7 +100,7 @@ def command(
         return _recorded(target, tier, as_json)
     raise CampaignError(
         f"{target} has no recorded inputs of nodes (inputs/<node>/events-*.log)",
-        hint="the reference cluster on hosts records them; tier c needs only a history: --tier c",
+        hint="only the reference cluster on hosts records them; --tier c needs only a history",
     )
 
 
@@ -123,7 +123,7 @@ def _simulated(target: Path, keep: bool, runs: Path, as_json: bool) -> int:
     from ...replay.runs.simulated import replay_simulated
 
     with Progress() as progress:
-        progress.show("replay", "the plan again, in the simulator")
+        progress.show("replay", "running the plan again, in the simulator")
         replay = replay_simulated(target)
         kept = _keep(target, runs, progress) if keep else None
     if as_json:

@@ -13,7 +13,7 @@ from ..console import out
 
 @click.command("report")
 @click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--costs", is_flag=True, help="Print what each fault cost, as a table, instead.")
+@click.option("--costs", is_flag=True, help="Print a table of what each fault cost, and write no page.")
 def command(run: Path, costs: bool) -> None:
     """Write report.html into RUN, a run's folder; one page that opens without a network."""
     from ...report import write_report

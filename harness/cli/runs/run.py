@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 @click.option(
     "--plan",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Instead of a campaign: a plan.json, in the simulator.",
+    help="Run this plan.json in the simulator, instead of a campaign.",
 )
 @click.option(
     "--hosts", metavar="sim|local|qemu|vagrant|INVENTORY", help="Run on these hosts instead of the campaign's."
 )
-@click.option("--seed", type=click.IntRange(min=0), help="Determines the plan; drawn and printed when left out.")
+@click.option("--seed", type=click.IntRange(min=0), help="Determines the plan; by default random, and printed.")
 @set_option
 @runs_option()
 @click.option(
@@ -42,16 +42,18 @@ if TYPE_CHECKING:
 @click.option(
     "--until",
     type=Named("verdict", ("invalid", "unknown", "valid")),
-    help="With --repeat: end at the first such verdict.",
+    help="With --repeat: stop after the first such verdict.",
 )
 @click.option("--keep", is_flag=True, help="Leave hosts and system up after the run.")
 @click.option(
-    "--attach", is_flag=True, help="Test the cluster that `tri deploy up` keeps on the inventory's hosts, as it is."
+    "--attach",
+    is_flag=True,
+    help="Test the cluster that `tri deploy up` installed on the inventory's hosts, without changing it.",
 )
 @take_over_option
 @trust_option
-@click.option("-q", "--quiet", is_flag=True, help="Print the result and errors, and nothing before.")
-@click.option("-v", "--verbose", is_flag=True, help="Print the whole plan as JSON as well, before it begins.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only the result and errors.")
+@click.option("-v", "--verbose", is_flag=True, help="Also print the whole plan as JSON, before the run begins.")
 @ci_options
 @json_option
 def command(
@@ -91,7 +93,7 @@ def command(
 
         return _repeated(run, loaded, repeat, until, talk, as_json)
     if until is not None:
-        raise click.UsageError("--until goes with --repeat N")
+        raise click.UsageError("--until needs --repeat N")
     with reporting(junit, fail_on) as report:
         if plan is not None:
             changed = hosts or seed is not None or bool(overrides) or attach
@@ -145,7 +147,9 @@ def _refuse_two_seeds(seed: int, overrides: tuple[str, ...]) -> None:
 
     for name, _, value in (override.partition("=") for override in overrides):
         if name.strip() == "seed" and value.strip() != str(seed):
-            raise CampaignError(f"--seed {seed} and --set seed={value} are two seeds", hint="give one of them")
+            raise CampaignError(
+                f"--seed {seed} and --set seed={value} are two different seeds", hint="use only one of them"
+            )
 
 
 def _run_loaded(
@@ -191,8 +195,8 @@ def _run_plan(campaign: Path | None, path: Path, changed: str | bool, runs: Path
 
     if campaign is not None or changed:
         raise CampaignError(
-            f"--plan {path} is carried out as it is, without a campaign, hosts, a seed or --set",
-            hint="leave the others out, or change the file",
+            f"--plan {path} is run unchanged, without a campaign, hosts, a seed or --set",
+            hint="omit the others, or change the file",
         )
     plan = read_plan_file(path, hint="name the plan.json of a run's folder")
     require_simulable(plan.options["system"], str(path))

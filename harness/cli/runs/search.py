@@ -47,7 +47,7 @@ SHOWN = 20
 @click.option(
     "--seeds",
     type=click.IntRange(min=1, max=MOST_SEEDS),
-    help=f"How many.  [default: {SEEDS}, or as many as --cpu-time allows]",
+    help=f"How many seeds.  [default: {SEEDS}, or as many as --cpu-time allows]",
 )
 @click.option(
     "--first", type=click.IntRange(min=0, max=LAST_FIRST), default=1, show_default=True, help="The first seed."
@@ -57,38 +57,44 @@ SHOWN = 20
     "--cpu-time",
     "time_s",
     type=DurationType(),
-    help="Begin no trial after so much CPU time in each process, e.g. 60s.",
+    help="Start no trial after this much CPU time in each process, e.g. 60s.",
 )
 @click.option(
     "--until-found",
     is_flag=True,
-    help="Begin no trial once one has failed; with --all-flaws, none of a flaw that was caught.",
+    help="Start no trial after the first failure; with --all-flaws, no further trial of a flaw that was found.",
 )
 @jobs_option
 @click.option("--dask", metavar="ADDRESS", help="Use the workers of this Dask cluster instead.")
-@click.option("--no-swarm", is_flag=True, help="Draw nothing: the campaign's load, faults and world as written.")
-@click.option("--orders", is_flag=True, help="Draw, too, in which order steps of nodes that could meet are taken.")
+@click.option(
+    "--no-swarm",
+    is_flag=True,
+    help="Draw nothing: use the campaign's load, faults and simulation parameters as written.",
+)
+@click.option("--orders", is_flag=True, help="Also draw the order of steps that are due at nearly the same time.")
 @set_option
 @renamed_option("--keep", "--folders", has_value=True)
 @click.option(
-    "--folders", "keep", type=click.IntRange(min=0), default=10, show_default=True, help="Run folders, at most."
+    "--folders", "keep", type=click.IntRange(min=0), default=10, show_default=True, help="The most run folders to keep."
 )
 @runs_option()
 @renamed_option("--zoo", "--all-flaws")
 @click.option(
     "--all-flaws",
     is_flag=True,
-    help="Instead of a campaign: in how many seeds is each planted flaw caught?",
+    help="Instead of a campaign: count in how many seeds each planted flaw is found.",
 )
 @click.option(
     "--flaw",
     "flaws",
     type=Named("flaw", flaw_names),
     multiple=True,
-    help="Plant this flaw; without CAMPAIGN in the one that shows it, with --all-flaws only this one; may be repeated.",
+    help="Plant this flaw; without CAMPAIGN, use the campaign that shows it; with --all-flaws, search only this flaw; can be repeated.",
 )
 @click.option(
-    "--state", type=click.Path(dir_okay=False, path_type=Path), help="With --all-flaws: resume from this file."
+    "--state",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="With --all-flaws: keep the state in this file, and resume from it.",
 )
 @json_option
 def command(campaign: Path | None, all_flaws: bool, flaws: tuple[str, ...], state: Path | None, **options: Any) -> int:
@@ -102,9 +108,7 @@ def command(campaign: Path | None, all_flaws: bool, flaws: tuple[str, ...], stat
 
     if all_flaws:
         if campaign is not None:
-            raise CampaignError(
-                f"--all-flaws has plans of its own; {campaign} is not used", hint="leave the campaign out"
-            )
+            raise CampaignError(f"--all-flaws has its own plans; {campaign} is not used", hint="remove the campaign")
         from ...search.zoo.zoo import zoo_command
 
         asked = {name: options[name] for name in ("seeds", "jobs", "as_json", "until_found")}
@@ -270,9 +274,7 @@ def _complain_of_differences(kept: Mapping[int, Kept]) -> None:
     """Check that the run in the folder repeats the trial; if it does not, this is a bug in Tribulation and must be reported."""
     for seed, folder in kept.items():
         if folder.same is False:
-            say(
-                f"warning: seed {seed} ran otherwise when it was carried out again for {folder.run_dir}; please report it"
-            )
+            say(f"warning: seed {seed} gave another result when it was repeated for {folder.run_dir}; please report it")
 
 
 def print_found(found: Mapping[str, Any]) -> None:
@@ -319,7 +321,7 @@ def _print_failures(failures: list[dict[str, Any]]) -> None:
         table.add_row(marked("[red]{}[/]/{}", row["checker"], row["kind"]), *figures)
     out.print(table)
     if any(row["mutant"] for row in shown):
-        out.print(marked("[dim]* a mutant of earlier plans: its run's folder has the plan[/]"))
+        out.print(marked("[dim]* a mutant of earlier plans: its run folder has the plan[/]"))
     if len(failures) > len(shown):
         out.print(f"… and {len(failures) - len(shown)} more: --json")
     for seed in dict.fromkeys(row["first_seed"] for row in shown):

@@ -25,14 +25,23 @@ DEFAULT_S = 60.0
 
 @click.command("shrink")
 @click.argument("target", type=click.Path(path_type=Path))
-@click.option("--failure", metavar="CHECKER/KIND", help="The failure to keep; the first one when left out.")
-@time_option("Stop after so long; on real hosts after 60s.")
+@click.option("--failure", metavar="CHECKER/KIND", help="The failure to keep; by default the first one.")
+@time_option("Stop after this time; on real hosts by default after 60s.")
 @click.option(
-    "--cpu-time", "cpu_s", type=DurationType(), help="Stop after so much processor time; 60s if --time is left out too."
+    "--cpu-time",
+    "cpu_s",
+    type=DurationType(),
+    help="Stop after this much processor time; 60s by default, if --time is not given either.",
 )
-@click.option("--tries", type=click.IntRange(min=1), default=3000, show_default=True, help="Stop after so many runs.")
 @click.option(
-    "--repeat", type=click.IntRange(min=1), default=5, show_default=True, help="Real hosts: runs of each try."
+    "--tries", type=click.IntRange(min=1), default=3000, show_default=True, help="Stop after this number of runs."
+)
+@click.option(
+    "--repeat",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    help="Real hosts: number of runs for each try.",
 )
 @runs_option()
 @renamed_option("--keep", "--add-to-corpus", has_value=True)
@@ -44,21 +53,21 @@ DEFAULT_S = 60.0
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("histories/corpus"),
     show_default=True,
-    help="Where --add-to-corpus puts it.",
+    help="The folder for --add-to-corpus.",
 )
 @click.option(
     "--format",
     "format_name",
     type=Named("history format", history_formats),
-    help="A history's format; detected when left out.",
+    help="A history's format; detected by default.",
 )
 @click.option(
     "--model",
     type=Named("model", models),
-    help="What it is a history of: register, kv, queue …; inferred when left out.",
+    help="The kind of the history: register, kv, queue …; inferred by default.",
 )
 @click.option(
-    "--output", type=click.Path(dir_okay=False, path_type=Path), help="A history: where the smaller one goes."
+    "--output", type=click.Path(dir_okay=False, path_type=Path), help="For a history: the file for the smaller one."
 )
 @trust_option
 @json_option
@@ -152,7 +161,7 @@ def _on_hosts(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
 
     source = read_recorded(target)
     wanted = choose(source.signatures(), options["failure"], str(target))
-    say(f"shrinks {wanted.checker}/{wanted.kind} of {target}, up to {options['repeat']} runs for each try")
+    say(f"shrinking {wanted.checker}/{wanted.kind} of {target}, up to {options['repeat']} runs for each try")
     with Progress() as progress:
         allowance, search = _allowance(options, on_hosts=True), _Search(progress)
         settings = Settings(f"tri shrink {target}", target, options["runs"], search.show_run)
@@ -178,9 +187,7 @@ def _on_hosts(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
         print_shrunk(result)
         out.print(f"fails in {rate}")
         if result["one_minimal"]:
-            out.print(
-                f"a part that it does not need is left in it with a chance of at most {result['unneeded']:.1%} each"
-            )
+            out.print(f"each part of it may be unnecessary, with a probability of at most {result['unneeded']:.1%}")
         out.print(f"\nrun     {smallest}")
     return EXIT_SHRUNK
 
@@ -220,7 +227,7 @@ def _history(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
         return EXIT_SHRUNK
     before, after = small.operations
     out.print(f"{wanted.checker} {wanted.kind}: {small.anomaly.explanation}")
-    minimal = "none of them can go" if small.one_minimal else "it was stopped before all was tried"
+    minimal = "none of them can be removed" if small.one_minimal else "the time ended before everything was tried"
     out.print(f"\n{before} operations → {after}, by {small.runs} checks in {small.spent_s:.1f} s; {minimal}")
     out.print(f"history {path}\nlook    tri check {path} --explain")
     return EXIT_SHRUNK
@@ -246,10 +253,10 @@ def lasting_name(target: Path) -> Path:
 
 def _did_not_fail(target: Path, checker: str, kind: str, left: bool) -> str:
     if not left:
-        return f"unknown: the budget was spent before {target} failed again by {checker}/{kind}\nhint: --cpu-time 5m --tries 5000"
+        return f"unknown: the budget was exhausted before {target} failed again by {checker}/{kind}\nhint: --cpu-time 5m --tries 5000"
     return (
-        f"unknown: the plan of {target} does not fail by {checker}/{kind} when it is carried out again\n"
-        f"hint: `tri replay {target}` says whether it is still the same core"
+        f"unknown: the plan of {target} does not fail by {checker}/{kind} when it is repeated\n"
+        f"hint: `tri replay {target}` shows whether the core is still the same"
     )
 
 
@@ -270,7 +277,7 @@ def print_shrunk(result: Mapping[str, Any]) -> None:
     minimal = (
         f"without any one fault or operation it {without}"
         if result["one_minimal"]
-        else "it was stopped before all was tried"
+        else "the time ended before everything was tried"
     )
     out.print(f"\n{result['runs']} runs in {result['seconds']:g} s; {minimal}")
     if result["stability"]:
@@ -279,7 +286,7 @@ def print_shrunk(result: Mapping[str, Any]) -> None:
 
 def describe_stability(stable: Mapping[str, Any]) -> str:
     (repeats, times), (near, neighbours), (seeds, others) = (stable[n] for n in ("repeats", "neighbours", "seeds"))
-    correct = {None: "", True: "; without the flaw as well", False: "; never without the flaw"}[stable["without_flaws"]]
+    correct = {None: "", True: "; also without the flaw", False: "; never without the flaw"}[stable["without_flaws"]]
     parts = [
         f"{hits} of {tries} {what}"
         for hits, tries, what in (
@@ -289,4 +296,4 @@ def describe_stability(stable: Mapping[str, Any]) -> str:
         )
         if tries
     ]
-    return f"fails {', '.join(parts)}{correct}" if parts else "the budget was spent before it was tried again"
+    return f"fails {', '.join(parts)}{correct}" if parts else "the budget was exhausted before it was tried again"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command("upgrade")
 @click.argument("files", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path), metavar="FILE...")
-@click.option("--check", is_flag=True, help="Write nothing; exit code 1 where a campaign has old words.")
+@click.option("--check", is_flag=True, help="Write nothing; exit code 1 if a campaign has old names.")
 def command(files: tuple[Path, ...], check: bool) -> int:
     """Rewrite campaigns of an older version. Comments and layout stay as they are.
 
@@ -32,13 +32,13 @@ def command(files: tuple[Path, ...], check: bool) -> int:
     done = [(path, *_of_a_campaign(read_text(path, MOST_BYTES), path)) for path in files]
     for path, text, found in done:
         changes = ", ".join(dict.fromkeys(f"{old.old} → {old.new}" for old in found))
-        say(f"{path}: {changes or 'has the words of this version'}")
+        say(f"{path}: {changes or 'has the names of this version'}")
         if found and not check:
             try:
                 path.write_bytes(text.encode())
             except OSError as error:
                 raise CampaignError(
-                    f"cannot write {path}: {error.strerror}", hint="nothing of it was changed"
+                    f"cannot write {path}: {error.strerror}", hint="the file was not changed"
                 ) from error
     return 1 if check and any(found for _, _, found in done) else 0
 

@@ -208,7 +208,7 @@ class QemuProvider(LocalProvider):
             ["ip", "-batch", "-"], input=lines, env=launch.environment(), capture_output=True, text=True, timeout=20
         )
         if done.returncode:
-            what = f"no cable into lab {self.lab_name!r}: {done.stderr.strip()[-300:]}"
+            what = f"no network link into lab {self.lab_name!r}: {done.stderr.strip()[-300:]}"
             raise HostError(what, hint=f"is a link {link_of(subnet)} left over? `ip link del` removes it")
         self._ask({"do": "plug"})
 
@@ -267,4 +267,4 @@ def _copy(base: Path, disk: Path) -> None:
     command = ["cp", "--reflink=auto", "--sparse=always", str(base), str(disk)]
     done = subprocess.run(command, env=launch.environment(), capture_output=True, text=True, timeout=COPY_S)
     if done.returncode:
-        raise HostError(f"no disk at {disk}: {done.stderr.strip()[-300:]}", hint="is there room on that disk?")
+        raise HostError(f"no disk at {disk}: {done.stderr.strip()[-300:]}", hint="is there free space on that disk?")

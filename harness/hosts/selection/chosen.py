@@ -47,7 +47,7 @@ def _require_inventory(hosts: str) -> None:
     if not Path(hosts).exists():
         raise CampaignError(
             f"--hosts {hosts}: no such inventory file",
-            hint="an inventory is a YAML file that lists hosts (docs/reference/hosts.md); `--hosts local` needs none",
+            hint="an inventory is a YAML file that lists hosts (docs/reference/hosts.md); `--hosts local` needs no inventory",
         )
 
 

@@ -120,7 +120,7 @@ def _reach_rows(provider: Provider, hosts: Sequence[Host], port: int) -> list[Pr
     rows = []
     for host in hosts:
         error = failures.get(host.name)
-        detail = "by clients and all others" if error is None else " ".join(error.message.split())
+        detail = "from clients and all other hosts" if error is None else " ".join(error.message.split())
         rows.append(ProbeResult(probe, host.name, error is None, detail, None if error is None else error.hint))
     return rows
 
@@ -165,14 +165,14 @@ def _namespaces() -> str:
 def _bridge() -> str:
     script = "ip link add br0 type bridge && ip link add v0 type veth peer name v1 && ip link set v0 master br0 up"
     _isolated(script, "", "the kernel lacks bridge or veth: load the modules `bridge` and `veth` as root")
-    return "bridge with a port made in a scratch namespace"
+    return "created a bridge with a port in a scratch namespace"
 
 
 def _nft_here() -> str:
     _isolated(
         "nft -f - && nft list ruleset",
         _NFT_RULES,
-        "apt install nftables; and the kernel needs nf_tables (modprobe nf_tables)",
+        "apt install nftables; the kernel also needs nf_tables (modprobe nf_tables)",
     )
     return "own table, sets and drop rules for IPv4 and IPv6"
 
@@ -251,13 +251,15 @@ def _port(host: RemoteHost, port: int) -> str:
     script = f"import socket; s = socket.socket(); s.setsockopt(1, 2, 1); s.bind(('', {port}))"
     done = host.run([host.python, "-c", script], check=False)
     if done.exit_code in (126, 127):
-        raise HostError(f"{host.name}: not tried, without Python", hint="install Python 3.10 or later there")
+        raise HostError(
+            f"{host.name}: not tested, because there is no Python", hint="install Python 3.10 or later there"
+        )
     if done.exit_code:
         said = done.stderr.strip().splitlines()[-1:] or [f"exit {done.exit_code}"]
         raise HostError(
             f"{host.name}: {said[0]}", hint=f"stop what listens there: ss -ltnp 'sport = :{port}'; or `tri deploy down`"
         )
-    return "bound and let go"
+    return "bound and released"
 
 
 def _faketime(host: RemoteHost) -> str:
@@ -278,6 +280,6 @@ def _clock_out_of_reach(host: RemoteHost) -> str:
     if bounding & (1 << 25):
         raise HostError(
             "a local host may set this machine's clock",
-            hint="this is a bug in Tribulation: run nothing on local hosts",
+            hint="this is a bug in Tribulation: do not run anything on local hosts",
         )
-    return "CAP_SYS_TIME is out of reach in a host"
+    return "CAP_SYS_TIME is not available in a host"

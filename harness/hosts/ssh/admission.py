@@ -57,7 +57,7 @@ def admit(host: RemoteHost, timeout_s: float) -> Identity | None:
     if len(said) != 4:
         text = " ".join(f"{done.stdout} {done.stderr}".split())[:200]
         raise HostError(
-            f"{host.target.where}: lets us in, and does not do what a shell would: {text or 'it says nothing'}",
+            f"{host.target.where}: accepts the login, but does not behave like a shell: {text or 'it prints nothing'}",
             hint="the user needs a login shell there, not one that forbids logins or commands",
         )
     # The server's own port: behind a jump host or a forwarded port, we see another one than the one that faults must exempt there.
@@ -111,7 +111,7 @@ def _require_own_directory(host: RemoteHost, user: int, found: Sequence[tuple[in
             whose = f"may be written by others ({bits:o})"
         elif owner not in (0, user):
             whose = (
-                f"was made by user number {owner}, where anybody may make one"
+                f"was made by user number {owner}, in a place where every user may make one"
                 if anyone
                 else f"belongs to user number {owner}"
             )
@@ -121,7 +121,7 @@ def _require_own_directory(host: RemoteHost, user: int, found: Sequence[tuple[in
             continue
         raise HostError(
             f"{host.target.where}: the directory {path} {whose}",
-            hint="what lies there is run with all privileges: make it yours alone (chown, chmod go-w), or name another `directory`",
+            hint="programs in it run with all privileges: make sure that only you can write to it (chown, chmod go-w), or name another `directory`",
         )
 
 
@@ -134,7 +134,7 @@ def resolve(host: RemoteHost, behind_bastion: bool) -> str:
     if ip is None or ip.is_loopback:
         raise HostError(
             f"{host.target.where}: its address {host.address!r} resolves to {found or 'nothing'}",
-            hint="write the IP address that the other hosts reach it at",
+            hint="write the IP address at which the other hosts reach it",
         )
     return found
 
@@ -185,7 +185,7 @@ def require_python(host: RemoteHost) -> str:
     if version < OLDEST_PYTHON:
         raise HostError(
             f"{host.target.where}: {host.python} is Python {text}; the node needs 3.10 or later",
-            hint="install a later one there and name it in the inventory as `python:`",
+            hint="install a later version there and name it in the inventory as `python:`",
         )
     return text
 

@@ -139,7 +139,9 @@ class Claims:
                 self._folders[host.name] = tuple(answer.folders)
                 return
             if answer.found is None:
-                raise HostError(f"{host.name}: its folder went while it was claimed, again and again", hint="try again")
+                raise HostError(
+                    f"{host.name}: its folder was removed repeatedly while it was claimed", hint="try again"
+                )
             found, age_s = answer.found, answer.age_s
             if decide(found, age_s, self._take_over, is_gone) is Verdict.REFUSED:
                 raise _refused(host, found, age_s, self._take_over)
@@ -153,7 +155,7 @@ class Claims:
                 # A host that does not answer is under a fault, or is reported elsewhere.
                 if result.error is None and not result.value.done and result.host not in reported:
                     reported.add(result.host)
-                    self._lost(f"{result.host}: the claim on it was taken over by another")
+                    self._lost(f"{result.host}: another user took over the claim")
 
     def _release(self) -> None:
         """Release all claims. An unreachable host keeps its claim: it becomes stale soon, and on this machine it is known at once to be dead."""
@@ -187,7 +189,7 @@ def _refused(host: Host, found: Claim, age_s: float, asked: bool) -> ClaimedErro
     who = f"{found.owner} (pid {found.pid}, `{found.what}`, since {found.since})"
     message = f"{host.name} is claimed by {who}; the claim was renewed {age_s:.0f} s ago"
     if age_s >= STALE_S:
-        return ClaimedError(message, hint="its owner seems to be gone: --take-over breaks the claim")
+        return ClaimedError(message, hint="its owner seems to have ended: --take-over breaks the claim")
     hint = f"wait until it ends; once it was not renewed for {STALE_S:.0f} s, --take-over breaks it"
     return ClaimedError(message, hint=f"{hint}, and not before" if asked else hint)
 

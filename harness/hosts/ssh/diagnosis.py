@@ -39,10 +39,10 @@ def explain_tunnel(
     to = beside_port(address, port)
     if isinstance(error, paramiko.ChannelException) and error.code == 1:
         hint = "its sshd_config needs `AllowTcpForwarding yes` (or `local`), and a `PermitOpen` that allows it"
-        return ConnectError(name, "refused", f"{where}: may not connect us to {to}", hint)
+        return ConnectError(name, "refused", f"{where}: does not allow a connection to {to}", hint)
     # Of several refusals at once, paramiko keeps the reason of only one.
     if isinstance(error, paramiko.ChannelException) or "Unable to open channel" in str(error):
-        hint = "does that host listen on that port, and may the bastion reach it?"
+        hint = "does that host listen on that port, and can the bastion reach it?"
         return ConnectError(name, "refused", f"{where}: has no connection to {to}", hint)
     if "imeout" in str(error):
         hint = "is that host up, and does a firewall between it and the bastion drop the port?"
@@ -59,13 +59,13 @@ def _diagnose(error: BaseException, key: Path | None, timeout_s: float) -> tuple
         return (
             "host-key",
             what,
-            "another machine answers at this address, or it was reinstalled: check, then ssh-keygen -R ADDRESS",
+            "another machine answers at this address, or the host was reinstalled: check this, then ssh-keygen -R ADDRESS",
         )
     if isinstance(error, paramiko.PasswordRequiredException):
         return (
             "auth",
             f"the key {key or ''} is encrypted",
-            "load it into ssh-agent and leave out `key`, or use one without a passphrase",
+            "load it into ssh-agent and remove `key`, or use a key without a passphrase",
         )
     if isinstance(error, paramiko.BadAuthenticationType):
         allowed = ", ".join(error.allowed_types)
@@ -91,7 +91,7 @@ def _diagnose(error: BaseException, key: Path | None, timeout_s: float) -> tuple
     if isinstance(error, paramiko.pkey.UnknownKeyType | ValueError) and key:
         return (
             "auth",
-            f"the key {key} is in no known format: {error}",
+            f"the key {key} has an unknown format: {error}",
             "it must be an OpenSSH private key (ed25519, ecdsa or rsa)",
         )
     if isinstance(error, paramiko.SSHException | EOFError):
@@ -136,4 +136,4 @@ def _network(error: BaseException, timeout_s: float) -> tuple[Reason, str, str]:
         return "unreachable", f"unreachable: {error}", "is the host up, and is there a route to it?"
     if isinstance(error, ConnectionAbortedError):
         return "lost", str(error), "tri hosts list shows the labs that are up"
-    return "lost", f"{type(error).__name__}: {error}", "is the network between here and the host whole?"
+    return "lost", f"{type(error).__name__}: {error}", "does the network between here and the host work?"

@@ -75,7 +75,7 @@ class InventoryHost(BoundedModel):
     @classmethod
     def _not_reserved(cls, name: str) -> str:
         if name in RESERVED:
-            raise ValueError(f"reserved: {' and '.join(RESERVED)} are other places in the network")
+            raise ValueError(f"reserved: {' and '.join(RESERVED)} are names of other places in the network")
         return name
 
     @field_validator("directory")

@@ -22,7 +22,7 @@ def place(text: str) -> str:
         try:
             ipaddress.ip_address(bare)
         except ValueError:
-            raise ValueError("no IP address: write one as 203.0.113.11 or 2001:db8::1, without a port") from None
+            raise ValueError("not an IP address: write it as 203.0.113.11 or 2001:db8::1, without a port") from None
         return bare
     if not _NAME.fullmatch(bare):
         raise ValueError("not a host name or an IP address; the user belongs into `user`, the port into `port`")
@@ -35,9 +35,11 @@ def at_peers(text: str) -> str:
     if (ip := literal(bare)) is None:
         return bare
     if ip.is_unspecified or ip.is_multicast:
-        raise ValueError("no address of one machine")
+        raise ValueError("not the address of a single machine")
     if ip.is_link_local and ip.version == 6:
-        raise ValueError("a link-local address means another machine on each link: give a global or unique local one")
+        raise ValueError(
+            "a link-local address means a different machine on each link: use a global or unique local address"
+        )
     return bare
 
 
@@ -77,5 +79,5 @@ class Jump:
         """`[user@]host[:port]`. Raises `ValueError`."""
         match = _JUMP.fullmatch(text)
         if match is None or not 1 <= int(match["port"] or 22) <= 65535:
-            raise ValueError("no bastion: write it as user@host:port, IPv6 as user@[2001:db8::1]:port")
+            raise ValueError("not a bastion: write it as user@host:port, IPv6 as user@[2001:db8::1]:port")
         return cls(place(match["host"]), int(match["port"] or 22), match["user"])

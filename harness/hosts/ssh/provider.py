@@ -76,7 +76,7 @@ class SshProvider:
             if host.name in same:
                 host.refused = HostError(
                     f"{host.target.where}: is the same machine as {', '.join(same[host.name])}",
-                    hint="one entry per machine: a fault that hits one of them would hit the others as well",
+                    hint="use one entry per machine: a fault on one of them would affect the others as well",
                 )
         # Hosts see clients at the controller's addresses: only its SSH flow is exempt when clients are cut off.
         seen = [host.control[0] for host in self.hosts if host.refused is None]
@@ -89,8 +89,8 @@ class SshProvider:
         shared = [host.target.where for host in self.hosts if host.address in behind]
         if shared:
             raise HostError(
-                f"{', '.join(shared)} is the bastion too: to the other hosts, it and the clients have one address",
-                hint="go through a machine that is not a host of the inventory",
+                f"{', '.join(shared)} is the bastion too: to the other hosts, it has the same address as the clients",
+                hint="use a bastion that is not a host of the inventory",
             )
 
     def down(self) -> None:
@@ -112,7 +112,7 @@ class SshProvider:
         bastion = self._bastion_before(address)
         if bastion is not None:
             if kind != socket.SOCK_STREAM:
-                raise OSError(f"only TCP goes through a bastion, so there is no other way to {address}:{port}")
+                raise OSError(f"only TCP passes a bastion, so there is no other way to {address}:{port}")
             return bastion.dial(address, port, timeout_s)
         if kind == socket.SOCK_STREAM:
             made = socket.create_connection((address, port), timeout=timeout_s)

@@ -39,8 +39,8 @@ with concurrent.futures.ThreadPoolExecutor(32) as pool:
     print(json.dumps(dict(filter(None, pool.map(dial, addresses)))))
 """
 HINT = (
-    "open TCP port {port} between the hosts, and to them from where clients run; where that is behind a bastion, write `jump:` in the inventory: "
-    "a ProxyJump of ~/.ssh/config is for SSH alone"
+    "open TCP port {port} between the hosts, and from the clients to them; if clients connect through a bastion, write `jump:` in the inventory: "
+    "a ProxyJump in ~/.ssh/config is only for SSH"
 )
 
 
@@ -65,7 +65,7 @@ def require_reach(provider: Provider, hosts: Sequence[Host], port: int) -> None:
     failures = unreached(provider, hosts, port)
     if failures:
         text = "\n".join(f"  {failure.message}" for failure in failures.values())
-        raise HostError(f"not everybody reaches these hosts:\n{text}", hint=HINT.format(port=port))
+        raise HostError(f"some machines cannot reach these hosts:\n{text}", hint=HINT.format(port=port))
 
 
 @contextlib.contextmanager

@@ -149,7 +149,7 @@ class RemoteHost:
             if channel.exit_status >= 0:
                 return channel.exit_status, bytes(out), bytes(err)
             if channel.transport is not None and channel.transport.is_active():
-                raise self._broken(text, "killed by a signal, so without an exit code")
+                raise self._broken(text, "was killed by a signal, and has no exit code")
             raise self._broken(text, "connection lost while it ran")
 
     def _pump(
@@ -214,7 +214,7 @@ class RemoteHost:
     def _broken(self, text: str, what: str, kind: type[CommandError] = CommandError) -> CommandError:
         message = f"{self.target.where}: `{_brief(text)}`: {what}"
         return kind(
-            self.name, text, None, message, "did the host or its sshd stop? `tri hosts list` and `tri doctor` look"
+            self.name, text, None, message, "did the host or its sshd stop? `tri hosts list` and `tri doctor` show more"
         )
 
 
@@ -324,11 +324,11 @@ def _brief(text: str) -> str:
 
 def _hint(exit_code: int, said: str) -> str:
     if "Read-only file system" in said:
-        return "that directory is on a file system that is mounted read-only: use another `directory`"
+        return "that directory is on a read-only file system: use another `directory`"
     if exit_code == 127:
         return "the program is not installed there, or not in that login's PATH"
     if exit_code == 126 or "ermission denied" in said or "not permitted" in said:
         return "the login may not do this: does the inventory need `sudo: true`, or another user or directory?"
     if "No space left" in said:
         return "free space on that host, or use another `directory`"
-    return "run the command on that host by hand to see more"
+    return "run the command by hand on that host to see more"

@@ -102,7 +102,7 @@ class AgentClient:
             self.close()
             raise HostError(
                 f"agent of {self.vertex}: its answer cannot be read: {type(error).__name__}: {error}",
-                "is the host up, and its connection whole?",
+                "is the host up, and does its connection work?",
             ) from error
 
     @property
@@ -297,7 +297,9 @@ class LocalChannel:
         try:
             self._process.stdin.write(line.encode() + b"\n")
         except OSError as error:
-            raise HostError(f"the clients' agent does not read any more: {error}", "was its process killed?") from None
+            raise HostError(
+                f"the clients' agent does not read its input any more: {error}", "was its process killed?"
+            ) from None
 
     def read_line(self, timeout_s: float) -> str:
         assert self._process.stdout is not None

@@ -33,11 +33,11 @@ def parsed(vertex: str, question: str, line: str) -> Answer:
     except (ValueError, RecursionError):
         raise _wrong(vertex, "with what is not JSON", line) from None
     if not isinstance(found, dict) or not isinstance(found.get("ok"), bool):
-        raise _wrong(vertex, "without saying whether it is `ok`", line)
+        raise _wrong(vertex, "without the field `ok`", line)
     if not found["ok"]:
         raise Refused(
             f"agent of {vertex}: {str(found.get('error', 'no reason given'))[: SHOWN * 5]}",
-            "`tri doctor` tries what faults need on each host",
+            "`tri doctor` tests the requirements of faults on each host",
         )
     return _shaped(vertex, question, found, line)
 

@@ -52,7 +52,7 @@ TAKEN = frozenset(
 )
 """Words of campaigns that no installed kind may have, with the names of the table."""
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
-_GUIDE = "docs/guides/plugins.md says what a kind of fault is; uninstall that distribution, or correct it"
+_GUIDE = "docs/guides/plugins.md explains kinds of faults; uninstall that distribution, or correct it"
 
 
 @cache
@@ -61,7 +61,9 @@ def installed() -> dict[str, EntryPoint]:
     found = {point.name: point for point in entry_points(group=GROUP)}
     for name, point in found.items():
         if not _NAME.fullmatch(name) or name in TAKEN or name in MODULES:
-            raise CampaignError(f"{_place(point)}: {name!r} is not a free name of a fault", _GUIDE)
+            raise CampaignError(
+                f"{_place(point)}: {name!r} is already the name of a fault, or not a valid name", _GUIDE
+            )
     return found
 
 

@@ -43,10 +43,15 @@ class Timing(BoundedModel):
     """Lane in which each fault must end before the next begins, even on slow hosts; with `overlap: true` they need not wait."""
 
     name: str | None = Field(
-        default=None, max_length=64, pattern=r"^[a-z0-9][a-z0-9-]*$", description="names it in ledger and report"
+        default=None,
+        max_length=64,
+        pattern=r"^[a-z0-9][a-z0-9-]*$",
+        description="its name in the ledger and the report",
     )
-    after: Duration | None = Field(default=None, description="first start; with `on`, how long after the event")
-    on: str | None = Field(default=None, description="an event that sets it off")
+    after: Duration | None = Field(
+        default=None, description="time of the first start; with `on`, the delay after the event"
+    )
+    on: str | None = Field(default=None, description="an event that triggers it")
     every: PositiveDuration | None = Field(default=None, description="period of starts")
     for_ns: PositiveDuration | None = Field(
         default=None,
@@ -54,18 +59,16 @@ class Timing(BoundedModel):
         serialization_alias="for",
         description="how long it lasts",
     )
-    stagger: Duration = Field(default=0, description="each start is up to this much later")
+    stagger: Duration = Field(default=0, description="each start is delayed by a random time up to this")
     times: Annotated[int, Field(ge=1, le=100_000)] | None = Field(default=None, description="at most this many starts")
-    recover: Duration = Field(default=0, description="time after its heal before the next of its kind")
-    overlap: bool = Field(default=False, description="may be on together with others of its kind")
+    recover: Duration = Field(default=0, description="time after its heal in which no fault of its kind starts")
+    overlap: bool = Field(default=False, description="may be active together with others of its kind")
 
     @field_validator("on")
     @classmethod
     def _event_is_known(cls, event: str | None) -> str | None:
         if event in RESERVED:
-            raise ValueError(
-                f"`on: {event}` is reserved: the reference node moves no agents yet; there are {', '.join(EVENTS)}"
-            )
+            raise ValueError(f"`on: {event}` is reserved and never occurs yet; there are {', '.join(EVENTS)}")
         if event is not None and event not in EVENTS:
             raise ValueError(f"no event {event!r}; there are {', '.join(EVENTS)}")
         return event
@@ -75,7 +78,7 @@ class Timing(BoundedModel):
         if self.on is not None:
             return self._fits_its_event()
         if getattr(self, "target", None) == "trigger":
-            raise ValueError("target `trigger` is the node of the event that `on` names: give `on`")
+            raise ValueError("target `trigger` is the node of the event in `on`: set `on`")
         if self.every is None:
             if self.times is not None and self.times > 1:
                 raise ValueError(f"times: {self.times} needs `every`: without it the fault happens once")
@@ -86,14 +89,14 @@ class Timing(BoundedModel):
         if needed_ns > self.every and not self.overlap:
             raise ValueError(
                 f"for + stagger + recover is {format_ns(needed_ns)}, more than every: {format_ns(self.every)}; "
-                "lengthen `every` or allow it with `overlap: true`"
+                "lengthen `every`, or allow overlaps with `overlap: true`"
             )
         return self
 
     def _fits_its_event(self) -> Timing:
         if self.every is not None or self.stagger:
             raise ValueError(
-                "`on` cannot be combined with `every` or `stagger`: the event says when, and `times` how often"
+                "`on` cannot be combined with `every` or `stagger`: the event determines the starts, and `times` their number"
             )
         if self.for_ns is None and (self.times or 1) > 1:
             raise ValueError(f"`times: {self.times}` needs `for`: a fault that never ends cannot start again")

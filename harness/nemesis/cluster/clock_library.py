@@ -110,7 +110,7 @@ def install(host: Host) -> ClockLibrary:
                 host.put(block, chosen.block)
             if _loads(host, chosen):
                 return chosen
-        reasons = [f"the shim built for {platform.machine()} does not load on {host.name} ({machine})"]
+        reasons = [f"the clock library built for {platform.machine()} does not load on {host.name} ({machine})"]
     found = host.run(
         "ls /usr/lib/*/faketime/libfaketimeMT.so.1 /usr/lib/faketime/libfaketimeMT.so.1 2>/dev/null | head -n 1",
         check=False,
@@ -123,7 +123,7 @@ def install(host: Host) -> ClockLibrary:
     reasons.append(f"no working libfaketime on {host.name}")
     raise FaultError(
         f"clock faults are not possible on {host.name}: {'; '.join(reasons)}",
-        f"apt install gcc libc6-dev where the harness runs, or apt install libfaketime on {host.name}",
+        f"apt install gcc libc6-dev on the machine of the harness, or apt install libfaketime on {host.name}",
     )
 
 

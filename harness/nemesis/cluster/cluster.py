@@ -69,7 +69,7 @@ class Cluster:
     def connect(self) -> None:
         """Start the agents, undo what an earlier run left, and send each the facts about its host."""
         connect_all(self.agents)
-        self.clear("undoing what was left")
+        self.clear("undoing faults that were left behind")
         found = on_all(list(self.hosts.values()), installed).require("looking for clock libraries", FaultError)
         self._libraries = {name: library for name, library in found.items() if library is not None}
         requests = {name: {"do": "configure", "config": self._config(name)} for name in self.firewalled}

@@ -27,7 +27,7 @@ LEAVE_S = 150.0
 """Longer than the disk itself takes at most (`fault_disk.daemon`)."""
 _PARTS = tuple(f"{PACKAGE}/{name}" for name in ("__init__.py", "state/", "fault_disk/"))
 _FRONT = f"import sys\nfrom {PACKAGE}.fault_disk.daemon import main\nsys.exit(main(sys.argv[1:]))\n"
-_HINT = "the kernel needs FUSE (modprobe fuse) and the login the right to mount: root, sudo, or a user namespace"
+_HINT = "the kernel needs FUSE (modprobe fuse) and the login needs the right to mount: root, sudo, or a user namespace"
 
 
 @runtime_checkable
@@ -92,7 +92,7 @@ def remove(host: Host, service: Any, stop: Callable[[Host], None], *, keeps: boo
         return False
     stop(host)
     leave = _command(host, "leave" if keeps else "drop", service.data_directory(host), state)
-    _run(host, leave, f"{host.name}: its fault disk stays", LEAVE_S)
+    _run(host, leave, f"{host.name}: its fault disk could not be removed", LEAVE_S)
     host.run([*host.sudo, "rm", "-rf", "--", state, f"{host.directory.rstrip('/')}/{BOOT_HOOK}"])
     return True
 
@@ -107,9 +107,9 @@ def try_on(host: Host) -> str:
         _run(host, _command(host, "serve", data, state), f"{host.name}: no fault disk")
         host.run(f"cd {shlex.quote(data)} && echo kept >kept && sync kept . && echo lost >lost && cat kept lost")
     finally:
-        _run(host, _command(host, "leave", data, state), f"{host.name}: a fault disk stays at {data}")
+        _run(host, _command(host, "leave", data, state), f"{host.name}: a fault disk at {data} could not be removed")
         host.run([*host.sudo, "rm", "-rf", "--", base])
-    return "a file system in user space that keeps what is not synced in memory"
+    return "a file system in user space that keeps unsynced data in memory"
 
 
 def _command(host: Host, verb: str, data: str, state: str) -> list[str]:

@@ -97,7 +97,10 @@ class Following:
         first = _line_of(channel.read_line(START_S))
         if first["event"] != "":
             channel.close()
-            raise FaultError(f"{host.name}: the node's follower said {first!r} first", "was agent.pyz replaced?")
+            raise FaultError(
+                f"{host.name}: the process that follows the node's trace printed {first!r} first",
+                "was agent.pyz replaced?",
+            )
         return channel
 
     def _listen(self, host: Host) -> None:
@@ -134,7 +137,7 @@ def _line_of(text: str) -> dict[str, Any]:
     if not isinstance(line, dict) or not isinstance(line.get("event"), str):
         raise ValueError(f"no event: {text[:200]!r}")
     if line["event"] and not isinstance(line.get("age_ns"), int):
-        raise ValueError(f"no age of the event: {text[:200]!r}")
+        raise ValueError(f"the age of the event is missing: {text[:200]!r}")
     return line
 
 

@@ -129,7 +129,7 @@ class Ledger(LedgerSink):
                 reason = self.failure.strerror or str(self.failure)
                 raise FaultError(
                     f"{self.path} cannot be written: {reason}; a fault is injected only after it is in the ledger",
-                    hint="free some space there, or give another folder with --runs",
+                    hint="free some space there, or choose another folder with --runs",
                 )
 
     def _append(self, text: memoryview) -> None:

@@ -22,19 +22,15 @@ class PowerModel(str, Enum):
     STRICT = "strict"
 
 
-WHAT_IS_LOST = (
-    "what of the rest is lost: as a journaling file system may lose it, or whatever POSIX allows; default by system"
-)
+WHAT_IS_LOST = "which unsynced writes are lost: those that a journaling file system may lose, or all that POSIX allows; the default depends on the system"
 """Description of the field `model`."""
 
 JOURNALED, STRICT, NOTHING = "journaled", "strict", "none"
 STRICTER = (
-    "found under the strict power model, which is stricter than journaling file systems: without a sync of the directory it loses names "
-    "that ext4 and XFS keep; `model: journaled` shows what remains"
+    "found under the strict power model, which loses more than journaling file systems: without a sync of the directory it loses names "
+    "that ext4 and XFS keep; `model: journaled` shows which anomalies remain"
 )
-UNTOUCHED = (
-    "no write was lost with the power: the system names no `data_directory`, so it proves nothing about what is durable"
-)
+UNTOUCHED = "the power loss lost no write, because the system declares no `data_directory`; so the run proves nothing about durability"
 
 
 def loses_writes(kind: str, what: Mapping[str, Any]) -> bool:
@@ -48,12 +44,12 @@ def with_model(intents: Sequence[Intent], default: str | None, simulated: bool) 
     named = {intent.parameters["model"] for intent in losing if "model" in intent.parameters}
     if len(named) > 1:
         raise CampaignError(
-            f"faults of one campaign name two power models, {' and '.join(sorted(named))}: a disk has one",
-            "give all `power` and `disk` faults the same `model`, and make two campaigns of it",
+            f"faults of one campaign name two power models, {' and '.join(sorted(named))}: a disk can only have one",
+            "use the same `model` in all `power` and `disk` faults, or write two campaigns",
         )
     if simulated and JOURNALED in named:
-        hint = "leave `model` out, or run it on hosts"
-        raise CampaignError("the simulator's disks lose what was not synced by the strict power model only", hint)
+        hint = "remove `model`, or run the campaign on hosts"
+        raise CampaignError("the simulator's disks support only the strict power model", hint)
     model = next(iter(named), default)
     if model is None:
         return list(intents)

@@ -25,12 +25,12 @@ def validate_target(target: Target | None) -> Target | None:
     """A single node's name needs brackets, so that a misspelt word is not taken for a node."""
     if isinstance(target, str) and target not in WORDS and not (_RANDOM.fullmatch(target) or _ROLE.fullmatch(target)):
         raise ValueError(
-            f"target {shown(target)} is none of {', '.join(WORDS)}, random(K), role(NAME), region(NAME) of the campaign's hosts; a node is named in a list, as [n1]"
+            f"target {shown(target)} is not one of {', '.join(WORDS)}, random(K), role(NAME), region(NAME) of the campaign's hosts; a node is named in a list, as [n1]"
         )
     if isinstance(target, list) and (not target or len(set(target)) != len(target)):
-        raise ValueError(f"target {shown(target)} must name at least one node, and none twice")
+        raise ValueError(f"target {shown(target)} must name at least one node, and no node twice")
     if isinstance(target, str) and _RANDOM.fullmatch(target) and not drawn_nodes(target):
-        raise ValueError(f"target {target} aims at nothing")
+        raise ValueError(f"target {target} has no nodes")
     return target
 
 

@@ -85,9 +85,7 @@ class Background:
         dead = any(not thread.is_alive() for thread in self._threads) and not self._stopping.is_set()
         if dead and not self._died:
             self._died = True
-            self._trouble.error(
-                "no thread renews leases any more: the one that did has ended, and faults heal by themselves"
-            )
+            self._trouble.error("the thread that renews leases has ended, so faults are undone by the watchdogs")
 
     def _run(self) -> None:
         next_renewal_s, next_sample_s, late = 0.0, 0.0, False
@@ -108,7 +106,7 @@ class Background:
     def _run_outages(self) -> None:
         """Hosts that are off or frozen are held so by their provider, which is called on a thread of its own: it may be slow to answer."""
         while not self._stopping.wait(self._renew_every_s):
-            with self._trouble.caught("renewing what holds hosts off"):
+            with self._trouble.caught("renewing the leases of hosts without power"):
                 self._renew_outages()
 
     def _note_failures(self, failures: Mapping[str, Exception]) -> None:

@@ -62,7 +62,7 @@ class HostStates:
         # Also when another host failed: a process that was killed here is started by its service later.
         self._wanted.update({name: _lasting(changed[name]) for name in answers})
         self._faults.update({name: faults.get(name, []) for name in answers})
-        require((answers, failures), "changing what is in force")
+        require((answers, failures), "changing the active faults")
 
     def _start_by_service(self, changed: Mapping[str, Json]) -> None:
         """A killed process without a supervisor is started as the service itself would, so that its bookkeeping stays right."""

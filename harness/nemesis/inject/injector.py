@@ -115,7 +115,7 @@ class HostInjector:
         if links:
             port = next(iter(self._cluster.nodes.values())).port
             raise FaultError(
-                f"probes are not heard over {len(links)} links before any fault, the first from {links[0][0]} to {links[0][1]}",
+                f"probes do not arrive over {len(links)} links before any fault, the first from {links[0][0]} to {links[0][1]}",
                 f"open UDP port {port} between the hosts; with dozens of hosts on one machine, its neighbour table may be full (see dmesg)",
             )
 
@@ -192,7 +192,7 @@ class HostInjector:
 
     def heal(self, fault: Resolved) -> Observation:
         if fault.intent.id not in self._active:
-            raise FaultError(f"fault {fault.intent.id} is not in force, so it cannot be healed", "heal each fault once")
+            raise FaultError(f"fault {fault.intent.id} is not active, so it cannot be healed", "heal each fault once")
         try:
             with self._change:
                 facts = self._take_back(fault)
@@ -321,7 +321,7 @@ class HostInjector:
             except Exception as second:
                 # The first error is the one to report, even a bug; heal_all tries again, and without renewal the watchdog does.
                 self._ending[fault.intent.id] = fault
-                self._ledger.failed(fault, self._clock(), f"and it could not be taken back: {text_of(second)}")
+                self._ledger.failed(fault, self._clock(), f"and it could not be undone: {text_of(second)}")
 
     def _now_in_force(self) -> None:
         self._ground.force = in_force(self._active.values())
@@ -355,7 +355,7 @@ class HostInjector:
         for name, age_s in self._leases.newly_overdue(silent, time.monotonic()).items():
             self._mark_lapsed(name)
             self._trouble.error(
-                f"the lease of {name} ran out: it was renewed {age_s:.1f} s ago, so that its faults heal by themselves: {failures[name]}"
+                f"the lease of {name} ran out: it was renewed {age_s:.1f} s ago, so its watchdog undoes its faults: {failures[name]}"
             )
 
     def _mark_lapsed(self, name: str) -> None:

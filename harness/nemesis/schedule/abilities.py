@@ -61,7 +61,9 @@ def lacking(names: Iterable[str], provider: Provider, system: frozenset[str] | N
 
 def _why_not(name: str, provider: Provider, system: frozenset[str] | None) -> tuple[str, str] | None:
     if name not in EVERY:
-        return "no real host can do it", INSTEAD.get(name, "the simulator can, with the reference cluster: --hosts sim")
+        return "real hosts do not support it", INSTEAD.get(
+            name, "the simulator can, with the reference cluster: --hosts sim"
+        )
     if name in OF_THE_PROVIDER and name not in provider.capabilities:
         return (
             f"hosts of provider {provider.name!r} do not offer it",
@@ -69,7 +71,10 @@ def _why_not(name: str, provider: Provider, system: frozenset[str] | None) -> tu
         )
     wanted = OF_THE_SYSTEM.get(name)
     if wanted is not None and system is not None and wanted not in system:
-        return f"the system under test lacks the capability {wanted!r}", "docs/guides/own-system.md says what it takes"
+        return (
+            f"the system under test lacks the capability {wanted!r}",
+            "docs/guides/own-system.md explains what is needed",
+        )
     return None
 
 
@@ -78,7 +83,7 @@ def try_abilities(hosts: Sequence[Host], names: Iterable[str] = tuple(PROBES)) -
     wanted = sorted(name for name in names if name in PROBES)
     if not wanted:
         return []
-    found = on_all(hosts, lambda host: _try_all(wanted, host)).require("trying what hosts can do", FaultError)
+    found = on_all(hosts, lambda host: _try_all(wanted, host)).require("testing what hosts support", FaultError)
     return [able for host in hosts for able in found[host.name]]
 
 
@@ -93,7 +98,7 @@ def _try_all(names: Sequence[str], host: Host) -> list[Able]:
             if isinstance(error, ConnectError) or lost_or_late(error):
                 break
     rest = names[len(tried) :]
-    return [*tried, *(Able(name, host.name, False, "not tried: the host did not answer any more") for name in rest)]
+    return [*tried, *(Able(name, host.name, False, "not tested: the host did not answer any more") for name in rest)]
 
 
 def survey(provider: Provider, hosts: Sequence[Host], wanted: Iterable[str] = (*EVERY, *INSTEAD)) -> list[Able]:
@@ -111,7 +116,7 @@ def require_abilities(hosts: Sequence[Host], names: Iterable[str]) -> dict[str, 
     tried = try_abilities(hosts, names)
     if any(not able.ok for able in tried):
         text, hint = missing_text(tried)
-        raise FaultError(f"these hosts cannot do what the campaign asks for:\n{text}", hint)
+        raise FaultError(f"these hosts do not support what the campaign needs:\n{text}", hint)
     return backends(tried)
 
 

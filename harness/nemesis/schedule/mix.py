@@ -171,7 +171,7 @@ def _slot_ns(count: int, wanted_ns: int, free: Sequence[Window], what: str) -> i
     if slot_ns < SHORTEST_SLOT_NS:
         raise CampaignError(
             f"{what}: {format_ns(slot_ns // 1_000_000 * 1_000_000)} each, less than {format_ns(SHORTEST_SLOT_NS)}",
-            hint=f"lengthen `duration` to {format_ns(SHORTEST_SLOT_NS * (count + 1))} or more without the recovery windows, or leave some out: `without`",
+            hint=f"lengthen `duration` to {format_ns(SHORTEST_SLOT_NS * (count + 1))} or more, not counting recovery windows, or leave out some sorts: `without`",
         )
     return slot_ns
 

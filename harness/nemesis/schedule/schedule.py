@@ -85,7 +85,7 @@ def _bounded(specs: Sequence[FaultSpec], windows: int, load_ns: int) -> None:
             )
 
 
-_FEWER = "lengthen `every`, give `times`, or shorten `load`"
+_FEWER = "lengthen `every`, set `times`, or shorten `load`"
 
 
 def _most_starts(spec: Timing, load_ns: int) -> int:
@@ -162,7 +162,7 @@ def _starts(
         if not blocked:
             made.append(_Start(spec, place, label, len(made) + 1, at_ns, (at_ns, end_ns)))
     if asked is not None or not made:
-        why = "it reaches past the load" if past_load else "it reaches into a recovery window"
+        why = "it would end after the load" if past_load else "it reaches into a recovery window"
         wanted = f"start {len(made) + 1} of {asked}" if asked and asked > 1 else "its start"
         return (
             made,
@@ -176,7 +176,10 @@ def _set_off(
 ) -> tuple[list[_Start], str | None]:
     """Return as many starts as events may trigger, at any time: no other fault of its kind may be active unless overlaps are allowed."""
     if not start_windows(spec, quiet, load_ns):
-        return [], f"faults[{place}] ({label}): there is no room for it between the load's ends and recovery windows"
+        return (
+            [],
+            f"faults[{place}] ({label}): it does not fit between the start and end of the load and the recovery windows",
+        )
     return [_Start(spec, place, label, 1 + n, 0, (0, load_ns)) for n in range(spec.times or 1)], None
 
 
@@ -227,7 +230,7 @@ def _overlaps(starts: Sequence[_Start], load_ns: int) -> list[str]:
                 pair = (first.place, second.place) if first.place < second.place else (second.place, first.place)
                 found.setdefault(
                     pair,
-                    f"faults[{pair[0]}] and faults[{pair[1]}], both {kind}, can be on together: {first.label} from "
+                    f"faults[{pair[0]}] and faults[{pair[1]}], both {kind}, can be active together: {first.label} from "
                     f"{format_ns(first.window[0])} to {format_ns(min(first.window[1], load_ns))}, {second.label} from {format_ns(second.window[0])}",
                 )
                 if len(found) > MOST_REPORTED:

@@ -66,11 +66,11 @@ class Shaped(Timing):
     """Links by shape. A list of shapes is used in turn, one per start."""
 
     shape: Annotated[list[Shape], BeforeValidator(_one_or_many), Field(min_length=1), _OneOrMany()] = Field(
-        description="which links it meets"
+        description="which links are affected"
     )
-    target: Target | None = Field(default=None, description="isolate-one, one-way, clients-cut: which nodes")
+    target: Target | None = Field(default=None, description="isolate-one, one-way, clients-cut: the affected nodes")
     direction: Literal["out", "in", "both"] | None = Field(
-        default=None, description="one-way, clients-cut: packets from, to, or both ways, seen from the target"
+        default=None, description="one-way, clients-cut: packets from the target, to it, or both"
     )
     clients: Literal["all", "majority", "minority"] = Field(
         default="all", description="two-sided shapes: the side that clients still reach"
@@ -85,7 +85,7 @@ class Shaped(Timing):
         if (self.edges is not None) != (Shape.GRUDGE in shapes):
             raise ValueError("`edges` and shape `grudge` belong together: give both or neither")
         if self.edges is not None and any(a == b for a, b in self.edges):
-            raise ValueError("an edge of `edges` goes from a vertex to itself; nothing is cut by that")
+            raise ValueError("an edge of `edges` goes from a vertex to itself, so it cuts nothing")
         if self.target is not None and not shapes & AIMED:
             raise ValueError(f"`target` needs one of the shapes {', '.join(sorted(s.value for s in AIMED))}")
         if self.direction is not None and not shapes & {Shape.ONE_WAY, Shape.CLIENTS_CUT}:
@@ -108,7 +108,7 @@ class Shaped(Timing):
 class Repeated(Shaped):
     """Faults that recur while they last."""
 
-    period: PositiveDuration = Field(default=SECOND_NS, description="how often it comes again while it lasts")
+    period: PositiveDuration = Field(default=SECOND_NS, description="time between repetitions during the fault")
 
     @model_validator(mode="after")
     def _period_can_be_watched(self) -> Repeated:

@@ -32,10 +32,12 @@ class MixSpec(BoundedModel):
         default=3 * SECOND_NS,
         validation_alias=AliasChoices("for", "for_ns"),
         serialization_alias="for",
-        description="how long each lasts, at most; drawn between half of it and all",
+        description="longest duration of a fault; each is random between half of this and this",
     )
-    rest: PositiveDuration = Field(default=4 * SECOND_NS, description="from one's end to the next, about, in each lane")
-    overlap: bool = Field(default=True, description="false: one lane, so that no two are on together")
+    rest: PositiveDuration = Field(
+        default=4 * SECOND_NS, description="approximate time from the end of a fault to the next one, in each lane"
+    )
+    overlap: bool = Field(default=True, description="false: use one lane, so that no two faults are active together")
 
     @field_validator("kinds", "without")
     @classmethod

@@ -30,7 +30,7 @@ class RecoverySpec(BoundedModel):
     model_config = ConfigDict(populate_by_name=True)
     kind: ClassVar[str] = "recovery"
 
-    every: PositiveDuration = Field(description="period of windows; the first starts one period in")
+    every: PositiveDuration = Field(description="period of windows; the first starts after one period")
     for_ns: PositiveDuration = Field(
         validation_alias=AliasChoices("for", "for_ns"), serialization_alias="for", description="length of each window"
     )

@@ -62,10 +62,10 @@ class LivenessSpec(BoundedModel):
     model_config = ConfigDict(populate_by_name=True)
 
     core: Literal["majority"] | Annotated[list[str], Field(min_length=1)] = Field(
-        default="majority", description="the healthy nodes: drawn voters, just enough for a quorum, or these nodes"
+        default="majority", description="the healthy nodes: random voters, just enough for a quorum, or these nodes"
     )
     rest: Rest = Field(default="isolated", description="how the others stay broken")
-    within: PositiveDuration = Field(default=10_000_000_000, description="by when the core must have answered")
+    within: PositiveDuration = Field(default=10_000_000_000, description="the time in which the core must answer")
     for_ns: PositiveDuration = Field(
         default=15_000_000_000,
         validation_alias=AliasChoices("for", "for_ns"),
@@ -81,10 +81,10 @@ class LivenessSpec(BoundedModel):
         if self.for_ns <= self.within:
             raise ValueError(
                 f"`for: {format_ns(self.for_ns)}` is not longer than `within: {format_ns(self.within)}`: "
-                "the time after `within` is when terms must stand still"
+                "terms must not change in the time between them"
             )
         if self.rest == "ring" and self.core != "majority":
-            raise ValueError("`rest: ring` leaves every node in the core; leave out `core`")
+            raise ValueError("`rest: ring` has every node in the core; remove `core`")
         if isinstance(self.core, list) and len(set(self.core)) != len(self.core):
             raise ValueError(f"`core: {self.core}` names a node twice")
         return self

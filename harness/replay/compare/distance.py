@@ -24,7 +24,7 @@ class Distance:
     operations: int
 
     def __str__(self) -> str:
-        return f"{self.edits} of {self.operations} operations ended otherwise"
+        return f"{self.edits} of {self.operations} operations ended differently"
 
 
 def slots_of(plan: Plan, record: RunRecord) -> Mapping[Any, int]:

@@ -32,12 +32,12 @@ def describe_explained(explained: Explained) -> list[str]:
 def _describe_neighbour(explained: Explained) -> list[str]:
     neighbour = explained.neighbour
     if neighbour.change is None:
-        return [f"nearest passing plan: none of {neighbour.tried} neighbours of this plan pass (--runs tries more)"]
+        return [f"nearest passing plan: none of {neighbour.tried} similar plans pass (--runs tries more)"]
     lines = [
-        f"nearest passing plan: {neighbour.change.what} ({neighbour.tried} tried, {neighbour.failing} failed alike)"
+        f"nearest passing plan: {neighbour.change.what} ({neighbour.tried} tried, {neighbour.failing} failed in the same way)"
     ]
     if explained.differences:
-        lines.append("  where the two runs part, times aside:")
+        lines.append("  where the two runs differ, ignoring times:")
     for difference in explained.differences[:SHOWN_FILES]:
         lines += [f"    {line}" for line in difference.described("failing", "passing")]
     if explained.answers:
@@ -73,16 +73,18 @@ def _outcome(op: Operation) -> str:
 
 
 def _describe_onset(onset: Onset) -> list[str]:
-    lines = ["chance of failing when all is kept up to a moment and drawn again after it: (before 0 the cluster boots)"]
+    lines = [
+        "rate of failures when everything before a moment is kept and everything after it is drawn again: (before 0 the cluster boots)"
+    ]
     lines += _table(onset)
     if onset.jump is None:
         first = onset.points[0].rate if onset.points else 0.0
         why = (
-            "operations and faults alone make it likely"
+            "the operations and faults alone make the failure likely"
             if first >= 0.5
-            else "it stays a matter of chance up to its end"
+            else "the failure depends on chance up to its end"
         )
-        return [*lines, f"biggest jump: none beyond what so few runs show by chance; {why}"]
+        return [*lines, f"biggest jump: none that is larger than chance in so few runs; {why}"]
     before, after = onset.jump
     lines.append(
         f"biggest jump: from {100 * before.rate:.0f} % to {100 * after.rate:.0f} % between {before.at_ns / 1e9:.6f} s and "

@@ -82,15 +82,15 @@ def explain(run_dir: Path, asked: Asked, notify: Notify) -> Explained:
     require_simulable(plan.options["system"], str(run_dir))
     if not is_simulated(plan):
         raise CampaignError(
-            f"{run_dir} ran on hosts, where nothing happens twice",
-            hint=f"`tri replay {run_dir} --tier c` finds a simulated run that fails alike; explain that one",
+            f"{run_dir} ran on hosts, where a run cannot be repeated exactly",
+            hint=f"`tri replay {run_dir} --tier c` finds a simulated run that fails in the same way; explain that run",
         )
     notify("simulate", str(run_dir))
     whole = simulate(plan)
     judgement = judge_record(whole.record, whole.facts, Budget(time_s=checker_timeout_s(run_dir)), str(run_dir))
     wanted, explanation, seen_ns = _failure(run_dir, judgement, whole, asked)
     done = _cut(whole, wanted, seen_ns)
-    notify("neighbours", f"at most {asked.tries} neighbours of a plan of {len(done.plan.intents)} faults")
+    notify("neighbours", f"at most {asked.tries} plans similar to one with {len(done.plan.intents)} faults")
     neighbour = nearest_passing(done.plan, wanted, seen_ns, asked.tries)
     differences: Sequence[LineDifference] = ()
     answers: Sequence[Answer] = ()

@@ -97,7 +97,7 @@ def find_onset(
             became = Counter(fates)
             known = became.total() - became[Fate.UNKNOWN]
             curve[at_ns] = Point(at_ns, became[Fate.ALIKE], known, became[Fate.OTHERWISE])
-            notify("onset", f"up to {at_ns / 1e9:.3f} s: {became[Fate.ALIKE]} of {known} fail alike")
+            notify("onset", f"up to {at_ns / 1e9:.3f} s: {became[Fate.ALIKE]} of {known} fail in the same way")
             if time_s is not None and time.monotonic() - began_s > time_s:
                 break
     ordered = [curve[at_ns] for at_ns in sorted(curve)]

@@ -47,11 +47,11 @@ class Causes:
                 self.timers += 1
                 at_ns = self._timers.get((event.key, event.generation))
                 if at_ns is None or at_ns > now_ns:
-                    self._object(f"timer {event.key} fired that was not set, or too early")
+                    self._object(f"timer {event.key} fired too early, or was not set")
             elif isinstance(event, StorageDone):
                 self.storage += 1
                 if event.op not in self._ops:
-                    self._object(f"storage operation {event.op} ended that was not asked for")
+                    self._object(f"storage operation {event.op} ended, but was not requested")
 
     def effects(self, effects: Sequence[Effect]) -> None:
         for effect in effects:

@@ -97,7 +97,7 @@ def _read(path: Path) -> Recording:
             NodeConfig.from_json(recording.header["config"])
         except ConfigError as error:
             raise CampaignError(
-                f"{path}: this release does not take the configuration that was recorded: {error.message}",
+                f"{path}: this release does not accept the recorded configuration: {error.message}",
                 hint="replay it with the release that recorded it",
             ) from error
     return recording
@@ -159,7 +159,7 @@ def _traces_differ(player: Player, lines: Sequence[Line], last: RecordedStep, st
     if found is None:
         return None
     text = found.described()
-    return StepDifference(steps, last.now_ns, f"every step is equal, but not the traces: {text[0]}", (), text[1:])
+    return StepDifference(steps, last.now_ns, f"every step is equal, but the traces differ: {text[0]}", (), text[1:])
 
 
 _OF_THE_RUNTIME = frozenset({"node", "incarnation", "seq", "mono_ns"})

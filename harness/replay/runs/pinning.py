@@ -74,7 +74,7 @@ def plan_of_history(name: str, record: RunRecord, flaws: Sequence[str] = (), nod
     """The plan of a bare history: the reference cluster, with the nodes that the history names or `nodes` of them, and one client for each concurrent process."""
     invocations = _invocations(record)
     if not invocations:
-        raise CampaignError(f"{name}: the history holds no operation", hint="give one in which clients did something")
+        raise CampaignError(f"{name}: the history has no operation", hint="use a history with operations of clients")
     names = sorted({event.node for event in invocations if event.node}) or [f"n{i + 1}" for i in range(nodes)]
     client_of = _clients(record, names)
     used = {client_of[event.process].slot: client_of[event.process] for event in invocations}

@@ -71,7 +71,7 @@ def reproduce(target: Path, asked: Asked, notify: Notify) -> Reproduced:
     pinned = _plan(target, judgement, asked)
     plan = pinned.plan
     seen_ns = first_seen(wanted, judgement.results[wanted.checker], judgement.record).at_ns
-    notify("tier C", f"{len(plan.pinned or ())} operations and {len(plan.intents)} faults, in search of {wanted}")
+    notify("tier C", f"{len(plan.pinned or ())} operations and {len(plan.intents)} faults, looking for {wanted}")
     tries = search(pinned, wanted, judgement.record, seen_ns, asked.tries, asked.jobs, asked.time_s, notify)
     kept = (
         _keep(replace(cut_short(plan, seen_ns), seed=tries.alike[0]), target, wanted, tries, asked, notify)
@@ -110,7 +110,7 @@ def _keep(plan: Plan, target: Path, wanted: Signature, tries: Tries, asked: Aske
     judgement = write_run(campaign, plan, replace(settings, command=replay_of(run_dir, plan)), run_dir)
     if not any(wanted.same_failure(one) for one in signatures(judgement.results, judgement.record.history)):
         raise CampaignError(
-            f"{run_dir} does not fail by {wanted}, as it did when it was tried", hint="please report it"
+            f"{run_dir} does not fail by {wanted} any more, although it did in its trial", hint="please report it"
         )
     return run_dir
 
@@ -118,5 +118,5 @@ def _keep(plan: Plan, target: Path, wanted: Signature, tries: Tries, asked: Aske
 def _campaign(plan: Plan, target: Path) -> Campaign:
     path = target / "campaign.yaml"
     known = load_recorded(path) if target.is_dir() and path.exists() else None
-    text = f"what {target} recorded, tried again in the simulator: its faults and operations are those of plan.json"
+    text = f"the recording of {target}, repeated in the simulator: its faults and operations are those of plan.json"
     return campaign_of(plan, known, str(target)).model_copy(update={"description": text})

@@ -113,7 +113,7 @@ def search(
     done: list[Try] = []
     for result in _run(tasks(), jobs):
         done.append(result)
-        notify(TIER, f"{sum(one.alike for one in done)} of {len(done)} seeds fail alike")
+        notify(TIER, f"{sum(one.alike for one in done)} of {len(done)} seeds fail in the same way")
         if time_s is not None and time.monotonic() - began_s > time_s:
             break
     return Tries(

@@ -22,7 +22,7 @@ def unexpected_starts(lines: Sequence[Line], faults: Sequence[Fault]) -> list[Li
         elif line.event == "start" and line.at_ns is not None:
             lives.setdefault(line.node, []).append(line)
     return [
-        Line(node, after.at_ns, "warning", "trace", "began again, although no fault had ended its process", "exited")
+        Line(node, after.at_ns, "warning", "trace", "restarted, although no fault had ended its process", "exited")
         for node, starts in lives.items()
         for before, after in pairwise(sorted(starts, key=lambda line: line.at_ns or 0))
         if (node, before.fields.get("incarnation")) not in halted

@@ -59,7 +59,7 @@ def _run(path: Path, notes: list[str]) -> _RunShape:
     except FileNotFoundError:
         return {}
     except (DocumentError, OSError) as error:
-        notes.append(f"run.json cannot be read, so lines of traces have no place in time: {error}")
+        notes.append(f"run.json cannot be read, so the times of trace lines are not known: {error}")
         return {}
     return _RunShape(
         nodes=document.get("nodes", []),

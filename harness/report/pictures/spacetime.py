@@ -71,7 +71,7 @@ class Diagram:
     @property
     def alternative(self) -> str:
         lost = sum(arrow.state == "lost" for arrow in self.arrows)
-        return f"{self.title}: {len(self.arrows)} messages between nodes, {lost} of them lost. The list below has them all."
+        return f"{self.title}: {len(self.arrows)} messages between nodes, {lost} of them lost. The list below has all of them."
 
 
 def window_ns(op: Operation) -> tuple[int, int]:

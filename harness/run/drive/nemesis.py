@@ -102,7 +102,7 @@ def require_whole(observation: Observation) -> None:
         text = ", ".join(f"{source} to {target}" for source, target in down[:3])
         raise FaultError(
             f"{len(down)} links are down after everything was healed, such as {text}",
-            "is a host away, or the network between them?",
+            "is a host or the network between hosts down?",
         )
 
 

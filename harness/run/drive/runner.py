@@ -333,7 +333,7 @@ class Runner:
             if alone and self._faults.unhealed:
                 text = "; ".join(f"{fault}: {why}" for fault, why in self._faults.unhealed.items())
                 self._give_up_liveness(
-                    now_ns, f"there was no liveness phase, since its cluster could not be had: {text}"
+                    now_ns, f"there was no liveness phase, because its cluster could not be prepared: {text}"
                 )
             elif alone:
                 self._enter(LIVENESS, "core_healed", now_ns)

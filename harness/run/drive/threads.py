@@ -89,9 +89,9 @@ class ThreadDriver:
             while True:
                 try:
                     if replaced := put_back_time():
-                        text = f"a client replaced {', '.join(f'time.{name}' for name in replaced)}, by which the run waits and measures"
+                        text = f"a client replaced {', '.join(f'time.{name}' for name in replaced)}, which the run uses to wait and to measure"
                         self.nemesis.trouble.error(
-                            f"{text}; put back\nhint: patch the time of the client's own module alone"
+                            f"{text}; these functions were restored\nhint: only replace functions in the client's own module"
                         )
                     if self.stop_asked() or self._clients_are_broken():
                         runner.stop()
@@ -178,7 +178,7 @@ class ThreadDriver:
         if self._clients_are_broken():
             self.nemesis.trouble.error(
                 f"the run was ended: its first {BROKEN_CLIENT} operations were all errors of the client, the last one: "
-                f"{_raised(answer)}\nhint: `invoke` answers an Outcome and raises nothing; see docs/guides/own-system.md"
+                f"{_raised(answer)}\nhint: `invoke` must return an Outcome and raise no exception; see docs/guides/own-system.md"
             )
 
     def _clients_are_broken(self) -> bool:

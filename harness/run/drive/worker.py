@@ -204,7 +204,7 @@ def _message(error: BaseException) -> str:
     try:
         text = f"{type(error).__name__}: {error}"
     except BaseException as second:
-        text = f"{type(error).__name__}, whose text cannot be had: {type(second).__name__}"
+        text = f"{type(error).__name__}, whose text cannot be read: {type(second).__name__}"
     return text[:LONGEST_MESSAGE].encode(errors="backslashreplace").decode()
 
 

@@ -147,7 +147,7 @@ class Early:
             if node in touched.nodes and (touched.ended_ns is None or now_ns < touched.ended_ns + AFTER_NS):
                 return
         self._report(
-            now_ns, f"refused {node}", f"{node} refuses connections and no fault touches it: did its process exit?"
+            now_ns, f"refused {node}", f"{node} refuses connections although no fault affects it: did its process exit?"
         )
 
 

@@ -128,9 +128,9 @@ def read_facts(run_dir: Path) -> RunFacts:
         facts = typed(asdict(facts_of_plan(current(read_document(run_dir / PLAN_FILE), PLAN))), RunFacts)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         history = run_dir / "history.jsonl"
-        alone = f"check its history alone: tri check {history}"
+        alone = f"check only its history: tri check {history}"
         raise CampaignError(
-            f"{run_dir} holds no run: {RUN_FILE}: {error}; and no {PLAN_FILE} that can be read",
+            f"{run_dir} has no run: {RUN_FILE}: {error}; and no {PLAN_FILE} that can be read",
             hint=alone if history.exists() else "give a run's folder; `tri list runs` shows runs",
         ) from None
     return replace(facts, gaps=[{"part": "run", "name": RUN_FILE, "why": why}])
@@ -140,7 +140,7 @@ def _facts(document: dict[str, Any]) -> RunFacts:
     """Raises `DocumentError` for a document that was changed, or is not one of a run."""
     digest = document.pop(DIGEST, None)
     if digest is None and SCHEMA in document:
-        raise DocumentError("it has no digest, and its version writes one")
+        raise DocumentError("it has no digest, although its version writes one")
     if digest is not None and digest != _digest(document):
         raise DocumentError("its digest is not that of its content")
     try:

@@ -111,7 +111,8 @@ def judge(
             record = _without_plugins(load_record(target, facts), facts.plugins)
     elif facts is not None:
         raise HostError(
-            f"the run's folder {target} vanished during the run", hint="what removed it? the run must be repeated"
+            f"the run's folder {target} vanished during the run",
+            hint="repeat the run; which program removed the folder?",
         )
     else:
         record = load_history_record(target, format)

@@ -77,9 +77,9 @@ def require_attachable(campaign: Campaign, plan: Plan, service: AttachedService)
     unable |= needs & {"power"}
     if unable:
         raise CampaignError(
-            f"campaign {campaign.name}: a cluster that is attached to cannot have {', '.join(sorted(unable))}: its nodes were started without what that takes, "
-            "or would not be as they were",
-            hint="leave these faults out, or run without --attach on hosts where no cluster is deployed",
+            f"campaign {campaign.name}: an attached cluster does not support {', '.join(sorted(unable))}: its nodes were started without the requirements, "
+            "or would be changed by it",
+            hint="remove these faults, or run without --attach on hosts where no cluster is deployed",
         )
 
 
@@ -91,14 +91,14 @@ def attach(campaign: Campaign, plan: Plan, service: AttachedService, hosts: Sequ
         if difference is not None:
             raise DeployError(
                 f"{name}: {difference}",
-                hint="change the campaign (--set), or deploy the cluster as it wants it (`tri deploy up --timing …`)",
+                hint="change the campaign (--set), or deploy the cluster in that way (`tri deploy up --timing …`)",
             )
     sizes = on_all(hosts, lambda host: _size_of(service, host)).require("attaching to the cluster", DeployError)
     service.kept_traces = max(sizes.values()) <= TRACE_BYTES
     if service.kept_traces:
         return []
     why = f"a node's trace has {max(sizes.values()) >> 20} MiB, more than {TRACE_BYTES >> 20}"
-    return [{"sort": "traces", "why": why, "hint": "deploy the cluster again to have them"}]
+    return [{"sort": "traces", "why": why, "hint": "deploy the cluster again to get traces"}]
 
 
 def require_running(service: Service, hosts: Sequence[Host], within_s: float = BACK_S) -> None:
@@ -119,9 +119,9 @@ def require_running(service: Service, hosts: Sequence[Host], within_s: float = B
 def difference_of(campaign: Campaign, plan: Plan, config: Mapping[str, Any]) -> str | None:
     """How the campaign and the deployed node's configuration differ; None when they agree."""
     if sorted(config["peers"]) != sorted(plan.nodes):
-        return f"it was deployed with the nodes {', '.join(sorted(config['peers']))}, and the campaign has {', '.join(sorted(plan.nodes))}"
+        return f"it was deployed with the nodes {', '.join(sorted(config['peers']))}, but the campaign has {', '.join(sorted(plan.nodes))}"
     if config["voters"] != dict(plan.voters):
-        return f"its voters are {config['voters']}, and the campaign's {dict(plan.voters)}"
+        return f"its voters are {config['voters']}, and those of the campaign are {dict(plan.voters)}"
     asked = {**reference_options(plan), **{name: getattr(campaign.system, name) for name in _NOT_DEPLOYED}}
     deployed = {
         **config,
@@ -133,10 +133,10 @@ def difference_of(campaign: Campaign, plan: Plan, config: Mapping[str, Any]) -> 
     }
     for name in sorted(campaign.system.model_fields_set - {"voters", "name", "options"}):
         if name == "file":
-            return "a system from a file is not what `tri deploy up` deploys"
+            return "`tri deploy up` does not deploy a system from a file"
         wanted = deployed[name] if name == "tls" and asked[name] is None else asked[name]
         if wanted != deployed[name]:
-            return f"it was deployed with {name} {deployed[name]!r}, and the campaign wants {wanted!r}"
+            return f"it was deployed with {name} {deployed[name]!r}, but the campaign needs {wanted!r}"
     return None
 
 

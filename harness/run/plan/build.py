@@ -127,16 +127,16 @@ def require_capabilities(campaign: Campaign, provider: Provider, system: frozens
     }
     if events - {"leader-elected"} and "traces" not in system:
         raise CampaignError(
-            f"campaign {campaign.name}: a system without traces does not say when: {', '.join(sorted(events))}",
-            hint="of such a system only `on: leader-elected` is known, by asking it for its leader",
+            f"campaign {campaign.name}: a system without traces does not report these events: {', '.join(sorted(events))}",
+            hint="for such a system only `on: leader-elected` is possible, by queries for its leader",
         )
     missing = lacking(needs_of(campaign), provider, system)
     if missing:
         text, hint = missing_text(missing)
         names = ", ".join(able.ability for able in missing)
         raise CampaignError(
-            f"campaign {campaign.name}: hosts of provider {provider.name!r} cannot do: {names}\n{text}",
-            hint=f"{hint}; `tri doctor` says what hosts can do",
+            f"campaign {campaign.name}: hosts of provider {provider.name!r} do not support: {names}\n{text}",
+            hint=f"{hint}; `tri doctor` shows what hosts support",
         )
 
 
@@ -148,8 +148,8 @@ def own_keys(campaign: Campaign) -> str:
     """A prefix of keys that no earlier run has. Raises `CampaignError` for workloads that cannot be kept to them."""
     if unable := sorted(set(campaign.workload_specs) - KEYED_WORKLOADS):
         raise CampaignError(
-            f"campaign {campaign.name}: workload {unable[0]!r} counts what the whole cluster did, in earlier runs as well",
-            hint=f"a cluster that ran before has {', '.join(sorted(KEYED_WORKLOADS))}",
+            f"campaign {campaign.name}: workload {unable[0]!r} depends on everything in the cluster, also from earlier runs",
+            hint=f"an attached cluster supports {', '.join(sorted(KEYED_WORKLOADS))}",
         )
     return f"{campaign.name}-{secrets.token_hex(4)}/"
 

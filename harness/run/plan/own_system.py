@@ -21,7 +21,7 @@ from ...systems.operations import lacking
 from ...trouble import place_of_users
 from ...user_files.python_files import imported
 
-GUIDE = "docs/guides/own-system.md says what it takes"
+GUIDE = "docs/guides/own-system.md explains what is needed"
 ATTRIBUTES: Mapping[str, tuple[type, ...]] = {"name": (str,), "port": (int,), "capabilities": (Collection,)}
 """Attributes of a service; its methods come in addition."""
 BY_CAPABILITY: Mapping[str, type] = {
@@ -77,7 +77,7 @@ def _service_problems(service: Any) -> Iterator[str]:
     for capability, protocol in BY_CAPABILITY.items():
         if isinstance(claimed, Collection) and capability in claimed:
             yield from (
-                f"{problem} (it claims the capability {capability!r})" for problem in _problems(service, protocol)
+                f"{problem} (it declares the capability {capability!r})" for problem in _problems(service, protocol)
             )
 
 

@@ -176,7 +176,7 @@ def _numbers(data: Mapping[str, Any]) -> Iterator[str]:
         yield f"$.seed: {data['seed']} is not between 0 and {MOST_SEED}"
     hosts = data["options"].get("hosts")
     if isinstance(hosts, Mapping) and hosts.get("provider") == "sim" and len(data["nodes"]) > MOST_SIMULATED:
-        yield f"$.nodes: {len(data['nodes'])} nodes, and the simulator has at most {MOST_SIMULATED}"
+        yield f"$.nodes: {len(data['nodes'])} nodes, but the simulator supports at most {MOST_SIMULATED}"
     for name, value in data["world"].items():
         least = MILLISECOND if name in _NEVER_AT_ONCE else 0
         if not isinstance(value, bool) and not least <= value <= MOST_INTEGER:

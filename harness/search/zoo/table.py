@@ -113,7 +113,9 @@ def write_between(path: Path, text: str) -> None:
     before, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise CampaignError(f"{path}: no place for the table", hint=f"put {BEGIN} and {END} on lines of their own")
+        raise CampaignError(
+            f"{path}: no place for the table was found", hint=f"put {BEGIN} and {END} on lines of their own"
+        )
     path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
 
 

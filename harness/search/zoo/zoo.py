@@ -34,7 +34,7 @@ def zoo_command(
     """0 if every flaw was caught and the correct node raised no alarm, 1 otherwise; progress goes to stderr. Raises `CampaignError`."""
     unknown = [name for name in flaws if name not in FLAWS]
     if unknown:
-        raise CampaignError(f"--flaw {unknown[0]}: there is no such flaw", hint=f"the flaws are {', '.join(FLAWS)}")
+        raise CampaignError(f"--flaw {unknown[0]}: unknown flaw", hint=f"the flaws are {', '.join(FLAWS)}")
     names = [name for name in FLAWS if not flaws or name in flaws]
     kept = open_state(state)
     hunt(kept, names, seeds or SEEDS, jobs, until_found, _Talk(console))

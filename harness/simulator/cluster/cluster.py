@@ -160,14 +160,14 @@ class SimCluster:
     def wipe(self, node: str) -> None:
         """Empty the disk of a node that does not run."""
         if self._node(node).alive:
-            raise SimulationError(f"wipe of {node}, which runs", "kill it first")
+            raise SimulationError(f"cannot wipe {node}: it is running", "kill it first")
         self._note("wipe", node)
         self._node(node).disk.wipe()
 
     def replace_disk(self, node: str, files: Mapping[str, bytes]) -> None:
         """Give a node that does not run another disk, which holds only these files."""
         if self._node(node).alive:
-            raise SimulationError(f"replacement of {node}'s disk, which is in use", "kill it first")
+            raise SimulationError(f"cannot replace the disk of {node}: it is in use", "kill it first")
         self._note("replace-disk", node, sorted(files))
         self._node(node).disk.replace(files)
 
@@ -239,7 +239,7 @@ class SimCluster:
     def lose_writes(self, node: str, tear: int | None) -> int:
         """Drop what a node that does not run had not synced; returns how many bytes that was. `tear`: see `Disk.lose`."""
         if self._node(node).alive:
-            raise SimulationError(f"loss of {node}'s writes, which runs", "kill it first")
+            raise SimulationError(f"cannot lose the writes of {node}: it is running", "kill it first")
         self._note("lose-writes", node, -1 if tear is None else tear)
         lost = self._node(node).disk.lose(tear if self.doubts.may_tear(node) else None)
         self.doubts.lost(node)
@@ -248,7 +248,7 @@ class SimCluster:
     def decay(self, node: str, kind: str, bits: int) -> Decay | None:
         """Damage data at rest on the disk of a node that does not run, as drawn. None when there is nothing to damage."""
         if self._node(node).alive:
-            raise SimulationError(f"decay of {node}'s disk, which is in use", "kill it first")
+            raise SimulationError(f"cannot damage the disk of {node}: it is in use", "kill it first")
         self._note("decay", node, kind, bits)
         return DECAYS[kind](self._node(node).disk, bits)
 

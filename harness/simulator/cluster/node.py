@@ -296,7 +296,7 @@ class SimNode:
             raise SimulationError(
                 f"the core of {self.name} raised {type(error).__name__}: {error} at {self._kernel.now_ns} ns "
                 f"(incarnation {self.incarnation}, step {self.steps}) on {_short(events)}",
-                "run the same seed again; a core never raises on what the world may do",
+                "run the same seed again; a core must not raise on any input of the simulator",
             ) from error
 
     def _perform(self, effect: Effect) -> None:

@@ -35,7 +35,7 @@ class SimTasks:
 
     def submit(self, task: RunTask) -> None:
         if len(self._waiting) >= LIMIT_WAITING:
-            full = failed(task.run, f"{LIMIT_WAITING} runs wait for a thread on this node")
+            full = failed(task.run, f"{LIMIT_WAITING} tasks wait for a thread on this node")
             self._kernel.schedule(self._kernel.now_ns, self._finished, full)
             return
         self._waiting[task.run] = task

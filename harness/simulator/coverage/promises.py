@@ -160,7 +160,9 @@ class Promises:
             before = node.log.get(index - 1, (None, 0))[0]
             known = self._entries.setdefault((index, term), (crc, before))
             if known[0] != crc or (None not in (known[1], before) and known[1] != before):
-                self._fail("log-mismatch", line, f"entry ({index}, {term}) was {known} and is {(crc, before)}")
+                self._fail(
+                    "log-mismatch", line, f"entry ({index}, {term}) was {known} before and is {(crc, before)} now"
+                )
             node.log[index] = (term, crc)
             node.last = index
 

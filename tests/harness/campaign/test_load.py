@@ -42,7 +42,7 @@ def refusal(tmp_path: Path, text: str, *overrides: str) -> str:
 def test_every_campaign_of_the_library_loads_says_what_it_is_for_and_is_not_changed_by_a_round_trip(path, tmp_path):
     campaign = load_campaign(path)
     assert campaign.description
-    assert path.read_text().startswith("#"), "it names what it attacks and what must hold"
+    assert path.read_text().startswith("#"), "it names what the campaign attacks, and what must hold"
     again = load_campaign(write(tmp_path, dump_campaign(campaign)))
     assert again == campaign
 
@@ -165,7 +165,7 @@ OPTIONS = [
         "checker 'agents' is not among `checkers`",
         "add agents",
     ),
-    ("checkers: []", "checkers: no checker is named", "leave `checkers` out"),
+    ("checkers: []", "checkers: the list of checkers is empty", "leave `checkers` out"),
     ("checkers: [set, set]", "checkers[1]: checker 'set' is named twice", "leave out"),
     ("checkers: [sett]", "checkers[0]: no checker 'sett'", "did you mean 'set'"),
     (

@@ -39,7 +39,7 @@ def test_a_pair_has_what_is_said_of_it_and_of_the_rest_what_is_said_of_all() -> 
         ({"wan": {"delay": "5ms"}}, "give `regions:` as well"),
         ({"regions": {"eu": 3}}, "give 2 to 8"),
         ({"regions": {"eu": 1, "u-s": 1}}, "'u-s' is not 1 to 10"),
-        ({"regions": {"eu": 2, "us": 2}, "nodes": 5}, "4 nodes together, and `nodes` says 5"),
+        ({"regions": {"eu": 2, "us": 2}, "nodes": 5}, "4 nodes together, but `nodes` is 5"),
         ({"regions": {"eu": 2, "us": 0}}, "greater than or equal to 1"),
         (
             {"regions": {"eu": 1, "us": 1}, "wan": {"between": {"eu-ap": {}}}},

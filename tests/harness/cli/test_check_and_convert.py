@@ -138,7 +138,7 @@ def test_one_checker_of_a_run_is_said_to_speak_for_itself_alone(
     RunFacts("invented", 7, "tri", nodes=["n1"], voters={"n1": 1}, phases={"end": 1}).sealed(run)
     capsys.readouterr()
     tri("check", str(run), "--checker", "linearizable")
-    assert "of linearizable alone: nothing else was checked" in " ".join(capsys.readouterr().out.split())
+    assert "of linearizable only: nothing else was checked" in " ".join(capsys.readouterr().out.split())
     tri("check", str(run), "--checker", "linearizable", "--json")
     assert json.loads(capsys.readouterr().out)["only"] == ["linearizable"]
     tri("check", str(run), "--json")

@@ -78,14 +78,16 @@ def test_a_run_that_was_killed_is_listed(runs: Path, capsys: Any) -> None:
     (run / "verdict.json").unlink()
     (run / "run.json").write_text("{}")
     assert [row["verdict"] for row in recorded_runs(runs)] == [None, "invalid", "unknown"]
-    assert "there is none: the run goes on, or was broken off" in _tri(capsys, "list", "runs", "--runs", str(runs))[1]
+    assert (
+        "there is none: the run is not over, or was interrupted" in _tri(capsys, "list", "runs", "--runs", str(runs))[1]
+    )
 
 
 def test_a_folder_of_runs_that_was_named_and_is_not_there_is_an_error(
     tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code, reported, error = _tri(capsys, "list", "runs", "--runs", str(tmp_path / "missing"))
-    assert (code, reported) == (2, "") and "missing: there is no such folder" in error and "hint:" in error
+    assert (code, reported) == (2, "") and "missing: no such folder" in error and "hint:" in error
     monkeypatch.chdir(tmp_path)
     assert _tri(capsys, "list", "runs")[:2] == (0, ""), "nothing was run here yet"
 

@@ -96,7 +96,7 @@ def test_two_nodes_are_not_upgraded_one_at_a_time(tmp_path: Path) -> None:
     try:
         cluster.up()
         newer = another(cluster, version(tmp_path / "newer", "\n# a newer version\n"))
-        with pytest.raises(NotOnAllHosts, match="the others are no quorum without") as refused:
+        with pytest.raises(NotOnAllHosts, match="the others are not a quorum without") as refused:
             Upgrade(newer, dial_to(hosts, newer.service.port)).run()
         assert "`tri deploy up` restarts all nodes at once" in (refused.value.hint or "")
         assert [result.ok for result in refused.value.results].count(True) == 1

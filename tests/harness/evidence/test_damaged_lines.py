@@ -91,7 +91,7 @@ def test_facts_of_this_version_without_their_digest_vouch_for_nothing(sound_run:
     (run / "run.json").write_text(json.dumps(document))
     judgement = judge(run)
     assert judgement.exit_code == 3
-    assert "it has no digest, and its version writes one" in str(judgement.document["gaps"])
+    assert "it has no digest, although its version writes one" in str(judgement.document["gaps"])
 
 
 def test_an_empty_ledger_of_an_older_run_is_missing_what_its_plan_has(sound_run: Path, copy) -> None:

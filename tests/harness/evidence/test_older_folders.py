@@ -58,7 +58,7 @@ def test_a_folder_without_facts_and_plan_is_no_run(sound_run: Path, tmp_path: Pa
     run = Path(shutil.copytree(sound_run, tmp_path / "run"))
     remove("run.json")(run)
     (run / "plan.json").write_text("[]")
-    with pytest.raises(CampaignError, match=r"holds no run: run\.json: there is none; and no plan\.json") as refused:
+    with pytest.raises(CampaignError, match=r"has no run: run\.json: there is none; and no plan\.json") as refused:
         judge(run)
     assert "history.jsonl" in (refused.value.hint or "")
     with pytest.raises(CampaignError, match="holds no run") as refused:

@@ -132,7 +132,7 @@ def test_it_is_renewed_and_who_lost_it_is_reported(hosts: list[LoopbackHost]) ->
         others(hosts[0], replace(claim(), owner="ada@engine", token="theirs"))
         await_true(lambda: bool(listed), "the loss to be reported")
         await_true(lambda: len(listed) == 1, "reporting it once")
-    assert listed == ["n1: the claim on it was taken over by another"]
+    assert listed == ["n1: another user took over the claim"]
     assert json.loads(path.read_text())["claim"]["token"] == "theirs", "another's claim is not removed"
 
 

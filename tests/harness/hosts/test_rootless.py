@@ -197,4 +197,4 @@ finally:
     lab.down()
 """)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "preloaded shim, and the vDSO of Go and static programs\n"
+    assert done.stdout == "preloaded clock library, and the vDSO of Go and static programs\n"

@@ -117,7 +117,7 @@ def test_a_directory_that_others_may_write_is_refused(outside: RemoteHost, lab: 
             "mkdir /srv/anybody && chmod 1777 /srv/anybody && mkdir /srv/anybody/s && chown 7 /srv/anybody/s"
         )
         exit_code, out = provide(outside, inventory_of(outside, ", directory: /srv/anybody/s"))
-        assert exit_code == 4 and "was made by user number 7, where anybody may make one" in out
+        assert exit_code == 4 and "was made by user number 7, in a place where every user may make one" in out
         # It is not there yet, and the owner of the directory above it can replace it at any time.
         for above in (
             "mkdir -p /srv/seven && chown 7 /srv/seven",

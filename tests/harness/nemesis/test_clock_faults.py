@@ -19,7 +19,7 @@ from tribulation.harness.nemesis.inject.injector import HostInjector
 from tribulation.harness.nemesis.schedule.abilities import try_abilities
 
 SECOND = 10**9
-MEANS = "preloaded shim, and the vDSO of Go and static programs"
+MEANS = "preloaded clock library, and the vDSO of Go and static programs"
 
 
 @pytest.fixture(scope="module")

@@ -109,11 +109,11 @@ def test_kinds_that_could_overlap_are_refused_for_every_seed_unless_both_allow_i
     first = {"target": ["n1"], "after": "2s", "for": "2s", "stagger": "3s"}
     second = {"target": ["n2"], "after": "6s", "for": "1s"}
     for seed in range(5):
-        with pytest.raises(CampaignError, match=r"faults\[0\] and faults\[1\], both pause, can be on together"):
+        with pytest.raises(CampaignError, match=r"faults\[0\] and faults\[1\], both pause, can be active together"):
             plan({"pause": first}, {"pause": second}, seed=seed)
     assert len(plan({"pause": {**first, "overlap": True}}, {"pause": {**second, "overlap": True}})) == 2
     assert len(plan({"pause": first}, {"kill": second})) == 2, "other kinds may be on together"
-    with pytest.raises(CampaignError, match="can be on together"):
+    with pytest.raises(CampaignError, match="can be active together"):
         plan(
             {"kill": {"target": "one", "after": "1s", "for": "1s", "recover": "2s"}},
             {"kill": {**second, "after": "3s"}},
@@ -137,8 +137,8 @@ def test_what_does_not_fit_is_refused_with_all_reasons_at_once() -> None:
     [
         ({"flood": {}}, "one key of: " + ", ".join(FAULT_NAMES)),
         ("partition", "one key of"),
-        ({"kill": {"target": "leder"}}, "target 'leder' is none of leader"),
-        ({"kill": {"target": "random(0)"}}, "aims at nothing"),
+        ({"kill": {"target": "leder"}}, "target 'leder' is not one of leader"),
+        ({"kill": {"target": "random(0)"}}, "has no nodes"),
         ({"kill": {"target": ["n1", "n1"]}}, "none twice"),
         ({"kill": {"target": "one", "every": "5s"}}, "`every` needs `for`"),
         ({"kill": {"target": "one", "restart_after": "2s", "for": "2s"}}, "not permitted"),
@@ -166,7 +166,7 @@ def test_what_does_not_fit_is_refused_with_all_reasons_at_once() -> None:
         ({"link": {"shape": "halves", "delay": "1us"}}, "not between 1ms and 10s"),
         ({"flap": {"shape": "halves", "period": "1ms"}}, "not between 10ms and 10s"),
         ({"wipe": {"target": "one"}}, "needs `calibration: true`"),
-        ({"wipe": {"target": "all", "calibration": True}}, "no quorum would remember"),
+        ({"wipe": {"target": "all", "calibration": True}}, "no quorum would keep its data"),
         ({"disk": {"target": "one", "effect": "lying"}}, "needs `calibration: true`"),
         ({"disk": {"target": "one", "effect": "full", "calibration": True}}, "belongs to `effect: lying`"),
         ({"disk": {"target": "one", "effect": "full", "delay": "1ms"}}, "needs `effect: slow`"),

@@ -79,7 +79,7 @@ def test_what_nobody_can_do_is_refused_with_every_reason_and_a_hint() -> None:
     with pytest.raises(FaultError) as refused:
         link_ways.require_ways(vertices, shapes, in_force([]), "link x")
     assert refused.value.message == (
-        "link x: n2 cannot send packets to n1 twice (nft `dup`); clients cannot queue what comes from n2, and n2 has no netem"
+        "link x: n2 cannot send packets to n1 in duplicate (nft `dup`); clients cannot queue packets from n2, and n2 has no netem"
     )
     assert refused.value.hint is not None and "apt install iptables" in refused.value.hint
     reported = link_ways.require_ways(vertices, {("n1", "n2"): {"loss_ppm": 5}}, in_force([]), "link y")

@@ -50,7 +50,7 @@ def test_a_kill_that_failed_on_another_host_is_taken_back_by_the_service(
     cluster = StandIns(2)
     with injecting(cluster, tmp_path / "ledger.jsonl", service=Unsupervised()) as (injector, _):
         cluster.lies["n2"] = {"set": '{"ok": false, "error": "OSError: no space left"}'}
-        with pytest.raises(FaultError, match="changing what is in force failed on 1 of 2"):
+        with pytest.raises(FaultError, match="changing the active faults failed on 1 of 2"):
             injector.inject(kill("n1", "n2"))
         assert started == ["n1"]
 

@@ -97,7 +97,7 @@ def test_what_makes_no_sense_is_refused(fault: dict[str, Any], words: str) -> No
 
 
 def test_whenever_they_come_two_of_a_kind_need_leave_to_overlap() -> None:
-    with pytest.raises(CampaignError, match="can be on together"):
+    with pytest.raises(CampaignError, match="can be active together"):
         intents({"kill": KILL}, {"kill": {"target": "one", "after": "3s", "for": "1s"}})
 
 

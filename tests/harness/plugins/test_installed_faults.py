@@ -76,8 +76,13 @@ assert type(package_of("low-priority")).__name__ == "OnHosts" and needs_of(campa
             "low-priority",
             "ModuleNotFoundError: No module named 'no_such_module'",
         ),
-        ("import shlex", "import shlex", "pause", "'pause' is not a free name of a fault"),
-        ("import shlex", "import shlex", "power-loss", "'power-loss' is not a free name of a fault"),
+        ("import shlex", "import shlex", "pause", "'pause' is already the name of a fault, or not a valid name"),
+        (
+            "import shlex",
+            "import shlex",
+            "power-loss",
+            "'power-loss' is already the name of a fault, or not a valid name",
+        ),
     ],
 )
 def test_a_kind_that_is_none_is_refused_by_its_distribution(

@@ -172,10 +172,10 @@ def test_options_of_a_plugin_are_refused_as_ours_are(folder: Path) -> None:
     [
         ("    Spec = LatestSpec\n", "", "workload 'latest' has no class `Spec`"),
         ("    def load(self):", "    def loads(self):", "workload 'latest' has no method load"),
-        ('{"latest": Latest}', '{"register": Latest}', "'register' is one of our own workloads"),
+        ('{"latest": Latest}', '{"register": Latest}', "'register' is the name of a built-in one of the workloads"),
         ('{"latest": Latest}', "[Latest]", "`workloads` is [<class"),
         ('{"latest": Latest}', '{"La test": Latest}', "'La test' is not a name"),
-        ('{"own-writes": OwnWrites}', '{"own": OwnWrites}', "checker 'own' calls itself 'own-writes'"),
+        ('{"own-writes": OwnWrites}', '{"own": OwnWrites}', "checker 'own' has the attribute `name` 'own-writes'"),
         ("    def check(self", "    def judge(self", "not a class with check"),
         ("from __future__ import annotations", "import nothing_like_it", "latest.py:2"),
         (

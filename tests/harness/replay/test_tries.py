@@ -62,7 +62,7 @@ def test_the_same_failure_is_found_again_and_kept(flawed_run: Path, tmp_path: Pa
     assert read_plan(found.kept).seed == tries.alike[0]
     assert replay_simulated(found.kept).equal
     assert load_campaign(found.kept / "campaign.yaml").expect == "invalid"
-    assert describe_tries(tries)[0].startswith(f"tier C: {len(tries.alike)} of 4 seeds fail alike")
+    assert describe_tries(tries)[0].startswith(f"tier C: {len(tries.alike)} of 4 seeds fail in the same way")
 
 
 def test_jobs_change_nothing_but_time(flawed_run: Path, tmp_path: Path) -> None:

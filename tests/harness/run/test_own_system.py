@@ -127,7 +127,7 @@ def test_a_plugin_keeps_the_module_that_it_shares_with_a_system(write, tmp_path:
         (
             "= frozenset()",
             "= frozenset({'disk'})",
-            r"Own.data_directory\(host\) is missing \(it claims the capability 'disk'\)",
+            r"Own.data_directory\(host\) is missing \(it declares the capability 'disk'\)",
         ),
         ("def client(", "def make_client(", "does not define client"),
     ],
@@ -220,7 +220,7 @@ def test_a_client_with_an_invoke_of_its_own_may_name_its_operations(write) -> No
     ("workload", "why"),
     [
         ("bank", "has no operation 'create'"),
-        ("counter", "means something else by its operations"),
+        ("counter", "has other operations with the same names"),
         ("mutex", "has no operation 'acquire'"),
     ],
 )

@@ -170,7 +170,7 @@ def test_a_fault_whose_turn_did_not_come_since_the_run_was_ended_does_not_blame_
     runner.step(0)
     runner.stop()
     runner.step(SECOND)
-    assert never_begun(runner) == [{"fault": "f1", "why": "the run was ended before its turn", "hint": ""}]
+    assert never_begun(runner) == [{"fault": "f1", "why": "the run ended before it could start", "hint": ""}]
 
 
 def healed_badly(step_failures: int):

@@ -98,7 +98,7 @@ def test_nothing_is_found_in_a_correct_node(correct: Path, capsys: pytest.Captur
     ("words", "hint"),
     [
         ([], "tri search quickstart"),
-        (["CAMPAIGN", "--all-flaws"], "leave the campaign out"),
+        (["CAMPAIGN", "--all-flaws"], "remove the campaign"),
         (["CAMPAIGN", "--flaw", "ack-before-fsyncs"], "ack-before-fsync"),
         (["CAMPAIGN", "--dask", "nonsense://x"], "dask scheduler"),
         (["CAMPAIGN", "--set", "system={file: mine.py}"], "cannot be simulated"),

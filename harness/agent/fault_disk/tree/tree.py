@@ -184,7 +184,7 @@ class Tree:
     def remove_directory(self, directory: Directory, name: str) -> None:
         node = self.find(directory, name)
         if not isinstance(node, Directory):
-            raise OSError(errno.ENOTDIR, "it is no directory")
+            raise OSError(errno.ENOTDIR, "it is not a directory")
         if node.names:
             raise OSError(errno.ENOTEMPTY, "it is not empty")
         del directory.names[name]
@@ -198,7 +198,7 @@ class Tree:
     def _check_own(self, directory: Directory, name: str) -> None:
         """Refuse the name that is reserved for a directory of the disk, because it could never become durable."""
         if directory is self.root and name == HIDDEN:
-            raise OSError(errno.EPERM, f"{HIDDEN} is the disk's own")
+            raise OSError(errno.EPERM, f"{HIDDEN} is reserved for the disk")
 
     # Making it durable
 

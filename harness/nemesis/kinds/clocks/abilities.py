@@ -11,7 +11,7 @@ from ...cluster.clock_library import ClockLibrary, clock_of, install
 CAP_SYS_TIME = 25
 # Set it to its present value: a microsecond is lost, and nothing else changes.
 _SET = "import time; time.clock_settime_ns(time.CLOCK_REALTIME, time.clock_gettime_ns(time.CLOCK_REALTIME))"
-_LIBRARY = "leave `clock: system` out of the inventory, for the clock library"
+_LIBRARY = "remove `clock: system` from the inventory to use the clock library"
 
 
 def sets(host: Host) -> str:
@@ -23,12 +23,12 @@ def sets(host: Host) -> str:
 
 def drifts_and_strobes(host: Host) -> str:
     if clock_of(host) == "system":
-        raise FaultError(f"on {host.name} the machine's own clock is set ahead or back, and no more", _LIBRARY)
+        raise FaultError(f"on {host.name} the machine's own clock can only be set ahead or back", _LIBRARY)
     library = install(host)
     if library.only_sets:
         raise FaultError(
             f"on {host.name} wall clocks can be set, but not made to drift or strobe: libfaketime gives each process its own drift",
-            "apt install gcc libc6-dev where the harness runs, for the shim",
+            "apt install gcc libc6-dev on the machine of the harness, for the clock library",
         )
     return _by_shim(host, library)
 
@@ -37,9 +37,9 @@ def _by_shim(host: Host, library: ClockLibrary) -> str:
     """Whether programs that bypass the library are supported is found by changing the clock of one."""
     why = ask_part(host, {"part": "clock", "try": library.block})["why"]
     return (
-        "preloaded shim, and the vDSO of Go and static programs"
+        "preloaded clock library, and the vDSO of Go and static programs"
         if why is None
-        else f"preloaded shim; no Go or static programs: {why}"
+        else f"preloaded clock library; Go and static programs are not supported: {why}"
     )
 
 

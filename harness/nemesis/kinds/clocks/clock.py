@@ -28,7 +28,7 @@ from ..base import Ground, Package, Probe
 from . import machine_clocks, system_report
 from .abilities import drifts_and_strobes, sets
 
-HINT = "`clock: system` in the inventory of machines of your own sets the clock for all programs; an adapter's `clock(host)` shows what the system sees"
+HINT = "with `clock: system` in an inventory, the machine's clock is set for all programs; an adapter's `clock(host)` reports the clock that the system sees"
 
 
 MAX_DRIFT_PPM = 200_000
@@ -43,18 +43,24 @@ class ClockSpec(Aimed):
     later: ClassVar[frozenset[str]] = frozenset({"monotonic"})
     streams: ClassVar[Mapping[str, str]] = {"bump": "jump"}
 
-    offset: SignedDuration | None = Field(default=None, description="every target by this much")
-    bump: PositiveShift | None = Field(default=None, description="each target by this much, forward or back as drawn")
-    spread: PositiveShift | None = Field(default=None, description="each target by a draw between minus this and this")
+    offset: SignedDuration | None = Field(default=None, description="the clock of every target is off by this much")
+    bump: PositiveShift | None = Field(
+        default=None, description="the clock of each target is off by this much, forward or back at random"
+    )
+    spread: PositiveShift | None = Field(
+        default=None, description="the clock of each target is off by a random amount between minus this and this"
+    )
     drift_ppm: int | None = Field(
         default=None, ge=-MAX_DRIFT_PPM, le=MAX_DRIFT_PPM, description="clocks run this much too fast or too slow"
     )
     monotonic: bool | None = Field(
         default=None,
-        description="drift_ppm: `false` spares monotonic time; else the oscillator is wrong, and both clocks drift",
+        description="drift_ppm: with `false` only the wall clock drifts; otherwise the oscillator is wrong, and monotonic time drifts too",
     )
-    strobe: SignedDuration | None = Field(default=None, description="by this much and back again, in turn")
-    period: PositiveDuration | None = Field(default=None, description="strobe: how long one turn takes")
+    strobe: SignedDuration | None = Field(
+        default=None, description="the clock is alternately off by this much and correct"
+    )
+    period: PositiveDuration | None = Field(default=None, description="strobe: the time of one cycle")
 
     @model_validator(mode="after")
     def _one_amount(self) -> ClockSpec:
@@ -68,10 +74,10 @@ class ClockSpec(Aimed):
             raise ValueError("`period` needs `strobe`")
         if self.period is not None and not _STROBE_PERIODS_NS[0] <= self.period <= _STROBE_PERIODS_NS[1]:
             raise ValueError(
-                f"`period: {format_ns(self.period)}` is not from 2ms to 5s; a longer turn is an `offset` with `every`"
+                f"`period: {format_ns(self.period)}` is not from 2ms to 5s; for a longer cycle use `offset` with `every`"
             )
         if self.monotonic is not None and self.drift_ppm is None:
-            raise ValueError("`monotonic` needs `drift_ppm`: no other clock fault touches monotonic time")
+            raise ValueError("`monotonic` needs `drift_ppm`: no other clock fault changes monotonic time")
         return self
 
     def needs(self) -> frozenset[str]:
@@ -208,7 +214,7 @@ def _as_the_system_says(node: str, ground: Ground, wanted: Setting, answer: Json
         return answer
     if system_report.shows(wanted, seen):
         return {**answer, "affected": True, "why": [], "said_ns": seen[1]}
-    why = f"the system itself says that its clock is off by {seen[1]} ns, give or take {seen[2]}"
+    why = f"the system itself says that its clock is off by {seen[1]} ns, with an error of at most {seen[2]}"
     return {**answer, "affected": False, "why": [why, *answer.get("why", ())], "said_ns": seen[1]}
 
 
@@ -260,7 +266,7 @@ class Clock(FaultKind):
     of_the_provider = frozenset({"clock"})
     of_the_system: ClassVar[Mapping[str, str]] = dict.fromkeys(("clock", "clock-drift", "clock-strobe"), "clock")
     instead: ClassVar[Mapping[str, str]] = {
-        "clock-oscillator": "`monotonic: false` has the wall clock alone drift; for both clocks, --hosts sim"
+        "clock-oscillator": "with `monotonic: false` only the wall clock drifts; for both clocks, use --hosts sim"
     }
     sorts: ClassVar[Mapping[str, Sort]] = {
         "bump": Sort("clock", CLOCKS, _bump, stream="jump"),

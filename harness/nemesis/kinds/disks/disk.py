@@ -53,7 +53,7 @@ STALLED_S, PATIENCE_S = 2.0, 8.0
 
 DELAY_NS = 50_000_000
 """Of a slow disk, where the campaign names none."""
-CALIBRATION = "an alarm is then expected: it breaks what every quorum system relies on"
+CALIBRATION = "an alarm is then expected, because every quorum system relies on the opposite"
 
 
 class Calibrating(Aimed):
@@ -85,7 +85,7 @@ class DiskSpec(Calibrating):
     kind: ClassVar[str] = "disk"
     later: ClassVar[frozenset[str]] = frozenset({"model"})
 
-    effect: DiskEffect = Field(description="what is wrong with the disk")
+    effect: DiskEffect = Field(description="the kind of disk fault")
     delay: PositiveDuration | None = Field(default=None, description="slow: mean delay of a write or sync")
     model: PowerModel | None = Field(default=None, description=f"lost-writes, torn-write: {WHAT_IS_LOST}")
 
@@ -96,9 +96,9 @@ class DiskSpec(Calibrating):
             raise ValueError(f"`effect: {self.effect.value}` needs `calibration: true`: {CALIBRATION}")
         if self.calibration and not calibrates:
             known = " and ".join(f"`effect: {effect.value}`" for effect in _CALIBRATIONS)
-            raise ValueError(f"`calibration` belongs to {known}; {self.effect.value} is for every run")
+            raise ValueError(f"`calibration` is only for {known}; {self.effect.value} needs none")
         if self.effect is DiskEffect.OLD_FILES and self.for_ns is None:
-            raise ValueError("`effect: old-files` needs `for`: at its end files are put back that are so old")
+            raise ValueError("`effect: old-files` needs `for`: at its end, files are replaced by versions of that age")
         if self.delay is not None and self.effect is not DiskEffect.SLOW:
             raise ValueError("`delay` needs `effect: slow`")
         if self.model is not None and self.effect.value not in CRASHES:
@@ -132,8 +132,8 @@ class OnHosts(Package):
         effect = fault.what["effect"]
         if effect not in ONGOING and not is_supervised(ground.cluster.service):
             name = ground.cluster.service.name
-            hint = "give it `control` (docs/guides/own-system.md), or use an effect that lets the process run"
-            raise FaultError(f"disk {effect}: the host has to start {name!r} again, and it has no supervisor", hint)
+            hint = "add `control` to the service (docs/guides/own-system.md), or use an effect that does not restart the process"
+            raise FaultError(f"disk {effect}: the fault must restart {name!r}, which has no supervisor", hint)
         if effect in ONGOING or effect == "lost-writes":
             return {}
         nodes, damaged = damageable(fault.what["nodes"], ground)

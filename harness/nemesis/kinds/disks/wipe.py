@@ -33,7 +33,7 @@ class WipeSpec(Calibrating):
         if not self.calibration:
             raise ValueError(f"`wipe` needs `calibration: true`: {CALIBRATION}")
         if self.target in ("all", "majority"):
-            raise ValueError(f"`wipe` of {self.target}: no quorum would remember anything; aim at fewer nodes")
+            raise ValueError(f"`wipe` of {self.target}: no quorum would keep its data; choose fewer nodes")
         return self
 
 
@@ -45,8 +45,8 @@ class OnHosts(Package):
         nodes: list[str] = fault.what["nodes"]
         if damageable(nodes, ground)[0] != nodes:
             raise FaultError(
-                f"wipe {fault.intent.id}: with {nodes} wiped in addition to what is damaged or was wiped before, no quorum of "
-                f"{dict(ground.cluster.voters)} would remember",
+                f"wipe {fault.intent.id}: with {nodes} wiped, and those that are damaged or were wiped before, no quorum of "
+                f"{dict(ground.cluster.voters)} would keep its data",
                 "wipe fewer nodes in one run",
             )
         return {}

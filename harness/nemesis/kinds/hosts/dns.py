@@ -33,8 +33,10 @@ class DnsSpec(Aimed):
 
     kind: ClassVar[str] = "dns"
 
-    of: list[Name] | None = Field(default=None, min_length=1, description="names; by default those of all other nodes")
-    to: str = Field(default=NOWHERE, description="nowhere, or the node whose addresses they have instead")
+    of: list[Name] | None = Field(
+        default=None, min_length=1, description="the affected names; by default those of all other nodes"
+    )
+    to: str = Field(default=NOWHERE, description="`nowhere`, or a node: the names resolve to its addresses")
 
     def names(self) -> Iterable[str]:
         yield from super().names()
@@ -44,7 +46,7 @@ class DnsSpec(Aimed):
 def _can_cover(host: Host) -> str:
     why = ask_part(host, {"part": PART, "what": "abilities"})["abilities"]
     if why is not None:
-        raise FaultError(f"{host.name}: /etc/hosts cannot be covered: {why}", "log in as root, or with sudo")
+        raise FaultError(f"{host.name}: nothing can be mounted over /etc/hosts: {why}", "log in as root, or with sudo")
     return "bind mounts over /etc/hosts and /etc/resolv.conf"
 
 
@@ -126,7 +128,7 @@ class Dns(FaultKind):
         return OnHosts()
 
     def simulated(self, ground: Any) -> NotSimulated:
-        return NotSimulated(ground, "nodes of the simulator know each other by address: no name is resolved")
+        return NotSimulated(ground, "nodes of the simulator know each other by address: names are not used")
 
 
 KIND = Dns()

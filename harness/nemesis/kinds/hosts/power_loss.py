@@ -39,7 +39,7 @@ class PowerSpec(Aimed):
     model: PowerModel | None = Field(default=None, description=WHAT_IS_LOST)
 
     for_ns: PositiveDuration | None = Field(
-        default=None, validation_alias=RESTART, serialization_alias="for", description="how long it stays dark"
+        default=None, validation_alias=RESTART, serialization_alias="for", description="how long the power is off"
     )
 
 
@@ -47,10 +47,10 @@ def _boots_by_hooks(host: Host) -> str:
     if host.run(f"test -d {shlex.quote(f'{host.directory}/{BOOT_HOOKS}')}", check=False).exit_code:
         hint = "use local hosts: the supervisor of the lab boots them again"
         raise FaultError(
-            f"{host.name} does not run the boot hooks of Tribulation, so after its boot the node would not be restored",
+            f"{host.name} does not run the boot hooks of Tribulation, so the node would not be restored after its boot",
             hint,
         )
-    return "by the lab's supervisor, which boots it again; on a lease"
+    return "by the lab's supervisor, which boots the host again; with a lease"
 
 
 class OnHosts(Package):

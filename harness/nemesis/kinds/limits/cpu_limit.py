@@ -43,7 +43,7 @@ class CpuSpec(Aimed):
 
     kind: ClassVar[str] = "cpu"
 
-    share: Share = Field(description="of one processor, such as 10%")
+    share: Share = Field(description="a share of one processor, such as 10%")
 
     def parameters(self) -> dict[str, Any]:
         return {"target": self.target, "share_ppm": self.share}

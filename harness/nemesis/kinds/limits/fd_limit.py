@@ -35,7 +35,7 @@ class DescriptorsSpec(Aimed):
 
     kind: ClassVar[str] = "descriptors"
 
-    limit: Annotated[int, Field(ge=3, le=1_000_000)] = Field(description="how many files and connections together")
+    limit: Annotated[int, Field(ge=3, le=1_000_000)] = Field(description="the most open files and connections together")
 
     def parameters(self) -> dict[str, Any]:
         return {"target": self.target, "limit": self.limit}
@@ -47,7 +47,7 @@ def _limits_descriptors(host: Host) -> str:
     if tried.exit_code:
         said = tried.stderr.strip().splitlines()[-1:] or [f"exit {tried.exit_code}"]
         raise FaultError(
-            f"{host.name}: the limit of another process cannot be set: {said[0]}", "log in as root, or with sudo"
+            f"{host.name}: the limits of other processes cannot be set: {said[0]}", "log in as root, or with sudo"
         )
     return "the soft limit of the process"
 

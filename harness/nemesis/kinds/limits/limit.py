@@ -18,7 +18,7 @@ from ..node_kind import NodeKind
 from ..processes.processes import is_running, states
 
 PART = "limits"
-NO_GROUPS = "run as root, on a kernel with the controllers cpu and memory, of cgroup v1 or passed on by the top group of v2; `tri doctor` says what there is"
+NO_GROUPS = "run as root, on a kernel with the controllers cpu and memory (cgroup v1, or v2 with both enabled in the top group); `tri doctor` shows what is available"
 
 
 class LimitOnHosts(Package):
@@ -50,7 +50,7 @@ class LimitOnHosts(Package):
 
     def ask(self, nodes: Iterable[str], ground: Ground, measure: bool = False) -> dict[str, Json]:
         request = {"do": "look", "part": PART, "what": self.kinds[0], "measure": measure}
-        return require(ask(ground.cluster.nodes, dict.fromkeys(nodes, request)), "looking at limited processes")
+        return require(ask(ground.cluster.nodes, dict.fromkeys(nodes, request)), "checking limited processes")
 
     @abstractmethod
     def shows(self, limit: int | None, seen: Json, before: Any) -> bool:

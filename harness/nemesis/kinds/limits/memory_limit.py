@@ -42,7 +42,7 @@ class MemorySpec(Aimed):
 
     kind: ClassVar[str] = "memory"
 
-    limit: Amount = Field(description="such as 64MiB, what it has already included")
+    limit: Amount = Field(description="the limit, such as 64MiB, including memory in use")
 
     def parameters(self) -> dict[str, Any]:
         return {"target": self.target, "limit_bytes": self.limit}

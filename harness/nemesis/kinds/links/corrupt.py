@@ -34,7 +34,7 @@ class CorruptSpec(ShapedSpec):
 
     kind: ClassVar[str] = "corrupt"
 
-    chance: Chance = Field(description="packets with data in which a bit flips")
+    chance: Chance = Field(description="share of packets with data in which a bit flips")
 
     def parameters(self) -> dict[str, Any]:
         found = super().parameters()

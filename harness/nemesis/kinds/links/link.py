@@ -39,15 +39,15 @@ class LinkSpec(ShapedSpec):
 
     kind: ClassVar[str] = "link"
 
-    loss: Chance | None = Field(default=None, description="packets that are lost")
-    duplicate: Chance | None = Field(default=None, description="packets that arrive twice")
-    reorder: Chance | None = Field(default=None, description="packets that later ones overtake")
+    loss: Chance | None = Field(default=None, description="share of packets that are lost")
+    duplicate: Chance | None = Field(default=None, description="share of packets that arrive twice")
+    reorder: Chance | None = Field(default=None, description="share of packets that later packets overtake")
     corrupt: Chance | None = Field(
-        default=None, description="packets in which a bit flips, so that their checksum fails"
+        default=None, description="share of packets in which a bit flips, so that their checksum fails"
     )
-    delay: PositiveDuration | None = Field(default=None, description="every packet is later by this much")
-    jitter: PositiveDuration | None = Field(default=None, description="and by a draw up to this")
-    rate: Rate | None = Field(default=None, description="bits per second that get through")
+    delay: PositiveDuration | None = Field(default=None, description="delay of every packet")
+    jitter: PositiveDuration | None = Field(default=None, description="a further random delay, up to this value")
+    rate: Rate | None = Field(default=None, description="bandwidth in bits per second")
 
     @model_validator(mode="after")
     def _says_how(self) -> LinkSpec:

@@ -78,14 +78,14 @@ def require_ways(cluster: Cluster, shapes: Mapping[Edge, Shape], force: Force, w
         if shape.pop(COPIES, 0):
             means.add("nft dup")
             if not able.get(source, {}).get("copies"):
-                missing.append(f"{source} cannot send packets to {sink} twice (nft `dup`)")
+                missing.append(f"{source} cannot send packets to {sink} in duplicate (nft `dup`)")
         if by_netem(able, source, shape):
             means.add("netem")
         elif shape:
             way = able.get(sink, {}).get("queue")
             means.add(QUEUES.get(str(way), "none"))
             if way is None:
-                missing.append(f"{sink} cannot queue what comes from {source}, and {source} has no netem")
+                missing.append(f"{sink} cannot queue packets from {source}, and {source} has no netem")
     if missing:
         raise FaultError(f"{what}: " + "; ".join(missing), NO_QUEUE)
     return {"backend": sorted(means)}

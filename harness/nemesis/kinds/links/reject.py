@@ -32,7 +32,7 @@ class OnHosts(Package):
     kinds = ("reject",)
 
     def look(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
-        raise FaultError(f"reject {fault.intent.id}: no host can do it", Reject.instead[NEED])
+        raise FaultError(f"reject {fault.intent.id}: hosts do not support it", Reject.instead[NEED])
 
 
 class Simulated:
@@ -75,7 +75,7 @@ class Reject(FaultKind):
     name, spec = "reject", RejectSpec
     masks_as = NO_PACKETS
     hidden_by = NO_PACKETS | NO_PROCESS | {"reject", "reset"}
-    instead: ClassVar[Mapping[str, str]] = {NEED: "`reset` breaks connections again and again; or --hosts sim"}
+    instead: ClassVar[Mapping[str, str]] = {NEED: "use `reset`, which breaks connections repeatedly, or --hosts sim"}
 
     def resolve(self, intent: Intent, situation: Situation, stream: Stream) -> Json:
         return {"nodes": resolve_target(intent.parameters["target"], situation, stream("target"))}

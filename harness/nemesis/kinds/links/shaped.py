@@ -36,7 +36,7 @@ def can(host: Host, *names: str) -> dict[str, Any]:
     able = _able[host]
     for name in names:
         if not able[name]:
-            raise FaultError(f"{host.name} cannot do what shaped links need: {name}", link_ways.NO_QUEUE)
+            raise FaultError(f"{host.name} lacks a requirement of shaped links: {name}", link_ways.NO_QUEUE)
     return able
 
 

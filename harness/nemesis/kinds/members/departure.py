@@ -28,12 +28,14 @@ def depart(ground: Ground, nodes: Sequence[str], check: Check, timeout_s: float 
     deadline_s = time.monotonic() + timeout_s
     if not ground.moving.acquire(timeout=timeout_s):
         raise FaultError(
-            f"{', '.join(nodes)}: another change of voters took all of {timeout_s:g} s", "is there a quorum?"
+            f"{', '.join(nodes)}: another change of voters took all the time, {timeout_s:g} s", "is there a quorum?"
         )
     try:
         while (known := known_weights(ground)) is None:
             if time.monotonic() > deadline_s:
-                raise FaultError(f"{', '.join(nodes)}: no node led that could let them go", "is there a quorum?")
+                raise FaultError(
+                    f"{', '.join(nodes)}: there was no leader that could remove them", "is there a quorum?"
+                )
             time.sleep(LOOK_S)
         check(known)
         for node in nodes:
@@ -103,6 +105,6 @@ def _service(ground: Ground) -> Leavable:
     if not isinstance(service, Leavable):
         raise FaultError(
             f"system {service.name!r} has no members that leave",
-            "leave it out, or give its service `leave` and `members`",
+            "remove the fault, or add `leave` and `members` to the service",
         )
     return service

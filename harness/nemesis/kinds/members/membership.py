@@ -57,11 +57,11 @@ class MembershipSpec(Aimed):
     lane: ClassVar[str] = "members"
     moves_voters: ClassVar[bool] = True
 
-    action: Action = Field(default=Action.REMOVE, description="what becomes of the targets while they do not vote")
+    action: Action = Field(default=Action.REMOVE, description="what happens to the targets while they do not vote")
 
     later: ClassVar[frozenset[str]] = frozenset({"optional"})
     optional: bool | None = Field(
-        default=None, description="true: where the others cannot do without them it is skipped without an error"
+        default=None, description="true: if the others need the targets, the fault is skipped without an error"
     )
 
     def parameters(self) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def _replaces(host: Host) -> str:
 
 
 def _departs(host: Host) -> str:
-    return "the cluster lets the member go, and its process is killed"
+    return "the cluster removes the member, and its process is killed"
 
 
 class OnHosts(Package):
@@ -118,7 +118,7 @@ class OnHosts(Package):
             known = _await_weights(ground)
             voting = [node for node in fault.what["nodes"] if known is None or known.get(node, 0)]
             if voting:
-                why = "no leader says whether it votes" if known is None else "it votes again"
+                why = "no leader reports whether it votes" if known is None else "it votes again"
                 raise FaultError(f"{', '.join(voting)} keeps its disk: {why}", "is something else changing the voters?")
         return {}
 
@@ -129,8 +129,8 @@ class OnHosts(Package):
             return
         service = ground.cluster.service
         if not isinstance(service, Replaceable):
-            hint = "leave it out, or give its service `replacement`"
-            raise FaultError(f"system {service.name!r} does not say how a node comes back on an empty disk", hint)
+            hint = "remove the fault, or add `replacement` to the service"
+            raise FaultError(f"system {service.name!r} does not define how a node returns with an empty disk", hint)
         for node in fault.what["nodes"]:
             made = service.replacement(ground.cluster.hosts[node])
             files = {name: base64.b64encode(content).decode() for name, content in made.files.items()}
@@ -180,8 +180,8 @@ def _need_others(nodes: Sequence[str], known: Mapping[str, int], ground: Ground)
     leaving = [node for node in nodes if known.get(node, 0)]
     if may_leave(leaving, Situation(list(cluster.nodes), known, None, up), away) != leaving:
         raise NotNow(
-            f"{', '.join(leaving)} cannot leave the voters {dict(known)}: those that would stay are too few, or too few of them are up",
-            "have fewer faults on together that take voters away",
+            f"{', '.join(leaving)} cannot leave the voters {dict(known)}: too few voters would remain, or too few of these are up",
+            "use fewer simultaneous faults that remove voters",
         )
 
 
@@ -235,8 +235,8 @@ class Membership(FaultKind):
             voters = ", ".join(f"{node} {weight}" for node, weight in situation.voters.items())
             raise FaultError(
                 f"of {', '.join(nodes) or 'no nodes'} none can leave the voters ({voters}): "
-                f"those that would stay and are up (of {', '.join(situation.up) or 'none'}) are no quorum",
-                "aim at voters of which the others can do without, at a time when no other fault holds too many down",
+                f"those that would stay and are up (of {', '.join(situation.up) or 'none'}) are not a quorum",
+                "choose voters that the others can spare, at a time when other faults do not keep too many nodes down",
             )
         weights = {node: situation.voters[node] for node in leaving}
         return {"nodes": leaving, "action": intent.parameters["action"], "weights": weights}

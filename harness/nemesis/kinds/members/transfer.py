@@ -41,7 +41,7 @@ class TransferSpec(Timing):
 
     kind: ClassVar[str] = "transfer"
 
-    to: Heir = Field(default=Heir.ANY, description="a drawn voter, or the previous leader")
+    to: Heir = Field(default=Heir.ANY, description="the new leader: a random voter, or the previous leader")
 
     def variant(self) -> str:
         return self.to.value
@@ -54,8 +54,8 @@ class OnHosts(Package):
         cluster, to = ground.cluster, str(fault.what["to"])
         service, hosts = cluster.service, list(cluster.hosts.values())
         if not isinstance(service, HandsOver):
-            hint = "leave it out, or give its service `hand_over`"
-            raise FaultError(f"system {service.name!r} cannot hand its leadership over", hint)
+            hint = "remove the fault, or add `hand_over` to the service"
+            raise FaultError(f"system {service.name!r} cannot transfer its leadership", hint)
         before = leader_of(service, hosts, cluster.dial)
         ground.notes[fault.intent.id] = {"before": before}
         try:

@@ -35,12 +35,16 @@ class VotersSpec(Timing):
     moves_voters: ClassVar[bool] = True
 
     set: dict[str, Annotated[int, Field(ge=0, le=9)]] = Field(min_length=1, description="node → weight")
-    optional: bool | None = Field(default=None, description="true: it may fail to be made in time without an error")
+    optional: bool | None = Field(
+        default=None, description="true: it is not an error if the change is not made in time"
+    )
 
     @model_validator(mode="after")
     def _once(self) -> VotersSpec:
         if self.every is not None or self.for_ns is not None:
-            raise ValueError("a change of voters happens once and stays: use `after`, and another item to change back")
+            raise ValueError(
+                "a change of voters happens once and stays: use `after`, and another item to change it back"
+            )
         return self
 
     def names(self) -> Iterable[str]:
@@ -85,7 +89,7 @@ def move(
 def _move_alone(ground: Ground, voters: Mapping[str, int], check: Check, deadline_s: float) -> None:
     service, hosts, dial = ground.cluster.service, list(ground.cluster.hosts.values()), ground.cluster.dial
     if not isinstance(service, Reconfigurable):
-        hint = "leave it out, or give its service `set_voters`"
+        hint = "remove the fault, or add `set_voters` to the service"
         raise FaultError(f"system {service.name!r} cannot change its voters", hint)
     while True:
         known = known_weights(ground)
@@ -99,7 +103,7 @@ def _move_alone(ground: Ground, voters: Mapping[str, int], check: Check, deadlin
                 if left_s <= ATTEMPT_S:
                     raise FaultError(error.message, error.hint) from None
         elif left_s <= 0:
-            raise FaultError(f"voters {dict(voters)}: no node led that could change them", "is there a quorum?")
+            raise FaultError(f"voters {dict(voters)}: there was no leader that could change them", "is there a quorum?")
         time.sleep(LOOK_S)
 
 

@@ -38,10 +38,10 @@ class ClientSpec(Timing):
     kind: ClassVar[str] = "client"
 
     action: Action = Field(default=Action.PAUSE, description="pause or kill")
-    clients: int = Field(default=1, ge=1, le=1000, description="how many, drawn from those with an open operation")
-    of: str | None = Field(
-        default=None, max_length=64, description="the workload whose clients they are; any by default"
+    clients: int = Field(
+        default=1, ge=1, le=1000, description="how many clients, chosen at random among those with an open operation"
     )
+    of: str | None = Field(default=None, max_length=64, description="the workload of these clients; by default any")
 
     def variant(self) -> str:
         return "-".join([self.action.value, *([self.of] if self.of else [])])
@@ -57,7 +57,7 @@ class OnHosts(Package):
         if not chosen:
             of = f" of workload {what['of']}" if what.get("of") else ""
             raise FaultError(
-                f"client {fault.intent.id}: no client{of} has a process that runs", "begin it later: `after`"
+                f"client {fault.intent.id}: no client{of} has a running process", "begin it later: `after`"
             )
         ground.notes[fault.intent.id] = {"clients": {seen.process: seen for seen in chosen}}
         (control.kill if what["action"] == Action.KILL else control.pause)([seen.process for seen in chosen])
@@ -101,7 +101,7 @@ class OnHosts(Package):
 def _control(ground: Ground) -> ClientControl:
     control = ground.cluster.clients
     if control is None:
-        raise FaultError("this run's clients are no processes of their own", "add `clients: processes` to the campaign")
+        raise FaultError("this run's clients are threads, not processes", "add `clients: processes` to the campaign")
     return control
 
 
@@ -151,7 +151,7 @@ class Clients(FaultKind):
         return OnHosts()
 
     def simulated(self, ground: Any) -> NotSimulated:
-        return NotSimulated(ground, "clients of the simulator are no processes")
+        return NotSimulated(ground, "clients of the simulator are not processes")
 
 
 KIND = Clients()

@@ -39,7 +39,7 @@ class KillSpec(Aimed):
         description="how long it stays down",
     )
     slow_start: PositiveDuration | None = Field(
-        default=None, description="it runs that much later than it was started: held from its first moment"
+        default=None, description="after the restart, the process is stopped for this time from its first moment"
     )
 
     def parameters(self) -> dict[str, Any]:

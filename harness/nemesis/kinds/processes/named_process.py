@@ -35,7 +35,7 @@ class ProcessSpec(Aimed):
 
     kind: ClassVar[str] = "process"
 
-    of: str = Field(min_length=1, max_length=64, description="the process, as the system's adapter names it")
+    of: str = Field(min_length=1, max_length=64, description="the name of the process in the system's adapter")
     action: Action = Field(default=Action.KILL, description="kill or pause")
 
     def variant(self) -> str:

@@ -24,8 +24,8 @@ def powered(ground: Ground) -> Powered:
     provider = ground.cluster.provider
     if not isinstance(provider, Powered):
         name = getattr(provider, "name", type(provider).__name__)
-        hint = "local hosts can; what runs inside a host could not undo it there"
-        raise FaultError(f"provider {name!r} cannot switch its hosts off or freeze them", hint)
+        hint = "use local hosts; on others, no process inside the host could undo this"
+        raise FaultError(f"provider {name!r} cannot power off or freeze its hosts", hint)
     return provider
 
 

@@ -31,7 +31,7 @@ class PauseSpec(Aimed):
     later: ClassVar[frozenset[str]] = frozenset({"whole"})
 
     whole: Literal["host"] | None = Field(
-        default=None, description="`host`: every process of the host, not the node's alone"
+        default=None, description="`host`: every process of the host, not only the node's"
     )
 
     def needs(self) -> frozenset[str]:
@@ -42,7 +42,7 @@ class PauseSpec(Aimed):
 
 
 def _from_outside(host: Host) -> str:
-    return "by the lab's supervisor, which stops every process; on a lease"
+    return "by the lab's supervisor, which stops every process; with a lease"
 
 
 class OnHosts(Package):

@@ -124,7 +124,7 @@ def test_a_node_refuses_without_a_fault(watched: Watched) -> None:
     for _ in range(3):
         watched.do("read", None, kind="fail", error="no-connection", message="ConnectionRefusedError: 111")
     assert watched.reported == [
-        "early finding at 4.0 s: n1 refuses connections and no fault touches it: did its process exit?"
+        "early finding at 4.0 s: n1 refuses connections although no fault affects it: did its process exit?"
     ]
 
 
