@@ -22,7 +22,7 @@ def read_text(path: str | Path, most_bytes: int) -> str:
         if len(content) > most_bytes:
             raise CampaignError(
                 f"{path}: has {max(size, len(content))} bytes, more than {most_bytes}",
-                hint="is it the right file? nothing of this kind is so large",
+                hint="is it the right file? files of this kind are smaller",
             )
         return content.decode("utf-8")
     except FileNotFoundError:

@@ -48,14 +48,16 @@ class BoundedLoader(yaml.SafeLoader):
         tag = getattr(event, "tag", None)
         if tag is not None:
             shown = str(tag).replace("tag:yaml.org,2002:", "!!")[:40]
-            raise OutOfBounds(f"the tag {shown!r} is not taken", mark, "write the value without a tag")
+            raise OutOfBounds(f"the tag {shown!r} is not accepted", mark, "write the value without a tag")
         self._depth += 1
         self._bound(1, self._depth, mark)
         node: Any = super().compose_node(parent, index)
         self._depth -= 1
         if isinstance(event, yaml.AliasEvent):
             if id(node) not in self._measures:
-                raise OutOfBounds(f"the alias *{str(event.anchor)[:40]} stands in what it stands for", mark, _WRITE_OUT)
+                raise OutOfBounds(
+                    f"the alias *{str(event.anchor)[:40]} refers to a value that contains it", mark, _WRITE_OUT
+                )
             nodes, levels = self._measures[id(node)]
             self._bound(nodes - 1, self._depth + levels, mark)
         else:

@@ -135,7 +135,7 @@ def refuse(problems: Sequence[Problem], positions: Positions, path: str | Path) 
     raise CampaignError(
         "\n".join(lines[:MOST_REPORTED] + more),
         hint="; ".join(hints[:MOST_HINTS])
-        or f"correct {_to_blame(numbered, positions, path)} and try again; nothing was touched",
+        or f"correct {_to_blame(numbered, positions, path)} and try again; nothing was changed",
     )
 
 

@@ -36,10 +36,10 @@ class AgentSpec(WorkloadSpec):
 
     clients: int = Field(default=4, ge=1, le=500)
     rate: Rate = 20.0
-    agents: int = Field(default=24, ge=1, le=512, description="agents at one time, at most")
+    agents: int = Field(default=24, ge=1, le=512, description="the most agents at one time")
     mix: dict[Verb, int] = Field(default_factory=_usual_mix, description="weights of the operations")
     deployed: int = Field(default=3, ge=1, le=64, description="agents that are spawned with one command")
-    nodes: tuple[str, ...] = Field(default=(), description="where agents are moved to")
+    nodes: tuple[str, ...] = Field(default=(), description="nodes to which agents are moved")
 
     @field_validator("mix")
     @classmethod

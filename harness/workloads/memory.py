@@ -59,7 +59,10 @@ class MemorySpec(WorkloadSpec):
     kinds: tuple[Kind, ...] = Field(default=("episode", "fact", "profile"), min_length=1, description="of records")
     records: int = Field(default=6, ge=1, le=1000, description="records of each kind; of profiles at most 30")
     forgotten: int = Field(
-        default=2, ge=0, le=1000, description="of them, those that are deleted at times; the others keep everything"
+        default=2,
+        ge=0,
+        le=1000,
+        description="the number of these records that are deleted at times; the others keep everything",
     )
     mix: dict[Deed, int] = Field(default_factory=_usual_mix, description="weights of the operations")
     texts: int = Field(default=30, ge=0, le=100, description="per cent of changes that write a text")
@@ -71,7 +74,7 @@ class MemorySpec(WorkloadSpec):
     @model_validator(mode="after")
     def _deletions_have_records(self) -> MemorySpec:
         if self.mix.get("forget") and not self.forgotten:
-            raise ValueError("`forget` is in the mix, and with `forgotten: 0` there is nothing to delete")
+            raise ValueError("`forget` is in the mix, but `forgotten: 0` leaves nothing to delete")
         return self
 
     @field_validator("mix", "change_levels", "levels")

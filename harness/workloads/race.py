@@ -30,11 +30,11 @@ class RaceSpec(WorkloadSpec):
     clients: int = Field(default=10, ge=2, le=500, description="half of them write at new leaders")
     rate: Rate = Field(default=1.0, description="without meaning here")
     keys: int = Field(default=1, ge=1, le=100, description="number of registers")
-    gap: PositiveDuration = Field(default=2_000_000, description="between two operations of a client, about")
+    gap: PositiveDuration = Field(default=2_000_000, description="approximate time between two operations of a client")
     each: int = Field(
-        default=12, ge=1, le=10_000, description="operations of a client for one change of leaders, at most"
+        default=12, ge=1, le=10_000, description="the most operations of a client for one change of leaders"
     )
-    most: int = Field(default=40, ge=1, le=100_000, description="operations of a client in all, at most")
+    most: int = Field(default=40, ge=1, le=100_000, description="the most operations of a client in total")
 
 
 @dataclass(frozen=True)

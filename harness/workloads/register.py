@@ -36,7 +36,7 @@ class RegisterSpec(WorkloadSpec):
     rate: Rate = 400.0
     keys: int = Field(default=8, ge=1, le=10_000, description="number of registers")
     mix: dict[Kind, int] = Field(default_factory=_usual_mix, description="weights of the operations")
-    value_bytes: ValueBytes | None = Field(default=None, description="how large each written value is")
+    value_bytes: ValueBytes | None = Field(default=None, description="size of each written value on the wire")
 
     @field_validator("mix")
     @classmethod

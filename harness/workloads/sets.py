@@ -20,7 +20,7 @@ class SetSpec(WorkloadSpec):
 
     clients: int = Field(default=2, ge=1, le=500)
     rate: Rate = 20.0
-    per_key: int = Field(default=1000, ge=1, le=10_000, description="adds before a new key is begun")
+    per_key: int = Field(default=1000, ge=1, le=10_000, description="adds before a new key is used")
     reads: int = Field(default=25, ge=0, le=99, description="per cent of operations that read the whole set")
 
 

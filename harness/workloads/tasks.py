@@ -41,15 +41,15 @@ class TaskSpec(WorkloadSpec):
     rate: Rate = 40.0
     agents: int = Field(default=6, ge=1, le=512, description="agents that are spawned before the first task")
     mix: dict[Handler, int] = Field(default_factory=_usual_mix, description="weights of the handlers")
-    sleep_ms: int = Field(default=50, ge=1, le=60_000, description="how long a sleeping task takes at most")
+    sleep_ms: int = Field(default=50, ge=1, le=60_000, description="longest duration of a sleeping task")
     chains: int = Field(default=20, ge=0, le=100, description="per cent of tasks that have one or two further steps")
     strategies: tuple[Strategy, ...] = Field(
         default=("local-first", "latency-aware", "bandwidth-aware", "round-robin"),
         min_length=1,
-        description="routing strategies, by turns",
+        description="routing strategies, used in turn",
     )
     migrations: int = Field(default=0, ge=0, le=99, description="per cent of operations that move an agent")
-    nodes: tuple[str, ...] = Field(default=(), description="where agents are moved to")
+    nodes: tuple[str, ...] = Field(default=(), description="nodes to which agents are moved")
 
     @field_validator("mix")
     @classmethod

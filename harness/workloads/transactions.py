@@ -31,9 +31,11 @@ class TransactionSpec(WorkloadSpec):
     rate: Rate = 40.0
     keys: int = Field(default=3, ge=1, le=1_000, description="number of lists, or of registers")
     parts: int = Field(default=4, ge=1, le=8, description="operations of one transaction, at most")
-    of: Literal["lists", "registers"] = Field(default="lists", description="what the keys hold")
+    of: Literal["lists", "registers"] = Field(default="lists", description="the type of the keys")
     reads: int = Field(default=50, ge=0, le=100, description="per cent of operations that read")
-    refused: int = Field(default=0, ge=0, le=100, description="per cent that end in a cas which fails; of registers")
+    refused: int = Field(
+        default=0, ge=0, le=100, description="with registers: per cent of transactions that end in a cas that fails"
+    )
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class ListAppendSpec(WorkloadSpec):
     keys: int = Field(default=3, ge=1, le=1_000, description="keys in use at a time")
     parts: int = Field(default=4, ge=1, le=8, description="operations of one transaction, at most")
     reads: int = Field(default=50, ge=0, le=100, description="per cent of operations that read")
-    per_key: int = Field(default=100, ge=1, le=1_000_000, description="transactions before other keys are begun")
+    per_key: int = Field(default=100, ge=1, le=1_000_000, description="transactions before new keys are used")
 
 
 @dataclass(frozen=True)

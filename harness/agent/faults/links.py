@@ -39,7 +39,7 @@ def claim(before: Json, wanted: Json, config: Json) -> Json:
         way = wanted.get("how", {}).get("queue") or abilities()["queue"]
         if way is None:
             raise RuntimeError(
-                "neither nft or iptables on this host can queue packets for a program: apt install iptables"
+                "this host has no nft or iptables that can queue packets for a program: apt install iptables"
             )
         force["rules"] = {"how": way, "tables": queue_rules.tables()}
     if wanted.get("copies"):

@@ -19,7 +19,7 @@ STATES: Mapping[str, str] = {
     "vote-asked-with-a-stale-log": "a node was asked for its vote by one whose log is older than its own",
     "log-truncated-by-several": "a conflict removed more than one entry from a log",
     "old-term-committed-with-new": "entries of an earlier term were committed by one of the leader's own",
-    "retried-command-applied-again": "a command stood in the log twice and was applied at its second place",
+    "retried-command-applied-again": "a command was in the log twice and was applied at its second place",
     "snapshot-taken": "a node made a snapshot durable",
     "snapshot-installed": "a leader's snapshot replaced the state of a node",
     "snapshot-installed-under-a-partition": "the same while a link was cut",
@@ -30,7 +30,7 @@ STATES: Mapping[str, str] = {
     "voters-changed-while-a-leader-is-cut-off": "the same while a node that believed to lead had a link cut",
     "voter-removed-itself": "a leader left the voters and stepped down",
     "quorum-lost-and-found": "a node that had lost contact with a quorum had it again",
-    "unsynced-bytes-lost": "a power loss took bytes that had not been synced",
+    "unsynced-bytes-lost": "a power loss lost bytes that had not been synced",
     "write-torn": "a power loss left a part of one write on a disk",
     "torn-tail-cut-at-boot": "a process found its log's tail damaged, cut it and did not vote",
     "node-stopped-itself": "a node halted, because of its disk or to keep a promise",
@@ -39,7 +39,7 @@ STATES: Mapping[str, str] = {
     "message-repeated": "a message between nodes arrived twice",
     "message-overtaken": "a message between nodes arrived after later ones",
     "frame-for-a-half-open-connection": "a frame arrived for a connection that its receiver did not hold any more",
-    "stale-timer-fired": "a timer that had been replaced or cancelled fired all the same",
+    "stale-timer-fired": "a timer that had been replaced or cancelled fired anyway",
 }
 """Every state by name, with what was then seen."""
 

@@ -96,7 +96,7 @@ class Authority:
         except (OSError, ValueError, TypeError) as error:
             hint = f"remove {directory}, and deploy the cluster again"
             raise DeployError(
-                f"the certificate authority in {directory} is not whole: {type(error).__name__}", hint
+                f"the certificate authority in {directory} is not complete: {type(error).__name__}", hint
             ) from None
         if open_to_others or not isinstance(key, ec.EllipticCurvePrivateKey):
             raise DeployError(

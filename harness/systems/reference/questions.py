@@ -73,7 +73,7 @@ class ReferenceQuestions(ABC):
                 self.ask(leader, dial, body, min(left_s, 2 * ASK_S))
         if before is None:
             hint = "the change needs a leader: is there a quorum?"
-            raise DeployError(f"no node led that could hand over to {to} within {timeout_s:g} s", hint=hint)
+            raise DeployError(f"there was no leader that could hand over to {to} within {timeout_s:g} s", hint=hint)
 
     def leave(self, hosts: Sequence[Host], dial: Dial, node: str, timeout_s: float) -> None:
         """Ask until the node is not a member and votes no more. Raises `DeployError` when that takes too long."""

@@ -21,7 +21,7 @@ class CausalReverseSpec(WorkloadSpec):
     clients: int = Field(default=6, ge=1, le=500)
     rate: Rate = 60.0
     reads: int = Field(default=40, ge=1, le=99, description="per cent of operations that read")
-    per_key: int = Field(default=200, ge=1, le=100_000, description="operations before another key is begun")
+    per_key: int = Field(default=200, ge=1, le=100_000, description="operations before a new key is used")
 
 
 @dataclass(frozen=True)

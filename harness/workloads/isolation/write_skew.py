@@ -24,8 +24,10 @@ class WriteSkewSpec(WorkloadSpec):
 
     clients: int = Field(default=6, ge=2, le=500)
     rate: Rate = 60.0
-    of: Literal["item", "predicate"] = Field(default="item", description="what is read: registers, or rows of a key")
-    per_key: int = Field(default=8, ge=2, le=10_000, description="transactions before another pair is begun")
+    of: Literal["item", "predicate"] = Field(
+        default="item", description="the objects that are read: registers, or rows of a key"
+    )
+    per_key: int = Field(default=8, ge=2, le=10_000, description="transactions before a new pair of keys is used")
 
 
 @dataclass(frozen=True)

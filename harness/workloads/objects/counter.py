@@ -22,8 +22,8 @@ class CounterSpec(WorkloadSpec):
     rate: Rate = 50.0
     keys: int = Field(default=1, ge=1, le=1_000, description="number of counters")
     reads: int = Field(default=40, ge=1, le=99, description="per cent of operations that read")
-    amount: int = Field(default=5, ge=1, le=1_000_000, description="most that one operation adds")
-    decrements: int = Field(default=0, ge=0, le=100, description="per cent of additions that are less than 0")
+    amount: int = Field(default=5, ge=1, le=1_000_000, description="the largest amount of one operation")
+    decrements: int = Field(default=0, ge=0, le=100, description="per cent of additions with a negative amount")
 
 
 @dataclass(frozen=True)

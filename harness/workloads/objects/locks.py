@@ -27,7 +27,7 @@ class MutexSpec(WorkloadSpec):
     clients: int = Field(default=5, ge=1, le=500)
     rate: Rate = 40.0
     keys: int = Field(default=1, ge=1, le=1_000, description="number of locks")
-    fencing: bool = Field(default=False, description="judge tokens, and accesses with them, instead of exclusion")
+    fencing: bool = Field(default=False, description="check tokens, and accesses with them, instead of exclusion")
 
 
 @dataclass(frozen=True)

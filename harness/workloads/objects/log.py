@@ -26,7 +26,7 @@ class LogSpec(WorkloadSpec):
     rate: Rate = 50.0
     keys: int = Field(default=2, ge=1, le=1_000, description="logs in use at a time")
     polls: int = Field(default=50, ge=1, le=99, description="per cent of operations that poll")
-    per_key: int = Field(default=400, ge=1, le=1_000_000, description="operations before other logs are begun")
+    per_key: int = Field(default=400, ge=1, le=1_000_000, description="operations before new logs are used")
 
 
 @dataclass(frozen=True)

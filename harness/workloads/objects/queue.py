@@ -31,8 +31,8 @@ class QueueSpec(WorkloadSpec):
     clients: int = Field(default=5, ge=1, le=500)
     rate: Rate = 50.0
     keys: int = Field(default=1, ge=1, le=1_000, description="number of queues")
-    dequeues: int = Field(default=45, ge=1, le=99, description="per cent of operations that take out")
-    fifo: bool = Field(default=False, description="whether the order is judged too")
+    dequeues: int = Field(default=45, ge=1, le=99, description="per cent of operations that dequeue")
+    fifo: bool = Field(default=False, description="whether the order is checked too")
 
 
 @dataclass(frozen=True)
