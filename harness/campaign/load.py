@@ -257,7 +257,7 @@ def _check_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
         if check not in CHECKERS:
             yield Problem(("checkers", index), f"no checker {shown(check)}", hint=suggest(check, list(CHECKERS)))
         elif check in chosen[:index]:
-            yield Problem(("checkers", index), f"checker {check!r} is named twice", hint="leave out one of the two")
+            yield Problem(("checkers", index), f"checker {check!r} is named twice", hint="remove one of the two")
     for wrong in campaign_options.problems(options) if isinstance(options, dict) else ():
         yield Problem(("checker_options", *wrong.path), wrong.message, wrong.value, True, wrong.hint)
     for name in options if isinstance(options, dict) else ():

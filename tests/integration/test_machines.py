@@ -148,7 +148,7 @@ def test_where_one_node_cannot_start_the_others_results_are_kept(machines: Machi
         assert up.returncode == 4
         assert {name: row["ok"] for name, row in rows(up.stdout).items()} == {"n1": True, "n2": False, "n3": True}
         assert "n2: port 10000/tcp is taken by a process" in up.stderr and "hint: n2: stop it there" in up.stderr
-        assert "nothing was touched" in up.stdout and machines.left_behind() == []
+        assert "nothing was changed" in up.stdout and machines.left_behind() == []
 
 
 def test_unknown_and_changed_host_keys_are_refused(machines: Machines) -> None:

@@ -77,4 +77,4 @@ def test_two_systems_in_one_campaign_are_refused(tri, tmp_path: Path):
     path = tmp_path / "both.yaml"
     path.write_text("name: both\nsystem:\n  name: mine\n  file: own.py\nworkloads: [register: {}]\n")
     ended = tri("run", str(path))
-    assert ended.exit_code == 2 and f"{path}:3: system.name" in ended.stderr and "leave out `name`" in ended.stderr
+    assert ended.exit_code == 2 and f"{path}:3: system.name" in ended.stderr and "remove `name`" in ended.stderr

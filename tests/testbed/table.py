@@ -129,7 +129,7 @@ def agents_before_the_load() -> Iterator[Cell]:
         "agent.heard",
         hears_nothing,
         REFUSED,
-        r"probes are not heard",
+        r"probes do not arrive",
         "agents",
         "n2",
         waits=SHORT_BASELINE,

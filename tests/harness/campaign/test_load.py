@@ -165,18 +165,18 @@ OPTIONS = [
         "checker 'agents' is not among `checkers`",
         "add agents",
     ),
-    ("checkers: []", "checkers: the list of checkers is empty", "leave `checkers` out"),
-    ("checkers: [set, set]", "checkers[1]: checker 'set' is named twice", "leave out"),
+    ("checkers: []", "checkers: the list of checkers is empty", "remove `checkers`"),
+    ("checkers: [set, set]", "checkers[1]: checker 'set' is named twice", "remove"),
     ("checkers: [sett]", "checkers[0]: no checker 'sett'", "did you mean 'set'"),
     (
         "system: {memory: {}}\nchecker_options: {memory: {conflicts: latest-wins}}",
-        "checker_options.memory.conflicts: another section of this campaign says 'merge' (got 'latest-wins')",
-        "leave it out",
+        "checker_options.memory.conflicts: another section of this campaign sets 'merge' (got 'latest-wins')",
+        "remove it",
     ),
     (
         "liveness: {within: 5s}\nchecker_options: {recovery: {within_ms: 1}}",
-        "checker_options.recovery.within_ms: another section of this campaign says 5000.0 (got 1)",
-        "leave it out",
+        "checker_options.recovery.within_ms: another section of this campaign sets 5000.0 (got 1)",
+        "remove it",
     ),
 ]
 

@@ -36,7 +36,7 @@ def test_a_pair_has_what_is_said_of_it_and_of_the_rest_what_is_said_of_all() -> 
 @pytest.mark.parametrize(
     ("hosts", "reported"),
     [
-        ({"wan": {"delay": "5ms"}}, "give `regions:` as well"),
+        ({"wan": {"delay": "5ms"}}, "set `regions:` as well"),
         ({"regions": {"eu": 3}}, "give 2 to 8"),
         ({"regions": {"eu": 1, "u-s": 1}}, "'u-s' is not 1 to 10"),
         ({"regions": {"eu": 2, "us": 2}, "nodes": 5}, "4 nodes together, but `nodes` is 5"),
@@ -45,10 +45,10 @@ def test_a_pair_has_what_is_said_of_it_and_of_the_rest_what_is_said_of_all() -> 
             {"regions": {"eu": 1, "us": 1}, "wan": {"between": {"eu-ap": {}}}},
             "`between: eu-ap` is not a pair of eu, us",
         ),
-        ({"regions": {"eu": 1, "us": 1}, "wan": {"between": {"eu-us": {}, "us-eu": {}}}}, "given both ways"),
+        ({"regions": {"eu": 1, "us": 1}, "wan": {"between": {"eu-us": {}, "us-eu": {}}}}, "given for both directions"),
         ({"regions": {"eu": 1, "us": 1}, "wan": {"delay": "3s"}}, "not between 1ms and 1s"),
         ({"regions": {"eu": 1, "us": 1}, "wan": {"rate": "1kbit"}}, "is not between"),
-        ({"regions": {"eu": 1, "us": 1}, "provider": "ssh", "inventory": "x.yaml"}, "not of provider ssh"),
+        ({"regions": {"eu": 1, "us": 1}, "provider": "ssh", "inventory": "x.yaml"}, "not with ssh"),
     ],
 )
 def test_what_cannot_be_is_refused_with_its_reason(hosts: dict[str, object], reported: str) -> None:
@@ -69,5 +69,5 @@ def test_the_campaign_keeps_its_regions_wherever_it_runs_and_when_it_is_resolved
 
 
 def test_a_region_that_there_is_not_is_no_target() -> None:
-    with pytest.raises(CampaignError, match=r"target 'region\(asia\)' is none of"):
+    with pytest.raises(CampaignError, match=r"target 'region\(asia\)' is not one of"):
         load_campaign(ROOT / "campaigns/three-regions.yaml", ["faults.partition.target=region(asia)"])

@@ -29,7 +29,7 @@ def test_words_become_what_a_campaign_would_say() -> None:
     [
         (None, "eu,us", (), "'eu' is not name=value"),
         (4, "eu=1,us=2", (), "3 nodes together"),
-        (None, None, ("delay=5ms",), "give `regions:` as well"),
+        (None, None, ("delay=5ms",), "set `regions:` as well"),
         (None, "eu=1,us=1", ("eu-asia:delay=5ms",), "is not a pair of eu, us"),
         (None, "eu=1,us=1", ("speed=5ms",), "xtra inputs are not permitted"),
     ],

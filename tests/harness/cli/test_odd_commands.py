@@ -53,7 +53,7 @@ def test_numbers_of_scenarios_are_compared_before_a_range_is_made(only: str) -> 
 
 def test_two_seeds_that_differ_are_refused(campaign: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, said = _run(capsys, "run", campaign, "--seed", "1", "--set", "seed=2", "--runs", campaign.parent / "runs")
-    assert code == 2 and "two seeds" in said, said
+    assert code == 2 and "two different seeds" in said, said
     assert not (campaign.parent / "runs").exists()
 
 

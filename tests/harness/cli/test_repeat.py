@@ -91,7 +91,7 @@ def test_what_does_not_go_with_it_is_refused(tmp_path: Path, capsys: Any, more: 
     code, _, said = tri(capsys, "run", str(campaign), "--repeat", "2", *more)
     assert code == 2 and "--repeat cannot be combined with" in said
     code, _, said = tri(capsys, "run", str(campaign), "--until", "valid")
-    assert code == 2 and "--until goes with --repeat" in said
+    assert code == 2 and "--until needs --repeat" in said
 
 
 @pytest.mark.parametrize(

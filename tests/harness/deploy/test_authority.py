@@ -48,7 +48,7 @@ def test_one_that_is_not_whole_or_not_private_is_refused(tmp_path: Path) -> None
         Authority.kept("c", tmp_path / "c")
     assert "chmod 600" in (refused.value.hint or "")
     (tmp_path / "c" / "authority.key").unlink()
-    with pytest.raises(DeployError, match="is not whole"):
+    with pytest.raises(DeployError, match="is not complete"):
         Authority.kept("c", tmp_path / "c")
 
 

@@ -67,7 +67,7 @@ def test_a_node_is_taken_away_only_from_a_cluster_that_can_spare_it(
     changes: dict[str, Any], without: str | None, why: str | None
 ) -> None:
     states = {"n1": state("n1"), "n2": state("n1"), "n3": state("n1"), **changes}
-    if why is not None and "no quorum" in why:
+    if why is not None and "not a quorum" in why:
         states.pop("n3")
     found = why_unsettled(states, without, 9)
     assert found is None if why is None else found is not None and why in found

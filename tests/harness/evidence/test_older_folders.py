@@ -61,7 +61,7 @@ def test_a_folder_without_facts_and_plan_is_no_run(sound_run: Path, tmp_path: Pa
     with pytest.raises(CampaignError, match=r"has no run: run\.json: there is none; and no plan\.json") as refused:
         judge(run)
     assert "history.jsonl" in (refused.value.hint or "")
-    with pytest.raises(CampaignError, match="holds no run") as refused:
+    with pytest.raises(CampaignError, match="has no run") as refused:
         judge(tmp_path)
     assert "history.jsonl" not in (refused.value.hint or ""), "there is no history to check"
 

@@ -104,7 +104,7 @@ def test_an_encrypted_a_missing_and_a_broken_key(target: Target, tmp_path: Path)
     assert "is encrypted" in failure(replace(target, key=tmp_path / "locked"), "auth")
     assert "absent cannot be read" in failure(replace(target, key=tmp_path / "absent"), "auth")
     (tmp_path / "noise").write_text("noise")
-    assert "in no known format" in failure(replace(target, key=tmp_path / "noise"), "auth")
+    assert "has an unknown format" in failure(replace(target, key=tmp_path / "noise"), "auth")
 
 
 class PasswordsOnly(paramiko.ServerInterface):

@@ -207,7 +207,7 @@ def test_a_process_of_another_user_is_started_again_as_that_user() -> None:
 
 def test_what_would_end_the_agent_is_refused() -> None:
     for pid in (os.getpid(), os.getppid(), 1):
-        with pytest.raises(RuntimeError, match="is the agent, or one above it"):
+        with pytest.raises(RuntimeError, match="is the agent or a parent of it"):
             processes.kill({"pid": pid})
 
 

@@ -51,6 +51,6 @@ def test_an_agent_that_hangs_is_replaced_by_its_own_client_while_its_lease_goes_
     assert ask(first, do="renew", lease_s=300.0)["ok"]
     os.kill(first.pid, signal.SIGSTOP)
     other = ask(serve("another"), do="time")
-    assert not other["ok"] and "another harness holds this host" in other["error"]
+    assert not other["ok"] and "another harness uses this host" in other["error"]
     assert ask(serve("one"), do="time")["ok"]
     assert first.wait(30) == -signal.SIGKILL

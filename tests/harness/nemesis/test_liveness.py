@@ -84,7 +84,7 @@ def test_in_a_ring_every_node_is_of_the_core_and_none_is_seen_by_all():
         ({"within": "20s"}, "`for: 15s` is not longer than `within: 20s`"),
         ({"core": ["n1", "n1"]}, "names a node twice"),
         ({"core": "minority"}, "majority"),
-        ({"rest": "ring", "core": ["n1"]}, "leaves every node in the core"),
+        ({"rest": "ring", "core": ["n1"]}, "has every node in the core"),
         ({"rest": "gone"}, "isolated"),
         ({"elections": -1}, "greater than or equal to 0"),
     ],

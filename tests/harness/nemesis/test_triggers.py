@@ -87,7 +87,7 @@ def test_an_event_that_comes_too_late_or_before_a_recovery_sets_nothing_off() ->
         ({**KILL, "on": "leader-elect"}, "no event 'leader-elect'; there are leader-elected"),
         ({**KILL, "on": "migration-half-done"}, "is reserved"),
         ({**KILL, "every": "3s"}, "cannot be combined with `every` or `stagger`"),
-        ({"target": "trigger", "after": "1s"}, "give `on`"),
+        ({"target": "trigger", "after": "1s"}, "set `on`"),
         ({"target": "one", "on": "leader-elected", "times": 2}, "needs `for`"),
     ],
 )

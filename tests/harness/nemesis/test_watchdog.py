@@ -177,7 +177,7 @@ def test_a_second_harness_is_refused_while_the_first_renews(
 ) -> None:
     with running(lab, service, tmp_path / "first.jsonl") as injector:
         with (
-            pytest.raises(FaultError, match="another harness holds this host"),
+            pytest.raises(FaultError, match="another harness uses this host"),
             running(lab, service, tmp_path / "second.jsonl"),
         ):
             pass

@@ -163,7 +163,7 @@ def test_a_process_that_was_retired_makes_room_for_the_next() -> None:
 def test_what_the_simulator_lacks_is_refused_with_its_place() -> None:
     with pytest.raises(CampaignError, match=r"no operation 'fly' \(index 1"):
         plan_of_history("h", history((0, "invoke", "write", None), (1, "invoke", "fly", None)))
-    with pytest.raises(CampaignError, match="holds no operation"):
+    with pytest.raises(CampaignError, match="has no operation"):
         plan_of_history("h", history())
     with pytest.raises(CampaignError, match="fault f is of kind 'flood'"):
         intents_of([Fault("f", "flood", {}, None, True, 10, 12, 60, 61)], None)

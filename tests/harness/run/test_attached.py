@@ -99,7 +99,7 @@ def test_faults_for_which_nodes_would_have_to_be_started_anew_are_refused(
         return
     with pytest.raises(CampaignError, match=refused) as caught:
         require_attachable(asked, plan, service)
-    assert "leave these faults out" in (caught.value.hint or "")
+    assert "remove these faults" in (caught.value.hint or "")
 
 
 def test_only_who_deployed_can_attach_and_only_to_an_inventorys_hosts(inventory: Path) -> None:

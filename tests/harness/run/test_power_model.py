@@ -90,7 +90,7 @@ def test_the_verdict_names_the_model_and_what_only_the_strict_one_may_have_found
     assert power_model(journaled, Verdict.INVALID) == {"model": "journaled"}
     strict = record("disk", {"effect": "lost-writes", "model": "strict"}, {"results": {}, "model": "strict"})
     assert power_model(strict, Verdict.VALID) == {"model": "strict"}
-    assert "stricter than journaling" in (power_model(strict, Verdict.INVALID) or {})["note"]
+    assert "loses more than journaling" in (power_model(strict, Verdict.INVALID) or {})["note"]
     assert power_model(record("power", {"model": "journaled"}, None), Verdict.VALID) is None, "it was never on"
 
 

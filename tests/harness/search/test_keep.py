@@ -87,7 +87,7 @@ def test_a_plan_that_took_its_worker_along_is_not_tried_here(settings: Settings,
 def test_a_plan_is_carried_out_as_it_is(settings: Settings, capsys: pytest.CaptureFixture[str], tmp_path: Path):
     path = tmp_path / "plan.json"
     for text, words, hint in (
-        ("{}", ["--seed", "3"], "leave the others out"),
+        ("{}", ["--seed", "3"], "omit the others"),
         ("{}", [], "written by `tri run`"),
         ("no", [], "name the plan.json"),
     ):

@@ -114,7 +114,7 @@ def test_a_line_that_is_no_trial_is_named(tmp_path: Path, line: str) -> None:
 
 
 def test_an_unknown_flaw_is_refused() -> None:
-    with pytest.raises(CampaignError, match="no such flaw"):
+    with pytest.raises(CampaignError, match="unknown flaw"):
         zoo_command(["nonesuch"])
 
 

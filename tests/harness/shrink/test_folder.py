@@ -111,7 +111,7 @@ def test_a_run_that_fails_no_more_is_unknown(failing: Path, tmp_path: Path, caps
     text = (tmp_path / "plan.json").read_text(encoding="utf-8")
     (tmp_path / "plan.json").write_text(text.replace('"ack-before-majority"', ""), encoding="utf-8")
     code, _, said = tri(capsys, "shrink", str(tmp_path), "--failure", "linearizable")
-    assert code == 3 and "when it is carried out again" in said
+    assert code == 3 and "when it is repeated" in said
 
 
 def test_a_plan_alone_is_enough(failing: Path, tmp_path: Path) -> None:

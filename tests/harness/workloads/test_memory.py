@@ -68,7 +68,7 @@ def test_weights_and_levels_that_make_no_sense_are_refused() -> None:
         MemorySpec(levels={"stale": 1})
     with pytest.raises(ValidationError, match="at least 0, one of them above"):
         MemorySpec(mix={"learn": 0})
-    with pytest.raises(ValidationError, match="there is nothing to delete"):
+    with pytest.raises(ValidationError, match="leaves nothing to delete"):
         MemorySpec(forgotten=0)
 
 

@@ -63,7 +63,7 @@ def test_a_damaged_run_keeps_its_anomaly_where_the_history_is_whole(stale_run: P
         code, said = _tri("check", run)
         event(f"{code}")
         # Without its two records of what ran it is no run; the hint is to check the history alone.
-        no_run = {"run.json", "plan.json"} <= changed and "holds no run" in said
+        no_run = {"run.json", "plan.json"} <= changed and "has no run" in said
         assert code in ((1, 2, 3, 4) if "history.jsonl" in changed else (2,) if no_run else (1,)), (changed, said)
 
 
