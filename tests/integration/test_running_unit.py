@@ -24,4 +24,4 @@ def test_a_workload_that_meets_data_of_earlier_runs_is_refused(tri: Any, labs: P
     ended = tri("run", CAMPAIGN, "--set", "workloads=[{register: {}}, {bank: {}}]")
     assert ended.exit_code == 2 and not labs.exists(), ended.stderr
     # The client has no operations of a bank, which it does not say.
-    assert "workload 'bank' counts what the whole cluster did" in ended.stderr
+    assert "workload 'bank' depends on everything in the cluster" in ended.stderr

@@ -111,7 +111,7 @@ DEAR = {
     "pid() of no process": (SERVICE, method("pid(self, host)", "return 4194300") + SERVICE, "start", "pid.n1. is 4194300, and there is no such process"),
     "connect() raises": ("        return http.client.HTTPConnection(*address, timeout=timeout_s)", "        return http.Client(*address)", "client", r"open raised AttributeError: .*my_database\.py"),
     "connect() answers nothing": ("        return http.client.HTTPConnection(*address, timeout=timeout_s)", "        pass", "register: write", "AttributeError: 'NoneType' object"),
-    "connect() goes elsewhere": ("        return http.client.HTTPConnection(*address, timeout=timeout_s)", "        return http.client.HTTPConnection('127.0.0.1', MyDatabase.port, timeout=timeout_s)", "register: read", "never connected to the address that connect.. was given"),
+    "connect() goes elsewhere": ("        return http.client.HTTPConnection(*address, timeout=timeout_s)", "        return http.client.HTTPConnection('127.0.0.1', MyDatabase.port, timeout=timeout_s)", "register: read", "never connected to the address that connect.. got"),
     "an operation that hangs": (WRITE, "        import threading\n        threading.Event().wait()", "register: write", r"write \(register\) did not return within 2.5 s"),
     "an operation that exits": (WRITE, "        raise SystemExit(1)", "register: write", "raised SystemExit: 1"),
     "a value that JSON lacks": (READ, "        self.ask('GET', op.key)\n        return float('nan')", "register: read", "holds nan, which JSON lacks"),

@@ -165,7 +165,7 @@ WHY = {
     "passwords": ("the host takes no keys, only: password", "ssh-copy-id"),
     "wrong-key": ("login refused with the key /srv/key", "authorized_keys"),
     "dropped": (f"no connection within {LOGIN_S} s", "does a firewall drop the SSH port"),
-    "no-shell": ("does not do what a shell would: This account is not available.", "a login shell"),
+    "no-shell": ("does not behave like a shell: This account is not available.", "a login shell"),
     "full": ("No space left on device", "another `directory`"),
     "read-only": ("Read-only file system", "another `directory`"),
 }
