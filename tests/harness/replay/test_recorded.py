@@ -168,5 +168,5 @@ def test_damage_is_refused_with_file_and_offset(recorded: Recorded, tmp_path: Pa
 
 def test_a_configuration_of_another_release_is_refused_with_its_place(recorded: Recorded, tmp_path: Path) -> None:
     recorded.write_incarnation(tmp_path, ("n1", 1), [], colour="blue")
-    with pytest.raises(CampaignError, match=r"events-000001\.log: this release does not take .*'colour'"):
+    with pytest.raises(CampaignError, match=r"events-000001\.log: this release does not accept .*'colour'"):
         read_incarnations(tmp_path)
