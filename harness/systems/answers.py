@@ -56,6 +56,5 @@ def _wrong(service: object, question: str, found: Any, wanted: str) -> DeployErr
     text = repr(found)
     shown = text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
     return DeployError(
-        f"{type(service).__name__}.{question} returned {shown}",
-        f"it must return {wanted}; see docs/guides/own-system.md",
+        f"{type(service).__name__}.{question} answered {shown}", f"it answers {wanted}; see docs/guides/own-system.md"
     )
