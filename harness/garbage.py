@@ -15,7 +15,7 @@ RARELY = (2_000_000, 20, 1_000)
 
 @contextmanager
 def rare_collections() -> Iterator[None]:
-    """Collect rarely while the body runs. Nests."""
+    """Collect rarely while the body runs. May be nested."""
     before = gc.get_threshold()
     gc.set_threshold(*RARELY)
     try:

@@ -1,4 +1,4 @@
-"""What an adapter leaves on a host: files, processes, processes that ended and that no one waited for."""
+"""The leftovers of an adapter on a host: files, processes and zombie processes."""
 
 from __future__ import annotations
 

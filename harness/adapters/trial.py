@@ -30,7 +30,7 @@ from .steps import Step, Wrong, bounded, hint_of, soon
 CALL_S = 60.0
 """How long a call on a host may take."""
 OPERATION_S, GRACE_S = 2.0, 2.0
-"""An operation's time, and how much later its answer may come."""
+"""The timeout of an operation, and how much later its answer may come."""
 MOST_DRAWN = 200
 MOST_OUTPUT = 64 << 20
 """Bytes of a log after a trial."""

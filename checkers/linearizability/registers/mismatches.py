@@ -19,7 +19,7 @@ from .versions import NONE, Versions
 
 @dataclass(slots=True)
 class Mismatches:
-    """`place`: for each silent mismatch of the registers the place of the order before which it is legal, `NONE` where there is none. `broken`: by
+    """`place`: for each silent mismatch of the registers, the place in the order before which it can be put, or `NONE`. `broken`: by
     register.
     """
 

@@ -175,7 +175,7 @@ class DurableHistory:
         self._last_ordinal = moment.ordinal
 
     def booted(self, incarnation: int, index: int, term: int, torn: bool, moment: Moment, forgot: bool = False) -> None:
-        """Record a `start` line: its disk held this since some time after the line before. Call before `saw`."""
+        """Record a `start` line: the disk has had this content since some time after the previous line. Call it before `saw`."""
         self.boots.append(Boot(incarnation, index, term, torn, moment, forgot))
         self._written.add(index, term, self._last_low_ns, self._last_ordinal)
         self._durable.add(index, term, self._last_low_ns, self._last_ordinal)

@@ -43,7 +43,7 @@ class ListReads:
     append: Int64
     append_place: Int64
     twice: Int64
-    """Appends whose value another append to the same key has too."""
+    """Appends with the same value as another append to the same key."""
 
     def items(self, read: int) -> Int32:
         row = int(self.table.list[self.mop[read]])

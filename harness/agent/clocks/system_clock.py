@@ -1,6 +1,6 @@
-"""A machine's own wall clock, set wrong and right again. Only where the inventory gives it away; a local host could not, and must not be able to.
+"""A machine's own wall clock, set wrong and then right again. Only if the inventory allows it; a local host must not be able to do this.
 
-What is true is known by monotonic time, which nothing here moves: the wall clock when it was recorded, and what has elapsed since. Time synchronisation
+True time is computed from monotonic time, which nothing here changes: the recorded wall clock, plus the time that has elapsed since. Time synchronisation
 would set the clock right again, so it is stopped meanwhile; exactly the services that were running are started afterwards. The lease's deadline is monotonic too.
 """
 

@@ -104,6 +104,6 @@ class Reporting:
 
 
 def may_pass(judgement: Judgement) -> bool:
-    """Whether an unknown verdict rests on anything: a checker found its part valid, and no one ended the run early."""
+    """Whether an unknown verdict may pass: at least one checker found its part valid, and the run was not ended early."""
     decided = any(result.verdict is Verdict.VALID for result in judgement.results.values())
     return decided and ENDED_BY_USER not in judgement.facts.errors

@@ -13,7 +13,7 @@ ONGOING = ("slow", "stall", "full", "read-only", "io-error", "fsync-error", "lyi
 AT_REST = ("bit-rot", "misdirected-write", "truncate")
 """Damage to data that was written correctly, repaired when they end."""
 CRASHES = ("lost-writes", "torn-write")
-"""The process dies, and what was not synced is lost with it, at once and permanently."""
+"""The process dies, and unsynced writes are lost with it, at once and permanently."""
 OLD_FILES = "old-files"
 
 ERRORS = {"full": "ENOSPC", "read-only": "EROFS", "io-error": "EIO", "fsync-error": "EIO"}

@@ -1,8 +1,8 @@
-"""What can be observed of a simulated cluster without trusting the code that changed it.
+"""Observations of a simulated cluster that are independent of the code that changed it.
 
 Reachability is probed as on real hosts: numbered UDP datagrams under the rules that traffic meets, sent over every directed edge;
 the result is what arrived. Hosts answer probes, not processes: a killed node's host is reachable, one without power is not. A disk is
-probed by a process of ours that writes and syncs on the same device.
+probed by a test process that writes and syncs on the same device.
 """
 
 from __future__ import annotations

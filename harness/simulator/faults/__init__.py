@@ -1,1 +1,1 @@
-"""The simulator's faults, one module for each family: each injects, has the result observed, and undoes."""
+"""The simulator's faults, one module for each family: each injects a fault, lets probes verify it, and undoes it."""
