@@ -1,17 +1,15 @@
-"""`Client` whose work is done by a process of its own."""
+"""`Client` whose work is done by a process of its own: `open` and `close` wait for it, an operation is also sent and answered in two calls (`SplitClient`)."""
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 from ...systems.base import Dial, Op, Outcome, PortDial
+from ..drive.worker import GRACE_S, SplitClient
 from .process import ClientProcess
 
-GRACE_S = 0.3
-"""How much longer than an operation's time its answer is awaited."""
 ENDED, SILENT = "client-ended", "client-silent"
 """Errors of operations whose process ended, or did not answer in time: whether they took place is unknown."""
 
@@ -20,7 +18,7 @@ class RaisedInClient(Exception):
     """What a client raised in its process, with the traceback from there."""
 
 
-class ProcessClient:
+class ProcessClient(SplitClient):
     """`start(node, timeout_s)` returns a process; raises `OSError` while a fault keeps it down. `give_back(process)` takes one that can be started again, and
     `taken()` is called for every other one."""
 
@@ -56,10 +54,37 @@ class ProcessClient:
         assert self._process is not None, "open comes first"
         self._notify(self._process, op.f)
         try:
-            answer = self._asked({"do": "invoke", "op": asdict(op), "timeout_s": timeout_s}, timeout_s)
+            answer = self._asked(_request(op, timeout_s), timeout_s)
         finally:
             self._notify(self._process, None)
-        return Outcome("info", error=answer) if isinstance(answer, str) else Outcome(**answer["outcome"])
+        return _outcome(answer)
+
+    def begin(self, op: Op, timeout_s: float) -> bool:
+        assert self._process is not None, "open comes first"
+        self._notify(self._process, op.f)
+        self._sent += 1
+        return self._process.lines.send_now({**_request(op, timeout_s), "id": self._sent})
+
+    def fileno(self) -> int:
+        assert self._process is not None, "open comes first"
+        return self._process.lines.socket.fileno()
+
+    def ended(self) -> Outcome | None:
+        assert self._process is not None, "open comes first"
+        try:
+            answer = self._process.lines.receive_now()
+        except BlockingIOError:
+            return None
+        except OSError:
+            answer = None
+        self._notify(self._process, None)
+        return _outcome(ENDED if answer is None else self._taken_in(answer))
+
+    def give_up(self) -> Outcome:
+        assert self._process is not None, "open comes first"
+        self._notify(self._process, None)
+        self._is_silent = True
+        return _outcome(SILENT)
 
     def close(self) -> None:
         process, self._process = self._process, None
@@ -83,8 +108,9 @@ class ProcessClient:
             return SILENT
         except OSError:
             return ENDED
-        if answer is None:
-            return ENDED
+        return ENDED if answer is None else self._taken_in(answer)
+
+    def _taken_in(self, answer: dict[str, Any]) -> dict[str, Any]:
         if answer.get("id") != self._sent:
             raise ValueError(f"the client's process answered request {answer.get('id')}, not {self._sent}")
         self.connected = answer.get("connected")
@@ -93,6 +119,15 @@ class ProcessClient:
             self._is_fresh = answer["fresh"]
             raise _raised(answer["raised"])
         return answer
+
+
+def _request(op: Op, timeout_s: float) -> dict[str, Any]:
+    fields = {"f": op.f, "key": op.key, "value": op.value, "level": op.level, "workload": op.workload}
+    return {"do": "invoke", "op": fields, "timeout_s": timeout_s}
+
+
+def _outcome(answer: dict[str, Any] | str) -> Outcome:
+    return Outcome("info", error=answer) if isinstance(answer, str) else Outcome(**answer["outcome"])
 
 
 def _reached(dial: Dial, node: str, port: int | None, timeout_s: float) -> socket.socket:

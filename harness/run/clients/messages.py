@@ -15,6 +15,8 @@ from tribulation.histories.files.codec import decode_line, encode_fields
 
 LONGEST_MESSAGE = 1 << 28
 CHUNK = 1 << 16
+AT_ONCE = 1 << 15
+"""Bytes that an empty stream takes at once."""
 SMALL = 4096
 
 
@@ -27,6 +29,26 @@ class Lines:
 
     def send(self, document: dict[str, Any]) -> None:
         self.socket.sendall(encode_fields(document) + b"\n")
+
+    def send_now(self, document: dict[str, Any]) -> bool:
+        """Send without waiting. False when nothing was sent. What the stream takes only a part of is never answered."""
+        data = encode_fields(document) + b"\n"
+        try:
+            self.socket.setblocking(False)
+            return len(data) <= AT_ONCE and self.socket.send(data) > 0
+        except OSError:
+            return False
+
+    def receive_now(self) -> dict[str, Any] | None:
+        """The next object; None at the end. Raises `BlockingIOError` while it is not whole, and what `receive` raises."""
+        self.socket.setblocking(False)
+        searched = len(self._read)
+        if not (data := self.socket.recv(CHUNK)):
+            return None
+        self._read += data
+        if self._read.find(b"\n", searched) < 0 and len(self._read) <= LONGEST_MESSAGE:
+            raise BlockingIOError
+        return self.receive(0.001)
 
     def receive(self, timeout_s: float | None = None) -> dict[str, Any] | None:
         """The next object; None at the end. Raises `TimeoutError`, and `ValueError` for what is no such line."""

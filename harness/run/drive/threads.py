@@ -1,12 +1,17 @@
 """The driver for real systems: a thread for each client, a few for the nemesis, and the main thread, which alone talks to the runner.
 
+Clients that are processes need no thread for an operation: the main thread sends it and waits for all their answers at once (`SplitClient`). A hop between threads
+costs more than the operation.
+
 An operation that does not end by its deadline (a client library that hangs) is recorded as `info`. Its thread is abandoned and a
 new one takes its slot, so that a hung client never hangs a run. Every wait here is bounded.
 """
 
 from __future__ import annotations
 
+import os
 import queue
+import select
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +30,7 @@ from .causes import CLIENT_ERROR
 from .journal import Journal
 from .nemesis import Nemesis
 from .runner import Completion, Invocation, OpDone, Phase, Runner
-from .worker import Answer, RunClock, Worker
+from .worker import GRACE_S, Answer, RunClock, Worker
 
 HANG_GRACE_NS = 1_000_000_000
 """How long after its deadline a client may still answer before it counts as hung."""
@@ -41,8 +46,73 @@ STEP_S = 30.0
 
 NEMESIS_THREADS = 16
 
+GRACE_NS = round(GRACE_S * 1e9)
+
 BROKEN_CLIENT = 20
 """After so many client errors in a row at the start, before any operation ended ok, the run ends: later operations would fail as well."""
+
+
+class Events:
+    """What the main thread waits for: reports of other threads, and descriptors of clients that can be read. Only `put` is for other threads."""
+
+    def __init__(self) -> None:
+        # No SimpleQueue: in CPython 3.11 its `get` waits forever when a signal's handler outlasts the timeout.
+        self._reports: queue.Queue[object] = queue.Queue()
+        self._poll: select.poll | None = None
+        """From the first watched descriptor on. Users' clients in threads may close any descriptor, and there it is not needed."""
+        self._wakes = self._wake = -1
+        self.watched: dict[int, int] = {}
+        """By slot, the descriptor on which its answer comes."""
+        self._slots: dict[int, int] = {}
+
+    def __del__(self) -> None:
+        # Not earlier: a thread of a hung client may report at any time.
+        for descriptor in {self._wakes, self._wake} - {-1}:
+            os.close(descriptor)
+
+    def put(self, report: object) -> None:
+        self._reports.put(report)
+        if self._wake >= 0:
+            with suppress(BlockingIOError):  # full: the main thread wakes anyway
+                os.write(self._wake, b"\0")
+
+    def watch(self, slot: int, descriptor: int) -> None:
+        if self._poll is None:
+            self._poll = select.poll()
+            self._wakes, wake = os.pipe()
+            os.set_blocking(wake, False)
+            # What was reported before is looked for at once.
+            os.write(wake, b"\0")
+            self._wake = wake
+            self._poll.register(self._wakes, select.POLLIN)
+        self.watched[slot] = descriptor
+        self._slots[descriptor] = slot
+        self._poll.register(descriptor, select.POLLIN)
+
+    def unwatch(self, slot: int) -> None:
+        assert self._poll is not None, "watch comes first"
+        descriptor = self.watched.pop(slot)
+        # The descriptor of a process that was forgotten may belong to the client of another slot by now.
+        if self._slots[descriptor] == slot:
+            self._poll.unregister(descriptor)
+            del self._slots[descriptor]
+
+    def wait(self, timeout_s: float) -> tuple[list[int], list[object]]:
+        """Slots whose answer may be there, and reports; as soon as there is any."""
+        slots: list[int] = []
+        reports: list[object] = []
+        if self._poll is None:
+            with suppress(queue.Empty):
+                reports.append(self._reports.get(timeout=timeout_s) if timeout_s > 0 else self._reports.get_nowait())
+        else:
+            found = [descriptor for descriptor, _ in self._poll.poll(max(0.0, timeout_s * 1e3))]
+            if self._wakes in found:
+                os.read(self._wakes, 4096)
+            slots = [self._slots[descriptor] for descriptor in found if descriptor != self._wakes]
+        with suppress(queue.Empty):
+            while not self._reports.empty():
+                reports.append(self._reports.get_nowait())
+        return slots, reports
 
 
 @dataclass(slots=True)
@@ -61,8 +131,7 @@ class ThreadDriver:
     """The factory of the clients of a slot, where it is not the same for all."""
     _running: dict[int, Invocation] = field(default_factory=dict)
     _workers: dict[int, Worker] = field(default_factory=dict)
-    # No SimpleQueue: in CPython 3.11 its `get` waits forever when a signal's handler outlasts the timeout.
-    _events: queue.Queue[object] = field(default_factory=queue.Queue)
+    _events: Events = field(default_factory=Events)
     _sizes: Sizes = field(init=False)
     _next_tick_ns: int = 0
     _ticked: Phase | None = None
@@ -81,8 +150,7 @@ class ThreadDriver:
         with _bounded_step():
             runner = Runner(self.plan, keeps_issued=False)
         # Events from before the run do not count.
-        while not self._events.empty():
-            self._events.get_nowait()
+        self._events.wait(0)
         interrupted: KeyboardInterrupt | None = None
         with self.nemesis.trouble.watching(), ThreadPoolExecutor(NEMESIS_THREADS, thread_name_prefix="nemesis") as pool:
             completions: list[Completion] = []
@@ -129,7 +197,11 @@ class ThreadDriver:
                 self._workers[slot] = self._worker(slot, 0)
             self._running[slot] = invocation
             self.journal.invoked(self.clock.now_ns(), invocation)
-            self._workers[slot].submit(invocation)
+            worker = self._workers[slot]
+            if (descriptor := worker.begin(invocation)) is None:
+                worker.submit(invocation)
+            else:
+                self._events.watch(slot, descriptor)
 
     def _worker(self, slot: int, generation: int) -> Worker:
         make = self.make_client if self.client_of is None else self.client_of(slot)
@@ -145,15 +217,27 @@ class ThreadDriver:
     def _wait(self, wake_ns: int | None) -> list[Completion]:
         now = self.clock.now_ns()
         until = min(now + LONGEST_WAIT_NS, wake_ns if wake_ns is not None else now + LONGEST_WAIT_NS)
+        if (
+            oldest := next(iter(self._running.values()), None)
+        ) is not None and oldest.slot.slot in self._events.watched:
+            until = min(until, oldest.deadline_ns + GRACE_NS)
         completions: list[Completion] = []
-        with suppress(queue.Empty):
-            event = (
-                self._events.get(timeout=max(0.0, (until - now) / 1e9)) if until > now else self._events.get_nowait()
-            )
-            while True:
-                completions += self._taken(event)
-                event = self._events.get_nowait()
-        return completions + self._hung()
+        slots, reports = self._events.wait(max(0.0, (until - now) / 1e9))
+        for slot in slots:
+            completions += self._answered(slot)
+        for report in reports:
+            completions += self._taken(report)
+        return completions + self._overdue()
+
+    def _answered(self, slot: int, is_late: bool = False) -> list[Completion]:
+        worker = self._workers[slot]
+        if (answer := worker.answer(self._running[slot], is_late)) is None:
+            return []
+        self._events.unwatch(slot)
+        if not answer.dropped:
+            return self._taken(answer)
+        worker.drop(answer)
+        return []
 
     def _taken(self, event: object) -> list[Completion]:
         if isinstance(event, ActionDone | Happened):
@@ -184,8 +268,14 @@ class ThreadDriver:
     def _clients_are_broken(self) -> bool:
         return self._broken is not None and self._broken >= BROKEN_CLIENT
 
-    def _hung(self) -> list[Completion]:
+    def _overdue(self) -> list[Completion]:
+        """End what should have ended. All operations have as much time, so the oldest one is the first whose time is over."""
         now = self.clock.now_ns()
+        oldest = next(iter(self._running.values()), None)
+        if oldest is None or now < oldest.deadline_ns + GRACE_NS:
+            return []
+        for slot in [slot for slot in self._events.watched if now >= self._running[slot].deadline_ns + GRACE_NS]:
+            self._answered(slot, is_late=True)
         hung = [slot for slot, running in self._running.items() if now > running.deadline_ns + HANG_GRACE_NS]
         completions: list[Completion] = []
         for slot in hung:

@@ -3,6 +3,8 @@
 A client is foreign code. Whatever it raises or returns, the thread goes on: anything unexpected is an `info` with error `client-error` and a fresh
 client for the next operation.
 
+A `SplitClient` that is open needs the thread no more: the driver's thread sends its operations (`begin`) and reads its answers (`answer`). The thread opens and closes it.
+
 A client is dropped after an `info`. After a `fail` its attribute `connected` is read, if it has one. When that is false, the client is dropped if the error
 names a connection (`connection-lost`, `BrokenPipeError`, …), or is the `SAME_FAILS`-th in a row with the same error that is not a refusal (`REFUSALS`).
 """
@@ -14,10 +16,11 @@ import re
 import threading
 import time
 import traceback
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from tribulation.histories.model.answers import answers
 from tribulation.histories.model.operation import FOUND_NOTHING, MISMATCH
@@ -40,6 +43,9 @@ _FIELDS = frozenset(
     {"index", "time", "time_ns", "process", "type", "f", "value", "key", "workload", "level", "node", "error", "effect"}
 )
 """Fields of every history line, so that no `extra` may have such a name."""
+
+GRACE_S = 0.3
+"""How much longer than an operation's time the answer of a `SplitClient` is awaited."""
 
 LONGEST_MESSAGE = 500
 TRACEBACK_LINES = 40
@@ -72,6 +78,30 @@ class Answer:
     traceback: str = ""
 
 
+class Takes(Protocol):
+    def put(self, report: object, /) -> None: ...
+
+
+class SplitClient(Client):
+    """A client whose operations can also be sent and answered in two calls, neither of which waits."""
+
+    @abstractmethod
+    def begin(self, op: Op, timeout_s: float) -> bool:
+        """Send the operation. False when nothing was sent: `invoke` must do it."""
+
+    @abstractmethod
+    def fileno(self) -> int:
+        """The descriptor that can be read when the answer may be there."""
+
+    @abstractmethod
+    def ended(self) -> Outcome | None:
+        """The outcome of what `begin` sent; None while it is not there. Raises what `invoke` raises."""
+
+    @abstractmethod
+    def give_up(self) -> Outcome:
+        """The outcome of what was not answered in time."""
+
+
 class Worker:
     """One client on one daemon thread."""
 
@@ -80,7 +110,7 @@ class Worker:
         make_client: Callable[[], Client],
         dial: Dial,
         clock: RunClock,
-        answers: queue.Queue[object],
+        answers: Takes,
         slot: int,
         generation: int,
         sizes: Sizes,
@@ -88,7 +118,7 @@ class Worker:
         self._make_client, self._dial, self._clock, self._answers = make_client, dial, clock, answers
         self._sizes = sizes
         self.slot, self.generation = slot, generation
-        self._tasks: queue.SimpleQueue[Invocation | None] = queue.SimpleQueue()
+        self._tasks: queue.SimpleQueue[Invocation | Answer | None] = queue.SimpleQueue()
         self._client: Client | None = None
         self._fails: tuple[str | None, int] = (None, 0)
         """The error of the last fails in a row, and their number."""
@@ -97,13 +127,45 @@ class Worker:
     def submit(self, invocation: Invocation) -> None:
         self._tasks.put(invocation)
 
+    def begin(self, invocation: Invocation) -> int | None:
+        """Send an operation without the thread, which must be idle. Return the descriptor on which the answer comes, or None: `submit` it."""
+        client, op = self._client, invocation.op
+        if invocation.fresh or not isinstance(client, SplitClient) or op.workload in self._sizes.bytes_of:
+            return None
+        descriptor = client.fileno()
+        return descriptor if descriptor >= 0 and client.begin(op, self._left_s(invocation)) else None
+
+    def answer(self, invocation: Invocation, is_late: bool = False) -> Answer | None:
+        """The answer to what `begin` sent; None while it is not there. One with `dropped` must be given to `drop`."""
+        client = self._client
+        assert isinstance(client, SplitClient), "begin comes first"
+        trace = ""
+        try:
+            outcome = client.give_up() if is_late else client.ended()
+            if outcome is None:
+                return None
+            outcome = fitting(invocation.op, checked(outcome))
+        except OSError as error:
+            outcome = _lost(error)
+        except Exception as error:
+            outcome, trace = _unforeseen(error)
+        return Answer(self.slot, self.generation, outcome, self._is_doubtful(outcome), trace)
+
+    def drop(self, answer: Answer) -> None:
+        """Let the thread close the client and report the answer then, since closing may take long."""
+        self._tasks.put(answer)
+
     def close(self) -> None:
         self._tasks.put(None)
 
     def _run(self) -> None:
-        while (invocation := self._tasks.get()) is not None:
+        while (task := self._tasks.get()) is not None:
+            if isinstance(task, Answer):
+                self._drop()
+                self._answers.put(task)
+                continue
             with in_one_process():
-                answer = self._attempt(invocation)
+                answer = self._attempt(task)
             self._answers.put(answer)
         self._drop()
 
@@ -115,8 +177,7 @@ class Worker:
             outcome = self._tried(invocation)
             drops = self._is_doubtful(outcome)
         except BaseException as error:  # a client is foreign code; whether the operation took place is unknown
-            trace = _excerpt(error)
-            outcome, drops = Outcome("info", error=CLIENT_ERROR, extra={"message": _message(error)}), True
+            (outcome, trace), drops = _unforeseen(error), True
         was_open = self._client is not None
         if drops:
             self._drop()
@@ -137,8 +198,7 @@ class Worker:
         try:
             answered = self._client.invoke(self._sizes.grown(invocation.op), self._left_s(invocation))
         except OSError as error:
-            # It may have been sent.
-            return Outcome("info", error="connection-lost", extra={"message": _message(error)})
+            return _lost(error)
         return fitting(invocation.op, checked(self._sizes.shrunk(invocation.op.workload, checked(answered))))
 
     def _is_doubtful(self, outcome: Outcome) -> bool:
@@ -161,6 +221,15 @@ class Worker:
         self._fails = (None, 0)
         if client is not None:
             _close(client)
+
+
+def _lost(error: OSError) -> Outcome:
+    """The operation may have been sent."""
+    return Outcome("info", error="connection-lost", extra={"message": _message(error)})
+
+
+def _unforeseen(error: BaseException) -> tuple[Outcome, str]:
+    return Outcome("info", error=CLIENT_ERROR, extra={"message": _message(error)}), _excerpt(error)
 
 
 def _close(client: Client) -> None:
