@@ -20,7 +20,7 @@ def judged(**document: Any) -> Any:
 
 def test_what_was_lost_unsynced_is_counted() -> None:
     faults = [{"observed": {"lost_bytes": {"n1": 5, "n2": 7}}}, {"observed": {}}]
-    assert seen(judged(faults=faults)) == "all is there; 12 bytes that were not synced were lost"
+    assert seen(judged(faults=faults)) == "all data is there; 12 bytes that were not synced were lost"
 
 
 @pytest.mark.parametrize(

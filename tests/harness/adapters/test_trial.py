@@ -44,7 +44,7 @@ def test_the_skeleton_passes_its_own_trial_and_its_campaign_loads(tmp_path: Path
     assert {"register: read", "register: write", "register: cas", "pause", "kill", "uninstall"} <= steps.keys()
     assert steps["pause"].seen.split()[1] == "info"
     assert load_campaign(tmp_path / "my-database.yaml").system.file == str(tmp_path / "my_database.py")
-    with pytest.raises(CampaignError, match="is there already"):
+    with pytest.raises(CampaignError, match="exists already"):
         write_system("my-database", tmp_path)
 
 

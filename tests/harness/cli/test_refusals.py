@@ -210,4 +210,4 @@ def test_a_system_that_runs_already_is_not_tried(capsys: Any, tmp_path: Path, ba
     own = "class ShopClient(DriverClient):\n    def connect(self, address, timeout_s): ...\n\nservice, client = Shop, ShopClient\n"
     adapter.write_text(f"{head}\n{shop}\n{own}")
     refused = _refused(capsys, "try", str(adapter))
-    assert "Shop attaches to a system that runs already" in refused and "hint: try a copy" in refused
+    assert "Shop attaches to a running system" in refused and "hint: try a copy" in refused

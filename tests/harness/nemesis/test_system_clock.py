@@ -127,7 +127,7 @@ def test_after_a_boot_the_clock_is_left_alone(machine: Machine) -> None:
 def test_what_would_set_it_right_and_cannot_be_stopped_is_reported_and_nothing_is_moved(machine: Machine) -> None:
     machine.others = ["ntpd"]
     claimed = clock.claim({}, {"offset_ns": 60 * SECOND}, SYSTEM)
-    with pytest.raises(RuntimeError, match="ntpd would set the clock right"):
+    with pytest.raises(RuntimeError, match="ntpd would correct the clock"):
         clock.change(claimed, {"offset_ns": 60 * SECOND}, SYSTEM)
     assert abs(machine.wall - machine.true) < 10_000 and machine.active == ["chrony"]
 

@@ -150,4 +150,4 @@ def test_the_command(flawed_run: Path, capsys: pytest.CaptureFixture[str]) -> No
         main(["explain", str(flawed_run), "--points", "0", "--tries", "1"])
     assert ended.value.code == 3
     printed = capsys.readouterr().out
-    assert printed.startswith("failure: linearizable/stale-read") and "none of 1 neighbour" in printed
+    assert printed.startswith("failure: linearizable/stale-read") and "none of 1 similar plans" in printed
