@@ -20,5 +20,11 @@ def path_of(name: str) -> Path | None:
 
 def name_of(path: Path) -> str:
     """The name that a person types: a packaged campaign's name, or else the path."""
-    inside = path.is_relative_to(FOLDER)
-    return path.relative_to(FOLDER).with_suffix("").as_posix() if inside else str(path)
+    if path.is_relative_to(FOLDER):
+        return path.relative_to(FOLDER).with_suffix("").as_posix()
+    return typed(path)
+
+
+def typed(path: Path) -> str:
+    """The path as a command line takes it: never as an option."""
+    return f"./{path}" if str(path).startswith("-") else str(path)

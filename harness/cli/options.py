@@ -50,8 +50,10 @@ class CampaignType(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         from ..campaign.packaged import path_of
 
-        packaged = None if Path(value).exists() else path_of(str(value))
-        if packaged is None and not Path(value).exists() and Path(value).suffix not in (".yaml", ".yml"):
+        exists = Path(value).exists()
+        # A folder is no campaign: `--runs .` makes one with the name of the packaged campaign that ran.
+        packaged = None if exists and not Path(value).is_dir() else path_of(str(value))
+        if packaged is None and not exists and Path(value).suffix not in (".yaml", ".yml"):
             raise unknown("campaign", str(value), campaigns())
         return super().convert(packaged or value, param, ctx)
 

@@ -6,11 +6,12 @@ click's own messages print a usage line instead of a hint, and name their possib
 from __future__ import annotations
 
 import difflib
+from pathlib import Path
 
 import click
 from click.core import Argument
 
-from ..errors import TribulationError
+from ..errors import CampaignError, TribulationError
 
 
 class UsageRefused(TribulationError):
@@ -25,6 +26,26 @@ def refusal(error: click.ClickException) -> UsageRefused:
     words = context.command_path if context is not None else "tri"
     message, hint = _described(error, context, words)
     return UsageRefused(f"{words}: {message}", hint)
+
+
+def refuse_to_replace(read: Path | None, **outputs: Path | None) -> None:
+    """Raise `CampaignError` where a file that an option names is what the command reads: `read`, or evidence in the run's folder `read`."""
+    for option, path in outputs.items():
+        if path is not None and read is not None and path.exists() and _is_part(path, read):
+            raise CampaignError(
+                f"--{option}: {path} is what the command reads, and would be lost", hint="name another file"
+            )
+
+
+def _is_part(path: Path, read: Path) -> bool:
+    from ..evidence.seal import FOLDERS, PARTS
+    from ..run.outcome.run_folder import RUN_FILE
+
+    if not read.is_dir():
+        return read.exists() and path.samefile(read)
+    inside = path.resolve()
+    own = inside.relative_to(read.resolve()).parts if inside.is_relative_to(read.resolve()) else ()
+    return own[:1] != () and own[0] in (*PARTS, *FOLDERS, RUN_FILE)
 
 
 def _described(error: click.ClickException, context: click.Context | None, words: str) -> tuple[str, str]:

@@ -134,7 +134,7 @@ _BRACKETS = re.compile(rb"[][{}]")
 def _is_cut(line: bytes) -> bool:
     """Whether a crash can leave a line in this form: an object that is never closed, or zero bytes in place of unwritten ones."""
     if b"\0" in line:
-        return True
+        return line.lstrip()[:1] in (b"{", b"\0")
     depth = 0
     for bracket in _BRACKETS.findall(_TEXTS.sub(b"", line)):
         depth += 1 if bracket in b"[{" else -1

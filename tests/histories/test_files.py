@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import signal
@@ -102,6 +103,12 @@ def test_a_torn_last_line_is_tolerated_and_reported():
     history = parse_history(whole + b'{"index":1,"time":2,"proc', "h.jsonl")
     assert len(history) == 1
     assert history.torn == '{"index":1,"time":2,"proc'
+
+
+@pytest.mark.parametrize("tail", [gzip.compress(b'{"index":1}', mtime=0), b"PK\3\4\0\0", b"7\0\0"])
+def test_a_last_line_that_no_crash_can_leave_is_refused_though_it_has_zeros(tail: bytes):
+    with pytest.raises(HistoryError, match=r"h\.jsonl:2: not an event"):
+        parse_history(b'{"index":0,"time":1,"process":0,"type":"invoke","f":"read","value":null}\n' + tail, "h.jsonl")
 
 
 def test_a_last_line_that_lacks_only_its_newline_counts():

@@ -10,6 +10,7 @@ from ..choices import Later, Named, history_formats, levels, models, unknown
 from ..choices import checkers as checker_names
 from ..ci.reporting import ci_options, reporting
 from ..options import DurationType, json_option, renamed_option, trust_option
+from ..refusals import refuse_to_replace
 
 
 @click.command("check")
@@ -88,6 +89,7 @@ def command(
     from ...run.outcome.verdict import Asked, judge
     from ..asked import known_level, known_model, write_certificate
 
+    refuse_to_replace(target, junit=junit, certificate=certificate)
     with reporting(junit, fail_on) as report:
         _require_known(target, checkers)
         asked = Asked(known_model(model), known_level(consistency), exact, certificate is not None)

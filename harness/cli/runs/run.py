@@ -14,6 +14,7 @@ from ..choices import Named
 from ..ci.reporting import ci_options, reporting
 from ..console import Talk
 from ..options import CampaignType, json_option, runs_option, set_option, take_over_option, trust_option
+from ..refusals import refuse_to_replace
 
 if TYPE_CHECKING:
     from ...campaign.model import Campaign
@@ -94,6 +95,7 @@ def command(
         return _repeated(run, loaded, repeat, until, talk, as_json)
     if until is not None:
         raise click.UsageError("--until needs --repeat N")
+    refuse_to_replace(plan or campaign, junit=junit)
     with reporting(junit, fail_on) as report:
         if plan is not None:
             changed = hosts or seed is not None or bool(overrides) or attach

@@ -17,6 +17,7 @@ from tribulation.checkers.run_all import unjudged_of
 from tribulation.histories import HistoryError
 from tribulation.histories.model.columns import ABSENT, FAIL, INFO, OK
 
+from ...campaign.packaged import typed
 from ...errors import CampaignError, HostError
 from ...evidence.writing import as_text, write_json
 from ...foreign import contained
@@ -163,7 +164,7 @@ def _command(history: Path, format: str | None, asked: Asked, checkers: Sequence
     options = {"--format": format, "--model": asked.model, "--consistency": asked.consistency}
     words = [word for name, value in options.items() if value is not None for word in (name, str(value))]
     words += [word for name in checkers for word in ("--checker", name)]
-    return shlex.join(["tri", "check", str(history), *words, *(["--exact"] if asked.exact else [])])
+    return shlex.join(["tri", "check", typed(history), *words, *(["--exact"] if asked.exact else [])])
 
 
 @contained()

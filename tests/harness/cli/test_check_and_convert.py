@@ -66,14 +66,34 @@ def test_convert_says_what_it_did_and_takes_the_ending_as_the_format(
         (["check", "valid.jsonl", "--certificate", "no/such/c.json"], "cannot write no/such/c.json"),
         (["check", "valid.jsonl", "--certificate", "unread"], "cannot write unread"),
         (["check", "valid.jsonl", "--junit", "unread"], "cannot write unread"),
+        (["check", "valid.jsonl", "--junit", "./valid.jsonl"], "--junit: valid.jsonl is what the command reads"),
+        (["check", "valid.jsonl", "--certificate", "linked.jsonl"], "--certificate: linked.jsonl is what the command"),
+        (["check", "run", "--junit", "run/history.jsonl"], "--junit: run/history.jsonl is what the command reads"),
+        (["check", "run", "--certificate", "run/trace/n1.jsonl"], "is what the command reads"),
+        (
+            ["run", "mine.yaml", "--hosts", "sim", "--junit", "mine.yaml"],
+            "--junit: mine.yaml is what the command reads",
+        ),
+        (["run", "--plan", "run/plan.json", "--junit", "run/plan.json"], "run/plan.json is what the command reads"),
     ],
 )
 def test_what_cannot_be_done_is_refused_with_a_hint(
     folder: Path, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    read = {path: path.read_bytes() for path in _made(folder) if path.is_file()}
     assert tri(*arguments) == 2
     said = capsys.readouterr().err
     assert words in said and "hint: " in said
+    assert read == {path: path.read_bytes() for path in read}
+
+
+def _made(folder: Path) -> list[Path]:
+    """Everything below `folder`, with a run's folder, a campaign and a link to a history."""
+    Path("run/trace").mkdir(parents=True)
+    for name in ("run/history.jsonl", "run/trace/n1.jsonl", "run/plan.json", "mine.yaml"):
+        Path(name).write_text("as it was\n")
+    Path("linked.jsonl").symlink_to("valid.jsonl")
+    return list(folder.rglob("*"))
 
 
 @pytest.mark.parametrize(
@@ -148,6 +168,14 @@ def test_one_checker_of_a_run_is_said_to_speak_for_itself_alone(
 def test_the_command_that_repeats_a_check_names_its_checkers(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert tri("check", "stale.jsonl", "--checker", "vacuity") == 0
     assert "repeat  tri check stale.jsonl --checker vacuity\n" in capsys.readouterr().out
+
+
+def test_the_command_that_repeats_a_check_names_a_file_that_looks_like_an_option(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("-x.jsonl").write_bytes(Path("stale.jsonl").read_bytes())
+    assert tri("check", "--", "-x.jsonl") == 1
+    assert "repeat  tri check ./-x.jsonl\n" in capsys.readouterr().out
 
 
 def test_a_history_in_which_every_operation_failed_is_unknown_unless_the_user_names_its_model(folder: Path) -> None:

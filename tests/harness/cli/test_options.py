@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
+from tribulation.harness.campaign.packaged import name_of, path_of
 from tribulation.harness.cli.machines import nodes, try_system
 from tribulation.harness.cli.main import cli
-from tribulation.harness.cli.options import DurationType
+from tribulation.harness.cli.options import CampaignType, DurationType
 from tribulation.harness.errors import CampaignError
 
 
@@ -104,3 +106,18 @@ def test_options_of_a_trial_are_read_as_campaigns_are(given: str, value: object)
 def test_an_option_of_a_trial_that_cannot_be_read_is_refused_with_its_name(given: str) -> None:
     with pytest.raises(CampaignError, match="--option"):
         try_system._option(given)
+
+
+def test_a_folder_does_not_hide_the_packaged_campaign_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("quickstart").mkdir()
+    assert CampaignType(exists=True).convert("quickstart", None, None) == path_of("quickstart")
+    Path("other.yaml").mkdir()
+    with pytest.raises(click.BadParameter, match="is a directory"):
+        CampaignType(exists=True).convert("other.yaml", None, None)
+
+
+def test_the_name_of_a_campaign_is_never_an_option() -> None:
+    assert [name_of(Path(path)) for path in ("-mine.yaml", "mine.yaml")] == ["./-mine.yaml", "mine.yaml"]
