@@ -23,7 +23,7 @@ import fabric
 import paramiko
 
 from ..errors import ConnectError
-from .diagnosis import UnknownHostKey, explain, explain_tunnel
+from .diagnosis import REASON_LOST, UnknownHostKey, explain, explain_tunnel
 from .places import beside_port
 
 # Otherwise its tracebacks go to stderr; our errors contain what they say.
@@ -79,8 +79,11 @@ def _session(transport: paramiko.Transport, deadline_s: float) -> paramiko.Chann
     while True:
         try:
             return transport.open_session(timeout=max(0.1, deadline_s - time.monotonic()))
-        except paramiko.ChannelException as error:
-            if error.code != CONNECT_FAILED or time.monotonic() > full_s:
+        except paramiko.SSHException as error:
+            full = getattr(error, "code", None) == CONNECT_FAILED or (
+                REASON_LOST in str(error) and transport.is_active()
+            )
+            if not full or time.monotonic() > full_s:
                 raise
         time.sleep(0.1)
 

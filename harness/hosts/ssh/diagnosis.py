@@ -14,6 +14,9 @@ import paramiko
 from ..errors import ConnectError, Reason
 from .places import beside_port
 
+REASON_LOST = "Unable to open channel"
+"""The message of a refused channel of several that are refused at once: paramiko keeps the reason of only one."""
+
 
 class UnknownHostKey(Exception):
     """The host showed a key that no known_hosts entry has."""
@@ -40,8 +43,7 @@ def explain_tunnel(
     if isinstance(error, paramiko.ChannelException) and error.code == 1:
         hint = "its sshd_config needs `AllowTcpForwarding yes` (or `local`), and a `PermitOpen` that allows it"
         return ConnectError(name, "refused", f"{where}: does not allow a connection to {to}", hint)
-    # Of several refusals at once, paramiko keeps the reason of only one.
-    if isinstance(error, paramiko.ChannelException) or "Unable to open channel" in str(error):
+    if isinstance(error, paramiko.ChannelException) or REASON_LOST in str(error):
         hint = "does that host listen on that port, and can the bastion reach it?"
         return ConnectError(name, "refused", f"{where}: has no connection to {to}", hint)
     if "imeout" in str(error):

@@ -16,7 +16,7 @@ import pytest
 
 from tribulation.harness.hosts.errors import ConnectError, Reason
 from tribulation.harness.hosts.local import LocalProvider
-from tribulation.harness.hosts.ssh.connection import Connection, Target
+from tribulation.harness.hosts.ssh.connection import Connection, Target, _session
 from tribulation.harness.hosts.ssh.diagnosis import explain
 from tribulation.harness.hosts.ssh.remote import RemoteHost
 
@@ -150,6 +150,26 @@ def test_a_known_host_key_is_enough(target: Target, tmp_path: Path) -> None:
         assert host.run("hostname").stdout == "n1\n"
         sock = host.connection._fabric.transport.sock
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+class _Refusing:
+    """A transport that refuses the first two sessions, the second with its reason lost."""
+
+    def __init__(self) -> None:
+        self.errors = [paramiko.ChannelException(2, "Connect failed"), paramiko.SSHException("Unable to open channel.")]
+
+    def open_session(self, timeout: float) -> str:
+        if self.errors:
+            raise self.errors.pop(0)
+        return "session"
+
+    def is_active(self) -> bool:
+        return True
+
+
+def test_a_session_that_is_refused_without_a_reason_is_asked_for_again() -> None:
+    """Where a busy host refuses two at once, paramiko loses the reason of one: a command of a hundred failed."""
+    assert _session(_Refusing(), time.monotonic() + 5) == "session"  # type: ignore[arg-type, comparison-overlap]
 
 
 def test_a_host_whose_sessions_are_all_in_use_is_asked_again_until_one_is_free(target: Target) -> None:
