@@ -1,7 +1,7 @@
 """Dump of the replicated state at one index, written as text in parts while later commands change the state.
 
-What a later command changes is kept as it was (copy on write), so each part costs only its own size, however large the state. A small state is one
-part, in the step in which the snapshot is due.
+When a later command changes a value, the old value is kept for the dump (copy on write). So each part costs only its own size, however large the
+state. A small state is written as one part, in the step in which the snapshot is due.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ PAUSE_NS = 2_000_000
 
 
 class Frozen:
-    """The keys and values that `data` had at creation. `keys` are those of `data`, which only grows. Code that changes a key must call `keep` first."""
+    """Frozen view of the keys and values that `data` had at creation. `keys` are those of `data`, which only grows. Code that changes a key must call
+    `keep` first.
+    """
 
     __slots__ = ("_before", "_count", "_data", "_keys")
 
@@ -56,7 +58,7 @@ class Dump:
         self._pieces = _pieces(apps, keys, sessions)
 
     def advance(self) -> bool:
-        """Make the next part, of `limit` characters or slightly more. Returns whether it was the last."""
+        """Write the next part, of `limit` characters or slightly more. Returns whether it was the last one."""
         pieces: list[str] = []
         size = 0
         for piece in self._pieces:

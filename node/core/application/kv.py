@@ -3,8 +3,8 @@
     ["r", key] · ["w", key, value] · ["append", key, value] · ["cas", key, from, to]
 
 Values are any JSON; an absent key reads as null. A `cas` that finds another value, or an `append` to a value that is not a list, fails the whole
-transaction and changes nothing. So do results that do not fit in a reply: 256 appends to a list of 60 000 elements are a small command, but their
-results would have 15 million elements.
+transaction and changes nothing. The same holds for a transaction whose results do not fit in a reply: 256 appends to a list of 60 000 elements are a
+small command, but their results would have 15 million elements.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ def characters(value: Any) -> int:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Compare JSON values as checkers do: JSON has one kind of number, so 1 and 1.0 are equal, and true is neither."""
+    """Compare JSON values as checkers do: JSON has one kind of number, so 1 and 1.0 are equal, and true equals neither."""
     pairs = [(one, other)]
     while pairs:
         left, right = pairs.pop()

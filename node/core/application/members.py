@@ -7,8 +7,8 @@ A transition that is not in the table of `lifecycle.py` is refused with the memb
 before, also after the node was removed. So a command of an earlier life that arrives late changes nothing.
 
 A command may name `since`, the index at which the member entered the state that the command starts from. Then it takes effect once, however often it
-is in the log. This lets a member that was failed by mistake come back in its present incarnation. It also lets a node come back whose disk was
-replaced and which counts from 1 again: a command that names the newest state is no late duplicate.
+is in the log. This lets a member that was failed by mistake come back in its present incarnation. It also lets a node come back after its disk was
+replaced, although its incarnations count from 1 again: a command that names the newest state is not a late duplicate.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ Test = Callable[[Any], bool]
 
 
 class Members:
-    """A record is `host port udp_port role capacity incarnation state since`; `since` is the index at which the member entered this state."""
+    """State of the application: one record per member, with the fields `host port udp_port role capacity incarnation state since`. `since` is the
+    index at which the member entered this state.
+    """
 
     name = "members"
     commands = ("members.join", "members.move", "members.remove", "members.leave")

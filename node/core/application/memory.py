@@ -1,7 +1,7 @@
 """The application `memory`: linearizable changes of agent memory, in the order of the log.
 
-It holds only what came through the log. Every node merges its records into its own memory, together with the changes that did not. Their replica is
-`log`, and their number is the index of their entry.
+It holds only the changes that came through the log. Every node merges them into its own memory, which also holds the changes that did not come
+through the log. In version vectors, a change of the log has the replica `log` and the index of its entry as its number.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Memory:
         return record_problem(fields.get("kind"), fields.get("record"))
 
     def apply(self, index: int, command: str, fields: Fields) -> Result:
-        """Apply once for each `op`."""
+        """Apply a command. A repeated `op` is not applied again: it gets the stored result, as long as that is remembered."""
         answered = self._answers.get(fields["op"])
         if answered is None:
             answered = self._answers[fields["op"]] = self._apply(index, command, fields)
@@ -81,7 +81,9 @@ class Memory:
         return done()
 
     def query(self, fields: Fields) -> Any:
-        """`{"kind", "record"}`: the record as the log alone has it. Without fields: the number of records of each kind."""
+        """Answer a query. `{"kind", "record"}`: return the record with only the changes of the log. Without fields: return the number of records of
+        each kind.
+        """
         if fields.get("kind") is None:
             return dict(self._store.live)
         return self._store.shown(str(fields["kind"]), str(fields.get("record")))

@@ -1,8 +1,8 @@
-"""The application `agents`: the host of each agent, its epoch, and its state at its last checkpoint.
+"""The application `agents`: host and epoch of each agent, and the agent's state at its last checkpoint.
 
 An agent's **epoch** is the index of the entry that placed it; it is the right to run the agent. Commands name the epoch that they start from, so the
-second of two equal commands finds a later epoch and does nothing. A migration is named by the index of its `agents.move` (`since`). So a switch of a
-cancelled migration is not a switch of the next one to the same host, which does not hold the state yet.
+second of two equal commands finds a later epoch and does nothing. A migration is named by the index of its `agents.move` (`since`). A late switch of
+a cancelled migration can thus not be taken for the switch of the next migration to the same host, which does not hold the state yet.
 
 A record, by agent:
 
@@ -67,8 +67,8 @@ class Placement:
         return self._apply[command](index, fields)
 
     def query(self, fields: Fields) -> Any:
-        """Without fields, return the pool: every member's slots and every agent. `{"agent": id}`: its record and the names of its saved keys; with
-        `"keys": […]` those values.
+        """Answer a query. Without fields: return the pool, which is every member's slots and every agent. `{"agent": id}`: return the agent's record
+        and the names of its saved keys; with `"keys": […]` also the values of these keys.
         """
         if fields.get("agent") is None:
             return {"hosts": hosts_view(self._members, self._used()), "agents": dict(self.view)}
@@ -80,7 +80,7 @@ class Placement:
         return {"agents": dict(self.view), "saved": saved, "staged": staged}
 
     def digest(self) -> str:
-        """Digest of the records. Each record has the digest of its agent's state, so the states themselves are not read."""
+        """Digest of the records. Each record contains the digest of its agent's state, so the states themselves are not read."""
         return text_digest(canonical(dict(self.view)))
 
     def restore(self, data: Any) -> None:

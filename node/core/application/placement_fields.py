@@ -98,7 +98,9 @@ FIELDS: Mapping[str, Mapping[str, Check]] = {
 
 
 def fields_problem(command: str, fields: Mapping[str, Any]) -> str | None:
-    """Return what is wrong, with the field and its value. A field that may be null may be absent."""
+    """Return the error in the fields of a command, with the field and its value; None when there is none. A field that may be null may also be
+    absent.
+    """
     return _fields_problem(command, FIELDS[command], fields)
 
 

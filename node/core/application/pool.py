@@ -15,7 +15,7 @@ READ_CHARACTERS = 512 * 1024
 
 
 def hosts_view(members: Mapping[str, Record], used: Mapping[str, int]) -> dict[str, Any]:
-    """By member: `used` of its `slots`, the utilisation of its scarcest resource, and whether it accepts agents."""
+    """Return, for each member: the `used` ones of its `slots`, the utilisation of its scarcest resource, and whether it accepts agents."""
     hosts = {}
     for name, member in members.items():
         count = used.get(name, 0)

@@ -1,6 +1,7 @@
 """Replicated applications of a node, by its configuration, and their requests for clients.
 
-An application may read the state of one made before it. It is applied after that one, so it reads the same on every node.
+An application may read the state of an application that was created before it. It is applied after that one, so it reads the same state on every
+node.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from .tasks import Tasks
 
 
 class Applications:
-    """`by_name`, in the order of creation; empty for a plain node."""
+    """The applications of one node. `by_name` is in the order of creation; it is empty for a plain node."""
 
     def __init__(self, config: NodeConfig) -> None:
         self.by_name: dict[str, Replicated] = {}
@@ -37,7 +38,7 @@ class Applications:
         return self._owners.get(command)
 
     def problem(self, command: Any, fields: Any) -> str | None:
-        """Return what is wrong with a command in any state; None when nothing is."""
+        """Return why a command is invalid, whatever the state; None when it is valid."""
         app = self._owners.get(command) if isinstance(command, str) else None
         if app is None:
             known = ", ".join(self._owners) or "none, as this node has no `membership` section"

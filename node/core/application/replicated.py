@@ -18,7 +18,9 @@ Result = dict[str, Any]
 
 
 class Replicated(Protocol):
-    """`view` is the state by id, read-only for callers. `fresh` collects the ids touched since it was last emptied."""
+    """One replicated application. `view` is its state by id, read-only for callers. `fresh` collects the ids that were touched since it was last
+    emptied.
+    """
 
     name: str
     fresh: dict[str, None]
@@ -28,21 +30,23 @@ class Replicated(Protocol):
 
     @property
     def commands(self) -> tuple[str, ...]:
-        """Full names of the commands."""
+        """Return the full names of the commands."""
         ...
 
     @property
     def for_clients(self) -> tuple[str, ...]:
-        """Commands that clients may send; only nodes send the others."""
+        """Return the commands that clients may send; only nodes may send the others."""
         ...
 
     @property
     def sent_once(self) -> tuple[str, ...]:
-        """Client commands that must not take effect twice, such as a spawn after a stop: none of them has a session."""
+        """Return the client commands that must not take effect twice, such as a spawn that is repeated after a stop. These commands have no session
+        that would prevent it.
+        """
         ...
 
     def problem(self, command: str, fields: Fields) -> str | None:
-        """Return what is wrong with these fields in any state: a sentence with the field and its value; None when nothing is."""
+        """Return why these fields are invalid, whatever the state: a sentence with the field and its value. None: they are valid."""
         ...
 
     def apply(self, index: int, command: str, fields: Fields) -> Result:
@@ -65,7 +69,7 @@ class Replicated(Protocol):
         ...
 
     def restore(self, data: Any) -> None:
-        """Replace the state (None: the empty one), and mark every id of the old and the new state as fresh."""
+        """Replace the state (None: the empty one), and add every id of the old and the new state to `fresh`."""
         ...
 
 

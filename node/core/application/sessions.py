@@ -1,8 +1,8 @@
 """Client sessions, by which a command that is sent again takes effect once (Raft thesis, 6.3).
 
-A session is named by the log index at which it was opened. It remembers its last sequence number and the reply to it. The table is part of
-the replicated state, in snapshots too. So is the order of last use. By it the oldest session is evicted when there are too many, and the oldest large
-reply is forgotten when these are too many together.
+A session is named by the log index at which it was opened. It remembers its last sequence number and the reply to it. The table of sessions and their
+order of last use are part of the replicated state and of snapshots. When there are too many sessions, the one that was used longest ago is evicted.
+When large replies take too much room together, the oldest one is forgotten.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Sessions:
         return {"status": "info", "error": "superseded", "message": message}
 
     def remember(self, session: int, seq: int, reply: Result, size: int) -> None:
-        """`size`: characters of the reply's results as JSON."""
+        """Store the reply to the last command of a session. `size` is the length of the reply's results as JSON, in characters."""
         self._sum.note(session, self._sessions.get(session, ABSENT))
         self._sessions[session] = (seq, reply)
         self._weigh(session, size)
@@ -80,7 +80,7 @@ class Sessions:
             self._weigh(oldest, 0)
 
     def forget_idle(self, index: int) -> None:
-        """For the flaw `session-forgotten-at-snapshot`: drop the sessions whose last command is not after `index`."""
+        """Drop the sessions whose last command is at or before `index` (only under the flaw `session-forgotten-at-snapshot`)."""
         for session, (_, reply) in list(self._sessions.items()):
             if max(session, (reply or {}).get("index", 0)) <= index:
                 self._sum.note(session, self._sessions.pop(session))
@@ -91,12 +91,12 @@ class Sessions:
         return _digest(self._sum.settle(self._sessions), list(self._sessions))
 
     def digest_of(self, rows: Sequence[Any]) -> str:
-        """Return the digest of sessions restored from `rows`; with a flaw, these are not the present ones."""
+        """Return the digest that sessions restored from `rows` would have. With a planted flaw these differ from the present sessions."""
         sessions = {session: (seq, reply) for session, seq, reply in rows}
         return _digest(sum_of(self._text_of, sessions), list(sessions))
 
     def dump(self) -> Sequence[Any]:
-        """Least recently used first."""
+        """Return a row for each session, the least recently used one first."""
         return [self._row(session, state) for session, state in self._sessions.items()]
 
     def restore(self, data: Sequence[Any] | None) -> None:

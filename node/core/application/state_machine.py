@@ -1,4 +1,4 @@
-"""The replicated state machine: applies committed entries in order, answers queries from the applied state, dumps and restores itself.
+"""The replicated state machine. It applies committed entries in order, answers queries from the applied state, and dumps and restores its state.
 
 It knows nothing of terms, leaders and clients: the same entries produce the same state and results on every node.
 """
@@ -74,7 +74,7 @@ class Application(Machine):
         }
 
     def digest(self) -> str:
-        """Digest of the whole replicated state; costs what changed since the last call."""
+        """Digest of the whole replicated state; its cost grows only with the changes since the last call."""
         return self._digest_with(self._sessions.digest())
 
     def _digest_with(self, sessions: str) -> str:

@@ -14,10 +14,10 @@ former as `payload["input"]`. Retries count from zero again; attempts continue. 
 submission.
 
 Everything is bounded: `max_queue` tasks and `QUEUE_BYTES` of payloads unfinished; `FINISHED_LIMIT` finished tasks and `FINISHED_BYTES` of their
-records, the oldest forgotten first (a forgotten id may be submitted again); `LEDGER_LIMIT` rows, the oldest tenth forgotten at a time. What was
-forgotten is counted. What no longer changes is also kept as text, so that a dump of a long history is mostly a list of texts. `max_queue` and
-`max_retries` come with the submission, from the configuration of the node that took it. So all nodes use the same bounds, whatever their own
-configuration.
+records, the oldest forgotten first (a forgotten id may be submitted again); `LEDGER_LIMIT` rows, the oldest tenth forgotten at a time. Forgotten
+tasks and rows are counted. Records that no longer change are also kept as text, so that a dump of a long history is mostly a list of texts.
+`max_queue` and `max_retries` come with the submission, from the configuration of the node that took it. So all nodes use the same bounds, whatever
+their own configuration.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ Record = dict[str, Any]
 
 
 class Tasks:
-    """`agents_view` is the present state of the application `agents`, by agent."""
+    """State of the application. `agents_view` is the present state of the application `agents`, by agent."""
 
     name = "tasks"
     commands = ("tasks.submit", "tasks.assign", "tasks.result", "tasks.release")
@@ -79,11 +79,11 @@ class Tasks:
         return self._release(index, record, fields)
 
     def query(self, fields: Fields) -> Any:
-        """`{"task": id}`: its record, or None. `{"state": …, "limit": n}`: summaries, queued ones in the order of the queue, others in that of
-        submission; `dead` are the dead letters.
+        """Answer a query. `{"task": id}`: return the task's record, or None. `{"state": …, "limit": n}`: return summaries of the tasks in that state.
+        Queued tasks are in the order of the queue, others in the order of submission; `dead` tasks are the dead letters.
 
-        `{"effects": n}`: a page of the ledger from row `n` on, counted from its first row ever: `{"effects": [[task, step, token], …], "from",
-        "next", "total"}`. `{}`: counts.
+        `{"effects": n}`: return a page of the ledger from row `n` on, counted from the first row ever written: `{"effects": [[task, step, token], …],
+        "from", "next", "total"}`. `{}`: return counts.
         """
         problem = task_fields.query_problem(fields)
         if problem is not None:

@@ -13,8 +13,8 @@ Plan = list[tuple[str, str]]
 def plan_respawns(members: Mapping[str, Record], agents: Mapping[str, Record]) -> Plan:
     """Plan a place for each agent whose process is gone, as far as there is room.
 
-    Agents whose member is back as another process stay on it. The slots of the process that is gone count as taken until then. When several members
-    come back full, no agent could otherwise take another's place.
+    Agents whose member is back as another process stay on it. Their slots count as taken until they run there. Otherwise, when several members come
+    back that were full, an agent could lose its slot to another one.
     """
     lost = {name: agent for name, agent in sorted(agents.items()) if orphaned(agent, members)}
     used = used_slots({name: agent for name, agent in agents.items() if name not in lost})
@@ -38,10 +38,10 @@ def plan_departures(members: Mapping[str, Record], agents: Mapping[str, Record])
 def plan_moves(members: Mapping[str, Record], agents: Mapping[str, Record], percent: int) -> Plan:
     """Plan moves that even out utilisation, once the fullest and the emptiest member differ by more than `percent`.
 
-    The threshold applies only to the beginning. The plan goes on until no move improves anything, so the members end up far from the threshold and
-    not just below it. Each move takes an agent from the fullest member that it relieves to the member that is then the least full. It counts only
-    when the receiver is then less full than the giver was. The sorted list of utilisations falls with each move, so the plan ends. The agent with the
-    least state is moved. Slots that an agent leaves count as taken, because it leaves them later.
+    The threshold only decides whether a plan begins. The plan then continues until no move improves anything, so the members end up well below the
+    threshold. Each move takes an agent from the fullest member that it relieves to the member that is then the least full. A move is planned only
+    when the receiver is then less full than the giver was before. The sorted list of utilisations falls with each move, so the plan ends. The agent
+    with the least state is moved. Slots that an agent leaves count as taken, because it leaves them later.
     """
     hosts = [name for name in sorted(members) if hosting(members[name]) and places(members[name])]
     if len(hosts) < 2:

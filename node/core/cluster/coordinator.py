@@ -1,5 +1,5 @@
-"""The leader's part for agents: places those of failed hosts again, empties members that leave, evens out utilisation, and transfers the leadership to
-the preferred node.
+"""Coordination of agents by the leader. It places agents of failed hosts again, moves agents away from members that leave, balances utilisation, and
+transfers the leadership to the preferred node.
 
 It works only while this node leads, and only proposes. Each command names the epoch that it starts from, so a late proposal of a former leader has no
 effect.

@@ -1,7 +1,7 @@
-"""Commands that a node wants applied to the replicated members, as pure functions of the records and of its beliefs. They are computed again, by key,
-whenever anything changes.
+"""Commands that a node wants to see applied to the replicated members: pure functions of the members' records and of the beliefs of its failure
+detector. They are computed again, by key, whenever anything changes.
 
-Each names the incarnation and the `since` of the state that it starts from, so that it takes effect at most once.
+Each command names the incarnation of the member and the index (`since`) of the state that it starts from, so that it takes effect at most once.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ Belief = tuple[int, str]
 
 
 def own_state(record: Record | None, incarnation: int, was_member: bool) -> str:
-    """Return the state of this life of the node; a record of an earlier life does not count."""
+    """Return the state of the member in this incarnation; a record of an earlier incarnation does not count."""
     if record is None:
         return REMOVED if was_member else "DISCOVERING"
     return str(record["state"]) if record["incarnation"] == incarnation else "DISCOVERING"
 
 
 def join_command(own: Mapping[str, Any], record: Record | None, refusal_since: int | None) -> Command | None:
-    """Return the join, when this node is not registered, is registered by an earlier life, or counts as failed. `refusal_since`: what a refusal reported
-    about an earlier, removed life.
+    """Return the join command when this node is not registered, is registered with another incarnation, or counts as failed; otherwise None.
+    `refusal_since` is the `since` that a refusal reported about an earlier incarnation, which was removed.
     """
     if record is None:
         return ["members.join", {**own} if refusal_since is None else {**own, "since": refusal_since}]
@@ -38,7 +38,9 @@ def join_command(own: Mapping[str, Any], record: Record | None, refusal_since: i
 
 
 def own_command(name: str, record: Record, needed: bool) -> Command | None:
-    """Return the next transition of this life: a registered one becomes ACTIVE; one that is to end does so when it is no longer needed."""
+    """Return the next transition of this incarnation, or None. A JOINING member becomes ACTIVE. A LEAVING member is removed when it is no longer
+    needed.
+    """
     if record["state"] == JOINING:
         return move(name, record, ACTIVE)
     if record["state"] == LEAVING and not needed:
@@ -47,8 +49,8 @@ def own_command(name: str, record: Record, needed: bool) -> Command | None:
 
 
 def leader_command(name: str, record: Record, belief: str | None, silent: bool = False) -> Command | None:
-    """Return what the leader proposes because of its belief; nothing while it has heard nothing at all of the member. `silent`: a new member that used
-    up its time.
+    """Return the command that the leader proposes because of its belief, or None. While it has heard nothing of the member, it proposes nothing.
+    `silent`: a new member stayed silent for too long, and is removed.
     """
     state = record["state"]
     if silent and state == JOINING:
@@ -79,7 +81,7 @@ def remove(name: str, record: Record) -> Command:
 
 
 def present(members: Mapping[str, Record]) -> dict[str, int]:
-    """The view: the present members of the cluster, with their incarnations."""
+    """Return the present members of the cluster with their incarnations: the view."""
     return {name: record["incarnation"] for name, record in sorted(members.items()) if record["state"] in HERE}
 
 

@@ -1,11 +1,12 @@
 """Membership of this node, and the leader's part in the membership of the others.
 
-At the end of each step it computes the commands that it wants applied (`desires.py`), and leaves the rest to the submitter. Commands about others it
-wants only while this node leads, and only from what its own detector believes. A belief leads to a proposal, nothing more. A node that is no member
-receives no log, so it does not know the leader. It sends its join to the voters that it found; the one that leads accepts it.
+At the end of each step this machine computes the commands that it wants to see applied (`desires.py`); the submitter brings them to the log. It wants
+commands about other members only while this node leads, and only from the beliefs of its own failure detector. A belief leads to a proposal and to
+nothing else. A node that is no member receives no log, so it does not know the leader. It sends its join command to the voters that it found; the
+leader among them accepts it.
 
-A member that leaves stays until it hosts nothing and does not vote. Other nodes see that it is LEAVING and take both from it. The last voter leaves
-with its vote.
+A member that leaves stays until it hosts nothing and does not vote. Other nodes see that it is LEAVING, move its agents away and remove its vote. The
+last voter leaves with its vote.
 """
 
 from __future__ import annotations
@@ -121,7 +122,7 @@ class Membership(Member):
                 self._out.send(name, SubmitCommand({"command": proposal}))
 
     def flush(self, now_ns: int) -> None:
-        """After all signals of the step: report what changed, and submit what is wanted."""
+        """Report changes and submit the wanted commands, after all signals of the step."""
         if self._dirty:
             self._dirty = False
             self._note_state()

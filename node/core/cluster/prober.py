@@ -1,11 +1,12 @@
 """Measurement of distance and bandwidth to the others, over the links that all traffic uses.
 
 Each `probe_ns` the node pings up to `PINGS` members in rotation, so that its traffic does not grow with the cluster. In every round at most one
-member also gets a burst, a ping with padding. At most one burst is under way, so that the measurement does not become the load. A burst measures what
-a message of that length gets on the connection as it is. That includes TCP's slow start after a pause, as it will for a task's payload.
+member also gets a burst, a ping with padding. At most one burst is under way, so that the measurement does not become the load. A burst measures the
+bandwidth that a message of its length gets on the existing connection. That includes TCP's slow start after a pause, which a task's payload meets
+too.
 
-Every node sends the leader its table now and then, because tasks are routed from the node of their submission. The leader emits all tables as
-`Distances`, from → to.
+Every node periodically sends the leader its table of measurements, because tasks are routed from the node of their submission. The leader emits all
+tables as `Distances`, from → to.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class Prober(Member):
         }
 
     def start(self, now_ns: int) -> None:
-        """Start with a random delay: nodes that start together must not probe together."""
+        """Start with a random delay: nodes that start at the same time must not probe at the same time."""
         self._out.set_timer(TIMER, now_ns + self._chance.between(self.name, "first", 0, self._period_ns))
 
     def on_timer(self, now_ns: int, key: str) -> None:
@@ -89,7 +90,9 @@ class Prober(Member):
                 self._fresh_reports = True
 
     def on_connection(self, now_ns: int, event: Connected | Disconnected) -> None:
-        """Measure a new connection at once, as nothing known about the old one need hold. Pings sent over one that broke are lost."""
+        """Measure a new connection at once: the measurements of the old one may not apply to it. Forget the pings and the burst of a connection that
+        broke.
+        """
         peer = event.peer
         if isinstance(event, Connected) and peer in self._ways:
             self._ping(now_ns, peer)

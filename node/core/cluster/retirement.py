@@ -1,7 +1,7 @@
 """Voters that leave: the leader removes the weight of a leaving member through the log, step by step.
 
-Only a member that asked to leave is touched, never one that is believed to have failed: what a detector believes changes no majority. The last voter
-keeps its weight.
+Only a member that asked to leave is touched, never one that is believed to have failed: the belief of a failure detector must not change a majority.
+The last voter keeps its weight.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Roster: which nodes this one may talk to, and which nodes receive the log.
 
-Configured nodes and voters are known by name from the start, their addresses perhaps not. Others become known as they are found, and receive the log
-once they are members. The roster asks the driver to connect to every node with a new address. It decides nothing about quorums.
+Configured nodes and voters are known by name from the start; their addresses may be unknown. Other nodes become known through discovery, and receive
+the log once they are members. The roster asks the driver to connect to every node with a new address. It decides nothing about quorums.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Roster(Member):
         return list(dict.fromkeys((*self._settled, *self._members, *self._leaving)))
 
     def on_timer(self, now_ns: int, key: str) -> None:
-        """Stop sending the log to removed members whose time is over."""
+        """Stop sending the log to removed members: each still receives it for a limited time after its removal."""
         before = self.names
         for name, at_ns in list(self._leaving.items()):
             if at_ns <= now_ns:

@@ -1,9 +1,9 @@
 """Estimates of the link to one other node, from samples.
 
-Round trips are smoothed as in TCP, an eighth of each new sample (RFC 6298, section 2). For the bandwidth, a long message is timed against a short
-one: the difference is the time of its bytes. That time is smoothed, and not the rate: one burst that got through at once must not look like a tenfold
-bandwidth. The length of a burst follows the link, between `BURST_MIN` and `BURST_MAX`: long enough that its time stands out from the noise, short
-enough that other messages do not wait for it.
+Round trips are smoothed as in TCP: each new sample has the weight 1/8 (RFC 6298, section 2). For the bandwidth, a long message is timed against a
+short one: the difference is the time of its bytes. The time is smoothed and not the rate. Otherwise one unusually fast burst would look like a
+tenfold bandwidth. The length of a burst follows the link, between `BURST_MIN` and `BURST_MAX`: long enough that its time stands out from the noise,
+short enough that other messages do not wait for it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _BYTES_NS = 1_000_000_000
 
 @dataclass(slots=True)
 class Way:
-    """`rtt_ns` and `byte_time_ps` (time of a byte, picoseconds) are 0 while nothing is known."""
+    """Estimates of one link. `rtt_ns` and `byte_time_ps` (time of a byte, picoseconds) are 0 while unknown."""
 
     rtt_ns: int = 0
     byte_time_ps: int = 0
@@ -51,5 +51,5 @@ class Way:
 
     @property
     def bandwidth_bps(self) -> int:
-        """Bytes per second; 0: not known."""
+        """Return bytes per second; 0: unknown."""
         return 0 if self.byte_time_ps == 0 else 1000 * _BYTES_NS // self.byte_time_ps

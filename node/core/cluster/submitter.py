@@ -1,7 +1,7 @@
-"""Submission of other machines' commands to the log: proposed here or sent to the leader, repeatedly, until they are seen applied.
+"""Submission of other machines' commands to the log. A command is proposed here or sent to the leader, again and again, until this node applies it.
 
-There are no answers on the way. A command may therefore be appended more than once, by this leader and the next; the submitting machine makes sure
-that a second time has no effect. An applied command is recognised by its text: the same command from any node completes a proposal.
+The leader sends no answer. A command may therefore be appended more than once, by this leader and by the next; the submitting machine makes sure that
+the second copy has no effect. An applied command is recognised by its text, so the same command from any node completes a proposal.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class PendingProposal:
 
 
 class Submitter(Member):
-    """`problem` checks a command with its application, before it enters the log."""
+    """Submitter of commands. `problem` asks the command's application for an error in the command, before it enters the log."""
 
     name = "submitter"
 

@@ -1,4 +1,4 @@
-"""Commit: how far a leader may commit, what follows from a commit, and what happens when a leader contradicts one."""
+"""Commit rules: advance the commit index, act on what is committed, and handle a leader that contradicts a committed entry."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from .state.state import RaftState
 
 
 def match_of(s: RaftState) -> dict[str, int]:
-    """Durable index per node. A torn node counts as holding nothing."""
+    """Return, for each node, the highest index that is known to be durable there. A torn node (its disk lost the log's tail) counts as 0."""
     match = {peer: 0 if progress.torn else progress.match for peer, progress in s.progress.items()}
     match[s.me] = s.log.last_index if s.flaws.apply_before_persist else s.durable
     return match
 
 
 def advance_commit(s: RaftState, now_ns: int) -> None:
-    """Commit what a quorum holds durably, once that includes an entry of the current term (Raft paper, 5.4.2)."""
+    """Commit the entries that a quorum holds durably, once they include an entry of the current term (Raft paper, 5.4.2)."""
     if s.commit >= s.log.last_index:
         return
     match = match_of(s)
@@ -55,8 +55,8 @@ def follow_commit(s: RaftState, now_ns: int, index: int) -> None:
 def contradicted(s: RaftState, index: int, term: int) -> None:
     """Handle a leader that sent an entry different from the committed one at `index`.
 
-    Leader completeness rules this out in a correct cluster, so a correct node halts: its state cannot be trusted. With planted flaws it is expected.
-    The node then drops what it applied and goes on, so that the checkers can find what clients saw.
+    Leader completeness rules this out in a correct cluster, so a correct node halts: its state cannot be trusted. With planted flaws a contradiction
+    is expected. The node then drops what it applied and goes on, so that the checkers can find what clients saw.
     """
     floor = s.snapshot.index if s.snapshot is not None else 0
     if not s.flaws.any or index <= floor:

@@ -1,7 +1,7 @@
 """Contact with a quorum: a follower has it through its leader, a leader through its followers' answers.
 
-A leader counts a round of heartbeats as contact when a quorum has answered it. The contact is dated from when the round was *sent*. One figure thus
-serves check-quorum (step down after one election timeout without contact), leases and `no-quorum`.
+A leader counts a round of heartbeats as contact when a quorum has answered it. The time of that contact is the time at which the round was *sent*.
+This one time serves check-quorum (step down after one election timeout without contact), leases and `no-quorum`.
 """
 
 from __future__ import annotations

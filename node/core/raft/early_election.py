@@ -2,11 +2,11 @@
 
 A process that is killed closes its connections, and its host refuses new ones. Then no node needs to wait for an election timeout. A node must see
 both signs itself: its connection to the leader ended, and a new attempt was refused. A partition shows neither, so the election timer decides. A node
-that saw both no longer counts as hearing a leader. It grants pre-votes, and after a short random time it requests one itself. If it alone saw the
-signs, the others deny the pre-vote and no term is used up.
+that saw both no longer counts as hearing a leader. It grants pre-votes, and after a short random time it requests one itself. If no other node saw
+the signs, the others deny the pre-vote, and the term does not grow.
 
-The signs do not prove a death: a firewall that rejects produces them too. When the leader reads under a lease, votes are denied for the full time and
-there is no early election.
+The signs do not prove a death: a firewall that rejects produces them too. When lease reads are on, there is no early election: nodes must then deny
+votes until the smallest election timeout has passed.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def on_refused(s: RaftState, now_ns: int, peer: str) -> None:
 
 
 def again(s: RaftState, now_ns: int) -> None:
-    """Schedule one of the few further early pre-votes, in case the one that is sent now is not granted."""
+    """Schedule another early pre-vote, in case the one that is sent now is not granted. There are at most `TRIES` per lost leader."""
     if s.hurries > 0:
         s.hurries -= 1
         if s.hurries > 0:

@@ -15,7 +15,9 @@ from .state.state import CANDIDATE, FOLLOWER, PRE_CANDIDATE, RaftState
 
 
 def on_timer(s: RaftState, now_ns: int) -> None:
-    """Start an election when the timeout has really passed. The timer is lazy: hearing a leader only moves `election_at_ns`."""
+    """Start an election if `election_at_ns` has passed. Hearing a leader only moves `election_at_ns` and leaves the timer, so the timer may fire too
+    early.
+    """
     if s.leading:
         return
     if now_ns < s.election_at_ns:
@@ -35,7 +37,8 @@ def on_timer(s: RaftState, now_ns: int) -> None:
 def may_stand(s: RaftState) -> bool:
     """Return whether this node may become a candidate.
 
-    A voter may. So may a node whose removal is not known to be committed: its log may be needed to commit it (thesis, 4.2.2).
+    A voter may. A node that was removed from the voters may too, until it knows that the removal is committed: the others may need its log to commit
+    the removal (thesis, 4.2.2).
     """
     if s.torn:
         return False

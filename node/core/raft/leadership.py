@@ -1,4 +1,4 @@
-"""Leadership: taking it, and the periodic work of a leader (heartbeats, check-quorum, retransmission)."""
+"""Leadership: the step from candidate to leader, and the periodic work of a leader (heartbeats, check-quorum, retransmission)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HEARTBEAT = "raft/heartbeat"
 
 
 def become_leader(s: RaftState, now_ns: int) -> None:
-    """Take the leadership and append a no-op at once. It commits what earlier terms left, and reads wait for it (Raft paper, 8)."""
+    """Become leader and append a no-op at once. Its commit also commits the entries of earlier terms. Reads wait for that commit (Raft paper, 8)."""
     assert s.role is CANDIDATE and not s.torn, (s.role, s.torn)
     s.role, s.leader = LEADER, s.me
     granted = list(s.votes)
@@ -73,7 +73,7 @@ def on_heartbeat_reply(s: RaftState, now_ns: int, peer: str, m: HeartbeatReply) 
 
 
 def confirm(s: RaftState, now_ns: int) -> None:
-    """Find the latest round that a quorum has answered. Contact, lease and reads are dated from when it was sent."""
+    """Find the latest round that a quorum has answered. Contact, lease and reads count from the time at which that round was sent."""
     acked = {peer: progress.acked_round for peer, progress in s.progress.items()}
     acked[s.me] = s.round
     voters = dict.fromkeys(acked, 1) if s.flaws.read_confirmed_by_learners else s.counted(now_ns)

@@ -1,10 +1,10 @@
-"""Membership change through the log: one voter's weight by 1 per entry, one such entry at a time.
+"""Membership change through the log: each entry changes the weight of one voter by 1. The next one is proposed when the last one is committed.
 
 A leader begins only after it committed an entry of its own term. Otherwise two leaders could each make a change unknown to the other (the bug in
 single-server changes found in 2015). `step_towards` picks the next entry.
 
-A change is refused if the present voters or those of any step on the way have no quorum of ready ones: a configuration counts from its append on, so
-without a quorum it could not be committed and not be undone.
+A change is refused unless the present voters and the voters of each step on the way have a quorum of ready nodes. A configuration is active from its
+append on: without a quorum it could not be committed, and it could not be undone.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The Raft machine: dispatches messages, timers, completions and signals to the module that handles each.
 
-All rules about terms are here. A later term makes this node a follower. A message of an earlier term is answered with ours, so that its sender learns
-it.
+All rules about terms are here. A later term makes this node a follower. A message of an earlier term is answered with the term of this node, so that
+its sender learns that term.
 """
 
 from __future__ import annotations
@@ -196,7 +196,7 @@ class Raft(Machine):
             handover.continue_handover(s)
 
     def on_connection(self, now_ns: int, event: Connected | Disconnected) -> None:
-        """Probe again where the logs agree: whatever was in flight may be lost."""
+        """Probe the peer again from the index up to which the logs agree, because messages in flight may be lost."""
         if type(event) is Disconnected:
             early_election.on_disconnected(self._s, event.peer)
         else:
@@ -209,7 +209,7 @@ class Raft(Machine):
         early_election.on_refused(self._s, now_ns, event.peer)
 
     def flush(self, now_ns: int) -> None:
-        """End a step: send and write together what its events made due."""
+        """Finish a step: send and write, in one batch, everything that its events made due."""
         s = self.state
         assert s is not None
         if s.role is LEADER:
@@ -250,7 +250,7 @@ class Raft(Machine):
         invariants.check(self._s)
 
     def fingerprint(self) -> Any:
-        """JSON values by which two states can be distinguished."""
+        """Return the state as JSON values: they are different for different states."""
         s = self._s
         entries = [[entry.index, entry.term, entry.crc] for entry in s.log.tail()]
         progress = {peer: [p.match, p.next, p.mode.value, p.acked_round] for peer, p in s.progress.items()}

@@ -2,7 +2,7 @@
 
 On the leader a read joins the *next* round of heartbeats after its arrival. The round notes the commit index. When a quorum has answered the round,
 the leader still led after the read arrived, so the read may run at the noted index. A round under way never serves a later read. One round serves all
-reads that arrived before it began. At most one round is sent early at a time.
+reads that arrived before it began. New reads start a round before the next heartbeat is due; at most one such early round is under way.
 
 A follower asks the leader for an index, once for all its waiting reads, with a context that it never reuses.
 """
@@ -39,7 +39,7 @@ def on_read_index(s: RaftState, now_ns: int, peer: str, m: ReadIndex) -> None:
 def on_read_index_reply(s: RaftState, m: ReadIndexReply) -> None:
     """Answer all reads that were requested with this context or an earlier one.
 
-    A late answer is as good. Where a round trip takes longer than this node waits before it asks again, every answer is late.
+    A late answer is as good as an early one. If a round trip takes longer than this node waits before it asks again, every answer is late.
     """
     if m.incarnation != s.incarnation or m.context > s.context:
         return
@@ -53,7 +53,7 @@ def on_read_index_reply(s: RaftState, m: ReadIndexReply) -> None:
 
 
 def ask_leader(s: RaftState, now_ns: int) -> None:
-    """On a follower, at the end of a step: request an index for the waiting reads. Request again, for all of them, if no answer came."""
+    """Request an index for the waiting reads (on a follower, at the end of a step). If no answer came, request one again for all of them."""
     again = bool(s.reads_asked) and now_ns - s.asked_ns >= 2 * s.timing.heartbeat_ns
     if s.leader is None or (s.reads_asked and not again) or not (s.reads_wanted or again):
         return
@@ -69,7 +69,7 @@ def forget(s: RaftState) -> None:
 
 
 def want_round(s: RaftState) -> None:
-    """On a leader, at the end of a step: begin a round early for new reads, unless a round for reads is under way."""
+    """Begin a round early for new reads, unless a round for reads is under way (on a leader, at the end of a step)."""
     if s.reads_new and not s.reads_round and _knows_commit(s):
         s.round_wanted = True
 

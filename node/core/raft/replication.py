@@ -1,6 +1,6 @@
-"""Log replication: append and acknowledge.
+"""Log replication: AppendEntries and its acknowledgement.
 
-The leader sends new entries to all nodes while it writes them itself. It counts itself only once they are durable. A follower acknowledges `after`
+The leader sends new entries to all nodes while it writes them itself. It counts itself only once they are durable. A follower acknowledges only after
 its fsync. All entries of one step share one batch on disk and one message per node. Several messages may be in flight.
 """
 
@@ -35,7 +35,7 @@ def propose(s: RaftState, request: Propose) -> None:
 
 
 def replicate(s: RaftState, now_ns: int) -> None:
-    """Send each node what it lacks and may be sent. Runs at the end of a leader's step."""
+    """Send each node the entries that it lacks, within the limits on messages in flight and on their rate. Runs at the end of a leader's step."""
     last = s.log.last_index
     in_step: list[tuple[str, Progress]] = []
     for peer, progress in s.progress.items():
@@ -103,7 +103,9 @@ def _batch(s: RaftState, first: int) -> tuple[Entry, ...]:
 
 
 def on_append(s: RaftState, now_ns: int, peer: str, m: AppendEntries) -> None:
-    """Handle AppendEntries on a follower. What the leader of this term sends is authoritative; our log beyond it may conflict."""
+    """Handle AppendEntries on a follower. The entries of the leader are authoritative. Later entries in the log of this node may conflict with the
+    leader's log.
+    """
     skipped = s.log.base_index - m.prev_index
     if skipped > 0 and s.flaws.purged_prev_is_conflict:
         if s.log.last_index > s.commit:
@@ -229,6 +231,8 @@ def _never_again(s: RaftState, progress: Progress) -> bool:
 
 
 def answered(s: RaftState, now_ns: int, peer: str, progress: Progress) -> None:
-    """Send again to a node that answers heartbeats: a probe unanswered for more than one beat was probably lost in a partition."""
+    """Allow the next message to a node that answers heartbeats again: a message without an answer for two heartbeats was probably lost in a
+    partition.
+    """
     if progress.waiting and now_ns - progress.sent_ns >= 2 * s.timing.heartbeat_ns:
         progress.waiting = _never_again(s, progress)

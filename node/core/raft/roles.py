@@ -1,4 +1,4 @@
-"""Becoming a follower, from any role, and the election timer."""
+"""Transition to follower from any role, and the election timer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ ELECTION = "raft/election"
 
 
 def become_follower(s: RaftState, now_ns: int, term: int, leader: str | None, reason: str) -> None:
-    """Adopt a term that is not smaller, and its leader if known."""
+    """Become a follower in a term that is not smaller than the present one. Adopt that term and its leader, if known."""
     assert term >= s.term, (term, s.term)
     changed = s.role is not FOLLOWER or s.leader != leader or term > s.term
     if s.leading:

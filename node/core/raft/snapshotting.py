@@ -1,7 +1,7 @@
 """Snapshots: taken after enough entries were applied, written next to the old one, sent in chunks to nodes that are too far behind.
 
-A snapshot counts only when its file, its rename and the directory are durable. Only then is the log before it dropped: a new segment begins, and the
-old ones are removed once the new one is durable.
+A snapshot counts only when its file, its rename and the directory are durable. Only then are the entries before it dropped from the log: a new
+segment begins, and the old segments are removed once the new one is durable.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def on_reply(s: RaftState, now_ns: int, peer: str, m: SnapshotReply) -> None:
 
 
 def on_piece(s: RaftState, now_ns: int, peer: str, m: InstallSnapshot) -> None:
-    """Handle one chunk. Chunks arrive one by one and may repeat. A chunk of another snapshot starts over."""
+    """Handle one chunk. Chunks arrive one by one and may repeat. A chunk of another snapshot restarts the transfer."""
     if m.index <= s.commit and not s.flaws.older_snapshot_installed:
         s.out.send(peer, SnapshotReply(s.term, s.commit, m.total, True), s.journal.gate)
         return

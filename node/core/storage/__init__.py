@@ -1,1 +1,1 @@
-"""The log: in memory, in the write-ahead log, in snapshots, and its recovery."""
+"""Storage of the Raft log: in memory, in the write-ahead log and in snapshots; and its recovery."""

@@ -1,4 +1,4 @@
-"""CRC-32 of two concatenated texts, from the CRCs of both. So a long text is summed part by part, before its beginning is known.
+"""CRC-32 of two concatenated texts, from the CRCs of both. A long text can thus be summed part by part, even when its first part becomes known last.
 
 The method is zlib's `crc32_combine` (Mark Adler): to append n zero bytes is a linear map over GF(2), which is squared for each bit of n.
 """
@@ -9,7 +9,7 @@ _POLYNOMIAL = 0xEDB88320
 
 
 def combined(first: int, second: int, size: int) -> int:
-    """`zlib.crc32(a + b)`, where `first` and `second` are those of `a` and of `b`, which has `size` bytes."""
+    """Return `zlib.crc32(a + b)`. `first` is the CRC of `a`, `second` that of `b`, and `size` the length of `b` in bytes."""
     zeros = [_POLYNOMIAL, *(1 << bit for bit in range(31))]
     zeros = _squared(_squared(zeros))  # From one zero bit to four; squared once more below, to one byte.
     while size:

@@ -11,7 +11,7 @@ from ..interface.outbox import Outbox
 
 
 class GroupCommit:
-    """Bookkeeping of operations only: the owner decides what is staged and how a batch is written."""
+    """Bookkeeping of the storage operations. The owner decides which data is staged and how a batch is written."""
 
     def __init__(self, out: Outbox) -> None:
         self._out = out
@@ -58,7 +58,7 @@ class GroupCommit:
         return True
 
     def secure(self, name: str) -> None:
-        """Make durable what was found in the file `name`, before anything is appended to it or begun next to it.
+        """Make the present content of the file `name` durable, before anything is appended to it or a new file is begun.
 
         A killed process leaves writes and names in the page cache. If the next batch were written at once, a power loss could take from the old data
         what this incarnation has already read and acted on.

@@ -44,7 +44,9 @@ class Journal:
         self._commit.reserve()
 
     def roll(self, base: Base, hard: Hard, doubt: Doubt, entries: Iterable[Entry]) -> None:
-        """Begin a new segment that repeats everything, including records that were staged before."""
+        """Begin a new segment with base, term, vote, doubt and all entries. They include the records that were staged but not issued, and replace
+        them.
+        """
         self.staged = [encode_record(record) for record in (base, hard, doubt)]
         self.staged += [encode_record(entry) for entry in entries]
         self._rolling = True

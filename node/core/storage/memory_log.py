@@ -1,8 +1,8 @@
-"""The log in memory: the end of a snapshot, and the entries after it.
+"""The log in memory: the position at which a snapshot ends, and the entries after it.
 
-It knows nothing of disks and current terms; Raft compares, truncates and compacts it. `base_index` and `base_term` are of the last entry that only a
-snapshot still holds. A snapshot may cover hundreds of thousands of entries. They leave the log at once, and are freed a few at a time, with later
-appends.
+It knows nothing of disks and current terms; Raft compares, truncates and compacts it. `base_index` and `base_term` are index and term of the last
+entry that only a snapshot holds. A snapshot may cover hundreds of thousands of entries. They leave the log at once, and are freed a few at a time,
+with later appends.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Recovery: from the files found at boot to the state that they prove.
+"""Recovery: reads the files found at boot and returns the state that they prove.
 
 Every segment begins with all that is needed (base, term and vote, doubt, remaining entries), so the newest intact one is enough. A damaged last batch
-is left out and sets `torn`: it may have held entries or a vote that this node acknowledged. The next segment repeats the doubt, so the node stays in
-doubt after a second crash. Any other damage raises `CorruptionError`.
+is left out and sets `torn`: it may have held entries or a vote that this node acknowledged. The next segment records this doubt, so the node is still
+in doubt after a second crash. Any other damage raises `CorruptionError`.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ _HINT = (
 class Recovered:
     """State recovered from disk. None of it is known to be durable: a killed process leaves writes that no fsync has followed.
 
-    `known` is the last index that was ever seen here: a torn node is whole only beyond it. `current` is the segment that was read. `segments` are all
-    that exist, oldest first, and `segment` the number of the last; `stale` are other files to remove.
+    `known` is the highest index that this log is known to have reached. A torn node counts as whole again only when its log reaches beyond `known`.
+    `current` is the segment that was read. `segments` are all that exist, oldest first; `segment` is the number of the last one. `stale` are other
+    files to remove.
     """
 
     snapshot: Snapshot | None = None

@@ -1,7 +1,7 @@
 """A snapshot as one ASCII text: a header line of JSON, then the state.
 
-The same text is the file on disk and what InstallSnapshot carries in chunks, so one checksum guards both. It may have hundreds of megabytes: it is
-kept, written and sent in pieces, and its checksum is combined from those of the header and of the state.
+The same text is the file on disk and what InstallSnapshot carries in chunks, so one checksum guards both. It may have hundreds of megabytes, so it is
+kept, written and sent in pieces. Its checksum is combined from the checksums of the header and of the state.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def parse_snapshot(text: str | Sequence[bytes], place: str) -> Snapshot:
 
 
 def refuse_unreadable(snapshot: Snapshot) -> None:
-    """Raise `CorruptionError` for a state that this interpreter cannot read: a leader of an earlier release, on another Python, may hold one.
+    """Raise `CorruptionError` for a state that this interpreter cannot read. A leader of an earlier release, on another Python, may send one.
 
     Once such a state is on disk, this node could no longer start.
     """

@@ -55,7 +55,9 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """The tail of this log was lost when it was known to reach to `known`, or further; None lifts the doubt. The doubt survives the next crash."""
+    """Doubt about the tail of this log: it was lost, and the log once reached the index `known` or further. None ends the doubt. As a record of the
+    log, the doubt survives the next crash.
+    """
 
     known: int | None
 
@@ -73,7 +75,9 @@ class Damage(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """`records` of the intact batches from the front, which are `size` bytes; `batches` counts them; `offset` is where damage begins."""
+    """Result of `scan`. `records` are those of the intact batches at the front of the segment. `size` is the length of these batches in bytes,
+    `batches` their number. `offset` is the byte at which damage begins.
+    """
 
     records: list[Record]
     size: int
@@ -99,7 +103,7 @@ def encode_record(record: Record) -> bytes:
 
 
 def encode_batch(records: list[bytes]) -> bytes:
-    """One batch of encoded records."""
+    """Encode one batch, from records that are encoded already."""
     body = b"".join(records)
     sizes = _SIZES.pack(len(body), len(records))
     return MAGIC + sizes + zlib.crc32(sizes).to_bytes(4, "big") + body

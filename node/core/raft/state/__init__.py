@@ -1,1 +1,1 @@
-"""State of a Raft participant: its own, the configurations, what a leader knows of each other node, and the invariants."""
+"""State of a Raft participant: its own fields, the configurations, a leader's view of each other node, and the invariants."""

@@ -53,7 +53,7 @@ def is_single_step(before: Voters, after: Voters) -> bool:
 
 
 def weights_from_parity(voters: Voters, preferred: str | None) -> dict[str, int]:
-    """Weights under the flaw: weight 2 for the preferred node whenever the number of voters is even."""
+    """Return weights as the flaw has them: 2 for the preferred node whenever the number of voters is even."""
     derived = dict.fromkeys(sorted(voters), 1)
     if len(derived) % 2 == 0 and derived:
         derived[preferred if preferred in derived else next(iter(derived))] = 2

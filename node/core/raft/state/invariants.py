@@ -7,7 +7,7 @@ from .state import CANDIDATE, LEADER, PRE_CANDIDATE, RaftState
 
 
 def check(s: RaftState) -> None:
-    """Assert all of them, in time linear in the log. They concern one node; whole clusters are checked from traces."""
+    """Assert all invariants of one node, in time linear in the log. Invariants of the whole cluster are checked from traces."""
     s.log.check()
     base, last = s.log.base_index, s.log.last_index
     assert base <= s.commit <= last, (base, s.commit, last)

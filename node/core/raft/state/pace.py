@@ -23,7 +23,7 @@ class Pace:
         self.armed = False
 
     def due(self, out: Outbox, now_ns: int, receivers: int) -> bool:
-        """Return whether to send now. If not, a timer triggers a step as soon as it is time."""
+        """Return whether to send now. If not, a timer triggers a step as soon as sending is allowed."""
         if now_ns >= self.next_ns:
             self.next_ns = now_ns + PER_NODE_NS * receivers
             return True

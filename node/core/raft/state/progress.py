@@ -25,9 +25,11 @@ PROBE, REPLICATE, SNAPSHOT = Mode
 
 @dataclass(slots=True)
 class Progress:
-    """`match`: durable there, for certain. `next`: what to send next. `waiting`: a probe or chunk is unanswered since `sent_ns`.
+    """Progress of one other node. `match` is the highest index that is certainly durable there; `next` is the index to send next. `waiting`: a probe
+    or chunk, sent at `sent_ns`, is unanswered.
 
-    Invariant: match < next. `torn`: the node lost its tail, and does not count until a leader has made it whole.
+    Invariant: match < next. `torn`: the node lost the tail of its log, and does not count for a quorum until a leader has sent it the whole log
+    again.
     """
 
     next: int

@@ -51,7 +51,7 @@ class Handover:
 
 @dataclass(slots=True)
 class Target:
-    """The weights that an administrator wants. `begun`: a step was appended."""
+    """The weights that an administrator wants. `begun`: at least one step towards them was appended to the log."""
 
     token: int
     voters: Voters
@@ -182,7 +182,7 @@ class RaftState:
 
     @property
     def announces_voters(self) -> bool:
-        """Whether another machine counts votes."""
+        """Return whether another machine of this node needs the voters, so that they must be announced to it."""
         return self.config.membership is not None or self.config.memory is not None
 
     @property
@@ -226,18 +226,20 @@ class RaftState:
         self.hard_op = self.journal.gate
 
     def term_gate(self) -> int | None:
-        """The storage operation after which term and vote are durable, if not done yet. Answers to heartbeats wait for nothing else."""
+        """Return the storage operation that makes term and vote durable; None when it is done. Answers to heartbeats wait only for this operation."""
         return self.hard_op if self.hard_op is not None and self.journal.pending(self.hard_op) else None
 
     def begin_segment(self) -> None:
-        """Rewrite everything into a fresh segment: after a snapshot, and at boot, when nothing that was found is known to be durable."""
+        """Write the whole log and the term and vote into a new segment. This is done after a snapshot, and at boot, when nothing on disk is known to
+        be durable.
+        """
         vote = "" if self.flaws.vote_lost_at_compaction else self.vote
         base, hard = Base(self.log.base_index, self.log.base_term), Hard(self.term, vote)
         self.journal.roll(base, hard, Doubt(self.known if self.torn else None), self.log.tail())
         self.hard_op = self.journal.gate
 
     def append(self, entries: Sequence[Entry]) -> None:
-        """Append to the log in memory and stage for the disk. Adopt configurations at once (Raft thesis, 4.1)."""
+        """Append entries to the log in memory and stage them for the disk. Adopt configurations at once (Raft thesis, 4.1)."""
         self.log.append(entries)
         self.fresh.extend(entries)
         stage = self.journal.stage
@@ -248,7 +250,7 @@ class RaftState:
                 self.out.trace("config", index=entry.index, voters=entry.command[1])
 
     def cut(self, index: int) -> None:
-        """Truncate a conflicting suffix, in memory and on disk."""
+        """Truncate a conflicting suffix of the log, in memory and on disk."""
         self.trace_appended()
         self.log.cut(index)
         self.journal.stage(Cut(index))
@@ -290,5 +292,5 @@ def _write_vote(out: Outbox, vote: str) -> None:
 
 
 def read_vote(files: Mapping[str, bytes]) -> str:
-    """Read what `term-vote-split-write` left."""
+    """Return the vote from the separate file that the flaw `term-vote-split-write` writes."""
     return files.get(_VOTE_FILE, b"").decode("utf-8", "replace")
