@@ -39,17 +39,33 @@ class DurationType(click.ParamType):  # type: ignore[type-arg]
         return seconds
 
 
-class CampaignType(click.Path):
+class PathType(click.Path):
+    """As a `Path`. The empty text is refused: Python takes it for the current folder."""
+
+    def __init__(self, *, exists: bool = False, file_okay: bool = True, dir_okay: bool = True) -> None:
+        super().__init__(exists=exists, file_okay=file_okay, dir_okay=dir_okay, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail(
+                "'' is not a path; use . for the current folder" if self.dir_okay else "'' is not a path", param, ctx
+            )
+        return super().convert(value, param, ctx)
+
+
+class CampaignType(PathType):
     """A file, or else the name of a campaign that comes with the package."""
 
     name = "campaign"
 
     def __init__(self, *, exists: bool = False) -> None:
-        super().__init__(exists=exists, dir_okay=False, path_type=Path)
+        super().__init__(exists=exists, dir_okay=False)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         from ..campaign.packaged import path_of
 
+        if value == "":
+            return super().convert(value, param, ctx)
         exists = Path(value).exists()
         # A folder is no campaign: `--runs .` makes one with the name of the packaged campaign that ran.
         packaged = None if exists and not Path(value).is_dir() else path_of(str(value))
@@ -90,7 +106,7 @@ def processors() -> int:
 
 
 def runs_option(help: str = "The folder for run folders.") -> Callable[[F], F]:
-    kind = click.Path(file_okay=False, path_type=Path)
+    kind = PathType(file_okay=False)
     return click.option("--runs", type=kind, default=Path("runs"), show_default=True, help=help)
 
 

@@ -29,11 +29,15 @@ def refusal(error: click.ClickException) -> UsageRefused:
 
 
 def refuse_to_replace(read: Path | None, **outputs: Path | None) -> None:
-    """Raise `CampaignError` where a file that an option names is what the command reads: `read`, or evidence in the run's folder `read`."""
-    for option, path in outputs.items():
+    """Raise `CampaignError` where a file to write is what the command reads: `read`, or evidence in the run's folder `read`.
+
+    An output has the name of its option, or of its argument in capitals.
+    """
+    for name, path in outputs.items():
         if path is not None and read is not None and path.exists() and _is_part(path, read):
             raise CampaignError(
-                f"--{option}: {path} is what the command reads, and would be lost", hint="name another file"
+                f"{name if name.isupper() else f'--{name}'}: {path} is what the command reads, and would be lost",
+                hint="name another file",
             )
 
 

@@ -8,11 +8,13 @@ import click
 
 from ...errors import CampaignError
 from ..console import say
+from ..options import PathType
+from ..refusals import refuse_to_replace
 
 
 @click.command("export")
-@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("run", type=PathType(exists=True, file_okay=False))
+@click.argument("file", type=PathType(dir_okay=False))
 def command(run: Path, file: Path) -> None:
     """Write the folder RUN to FILE, a tar.gz archive that `tri import` reads. Private keys in logs are removed.
 
@@ -22,6 +24,7 @@ def command(run: Path, file: Path) -> None:
 
     if not file.name.endswith((".tar.gz", ".tgz")):
         raise CampaignError(f"{file}: the archive is a .tar.gz file", hint=f"name it {file.name}.tar.gz")
+    refuse_to_replace(run, FILE=file)
     for name in pack(run, file):
         say(f"private keys removed: {name}")
     click.echo(str(file))

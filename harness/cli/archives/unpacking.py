@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 
 from ..console import say
-from ..options import runs_option
+from ..options import PathType, runs_option
 
 
 @click.command("import")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=PathType(exists=True, dir_okay=False))
 @runs_option()
 def command(file: Path, runs: Path) -> None:
     """Unpack FILE, which `tri export` wrote, to a new folder below the run folders, and print its name.

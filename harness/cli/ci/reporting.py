@@ -23,6 +23,7 @@ from tribulation.histories.files.opening import write_named
 from ...errors import CampaignError, text_of
 from ...run.outcome.verdict import ENDED_BY_USER, EXIT_UNKNOWN, EXIT_VALID, Judgement
 from ..choices import Named
+from ..options import PathType
 from ..outcome import print_outcome
 from . import github
 from .cases import Case, cases_of
@@ -38,7 +39,7 @@ def ci_options(command: F) -> F:
     command = click.option(
         "--fail-on", type=Named("verdict", ("unknown", "invalid")), default="unknown", show_default=True, help=fails
     )(command)
-    kind = click.Path(dir_okay=False, path_type=Path)
+    kind = PathType(dir_okay=False)
     return click.option("--junit", type=kind, metavar="FILE", help="Write the verdict to FILE as JUnit XML.")(command)
 
 

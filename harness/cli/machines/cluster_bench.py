@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ..console import Progress, out
-from ..options import hosts_option, json_option, take_over_option
+from ..options import PathType, hosts_option, json_option, take_over_option
 
 
 @click.command("cluster-bench")
@@ -16,7 +16,7 @@ from ..options import hosts_option, json_option, take_over_option
 @hosts_option("The hosts to use; default: a new local lab.")
 @click.option(
     "--logs",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=PathType(file_okay=False),
     help="A folder for the logs and traces of failed scenarios.",
 )
 @take_over_option

@@ -17,7 +17,7 @@ from rich.text import Text
 from ...errors import TribulationError
 from ..choices import Group, Named
 from ..console import marked, out, say
-from ..options import take_over_option
+from ..options import PathType, take_over_option
 
 if TYPE_CHECKING:
     from ...deploy.cluster import Deployment
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ...hosts.ssh.provider import SshProvider
     from ...systems.base import Dial
 
-INVENTORY = click.argument("inventory", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+INVENTORY = click.argument("inventory", type=PathType(exists=True, dir_okay=False))
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Print what would be done on each host, and do nothing.")
 TIMING = click.option(

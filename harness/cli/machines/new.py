@@ -8,6 +8,7 @@ import click
 
 from ..choices import Group
 from ..console import out
+from ..options import PathType
 
 
 @click.group("new", cls=Group)
@@ -17,9 +18,7 @@ def command() -> None:
 
 @command.command("system")
 @click.argument("name")
-@click.option(
-    "--folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Where; default: here."
-)
+@click.option("--folder", type=PathType(file_okay=False), default=Path(), help="Where; default: here.")
 def system(name: str, folder: Path) -> None:
     """Write an adapter for a system called NAME, a small server for it, and a campaign."""
     from ...adapters.skeleton import write_system

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..console import out, say
+from ..options import PathType
 
 if TYPE_CHECKING:
     from ...adapters.steps import Step
@@ -20,7 +21,7 @@ CLOSED_PORT = 1
 
 
 @click.command("try")
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", type=PathType(dir_okay=False))
 @click.option("--hosts", default="local", show_default=True, help="local, qemu, vagrant, or an inventory file.")
 @click.option("--nodes", type=click.IntRange(1, 32), default=3, show_default=True, help="How many hosts.")
 @click.option(

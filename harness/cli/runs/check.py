@@ -9,12 +9,12 @@ import click
 from ..choices import Later, Named, history_formats, levels, models, unknown
 from ..choices import checkers as checker_names
 from ..ci.reporting import ci_options, reporting
-from ..options import DurationType, json_option, renamed_option, trust_option
+from ..options import DurationType, PathType, json_option, renamed_option, trust_option
 from ..refusals import refuse_to_replace
 
 
 @click.command("check")
-@click.argument("target", type=click.Path(path_type=Path))
+@click.argument("target", type=PathType())
 @click.option(
     "--format",
     "format_name",
@@ -35,7 +35,7 @@ from ..refusals import refuse_to_replace
 @click.option("--explain", is_flag=True, help="Print each witness among the operations around it.")
 @click.option(
     "--certificate",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=PathType(dir_okay=False),
     help="Write the order that proves a valid verdict to this file (JSON).",
 )
 @click.option(

@@ -9,9 +9,9 @@ from typing import Any, TypedDict
 import click
 
 from ..document import print_document
-from ..options import json_option
+from ..options import PathType, json_option
 
-RUN = click.Path(exists=True, file_okay=False, path_type=Path)
+RUN = PathType(exists=True, file_okay=False)
 
 
 class _Anomaly(TypedDict, total=False):

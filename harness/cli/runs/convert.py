@@ -8,11 +8,13 @@ import click
 
 from ..choices import Named, history_formats
 from ..console import say
+from ..options import PathType
+from ..refusals import refuse_to_replace
 
 
 @click.command("convert")
-@click.argument("source", type=click.Path(path_type=Path))
-@click.argument("target", type=click.Path(path_type=Path))
+@click.argument("source", type=PathType())
+@click.argument("target", type=PathType())
 @click.option(
     "--from",
     "source_format",
@@ -36,6 +38,7 @@ def command(source: Path, target: Path, source_format: str | None, target_format
 
     from ...errors import CampaignError
 
+    refuse_to_replace(source, TARGET=target)
     if source.is_dir():
         source = source / "history.jsonl"
     try:

@@ -9,12 +9,12 @@ from typing import Any
 import click
 
 from ..console import Progress, out
-from ..options import jobs_option, json_option, time_option, trust_option
+from ..options import PathType, jobs_option, json_option, time_option, trust_option
 from .replay import print_lines
 
 
 @click.command("explain")
-@click.argument("run", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("run", type=PathType(file_okay=False))
 @click.option("--failure", metavar="CHECKER/KIND", help="The failure to explain; by default the first one.")
 @click.option(
     "--tries", type=click.IntRange(min=0), default=200, show_default=True, help="The most similar plans to try."

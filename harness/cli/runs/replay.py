@@ -12,7 +12,7 @@ import click
 from ..choices import Named
 from ..choices import flaws as flaw_names
 from ..console import Progress, marked, out
-from ..options import jobs_option, json_option, renamed_option, runs_option, time_option, trust_option
+from ..options import PathType, jobs_option, json_option, renamed_option, runs_option, time_option, trust_option
 
 EXIT_EQUAL, EXIT_DIFFERS, EXIT_UNKNOWN = 0, 1, 3
 _COLOURS = {
@@ -33,7 +33,7 @@ _COLOURS = {
 
 
 @click.command("replay")
-@click.argument("target", type=click.Path(path_type=Path))
+@click.argument("target", type=PathType())
 @click.option(
     "--tier",
     type=Named("tier", ("a", "b", "c")),
@@ -55,9 +55,7 @@ _COLOURS = {
     multiple=True,
     help="Tier c: plant this flaw in the simulated cluster.",
 )
-@click.option(
-    "--ledger", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Tier c: a history's faults."
-)
+@click.option("--ledger", type=PathType(exists=True, dir_okay=False), help="Tier c: a history's faults.")
 @click.option(
     "--repeat",
     type=click.IntRange(1, 10_000),

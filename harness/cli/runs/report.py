@@ -9,10 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from ..console import out
+from ..options import PathType
 
 
 @click.command("report")
-@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("run", type=PathType(exists=True, file_okay=False))
 @click.option("--costs", is_flag=True, help="Print a table of what each fault cost, and write no page.")
 def command(run: Path, costs: bool) -> None:
     """Write report.html into RUN, a run's folder; one page that opens without a network."""

@@ -13,7 +13,7 @@ import click
 from ..choices import Named
 from ..ci.reporting import ci_options, reporting
 from ..console import Talk
-from ..options import CampaignType, json_option, runs_option, set_option, take_over_option, trust_option
+from ..options import CampaignType, PathType, json_option, runs_option, set_option, take_over_option, trust_option
 from ..refusals import refuse_to_replace
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.argument("campaign", required=False, type=CampaignType())
 @click.option(
     "--plan",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=PathType(exists=True, dir_okay=False),
     help="Run this plan.json in the simulator, instead of a campaign.",
 )
 @click.option(
@@ -95,7 +95,8 @@ def command(
         return _repeated(run, loaded, repeat, until, talk, as_json)
     if until is not None:
         raise click.UsageError("--until needs --repeat N")
-    refuse_to_replace(plan or campaign, junit=junit)
+    for read in (plan or campaign, Path(hosts) if hosts else None):
+        refuse_to_replace(read, junit=junit)
     with reporting(junit, fail_on) as report:
         if plan is not None:
             changed = hosts or seed is not None or bool(overrides) or attach

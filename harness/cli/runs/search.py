@@ -19,6 +19,7 @@ from ..console import Progress, marked, out, say
 from ..options import (
     CampaignType,
     DurationType,
+    PathType,
     jobs_option,
     json_option,
     renamed_option,
@@ -93,7 +94,7 @@ SHOWN = 20
 )
 @click.option(
     "--state",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=PathType(dir_okay=False),
     help="With --all-flaws: keep the state in this file, and resume from it.",
 )
 @json_option

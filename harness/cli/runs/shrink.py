@@ -14,7 +14,8 @@ from rich.table import Table
 from ...user_files.renamed import written
 from ..choices import Named, history_formats, models
 from ..console import Progress, out, say
-from ..options import DurationType, json_option, renamed_option, runs_option, time_option, trust_option
+from ..options import DurationType, PathType, json_option, renamed_option, runs_option, time_option, trust_option
+from ..refusals import refuse_to_replace
 
 if TYPE_CHECKING:
     from ...failures.allowance import Allowance
@@ -24,7 +25,7 @@ DEFAULT_S = 60.0
 
 
 @click.command("shrink")
-@click.argument("target", type=click.Path(path_type=Path))
+@click.argument("target", type=PathType())
 @click.option("--failure", metavar="CHECKER/KIND", help="The failure to keep; by default the first one.")
 @time_option("Stop after this time; on real hosts by default after 60s.")
 @click.option(
@@ -50,7 +51,7 @@ DEFAULT_S = 60.0
 )
 @click.option(
     "--corpus",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=PathType(file_okay=False),
     default=Path("histories/corpus"),
     show_default=True,
     help="The folder for --add-to-corpus.",
@@ -66,9 +67,7 @@ DEFAULT_S = 60.0
     type=Named("model", models),
     help="The kind of the history: register, kv, queue …; inferred by default.",
 )
-@click.option(
-    "--output", type=click.Path(dir_okay=False, path_type=Path), help="For a history: the file for the smaller one."
-)
+@click.option("--output", type=PathType(dir_okay=False), help="For a history: the file for the smaller one.")
 @trust_option
 @json_option
 def command(target: Path, as_json: bool, **options: Any) -> int:
@@ -87,6 +86,7 @@ def command(target: Path, as_json: bool, **options: Any) -> int:
             f"{target}: no such file or folder",
             hint="give a run's folder or a history file; `tri list runs` shows runs",
         )
+    refuse_to_replace(target, output=options["output"])
     target = lasting_name(target)
     if target.is_dir() and is_simulated(read_plan(target)):
         return _simulated(target, as_json, options)

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from ..console import say
+from ..options import PathType
 
 if TYPE_CHECKING:
     from ...user_files.renamed import Old
 
 
 @click.command("upgrade")
-@click.argument("files", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path), metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, type=PathType(dir_okay=False), metavar="FILE...")
 @click.option("--check", is_flag=True, help="Write nothing; exit code 1 if a campaign has old names.")
 def command(files: tuple[Path, ...], check: bool) -> int:
     """Rewrite campaigns of an older version. Comments and layout stay as they are.

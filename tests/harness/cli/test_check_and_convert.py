@@ -75,6 +75,12 @@ def test_convert_says_what_it_did_and_takes_the_ending_as_the_format(
             "--junit: mine.yaml is what the command reads",
         ),
         (["run", "--plan", "run/plan.json", "--junit", "run/plan.json"], "run/plan.json is what the command reads"),
+        (["run", "mine.yaml", "--hosts", "inv.yaml", "--junit", "inv.yaml"], "--junit: inv.yaml is what the command"),
+        (["shrink", "stale.jsonl", "--output", "./stale.jsonl"], "--output: stale.jsonl is what the command reads"),
+        (["shrink", "linked.jsonl", "--output", "valid.jsonl"], "--output: valid.jsonl is what the command reads"),
+        (["convert", "linked.jsonl", "valid.jsonl"], "TARGET: valid.jsonl is what the command reads"),
+        (["convert", "run", "run/history.jsonl"], "TARGET: run/history.jsonl is what the command reads"),
+        (["export", "run", "run/logs/n1.tar.gz"], "FILE: run/logs/n1.tar.gz is what the command reads"),
     ],
 )
 def test_what_cannot_be_done_is_refused_with_a_hint(
@@ -89,8 +95,10 @@ def test_what_cannot_be_done_is_refused_with_a_hint(
 
 def _made(folder: Path) -> list[Path]:
     """Everything below `folder`, with a run's folder, a campaign and a link to a history."""
-    Path("run/trace").mkdir(parents=True)
-    for name in ("run/history.jsonl", "run/trace/n1.jsonl", "run/plan.json", "mine.yaml"):
+    for name in ("run/trace", "run/logs"):
+        Path(name).mkdir(parents=True)
+    read = ("run/history.jsonl", "run/trace/n1.jsonl", "run/plan.json", "run/logs/n1.tar.gz", "mine.yaml", "inv.yaml")
+    for name in read:
         Path(name).write_text("as it was\n")
     Path("linked.jsonl").symlink_to("valid.jsonl")
     return list(folder.rglob("*"))

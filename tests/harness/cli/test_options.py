@@ -65,6 +65,21 @@ def test_numbers_of_a_search_have_bounds(option: str, number: str) -> None:
     assert isinstance(done.exception, (SystemExit, click.UsageError)) and option in f"{done.output}{done.exception}"
 
 
+def test_no_command_takes_an_empty_path_for_the_current_folder() -> None:
+    for command in _commands(cli, click.Context(cli)):
+        for param in command.params:
+            if isinstance(param.type, click.Path):
+                with pytest.raises(click.BadParameter, match="'' is not a path"):
+                    param.type.convert("", param, click.Context(command))
+
+
+@pytest.mark.parametrize("words", [["check"], ["run"], ["check", "h", "--junit"], ["new", "system", "x", "--folder"]])
+def test_an_empty_path_is_wrong_usage(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(cli, [*words, ""])
+    assert done.exit_code == 2 and "'' is not a path" in done.output
+
+
 def test_no_command_has_another_word_for_hosts() -> None:
     for command in _commands(cli, click.Context(cli)):
         for option in command.params:
