@@ -196,6 +196,7 @@ def _collect_and_remove(run: Run, hosts: Sequence[Host]) -> None:
                 require_running(run.system.service, hosts)
             elif not run.keep:
                 deploy_down(run.system.service, hosts)
+                on_all(run.clocked, clock_library.remove).require("removing the clock library")
             elif needs_fault_disk(run):
                 on_all(hosts, lambda host: _keep_without_fault_disk(run.system.service, host)).require("keeping it up")
 
@@ -216,7 +217,11 @@ def environment_of(run: Run) -> EnvironmentOf | None:
     def prepare(host: Host) -> Mapping[str, str]:
         if isinstance(service, fault_disk.OnDisk) and needs_fault_disk(run):
             fault_disk.mount(host, service, model_of(run.plan.intents))
-        return clock_library.environment(host) if moves_clocks else {}
+        if not moves_clocks:
+            return {}
+        if clock_library.clock_of(host) != "system" and clock_library.installed(host) is None:
+            run.clocked.append(host)
+        return clock_library.environment(host)
 
     return prepare
 

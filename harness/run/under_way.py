@@ -13,7 +13,7 @@ from ..campaign.model import Campaign
 from ..errors import TribulationError
 from ..evidence.writing import RunFolderError
 from ..foreign import in_one_process
-from ..hosts.base import Provider
+from ..hosts.base import Host, Provider
 from ..trouble import Trouble
 from .interrupts import Interrupts
 from .outcome.run_folder import RunFacts
@@ -25,6 +25,8 @@ from .settings import Settings
 @dataclass(slots=True)
 class Run:
     """`composed`: faults that are composed of what the hosts can do are not yet in the plan. `facts` are what `run.json` holds.
+
+    `clocked`: hosts on which this run installed the clock library.
 
     `began`: the load began; from then on nothing is raised that would hide what was recorded. `driven`: the driver reached its end.
     """
@@ -42,6 +44,7 @@ class Run:
     elapsed_s: dict[str, float] = field(default_factory=dict)
     backends: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     skipped: list[dict[str, Any]] = field(default_factory=list)
+    clocked: list[Host] = field(default_factory=list)
     began: bool = False
     driven: bool = False
 

@@ -6,6 +6,7 @@ of it remains. Rows that are not `ok` have a hint; `required` marks requirements
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shlex
@@ -99,20 +100,36 @@ def _doctor_local(ports: Sequence[int], examine: Examine) -> list[ProbeResult]:
 def _doctor_ssh(provider: SshProvider, ports: Sequence[int], examine: Examine) -> list[ProbeResult]:
     try:
         hosts = provider.each(means=False)
-        rows = on_all(hosts, lambda host: _doctor_host(host, ports)).require("probing")
+        missing: dict[str, list[str]] = {}
+        rows = on_all(hosts, lambda host: _doctor_host(host, ports, missing)).require("probing")
         answering = [host for host in hosts if all(row.answered for row in rows[host.name])]
         with_python = [host for host in answering if any(row.probe == "python" and row.ok for row in rows[host.name])]
         reached = [row for port in ports for row in _reach_rows(provider, with_python, port)]
-        examine(provider, answering)
+        try:
+            examine(provider, answering)
+        finally:
+            on_all(answering, lambda host: _remove_folders(host, missing.get(host.name, [])))
         rows_by_host = [[*rows[host.name], *(row for row in reached if row.host == host.name)] for host in hosts]
         return [row for its in rows_by_host for row in its] + [_try("clock shim", MACHINE, _compiler, required=False)]
     finally:
         provider.close()
 
 
-def _doctor_host(host: RemoteHost, ports: Sequence[int]) -> list[ProbeResult]:
+def _doctor_host(host: RemoteHost, ports: Sequence[int], missing: dict[str, list[str]]) -> list[ProbeResult]:
+    """The rows of one host. Its folders that the probes will make are added to `missing`."""
     login = _try("ssh login", host.name, lambda: f"{host.run('id -un').stdout.strip()}@{host.address}")
-    return [login, *_host_rows(host, ports)] if login.ok else [replace(login, answered=False)]
+    if not login.ok:
+        return [replace(login, answered=False)]
+    above = f'd={shlex.quote(host.directory)}; while [ ! -d "$d" ]; do echo "$d"; d=$(dirname -- "$d"); done'
+    with contextlib.suppress(HostError):
+        missing[host.name] = host.run(above).stdout.splitlines()
+    return [login, *_host_rows(host, ports)]
+
+
+def _remove_folders(host: Host, folders: Sequence[str]) -> None:
+    """Remove those of these folders, the lowest first, that are empty: a deployment that began meanwhile keeps its own."""
+    if folders:
+        host.run(["rmdir", "--", *folders], check=False)
 
 
 def _reach_rows(provider: Provider, hosts: Sequence[Host], port: int) -> list[ProbeResult]:

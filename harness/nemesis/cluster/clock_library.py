@@ -6,6 +6,7 @@ monotonic time alone (`FAKETIME_DONT_FAKE_MONOTONIC`): otherwise a jump back han
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import platform
 import shlex
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING
 from ...errors import FaultError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ...hosts.base import Host
 
@@ -124,6 +125,26 @@ def install(host: Host) -> ClockLibrary:
     raise FaultError(
         f"clock faults are not possible on {host.name}: {'; '.join(reasons)}",
         f"apt install gcc libc6-dev on the machine of the harness, or apt install libfaketime on {host.name}",
+    )
+
+
+@contextlib.contextmanager
+def on_trial(host: Host) -> Iterator[ClockLibrary]:
+    """Install the library while the block runs; one that was there before stays. Raises as `install` does."""
+    was_there = installed(host) is not None
+    try:
+        yield install(host)
+    finally:
+        if not was_there:
+            remove(host)
+
+
+def remove(host: Host) -> None:
+    """Remove the library's files from a host. No process that runs under it, or that is restarted, may need them."""
+    ours = shim(host.directory)
+    files = [ours.library, ours.file, ours.block, faketime(host.directory, "").file]
+    host.run(
+        f"rm -f -- {shlex.join(files)} && {{ rmdir {shlex.quote(str(Path(ours.file).parent))} 2>/dev/null || true; }}"
     )
 
 

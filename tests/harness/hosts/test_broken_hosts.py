@@ -89,6 +89,13 @@ class Broken:
             b"name: cuts\nworkloads: [{register: {}}]\nfaults: [{partition: {shape: [halves], every: 8s, for: 4s}}]\n",
             "/srv/cuts.yaml",
         )
+        good = json.dumps(next(iter(self.entries())))
+        clients.put(f"consent: true\nknown_hosts: known_hosts\nhosts: [{good}]\n".encode(), "/srv/good.yaml")
+        clients.put(
+            b"name: jumps\nduration: 4s\nworkloads: [{register: {clients: 1}}]\n"
+            b"faults: [{clock: {target: leader, offset: 20s, every: 2s, for: 1s}}]\n",
+            "/srv/jumps.yaml",
+        )
 
     def entries(self) -> Iterator[dict[str, Any]]:
         own = {"user": self.user, "key": "key"}
@@ -188,6 +195,18 @@ def test_each_broken_host_is_reported_in_one_line_beside_the_good_ones_results(b
         assert [row for row in rows if row["host"] == good and row["required"] and not row["ok"]] == []
         assert "not running" in seen[good]["detail"]
     assert [row["probe"] for row in rows if row["host"] == "dropped"] == ["ssh login"]
+
+
+def test_neither_the_doctor_nor_a_run_leaves_a_folder_that_it_made(broken: Broken) -> None:
+    good = broken.lab.hosts[0]
+    assert good.run(["test", "-e", "/var/tmp/tribulation"], check=False).exit_code
+    code, out, err, _ = broken.tri("doctor", "--hosts", "/srv/good.yaml", "--json")
+    clocks = [row for row in json.loads(out)["faults"] if row["ability"] == "clock-drift" and row["host"] == "good"]
+    assert [row["ok"] for row in clocks] == [True], (code, err, clocks)
+    assert good.run("find /var/tmp/tribulation", check=False).stdout == ""
+    code, out, err, _ = broken.tri("run", "jumps.yaml", "--hosts", "good.yaml", "--runs", "/srv/runs", "--json")
+    assert out, (code, err)
+    assert good.run("find /var/tmp/tribulation", check=False).stdout == ""
 
 
 def test_a_deployment_reports_each_that_cannot_be_used_beside_the_others(broken: Broken) -> None:

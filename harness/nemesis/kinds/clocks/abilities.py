@@ -6,7 +6,7 @@ from ....errors import FaultError
 from ....hosts.base import Host
 from ....hosts.printed import understood, whole
 from ...agent_client.one_question import ask_part
-from ...cluster.clock_library import ClockLibrary, clock_of, install
+from ...cluster.clock_library import ClockLibrary, clock_of, on_trial
 
 CAP_SYS_TIME = 25
 # Set it to its present value: a microsecond is lost, and nothing else changes.
@@ -17,20 +17,20 @@ _LIBRARY = "remove `clock: system` from the inventory to use the clock library"
 def sets(host: Host) -> str:
     if clock_of(host) == "system":
         return _sets_its_own(host)
-    library = install(host)
-    return "libfaketime" if library.only_sets else _by_shim(host, library)
+    with on_trial(host) as library:
+        return "libfaketime" if library.only_sets else _by_shim(host, library)
 
 
 def drifts_and_strobes(host: Host) -> str:
     if clock_of(host) == "system":
         raise FaultError(f"on {host.name} the machine's own clock can only be set ahead or back", _LIBRARY)
-    library = install(host)
-    if library.only_sets:
-        raise FaultError(
-            f"on {host.name} wall clocks can be set, but not made to drift or strobe: libfaketime gives each process its own drift",
-            "apt install gcc libc6-dev on the machine of the harness, for the clock library",
-        )
-    return _by_shim(host, library)
+    with on_trial(host) as library:
+        if library.only_sets:
+            raise FaultError(
+                f"on {host.name} wall clocks can be set, but not made to drift or strobe: libfaketime gives each process its own drift",
+                "apt install gcc libc6-dev on the machine of the harness, for the clock library",
+            )
+        return _by_shim(host, library)
 
 
 def _by_shim(host: Host, library: ClockLibrary) -> str:
