@@ -22,7 +22,7 @@ from ..systems.base import Client, Dial, Op, Outcome
 from ..systems.operations import lacking
 from ..trouble import described
 from ..workloads import WORKLOADS
-from ..workloads.generators import Context
+from ..workloads.generators import Context, drawn
 from ..workloads.register import SEEN
 from . import leftovers
 from .steps import Step, Wrong, bounded, hint_of, soon
@@ -48,7 +48,7 @@ def operations_of(client: Client) -> list[Op]:
             continue
         generator, kinds = workload.load(), set(workload.asked())
         for count in range(MOST_DRAWN):
-            emit, generator = generator.next(Context(1, name, 0, 1, count, 0))
+            emit, generator = drawn(generator, Context(1, name, 0, 1, count, 0))
             if emit is None or not kinds:
                 break
             if emit.op.f in kinds:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from random import Random
 
+from ..errors import DeployError, shown
 from ..systems.base import Op, Outcome
 
 SECOND_NS = 1_000_000_000
@@ -80,6 +81,19 @@ class Generator:
 
 
 NOTHING = Generator()
+_ANSWER = "`next` returns an Emit or None, and the generator that follows; `update` and `closing` return a generator"
+
+
+def drawn(generator: Generator, context: Context) -> tuple[Emit | None, Generator]:
+    """What `generator.next` returned. Raises `DeployError` for what no generator returns, because anyone may write one."""
+    if not isinstance(generator, Generator):
+        raise DeployError(f"workload {context.workload}: {shown(generator)} is not a generator", hint=_ANSWER)
+    match generator.next(context):
+        case (Emit(op=Op()) | None, Generator()) as answer:
+            return answer
+        case answer:
+            name = f"{type(generator).__module__}.{type(generator).__qualname__}"
+            raise DeployError(f"workload {context.workload}: {name}.next returned {shown(answer)}", hint=_ANSWER)
 
 
 @dataclass(frozen=True)
@@ -89,7 +103,15 @@ class Each(Generator):
     make: Callable[[Context], Op]
 
     def next(self, context: Context) -> tuple[Emit | None, Generator]:
-        return Emit(self.make(context)), self
+        op = self.make(context)
+        if not isinstance(op, Op):
+            code = getattr(self.make, "__code__", None)
+            place = f"{code.co_filename}:{code.co_firstlineno} ({code.co_qualname})" if code else shown(self.make)
+            raise DeployError(
+                f"workload {context.workload}: {place} returned {shown(op)}, not an Op",
+                hint="each(make) needs an operation each time; limit, until or time_limit end a stream",
+            )
+        return Emit(op), self
 
 
 @dataclass(frozen=True)
@@ -131,7 +153,7 @@ class Mix(Generator):
         while live:
             chosen = draw.choices(live, weights=[parts[i][1] for i in live])[0]
             generator, weight = parts[chosen]
-            emit, after = generator.next(context)
+            emit, after = drawn(generator, context)
             parts[chosen] = (after, weight)
             if emit is not None:
                 return emit, Mix(tuple(parts), chosen)
@@ -165,7 +187,7 @@ class Stagger(Generator):
     steady: bool = False
 
     def next(self, context: Context) -> tuple[Emit | None, Generator]:
-        emit, inner = self.inner.next(context)
+        emit, inner = drawn(self.inner, context)
         if emit is None:
             return None, replace(self, inner=inner)
         start = context.now_ns if self.due_ns is None else self.due_ns
@@ -194,7 +216,7 @@ class Limit(Generator):
     def next(self, context: Context) -> tuple[Emit | None, Generator]:
         if self.left <= 0:
             return None, self
-        emit, inner = self.inner.next(context)
+        emit, inner = drawn(self.inner, context)
         return emit, Limit(self.left - (emit is not None), inner)
 
     def update(self, op: Op, outcome: Outcome) -> Generator:
@@ -212,7 +234,7 @@ class TimeLimit(Generator):
     def next(self, context: Context) -> tuple[Emit | None, Generator]:
         if context.now_ns >= self.until_ns:
             return None, self
-        emit, inner = self.inner.next(context)
+        emit, inner = drawn(self.inner, context)
         if emit is None or emit.at_ns >= self.until_ns:
             return None, TimeLimit(0, inner)
         return emit, TimeLimit(self.until_ns, inner)
@@ -231,7 +253,7 @@ class Chain(Generator):
     def next(self, context: Context) -> tuple[Emit | None, Generator]:
         parts = self.parts
         while parts:
-            emit, after = parts[0].next(context)
+            emit, after = drawn(parts[0], context)
             if emit is not None:
                 return emit, Chain((after, *parts[1:]))
             parts = parts[1:]
@@ -257,7 +279,7 @@ class Until(Generator):
     def next(self, context: Context) -> tuple[Emit | None, Generator]:
         if self.finished:
             return None, self
-        emit, inner = self.inner.next(context)
+        emit, inner = drawn(self.inner, context)
         return emit, replace(self, inner=inner)
 
     def update(self, op: Op, outcome: Outcome) -> Generator:
@@ -276,7 +298,7 @@ class PerKey(Generator):
         state = self
         while True:
             if state.current is not None:
-                emit, after = state.current.next(context)
+                emit, after = drawn(state.current, context)
                 if emit is not None:
                     return emit, replace(state, current=after)
             if not state.keys:
@@ -298,7 +320,7 @@ class Shared(Generator):
     make: Callable[[str], Generator]
 
     def next(self, context: Context) -> tuple[Emit | None, Generator]:
-        return PerKey(self.keys[context.client :: context.clients], self.make).next(context)
+        return drawn(PerKey(self.keys[context.client :: context.clients], self.make), context)
 
 
 @dataclass(frozen=True)
@@ -312,9 +334,9 @@ class Reserved(Generator):
         left = context.client
         for count, part in self.parts:
             if left < count:
-                return part.next(context)
+                return drawn(part, context)
             left -= count
-        return self.rest.next(context)
+        return drawn(self.rest, context)
 
 
 def each(make: Callable[[Context], Op]) -> Generator:

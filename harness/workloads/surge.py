@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..systems.base import Op, Outcome
-from .generators import Context, Emit, Generator, gap_of
+from .generators import Context, Emit, Generator, drawn, gap_of
 
 SHARES = 1_000_000
 """Of an operation, in which times between operations are counted."""
@@ -27,7 +27,7 @@ class Surge(Generator):
     steady: bool = False
 
     def next(self, context: Context) -> tuple[Emit | None, Generator]:
-        emit, inner = self.inner.next(context)
+        emit, inner = drawn(self.inner, context)
         if emit is None:
             return None, replace(self, inner=inner)
         start_ns = context.now_ns if self.due_ns is None else self.due_ns

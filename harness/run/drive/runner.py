@@ -20,7 +20,7 @@ from typing import Any
 from ...nemesis.faults.fault import Intent
 from ...nemesis.faults.triggers import Happened
 from ...systems.base import Op, Outcome
-from ...workloads.generators import NOTHING, WAIT, Context, Emit, Generator, Rivals, Timed, sequence, time_limit
+from ...workloads.generators import NOTHING, WAIT, Context, Emit, Generator, Rivals, Timed, drawn, sequence, time_limit
 from ...workloads.register import SEEN
 from ...workloads.settle import SETTLE, through_a_node
 from ..plan.pacing import Unacknowledged
@@ -242,7 +242,7 @@ class Runner:
         context = Context(
             self.plan.seed, slot.workload, slot.client, slot.clients, client.count, now_ns, slot.node, self._rivals
         )
-        emit, client.generator = client.generator.next(context)
+        emit, client.generator = drawn(client.generator, context)
         client.waiting = emit is WAIT
         if client.waiting:
             return

@@ -12,7 +12,7 @@ from tribulation.histories.model.operation import FOUND_NOTHING
 
 from ...systems.base import Op, Outcome
 from ..base import CHANGES, Rate, Workload, WorkloadSpec
-from ..generators import Context, Emit, Generator, each, limit, per_key, stagger, until
+from ..generators import Context, Emit, Generator, drawn, each, limit, per_key, stagger, until
 from ..register import unique_value
 
 DRAIN_TRIES = 100_000
@@ -90,7 +90,7 @@ class Patient(Generator):
                 return None, self
             most = min(REFUSED_GAP_NS << min(self.refusals - 1, 10), MOST_REFUSED_GAP_NS)
             wait_ns = context.draw("refused").randrange(most // 2, most + 1)
-        emit, inner = self.inner.next(context)
+        emit, inner = drawn(self.inner, context)
         after = replace(self, inner=inner, since_ns=since_ns)
         return (None if emit is None else Emit(emit.op, max(emit.at_ns, context.now_ns + wait_ns))), after
 

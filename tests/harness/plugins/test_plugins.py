@@ -195,6 +195,22 @@ def test_what_is_wrong_with_a_plugin_is_said_with_its_place(
     assert reported in refused.value.message and refused.value.message.startswith(f"{folder / 'latest.yaml'}:4: ")
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ("def read(self, context):\n        return Op(", "def read(self, context):\n        Op(", "(Latest.read) returned None, not an Op"),
+        ("mix([(each(self.read),", "mix([(None,", "workload latest: None is not a generator"),
+        ("return final_reads(self.name, keys)", "return None", "workload latest: None is not a generator"),
+    ],
+)  # fmt: skip
+def test_a_generator_that_returns_no_operation_is_named(folder: Path, before: str, after: str, words: str) -> None:
+    text = (folder / "latest.py").read_text()
+    assert before in text
+    (folder / "latest.py").write_text(text.replace(before, after))
+    ran = tri_here("run", "latest.yaml", "--seed", "3", cwd=folder)
+    assert ran.returncode == 4 and words in ran.stderr and "hint: " in ran.stderr, ran.stderr
+
+
 def test_a_plugin_that_does_not_exist_is_named(folder: Path) -> None:
     (folder / "latest.py").unlink()
     with pytest.raises(CampaignError, match=r"latest.yaml:4: plugin file .*latest.py does not exist"):
