@@ -1,12 +1,12 @@
-"""The host's part of agents: runs what the log placed on this process, saves its state, and moves it when the log says so.
+"""Agents on their host. This machine runs the agents that the log placed on this process, saves their state, and migrates them when the log says so.
 
 The log decides and this machine follows: an agent is here while the replicated placement names this node, in this incarnation. The agent may work
 only while this node is also in contact with a quorum. Otherwise the others may have marked the node as failed and placed its agents again. After a
 loss of quorum, and at the start, the machine requests a read index and lets agents work only when everything up to it is applied and the agent is
-still here. A log that is read again, or late, is full of outdated placements.
+still here. A log that a node replays, or receives late, contains many outdated placements.
 
-`AgentsHere` lists the agents that may work. A machine that sees an agent leave the list stops its work at once: what an agent did while it was not
-listed is refused.
+`AgentsHere` lists the agents that may work. A machine that sees an agent leave the list stops the work of that agent at once: work that an agent does
+while it is not listed is refused.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Agents(Member):
         }
 
     def start(self, now_ns: int) -> None:
-        """Nothing of an earlier incarnation runs here."""
+        """Trace the capacity and start the checkpoint timer. No agent of an earlier incarnation runs here."""
         self._out.trace("capacity", places=places({"capacity": self._capacity}), **self._capacity)
         self._out.set_timer(CHECKPOINT, now_ns + self._config.checkpoint_ns)
 
@@ -124,7 +124,7 @@ class Agents(Member):
             self._moves.on_connected(now_ns, event.peer)
 
     def flush(self, now_ns: int) -> None:
-        """Let work go on after all signals of the step are handled."""
+        """Resume the agents if a quorum allows it, after all signals of the step are handled."""
         if self._suspended and self._contact:
             if self._resume_at is None:
                 self._ask(now_ns)

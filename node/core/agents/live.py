@@ -1,7 +1,7 @@
 """An agent on its host: its live state, and the part of it that the replicated state does not have yet.
 
-A checkpoint takes the values of the changed keys at one moment. It brings them to the log in commands of bounded size, one after the other; the
-application lets them take effect together with the last. Later changes belong to the next checkpoint.
+A checkpoint takes the values of the changed keys at one moment. It submits them to the log in commands of bounded size, one after the other. The
+application lets all of them take effect together with the last one. Later changes belong to the next checkpoint.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Piece = tuple[dict[str, Any], list[str]]
 
 
 class Live:
-    """`paused`: the agent is stopped at the end of a migration away from here."""
+    """State of one agent on its host. `paused`: the agent is stopped for the end of a migration to another host."""
 
     def __init__(self, agent: str, epoch: int, state: KeyedState, number: int, placed_ns: int) -> None:
         self.agent = agent
@@ -37,7 +37,7 @@ class Live:
 
     @property
     def unsaved(self) -> int:
-        """Return the keys whose latest value the replicated state may not have."""
+        """Return the number of keys whose latest value the replicated state may not have."""
         return len(self.dirty) + sum(len(changes) + len(gone) for changes, gone in self.batch)
 
     def work(self, changes: Mapping[str, Any]) -> None:
@@ -69,7 +69,7 @@ class Live:
         self.number += 1
 
     def unsave(self, number: int) -> None:
-        """Record that the checkpoint was refused: its keys must be saved again, as what follows checkpoint `number`."""
+        """Record that the checkpoint was refused: its keys must be saved again, in the checkpoint that follows number `number`."""
         for changes, gone in self.batch:
             self.dirty.update(dict.fromkeys((*changes, *gone)))
         self.batch.clear()

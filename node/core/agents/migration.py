@@ -4,8 +4,8 @@ of Virtual Machines", NSDI 2005).
     source: COPYING ── little is left ──▶ STANDING ── the target holds all ──▶ SWITCHING ── the log says switched ──▶ gone
                └──────── no answer ──────────┴──▶ GIVEN_UP ── the log says cancelled ──▶ works on
 
-Only the log ends a migration. A paused source stays paused until it has seen the outcome in the log: `agents.switch` may be committed already without
-its knowledge.
+Only the log ends a migration. A paused source stays paused until it has seen the outcome in the log: `agents.switch` may already be committed
+although the source does not know it.
 
 Chunks are sent one at a time, numbered and acknowledged. After a loss the transfer continues from the last acknowledged chunk. Keys that change after
 they were sent are sent again.
@@ -38,7 +38,7 @@ class Phase(Enum):
 
 
 class Outgoing:
-    """The source's side. `piece` is the unacknowledged chunk; `pending` are the keys that the target lacks."""
+    """Source side of one migration. `piece` is the unacknowledged chunk; `pending` are the keys that the target lacks."""
 
     def __init__(self, live: Live, to: str, since: int, now_ns: int) -> None:
         self.live = live
@@ -58,7 +58,9 @@ class Outgoing:
         self.pending[key] = None
 
     def converged(self) -> bool:
-        """Return whether to pause now: little is left, or the agent changes as fast as it is copied and the copy would never end."""
+        """Return whether to pause the agent now: either little is left to copy, or the state changes as fast as it is copied, so that the copy would
+        never end.
+        """
         left = 0
         for key in self.pending:
             left += self.live.state.size(key)
@@ -94,7 +96,7 @@ class Outgoing:
 
 
 class Incoming:
-    """The target's side: the part of the agent's state that has arrived."""
+    """Target side of one migration: the part of the agent's state that has arrived."""
 
     def __init__(self, agent: str, epoch: int, since: int, source: str) -> None:
         self.agent = agent

@@ -1,4 +1,6 @@
-"""All migrations of one host, from it and to it: reactions to the log, the other side and the clock. `migration.py` has the steps of one migration."""
+"""All migrations from and to one host, and their reactions to the log, to the other host and to the clock. `migration.py` has the steps of one
+migration.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ Record = Mapping[str, Any]
 
 
 class Moves:
-    """`save` begins a checkpoint of an agent, if there is something to save."""
+    """The migrations of one host. `save` begins a checkpoint of an agent, if there is something to save."""
 
     def __init__(self, me: str, out: Outbox, flaws: Flaws, save: Callable[[Live], None]) -> None:
         self._me = me
@@ -104,7 +106,7 @@ class Moves:
             self.give_up(ack.agent, "the target holds something else")
 
     def on_connected(self, now_ns: int, peer: str) -> None:
-        """Continue from what was acknowledged: what was in flight may be lost."""
+        """Continue after the last acknowledged chunk: a chunk in flight may be lost."""
         for out in self.outgoing.values():
             if out.to == peer and out.piece is not None and out.phase is not Phase.GIVEN_UP:
                 self._send(now_ns, out)
@@ -123,7 +125,9 @@ class Moves:
                 out.live.resumed = True
 
     def go_on(self, now_ns: int) -> None:
-        """Advance every migration as far as possible without an answer. Only in contact with a quorum: one node alone must not pause or switch the agent."""
+        """Advance every migration as far as possible without an answer. Must be called only in contact with a quorum: one node alone must not pause
+        or switch an agent.
+        """
         for out in self.outgoing.values():
             if out.phase is Phase.COPYING and out.piece is None:
                 if out.converged() or self._flaws.stop_and_copy:
@@ -141,7 +145,7 @@ class Moves:
                 self._out.emit(Submit(f"agents/switch/{out.live.agent}", ["agents.switch", fields]))
 
     def give_up(self, agent: str, why: str) -> None:
-        """Ask the log to end the migration. A switch may be on its way; the first of the two in the log counts."""
+        """Ask the log to end the migration. A switch may be on its way to the log too; the one that comes first in the log counts."""
         out = self.outgoing.get(agent)
         if out is None or out.phase is Phase.GIVEN_UP:
             return

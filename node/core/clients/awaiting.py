@@ -69,8 +69,8 @@ class Awaiting:
         return True
 
     def settled(self, applied: int, touched: Mapping[str, Sequence[str]] = NOTHING) -> list[Pending]:
-        """Return and remove the requests whose effect has come. Only two kinds are examined: those whose own command was applied since the last time,
-        and those that wait for what was `touched` (ids by application).
+        """Return and remove the requests whose effect has come. Only two kinds are examined: requests whose own command was applied since the last
+        call, and requests that wait for an id in `touched` (ids by application).
         """
         found = {}
         while self._unreached and self._unreached[0][0] <= applied:

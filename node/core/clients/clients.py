@@ -1,7 +1,7 @@
 """Client requests from arrival to answer: routed to this node's Raft, to the leader, or to the local state.
 
-The machine learns the leader only from `LeaderChanged`, and what is applied only from `Applied` and `Restore`. A command that may have been appended
-anywhere is never answered with `fail`, except by the state machine itself.
+The machine learns of a new leader only from `LeaderChanged`, and of applied entries only from `Applied` and `Restore`. A command that may have been
+appended anywhere is never answered with `fail`, except by the state machine itself.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ class Clients(Machine):
                 self._finish(pending, replies.timed_out(possible))
 
     def on_connection(self, now_ns: int, event: Connected | Disconnected) -> None:
-        """Retry what was forwarded over the connection that broke: it may be lost."""
+        """Retry the commands that were forwarded over a connection that broke: they may be lost."""
         if isinstance(event, Connected):
             self._router.on_connection(now_ns, event.peer)
 

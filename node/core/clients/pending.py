@@ -29,7 +29,7 @@ class Stage(Enum):
 
 @frozen
 class Origin:
-    """The node whose client sent the request: where to answer, and under which number; valid in `term` only."""
+    """Origin of a forwarded request: the node whose client sent it, and the number under which that node expects the answer. Valid in `term` only."""
 
     peer: str
     incarnation: int
@@ -39,9 +39,11 @@ class Origin:
 
 @dataclass(slots=True)
 class Pending:
-    """`doubt`: some attempt may have been appended somewhere, so no refusal is definite any more.
+    """A request under way. `doubt`: an earlier attempt may have been appended on some node, so a refusal no longer proves that the command had no
+    effect.
 
-    `index` is where it was appended, or the index to catch up with; `term` is the term in which it was proposed or forwarded.
+    `index` is the log index of its command, or the index that must be applied before the request is answered. `term` is the term in which the command
+    was proposed or forwarded.
     """
 
     token: int
@@ -67,7 +69,8 @@ GONE_KEPT = 1024
 
 @dataclass(slots=True)
 class Table:
-    """Requests by token, by deadline (a heap, the next one first), and by index. The heaps may name finished requests, which are removed when they are met."""
+    """Requests by token, by deadline (a heap, the next one first), and by index. The heaps may still name finished requests, which are removed later.
+    """
 
     by_token: dict[int, Pending] = field(default_factory=dict)
     proposed: dict[int, int] = field(default_factory=dict)
@@ -123,5 +126,5 @@ class Table:
             heapq.heapify(self.deadlines)
 
     def at(self, *stages: Stage) -> list[Pending]:
-        """Oldest first."""
+        """Return the requests in any of these stages, the oldest first."""
         return [pending for pending in self.by_token.values() if pending.stage in stages]

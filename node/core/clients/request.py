@@ -53,7 +53,7 @@ class Calls(Protocol):
 
 
 class NoCalls:
-    """For a plain node, which has no such application."""
+    """Requests of a plain node, which has no replicated application beyond the key-value store."""
 
     for_clients: Sequence[str] = ()
     sent_once: Sequence[str] = ()
@@ -65,8 +65,8 @@ class NoCalls:
 
 @frozen
 class ClientRequest:
-    """`admin` names the administrative request; `body` is the whole, for its further fields. `call` is a command of a replicated application; `awaits`:
-    the answer waits for its effect.
+    """A parsed request. `admin` names the administrative request; `body` is the whole request, for its further fields. `call` is a command of a
+    replicated application. `awaits`: the answer waits for the effect of the command.
     """
 
     kind: Kind

@@ -1,10 +1,10 @@
 """Routing of commands to the leader.
 
 A command waits for a leader, is proposed here, or is forwarded with the term of the leader that it is meant for. A node that refuses a forward of
-term t refuses it forever, since it never leads t again, and the command may go elsewhere. The refusal is definite if that node knows that it did not
-propose an earlier copy of the forward: links may deliver one twice, and in between the node may have been deposed or restarted. When the leader
-changes without an answer, or the refusal is not definite, the command is sent to the next one *in doubt*: its session makes it take effect once,
-and only the state machine's answer, or the deadline, ends it.
+term t refuses it forever, because it never leads t again. The command may then go to another node. The refusal is definite if the node knows that it
+did not propose an earlier copy of the forward: links may deliver one twice, and in between the node may have been deposed or restarted. If the
+refusal is not definite, or the leader changes without an answer, the command is sent to the next leader *in doubt*. Its session makes it take effect
+once. Only the answer of the state machine, or the deadline, ends a command in doubt.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ class Router:
             self._finish(pending, replies.deposed(pending.term))
 
     def on_quorum(self, now_ns: int, contact: bool) -> None:
-        """Refuse the commands that were not tried: no contact with a quorum for one election timeout."""
+        """Refuse the commands that were not tried, after one election timeout without contact with a quorum."""
         self.contact = contact
         if contact:
             return

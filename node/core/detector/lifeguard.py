@@ -1,4 +1,5 @@
-"""Lifeguard (Dadgar, Phillips and Currey 2017): a detector that first doubts itself, and suspicions that confirmations shorten.
+"""Lifeguard (Dadgar, Phillips and Currey 2017): a node that works badly itself waits longer before it suspects others, and confirmations shorten a
+suspicion.
 
 `Health` is the local health multiplier (section IV.A): the worse this node's own service, the longer it waits before it suspects a member.
 `Suspicion` (IV.B) begins with a long timeout, which independent confirmations shorten.
@@ -53,7 +54,9 @@ class Suspicion:
 
     @property
     def end_ns(self) -> int:
-        """max(T, L − (L − T)·log(c + 1) / log(k + 1)), with T the shortest and L the longest, c of k confirmations."""
+        """Return the end of the suspicion: its start plus max(T, L − (L − T)·log(c + 1) / log(k + 1)). T is the shortest timeout, L the longest, c
+        the number of confirmations, and k the number that is wanted.
+        """
         confirmed = min(len(self.accusers) - 1, self.wanted)
         if confirmed >= self.wanted:
             return self.start_ns + self.shortest_ns

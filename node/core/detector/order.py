@@ -1,6 +1,6 @@
 """Probe order of members: each once per round, in a new random order for each round (SWIM, Das et al. 2002, 4.3).
 
-So the time until a given node probes a given member is bounded, and not only short on average.
+So the time until a given node probes a given member has a bound; it is not only short on average.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Probes under way at a node: its own of one member, and those that it makes for others (SWIM, Das et al. 2002, 3.1).
+"""Probes under way at a node: its own probe of one member, and the probes that it makes for other nodes (SWIM, Das et al. 2002, 3.1).
 
 A helper reports after four fifths of a timeout that it has no answer either (Lifeguard's nack, section IV.A). So the requesting node can distinguish
-a silent member from its own deafness.
+a silent member from its own inability to receive.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Probe:
 
 @dataclass(slots=True)
 class Relay:
-    """A probe for `asker`, whose own number for it is `seq`."""
+    """A probe on behalf of `asker`, which numbers it `seq`."""
 
     asker: str
     seq: int

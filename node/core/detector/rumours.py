@@ -1,7 +1,8 @@
 """Rumours: the news about members that probes carry (SWIM, Das et al. 2002, 4.1), each a bounded number of times.
 
-The rumour sent the fewest times goes first, so that news spreads before what most have heard. After λ·⌈log10(n + 1)⌉ sends it is dropped. Every
-member has then heard it with high probability, whatever the size of the cluster. A datagram never carries more rumours than it has room for.
+The rumour that was sent the fewest times goes first, so that new rumours spread before those that most members have heard. After λ·⌈log10(n + 1)⌉
+sends it is dropped. Every member has then heard it with high probability, whatever the size of the cluster. A datagram never carries more rumours
+than it has room for.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ class Rumours:
         self._sends: dict[Rumour, int] = {}
 
     def put(self, rumour: Rumour) -> None:
-        """Begin to send it, and stop sending what it contradicts. Accusations by different sources are kept side by side: each confirms the others."""
+        """Begin to send this rumour, and stop sending rumours that it contradicts. Accusations by different sources are kept side by side: each
+        confirms the others.
+        """
         if len(canonical(row(rumour))) >= ROOM:
             # The name fits in no datagram: a node that probes this member finds out by itself.
             return
@@ -82,7 +85,7 @@ def row(rumour: Rumour) -> list[Any]:
 
 
 def read_rows(value: Any) -> list[Rumour]:
-    """Raises ValueError for anything that is not a list of rumours."""
+    """Parse rumours. Raises ValueError for anything that is not a list of rumours."""
     if not isinstance(value, list) or len(value) > ROWS:
         raise ValueError("its rumours are no list, or too many")
     rumours = []

@@ -1,11 +1,11 @@
 """SWIM with suspicion (Das, Gupta and Motivala 2002) and Lifeguard (Dadgar, Phillips and Currey 2017), as pure state.
 
-Each period one member is probed. Without an answer in time it is probed again, by this node and through others. Without one at the end of the period
-it is suspected. Every member receives the suspicion, the suspect first, which refutes it by raising its number. A suspicion that is not refuted ends
-in `failed`. A node's traffic is one probe and its answer per period, whatever the size of the cluster.
+Each period one member is probed. Without an answer in time it is probed again, by this node and through others. Without an answer at the end of the
+period it is suspected. Every member receives the suspicion, and the suspect receives it first. The suspect refutes it by raising its own number. A
+suspicion that is not refuted ends in `failed`. A node's traffic is one probe and its answer per period, whatever the size of the cluster.
 
-A number is `incarnation * INCARNATION + n`: the incarnation is the member's in the log, and n counts its refutations. A member that was believed
-failed is probed like others while the log has it, and may refute that too: every belief can be taken back.
+A number is `incarnation * INCARNATION + n`: the incarnation is the member's in the log, and n counts its refutations. A member that is believed
+failed is still probed while it is a member in the log. It may refute that belief too: every belief can be revised.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ INCARNATION = 1_000_000
 
 @dataclass(slots=True)
 class Peer:
-    """`belief` None: not heard of yet, and trusted. `suspicion` while it is suspect."""
+    """A member as this node sees it. `belief` None: this node has not heard from it yet, and trusts it. `suspicion` is set while it is suspect."""
 
     incarnation: int
     number: int

@@ -1,6 +1,6 @@
 """Interface of both failure detectors: pure state that receives members, notes and time, and returns what to send and what it believes.
 
-A belief is about one incarnation of a member. It begins as None: not heard yet, and trusted.
+A belief is about one incarnation of a member. It begins as None: the member was not heard yet, and is trusted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Draw = Callable[[str, int, int], int]
 
 @frozen
 class Send:
-    """To the member `to`, or to the sender of the note that is being answered."""
+    """A note to send: to the member `to`, or to the sender of the note that is being answered."""
 
     to: str
     tag: str
@@ -46,7 +46,7 @@ class Watcher(Protocol):
         ...
 
     def on_note(self, now_ns: int, sender: str, tag: str, body: Any) -> None:
-        """Raises ValueError for anything that is not a note of this detector."""
+        """Handle a note from another node. Raises ValueError for anything that is not a note of this detector."""
         ...
 
     def on_time(self, now_ns: int) -> None: ...

@@ -22,7 +22,7 @@ AGE_LIMIT_MS = 3_600_000
 
 @frozen
 class Beacon:
-    """`others`: name, place and age in ns. `have` are the marks of the nodes that the sender knows."""
+    """Content of a beacon. `others` are other nodes: name, place and age in ns. `have` are the marks of the nodes that the sender knows."""
 
     place: Place
     have: Sequence[int]
@@ -30,7 +30,7 @@ class Beacon:
 
 
 def make_body(now_ns: int, room: int, place: Place, table: Table, but: str | None = None) -> Mapping[str, Any]:
-    """Make this node's beacon in `room` bytes, with as many of the others as fit, except the receiver (`but`)."""
+    """Make this node's beacon of at most `room` bytes. It names as many other nodes as fit, except the receiver (`but`)."""
     at = [place.host, place.port, place.udp_port, place.role]
     body: dict[str, Any] = {"at": at, "have": [], "others": []}
     room -= len(canonical(body))

@@ -2,7 +2,8 @@
 
 A node that starts sends several beacons at once, because datagrams are lost, and then one every `beacon_ns`. A node that hears a beacon from an
 unknown node, or from one that does not know it, answers that node at once. So a new node hears from all within a round trip. It also contacts the
-nodes that it learns of, so one seed is enough to find the rest. A beacon to one known node in turn keeps subnets together that no broadcast joins.
+nodes that beacons name, so one seed is enough to find the rest. Each regular beacon also goes to one known node, a different one each time: this
+keeps subnets connected that no broadcast joins.
 
 Only the announced address of a node is used. Membership and permission to connect are decided elsewhere.
 """

@@ -1,6 +1,6 @@
 """Nodes that were found, their addresses, and when each was last heard: a bounded table that knows no datagrams.
 
-News about another node carries its age. So a node that fell silent is forgotten everywhere, however long others repeat its name.
+News about another node carries its age. So every node forgets a node that fell silent, however long others repeat its name.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Table:
         return names[start:] + names[:start]
 
     def marks(self) -> list[int]:
-        """Return a short number for each known node: a receiver sees whether it is among them."""
+        """Return the mark of each known node, by which a receiver sees whether the sender knows it."""
         return [mark(name, place.incarnation) for name, place in self.places.items()]
 
     def dump(self) -> Any:
@@ -88,5 +88,5 @@ class Table:
 
 
 def mark(name: str, incarnation: int) -> int:
-    """Return 24 bits: two nodes share a mark so rarely that it costs only a beacon's time."""
+    """Return a 24-bit checksum of a node's name and incarnation. Two nodes rarely share a mark, and then discovery only takes one beacon longer."""
     return crc32(f"{name}/{incarnation}".encode()) & 0xFFFFFF

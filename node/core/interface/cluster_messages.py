@@ -14,7 +14,9 @@ Json = Any
 
 @frozen
 class SubmitCommand:
-    """Append this command if you lead. `work` is `{"command": [...]}`. There is no answer: the sender sees the command applied, or sends it again."""
+    """Request that the receiver appends this command, if it leads. `work` is `{"command": [...]}`. There is no answer: the sender sees the command
+    applied, or sends it again.
+    """
 
     TAG: ClassVar[str] = "submitter.command"
     work: Json
@@ -22,7 +24,7 @@ class SubmitCommand:
 
 @frozen
 class ProbePing:
-    """Answer this at once. `padding` makes it long when bandwidth is measured."""
+    """Request an immediate `ProbePong`. `padding` makes it long when bandwidth is measured."""
 
     TAG: ClassVar[str] = "prober.ping"
     number: int
@@ -31,7 +33,7 @@ class ProbePing:
 
 @frozen
 class ProbePong:
-    """The ping of that number arrived."""
+    """Answer to the ping of that number."""
 
     TAG: ClassVar[str] = "prober.pong"
     number: int
@@ -39,7 +41,7 @@ class ProbePong:
 
 @frozen
 class ProbeReport:
-    """What the sender measured, for the leader: `{"rtt_ns": {node: ns}, "bandwidth_bps": {node: bytes per second}}`."""
+    """Measurements of the sender, for the leader: `{"rtt_ns": {node: ns}, "bandwidth_bps": {node: bytes per second}}`."""
 
     TAG: ClassVar[str] = "prober.report"
     measured: Json
@@ -75,7 +77,7 @@ class AgentAck:
 
 @frozen
 class MemoryAsk:
-    """Request what the receiver has beyond `vector`: chunk `chunk`, from 1, of the sender's sync `session`."""
+    """Request the changes that the receiver has and `vector` does not cover: chunk number `chunk`, from 1, of the sender's sync `session`."""
 
     TAG: ClassVar[str] = "memory.ask"
     session: int
@@ -85,8 +87,8 @@ class MemoryAsk:
 
 @frozen
 class MemoryChunk:
-    """Chunk `chunk` of `session`: a TRMM delta in base64, `packed` by zlib when large. `last`: this completes what the sender held when its vector was
-    the one in the delta's metadata.
+    """Chunk `chunk` of `session`: a TRMM delta in base64, `packed` by zlib when large. `last`: with this chunk the receiver has everything that the
+    vector in the delta's metadata covers.
     """
 
     TAG: ClassVar[str] = "memory.chunk"
@@ -99,8 +101,8 @@ class MemoryChunk:
 
 @frozen
 class MemoryPush:
-    """A change of the sender's: `work` is {"record": [kind, id, state], "dot": [replica, number]}. Answered by `MemoryStored` when it is durable and
-    `wanted`.
+    """A change that the sender made: `work` is {"record": [kind, id, state], "dot": [replica, number]}. If `wanted`, the receiver answers with
+    `MemoryStored` once the change is durable.
     """
 
     TAG: ClassVar[str] = "memory.push"
@@ -127,7 +129,7 @@ class MemoryFetch:
 
 @frozen
 class MemoryState:
-    """`work` is {"state": state or null}."""
+    """Answer to `MemoryFetch`: `work` is {"state": state or null}."""
 
     TAG: ClassVar[str] = "memory.state"
     number: int

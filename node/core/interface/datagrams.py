@@ -33,7 +33,7 @@ class Note:
 
 
 def encode_datagram(cluster: str, note: Note) -> bytes:
-    """Raises ValueError when the datagram would exceed the limit."""
+    """Encode a note as a datagram. Raises ValueError when the datagram would exceed the limit."""
     payload = canonical([cluster, note.sender, note.incarnation, note.tag, note.body]).encode("ascii")
     if len(payload) + _HEAD.size > LIMIT:
         raise ValueError(f"a {note.tag} datagram of {len(payload)} bytes is above {LIMIT}")

@@ -1,7 +1,7 @@
 """Effects: the outputs of `Core.step`, which a driver carries out.
 
 Order is data. `after=(op, …)` on a send, a reply, a storage operation or a trace means "not before these storage operations succeeded". The drivers
-enforce and assert it. A flaw that drops it is a bug that the checkers must find.
+enforce and assert this order. A flaw that omits `after` is a bug that the checkers must find.
 
 Storage is a flat directory of files. Operations on one file run in emitted order; across files only `after` orders them. `Append` and `Write` are
 durable only after a later `Fsync` of that file succeeded. *Names* made or removed by creation, `Rename` and `Remove` are durable only after a later
@@ -124,7 +124,7 @@ DROPPED = "dropped"
 
 
 def trace_number(following: int, event: str, fields: Mapping[str, Any]) -> int:
-    """Return the `seq` of a line, when `following` is the number after that of the previous line. Drivers number lines as they release them."""
+    """Return the `seq` of a trace line. `following` is the `seq` of the previous line plus 1. Drivers number lines when they release them."""
     return following + int(fields["count"]) if event == DROPPED else following
 
 
@@ -183,7 +183,7 @@ class RunTask:
 
 @frozen
 class DropTask:
-    """The result of this run is no longer needed: it does not have to begin, and its answer is dropped."""
+    """Drop this run: its result is no longer needed. A run that has not begun need not begin, and its answer is dropped."""
 
     run: int
 

@@ -2,7 +2,7 @@
 
 A command is a JSON list whose first element names what applies it: `["noop"]`, `["config", {"n1": 1}]`, `["sessions.open"]`, `["kv.tx", session, seq,
 ops]`. `text` is its canonical JSON, made once at creation and carried along, so that disk, wire and checksums see the same bytes on every node.
-Messages and logs share entries, which are never changed.
+Entries are immutable, so messages and logs share them.
 """
 
 from __future__ import annotations
@@ -66,5 +66,5 @@ def _is_config(command: Command) -> bool:
 
 
 def are_weights(value: Any) -> bool:
-    """Return whether this can be the weights of voters, by name."""
+    """Return whether a value is a valid mapping from names to weights of voters."""
     return isinstance(value, dict) and all(type(weight) is int and 0 <= weight < 1 << 31 for weight in value.values())

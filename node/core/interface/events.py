@@ -4,7 +4,7 @@ The core never reads a clock, a socket or a file. All it needs arrives as one of
 `tribulation.node.runtime`, virtual time in `tribulation.harness.simulator`). They are plain data, so every event can be recorded and replayed step by
 step.
 
-`wall_ns` is the host's wall clock, which a fault may have moved. Only `core/wall.py` reads it.
+`wall_ns` is the host's wall clock, which a fault may have moved. Only `wall_clock.py` reads it.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@
         def __init__(self, config, out, incarnation, chance) -> None:
             self.signals = {Changed: self._on_changed}
 
-A machine receives messages and timers by the prefix of their tag or key, signals by their type, and everything else as all machines do.
+A machine receives messages and timers by the prefix of their tag or key, and signals by their type. All other inputs go to every machine.
 """
 
 from __future__ import annotations

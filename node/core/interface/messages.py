@@ -94,7 +94,8 @@ class AppendEntries:
 
 @frozen
 class AppendReply:
-    """`ok`: the log equals the leader's up to `match`, durably. Otherwise the leader should continue from after `match`.
+    """Answer to AppendEntries. `ok`: the sender's log equals the leader's up to `match`, durably. Otherwise the leader should continue after index
+    `match`.
 
     `prev_index` echoes the request. `torn`: this node lost the tail of its log, so what it acknowledged earlier no longer counts.
     """
@@ -163,7 +164,7 @@ class ReadIndexReply:
 
 @frozen
 class Forward:
-    """A client's command for the leader of `term` and of no other term. A refusal is therefore final."""
+    """A client's command for the leader of `term` and of no other term. The receiver never leads that term again, so a refusal is final."""
 
     TAG: ClassVar[str] = "clients.forward"
     term: int
@@ -223,7 +224,7 @@ MESSAGES: tuple[type[Any], ...] = (
 
 
 def to_wire(message: Message) -> list[Any]:
-    """The message as a list of JSON values."""
+    """Return the message as a list of JSON values."""
     tag, names = _SHAPES[type(message)]
     wire: list[Any] = [tag]
     for name, kind in names:

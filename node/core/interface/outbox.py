@@ -1,8 +1,8 @@
 """Outbox of a step: effects for the driver, and signals between machines.
 
-Storage effects come first in what a step returns, so that no effect names an operation that the driver has not seen. While a batch of a log is on its
-way to disk, the next batch is only staged: its fsync has a number already, but is not issued. Effects that wait for such an operation are held here
-and leave together with it.
+A step returns its storage effects first, so that no effect names an operation that the driver has not seen. While a batch of a log is on its way to
+disk, the next batch is only staged: its fsync has a number already, but is not issued. Effects that wait for such an operation are held here and are
+released together with it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Random numbers, with a stream of its own for each purpose.
 
-A new draw in one machine shifts nothing elsewhere, and a new incarnation has new streams. This is the only file of the core that imports `random`.
+An additional draw in one machine does not change the numbers that another machine draws. A new incarnation has new streams. This is the only file of
+the core that imports `random`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ class Chance:
         self._streams: dict[str, Random] = {}
 
     def between(self, machine: str, purpose: str, low: int, high: int) -> int:
-        """An integer, both ends included."""
+        """Return a random integer; both ends are included."""
         key = f"{machine}/{purpose}"
         stream = self._streams.get(key)
         if stream is None:

@@ -76,7 +76,7 @@ class QuorumRegained:
 
 @frozen
 class ReadRequest:
-    """A linearizable read arrived and needs a safe index. Answered by `ReadReady` or `ReadFailed`, perhaps never."""
+    """A linearizable read arrived and needs a safe index. Answered by `ReadReady` or `ReadFailed`; the answer may never come."""
 
     token: int
 
@@ -172,7 +172,7 @@ class AdminDone:
 
 @frozen
 class Submit:
-    """Bring this command to the log through the current leader, repeatedly, until it is applied here or withdrawn.
+    """Submit this command to the log through the current leader, again and again, until it is applied here or withdrawn.
 
     `key` names the proposal: a later one of the same key replaces it. The command may be appended more than once.
     """
@@ -250,7 +250,7 @@ class AgentsHere:
 
 @frozen
 class AgentWork:
-    """A task of the agent set these keys of its state (None: removed), at that epoch of it."""
+    """A task of the agent set these keys of its state (None: removed), at that epoch of the agent."""
 
     agent: str
     epoch: int

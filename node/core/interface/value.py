@@ -4,7 +4,7 @@ A frozen dataclass sets each field by a call, and a node makes a dozen values pe
 frozen for the type checker, which refuses an assignment to a field, and plain dataclasses with slots at run time. Equality and hash use their fields.
 
 `dataclass` writes and compiles the source of every method, and a docstring from the signature. With a hundred classes that was a sixth of the cost of
-a node's start and first seconds. Only `__init__` is worth it; the other methods are closures over the fields.
+a node's start and first seconds. Only `__init__` is worth that cost; the other methods are closures over the fields.
 """
 
 from __future__ import annotations

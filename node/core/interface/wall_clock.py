@@ -1,6 +1,6 @@
 """The only access to the wall clock. A fault may have moved it.
 
-Nothing in a correct node depends on it. Its value is what events last carried; between events it stands still.
+Nothing in a correct node depends on it. Its value is the wall-clock time of the last event that carried one; it does not change between events.
 """
 
 from __future__ import annotations

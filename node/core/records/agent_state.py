@@ -1,7 +1,8 @@
 """An agent's state: JSON values by key, with a size and a digest that follow each change.
 
-The digest is a sum of hashes (`change_sum.py`) that is updated at every change, with each key's hash. So two hosts compare megabytes without reading
-them again, and find the keys in which they differ. Values are never changed in place. Null is not a value: it means that a key is gone.
+The digest is a sum of hashes (`change_sum.py`) that is updated at every change, with each key's hash. So two hosts can compare states of megabytes
+without reading them again, and find the keys in which they differ. Values are never changed in place. Null is not a value: it means that a key is
+gone.
 """
 
 from __future__ import annotations

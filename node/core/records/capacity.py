@@ -51,7 +51,7 @@ def utilisation(member: Record, used: int) -> int:
 
 
 def used_slots(agents: Mapping[str, Record]) -> dict[str, int]:
-    """By member: the slots that agents use there, or that are reserved for agents on their way."""
+    """Return, by member, the number of slots that agents use or that are reserved for agents on their way."""
     used: dict[str, int] = {}
     for agent in agents.values():
         used[agent["host"]] = used.get(agent["host"], 0) + 1
@@ -62,7 +62,7 @@ def used_slots(agents: Mapping[str, Record]) -> dict[str, int]:
 
 
 def most_room(members: Mapping[str, Record], used: Mapping[str, int]) -> str | None:
-    """Return the member that is the least full with one agent more; of equals the first by name. None: no place is free."""
+    """Return the member that would be the least full with one more agent; among equals, the first by name. None: no place is free."""
     best: tuple[int, str] | None = None
     for name, member in members.items():
         count = used.get(name, 0)

@@ -1,7 +1,8 @@
 """A digest of values by key that follows each change: equal for equal contents, whatever the order in which they came.
 
-It is the sum, modulo 2^128, of one hash for each key with its value (MSet-Add-Hash of Clarke et al., "Incremental Multiset Hash Functions", 2003). A
-change costs as much as the changed key, and is counted late: a key that changes often between two calls is hashed once.
+It is the sum, modulo 2^128, of one hash for each key with its value (MSet-Add-Hash of Clarke et al., "Incremental Multiset Hash Functions", 2003).
+The cost of a change depends only on the changed key. A change is hashed only when the sum is requested, so a key that changes often between two calls
+is hashed once.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ def number_of(text: str) -> int:
 
 
 class ChangeSum:
-    """`text_of(key, value)` is what is hashed of one item. Values are never changed in place."""
+    """The digest of a mapping. `text_of(key, value)` returns the text that is hashed for one item. Values are never changed in place."""
 
     __slots__ = ("_before", "_sum", "_text_of")
 

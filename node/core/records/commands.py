@@ -1,4 +1,6 @@
-"""The commands of sessions and of the key-value store, and their validation. They are checked where one enters the log and again where it is applied."""
+"""The commands of sessions and of the key-value store, and their validation. A command is checked before it enters the log, and again before it is
+applied.
+"""
 
 from __future__ import annotations
 

@@ -25,7 +25,9 @@ HERE = (ACTIVE, SYNCING, DEGRADED, LEAVING)
 
 
 def step_towards(state: str, goal: str) -> str | None:
-    """Return the next state on the shortest way along the table, without a new life: DEGRADED from ACTIVE when the goal is FAILED. None: there is no way."""
+    """Return the next state on the shortest path to `goal` in the table, without a new incarnation. Example: from ACTIVE to FAILED the next state is
+    DEGRADED. None: there is no path.
+    """
     ways = [(state, "")]
     for at, first in ways:
         if at == goal:

@@ -58,7 +58,7 @@ def normal(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def limits(fields: Mapping[str, Any]) -> dict[str, int]:
-    """Bounds of a submission. They are not part of the request: another node may give other bounds to the same task."""
+    """Return the bounds of a submission. They are not part of the client's request: another node may give other bounds to the same task."""
     default = AgentsConfig()
     return {
         "max_queue": fields.get("max_queue", default.queue),

@@ -1,11 +1,11 @@
-"""The leader's part of `tasks`: assigns queued tasks to agents, and takes back tasks whose agent or host is lost.
+"""Task dispatch on the leader: assigns queued tasks to agents, and releases tasks whose agent or host is lost.
 
 An open task is in one place: `ready` (queued, in the heap of its type), `waiting` (queued, after a failure, until its back-off is over), `flying`
 (its assignment is on the way to the log), `held` (assigned), or `releasing` (its release is on the way). Decisions here are proposals only. The
-application refuses those that rest on an outdated state, and the task is then filed again.
+application refuses proposals that rest on an outdated state, and the task is then put in its place again.
 
-An agent has one task at a time, a host at most `agents.workers`. So the rest waits here, where priorities count and every strategy can still choose.
-All of this is rebuilt from the replicated state when this node becomes leader; a back-off then begins again.
+An agent has one task at a time, a host at most `agents.workers`. The other tasks wait here, where priorities count and every strategy can still
+choose. All of this is rebuilt from the replicated state when this node becomes leader; every back-off then begins again.
 """
 
 from __future__ import annotations
@@ -106,7 +106,9 @@ class Dispatcher:
             self._release_void(self._in_hand)
 
     def submitted(self, now_ns: int, signal: Submitted) -> None:
-        """Handle the result of an assignment or a release. An accepted one changes the task, which files it; a refused one leaves it where it is."""
+        """Handle the result of an assignment or a release. An accepted command changes the task, and this change puts the task in its new place. A
+        refused command leaves the task where it is.
+        """
         id_ = signal.key.split("/", 3)[3]
         if self._proposals.get(id_) != signal.key:
             return

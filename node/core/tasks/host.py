@@ -1,14 +1,14 @@
-"""The host's part of `tasks`: runs what is assigned to agents that run here, and brings the results to the log.
+"""Task execution on the host: runs the tasks assigned to agents that run here, and submits the results to the log.
 
-A run is for one token. It goes on only while the agent runs here at the epoch that the token was granted for, and while the token is the task's
-newest, as far as this node has heard. Otherwise it is dropped and its result discarded. A result that is already on its way stays so: the application
-decides about it, not this node's belief. After a restart, or when a suspended agent runs again, what is still assigned here runs again: hence *at
-least once*. That the effect is recorded *once* is ensured by the application.
+Each run belongs to one token. It continues only while the agent runs here at the epoch that the token was granted for, and while the token is the
+task's newest, as far as this node has heard. Otherwise it is dropped and its result discarded. A result that is already on its way is not withdrawn:
+the application decides about it, not the belief of this node. After a restart, or when a suspended agent runs again, the tasks that are still
+assigned here run again. So a task runs *at least once*. The application ensures that its effect is recorded *once*.
 
-Traces, for the checkers. The node that ran the task writes them when it sees its result applied: once, although every replica applies it. `fence`
-records for each result whether the ledger accepted it; `task-effect` those that completed a task, `task-step` those of earlier steps; `task-ack` that
-the task was reported done; `task-discarded` that a run lost its right. A node that is killed between the commit and its trace leaves no line: the
-ledger itself (`{"view": "tasks", "with": {"effects": 0}}`) is the full account.
+Traces, for the checkers. The node that ran the task writes them when it sees its result applied. So each is written once, although every replica
+applies the result. `fence` records for each result whether the ledger accepted it; `task-effect` those that completed a task, `task-step` those of
+earlier steps; `task-ack` that the task was reported done; `task-discarded` that a run lost its right. A node that is killed between the commit and
+its trace leaves no line: the ledger itself (`{"view": "tasks", "with": {"effects": 0}}`) is the full account.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ RESULT = "tasks/result/"
 
 @dataclass(slots=True)
 class Run:
-    """`reporting`: it has ended, and its result is on its way to the log."""
+    """One run of a task. `reporting`: it has ended, and its result is on its way to the log."""
 
     number: int
     task: str

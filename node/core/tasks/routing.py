@@ -1,4 +1,4 @@
-"""Choice of an agent for a task: the four strategies, as pure functions of what was measured.
+"""Choice of an agent for a task: the four strategies, as pure functions of the measurements.
 
     choose("latency-aware", {"from": "n1", "size": 100}, candidates, Measures({"n1": {"n2": 5_000_000}}, {}), rotation="") == "a7"
 
@@ -44,7 +44,7 @@ class Measures:
     bandwidth_bps: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def rtt(self, origin: str | None, host: str) -> int:
-        """Return the round trip. It is the same from either end, so the other's measurement replaces a missing one."""
+        """Return the round trip in ns. It is the same from either end, so the measurement of the other end replaces a missing one."""
         if origin is None:
             return UNKNOWN
         if origin == host:

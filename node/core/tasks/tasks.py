@@ -1,10 +1,11 @@
-"""The machine `tasks`: passes signals to the leader's part (`dispatcher.py`) and the host's part (`host.py`).
+"""The machine `tasks`: passes signals to the dispatcher of the leader (`dispatcher.py`) and to the executor on the host (`host.py`).
 
     queued ──assign──▶ assigned ──RunTask … TaskDone──▶ result ──▶ the next step queued, or done
        ▲                   │ the agent's host failed, or it moved: release     │ not ok: back-off, then again
        └───────────────────┴───────────────────────────────────────────────────┘
 
-Neither part knows the other. The leader learns that a task ended from the replicated state, like every node, also when it is its own host.
+Neither part knows the other. The leader learns the end of a task from the replicated state, as every node does, even when the task ran on the leader
+itself.
 """
 
 from __future__ import annotations
