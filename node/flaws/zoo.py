@@ -1,6 +1,6 @@
 """The zoo: every flaw by name, with what it breaks, where it was seen, and the checker that must report it.
 
-`flaws.py` holds the switches. `docs/reference/flaws.md` has the same text in the same order, and a test compares the two.
+`switch.py` holds the switches. `docs/reference/flaws.md` has the same text in the same order, and a test compares the two.
 """
 
 from __future__ import annotations

@@ -69,8 +69,7 @@ GONE_KEPT = 1024
 
 @dataclass(slots=True)
 class Table:
-    """Requests by token, by deadline (a heap, the next one first), and by index. The heaps may still name finished requests, which are removed later.
-    """
+    """Requests by token, by deadline (a heap, the next one first), and by index. The heaps may still name finished requests, which are removed later."""
 
     by_token: dict[int, Pending] = field(default_factory=dict)
     proposed: dict[int, int] = field(default_factory=dict)

@@ -1,6 +1,6 @@
 """Exchange of memory with peers: syncs, changes that are pushed, states that are fetched; and the collection of tombstones.
 
-Everything received is checked before it is joined, and written down before it is acknowledged.
+Everything received is checked before it is joined, and is durable before it is acknowledged.
 """
 
 from __future__ import annotations
@@ -98,7 +98,9 @@ class Exchange:
     def join(
         self, records: Sequence[Any], peer: str, theirs: Vector = NOTHING, *, keep: bool = True
     ) -> list[Item] | None:
-        """Join records. Returns those whose state changed, written down if `keep`; None when something in the input is not a record."""
+        """Join records of a peer. Returns the records whose state changed, after staging them for the disk if `keep`. Returns None when an element of
+        the input is not a record.
+        """
         changed: list[Item] = []
         for item in records:
             problem = self._store.problem(item)
@@ -116,7 +118,7 @@ class Exchange:
         return changed
 
     def collect(self) -> None:
-        """Remove the tombstones that every node has seen."""
+        """Collect the tombstones that every node has seen: remove them."""
         vectors = self._syncing.vectors()
         early = self._flaws.tombstone_collected_early
         if vectors is None and not early:

@@ -1,6 +1,7 @@
-"""Persistence of this node's memory: changes go to the log at once, to a TRMM delta now and then, and to a snapshot after a hundred deltas.
+"""Persistence of this node's memory: changes go to the log at once, to a TRMM delta after a number of changes, and to a snapshot after a hundred
+deltas.
 
-A delta speeds up recovery and lets the log begin again; the log alone holds everything that was acknowledged.
+Deltas speed up recovery and let the log be truncated. An acknowledgement waits only for the log.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ DELTAS = 100
 
 
 class Keeper:
-    """Fills `store` with what was found, and keeps it on disk from then on. Raises `CorruptionError` for data that cannot be a record."""
+    """Keeper of `store`: fills it with the records found on disk, and from then on writes its changes to disk. Raises `CorruptionError` for data that
+    cannot be a record.
+    """
 
     def __init__(self, out: Outbox, found: Found, store: Store, delta_every: int) -> None:
         for item in found.records:
@@ -47,7 +50,7 @@ class Keeper:
         return self._writer.gate
 
     def keep(self, records: Sequence[Item], moved: Mapping[str, int], gone: Sequence[Key] = ()) -> int:
-        """Write down these states, that the vector moved, and which records are gone. Returns the gate."""
+        """Stage these states, the changes of the vector, and the keys of collected records for the disk. Returns the gate."""
         self._writer.stage(records, moved, gone, self._news())
         gate = self._writer.gate
         assert gate is not None

@@ -1,6 +1,6 @@
-"""Agent memory of this node: takes changes, writes them down, and exchanges them with the others (docs/concepts/memory.md).
+"""Agent memory of this node: accepts changes, writes them to disk, and exchanges them with the other nodes (docs/concepts/memory.md).
 
-Whatever is acknowledged, or sent to another node, is durable before that. So no dot is ever assigned twice.
+A change is durable before it is acknowledged or sent to another node. So no dot (replica and number of a change) is ever assigned twice.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class MemoryMachine(Member):
         self._damage = [*found.damaged, *([found.torn] if found.torn else [])]
 
     def start(self, now_ns: int) -> None:
-        """Trace the recovery. The first line of a life is the log's, so this comes later."""
+        """Trace the recovery. This happens after the start of Raft, because the first trace line of an incarnation must be that of the Raft log."""
         records = len(self._store.records)
         self._out.trace("memory-start", replica=self._store.replica, records=records)
         for place in self._damage:
@@ -147,7 +147,7 @@ class MemoryMachine(Member):
             self._answer(event.client, request.id, self._read(request))
 
     def next_op(self) -> str:
-        """Return a name that no other command for the log has, not of another life and not of another node."""
+        """Return an `op` that is unique among all commands for the log, across all incarnations and nodes."""
         self._ops += 1
         return f"{self._store.replica}/{self._ops}"
 
@@ -215,7 +215,7 @@ class MemoryMachine(Member):
 
     @property
     def dropped(self) -> int:
-        """Messages of memory that a bandwidth cap left no room for."""
+        """Return the number of memory messages that were dropped because of the bandwidth cap."""
         return self._syncing.dropped
 
     def check(self) -> None:

@@ -18,8 +18,8 @@ RETRY_NS = 400 * MS
 
 @dataclass(slots=True)
 class Waiting:
-    """One request. `message` goes to each node that has not answered. `gate`: the operation that makes it durable here; None once it is, or when it
-    writes nothing.
+    """One pending request. `message` goes to each node that has not answered. `gate` is the operation that makes the change durable here; None once
+    it is durable, or for a request that writes nothing.
     """
 
     number: int
@@ -77,7 +77,7 @@ class Quorums:
         return late
 
     def to_send(self, now_ns: int) -> list[tuple[str, Any]]:
-        """Return (peer, message) for what has been unanswered for a while."""
+        """Return (peer, message) for each message that is due: it was not sent yet, or was not answered in time."""
         out = []
         for waiting in self.waiting.values():
             if now_ns - waiting.sent_ns >= RETRY_NS or not waiting.sent_ns:

@@ -40,13 +40,15 @@ def by_the_log(body: Mapping[str, Any]) -> bool:
 
 
 def command_of(body: Mapping[str, Any], op: str) -> tuple[str, dict[str, Any]]:
-    """Return the application's command for such a request; for others, one that does not exist. `op` names it, unless the client did."""
+    """Return the command of the replicated application for such a request; for other requests, a command that does not exist. `op` identifies the
+    command, unless the client gave its own.
+    """
     names = ("kind", "record", "fields", "op") if body["memory"] == "change" else ("kind", "record", "op")
     return f"memory.{body['memory']}", {"op": op, **{name: body[name] for name in names if name in body}}
 
 
 def parse(body: Mapping[str, Any]) -> MemoryRequest:
-    """Raises ValueError with a sentence that names the field and shows its value."""
+    """Parse a request. Raises ValueError with a sentence that names the field and shows its value."""
     id_, operation = body.get("id"), body["memory"]
     problem = id_problem(id_)
     if problem is not None:

@@ -1,8 +1,8 @@
-"""Anti-entropy between two nodes: one requests with its vector, the other sends what it has beyond it, in chunks.
+"""Anti-entropy between two nodes: one node sends its vector, and the other answers with the changes that this vector does not cover, in chunks.
 
-The receiver requests one chunk at first and then two at a time, so what is in flight is bounded. A lost connection costs no more than these: they are
-requested again. The sender keeps the list of records of the session for each receiver. It sends their states as they are when their chunk is due,
-which is never less than the session promised.
+The receiver requests one chunk at first and then two at a time, so the data in flight is bounded. A lost connection costs only these chunks, which
+are requested again. For each receiver, the sender keeps the list of the records of the session. It sends the states that they have when their chunk
+is due: these include at least the changes that the session promised.
 
 Both are pure: their owner sends what they return.
 """
@@ -44,7 +44,7 @@ AHEAD = 2
 
 @dataclass(slots=True)
 class SyncReceiver:
-    """A session under way with `peer`: the next chunk is `chunk`, requested `asks` times, last at `asked_ns`."""
+    """A session under way with `peer`. `chunk` is the number of the next chunk, which was requested `asks` times, the last time at `asked_ns`."""
 
     peer: str
     session: int
@@ -70,7 +70,7 @@ class SyncReceiver:
         return [MemoryAsk(self.session, chunk, self.vector) for chunk in range(first, end)]
 
     def again(self, now_ns: int) -> list[MemoryAsk]:
-        """Request again: what was requested may be lost."""
+        """Request the outstanding chunks again: the requests or the answers may be lost."""
         self.ahead = self.chunk
         return self.ask(now_ns)
 
@@ -98,7 +98,7 @@ class SyncSender:
 
 
 class SyncSource:
-    """A chunk holds records of about `chunk_bytes`, measured as JSON."""
+    """Sender of chunks. A chunk holds records of about `chunk_bytes`, measured as JSON."""
 
     def __init__(self, store: Store, chunk_bytes: int) -> None:
         self._store = store

@@ -1,7 +1,7 @@
-"""Schedule of syncs: one session at a time, all peers one after the other in each interval; and the last known vector of each.
+"""Schedule of syncs: one session at a time, all peers one after the other in each interval; and the last known version vector of each peer.
 
-A request costs two small messages when two nodes are in step. So every peer is asked, and what one node knows all know an interval later, however
-many they are.
+A sync costs two small messages when two nodes have the same changes. So every peer is asked in each interval, and a change on one node reaches all
+others within an interval, however many they are.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Syncing:
 
     @property
     def dropped(self) -> int:
-        """Messages that the cap left no room for."""
+        """Return the number of messages dropped because of the bandwidth cap."""
         return self._cap.dropped
 
     def send_due(self, now_ns: int) -> int | None:
@@ -89,7 +89,7 @@ class Syncing:
         return self._cap.next_ns
 
     def expects(self, peer: str, chunk: MemoryChunk) -> SyncReceiver | None:
-        """Return the session of which this is the next chunk. One that came early is kept."""
+        """Return the session of which this is the next chunk, or None. A chunk that came early is kept."""
         receiver = self._receiver
         if receiver is None or (receiver.peer, receiver.session) != (peer, chunk.session):
             return None
@@ -107,7 +107,9 @@ class Syncing:
         return None if self._receiver is None else self._receiver.early.pop(self._receiver.chunk, None)
 
     def took(self, now_ns: int, chunk: MemoryChunk, theirs: Vector, records: int, size: int) -> bool:
-        """Record that this chunk was taken. Returns True when it was the last, so that all that `theirs` covers is here; otherwise requests the next."""
+        """Record that this chunk was applied. After the last chunk, return True: every change that `theirs` covers is here. Otherwise request the
+        next chunk.
+        """
         receiver = self._receiver
         assert receiver is not None
         receiver.records += records
@@ -154,7 +156,7 @@ class Syncing:
         self._send(receiver, receiver.again(now_ns))
 
     def on_connected(self, now_ns: int, peer: str) -> None:
-        """Request the same chunk again: what was in flight is lost. A peer that is back is asked soon."""
+        """Request the same chunk again, because messages in flight are lost. A peer that is back is asked soon."""
         self._cut.pop(peer, None)
         if self._receiver is not None and self._receiver.peer == peer:
             self._send(self._receiver, self._receiver.again(now_ns))

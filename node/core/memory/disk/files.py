@@ -1,15 +1,16 @@
-"""Recovery of the memory: from its files found at boot to their records and the vector that they prove. Pure and total: damage is reported, not raised.
+"""Recovery of the memory: reads its files found at boot and returns their records and the version vector that they prove. Pure and total: damage is
+reported, not raised.
 
-The chain is the newest intact snapshot and the deltas that follow it, each naming the one before. It covers the log up to a frame; the later frames
-are read one by one. Frames and deltas after a gap still give their records. Their vector rests on something that is lost, so the vector stays where
-the gap begins.
+The chain is the newest intact snapshot and the deltas that follow it, each naming the one before. It covers the log up to a certain frame; the later
+frames are read one by one. Records of frames and deltas after a gap are still used. Their vector depends on a frame or delta that is lost, so the
+proven vector is the one before the gap.
 
-What damage hid may be readable again at a later boot, next to what was written meanwhile. So a life that may not see everything takes a frame number
-beyond all that can be hidden, from the number of its start. After a gap it also starts from a checksum of its own, which no older frame continues:
-the vector of those frames rests on frames that this life never had.
+Damaged data may be readable again at a later boot, together with data that was written meanwhile. So an incarnation that may not see everything
+chooses its first frame number beyond all numbers that can be hidden; it derives it from the number of its start. After a gap it also begins with a
+checksum of its own, which no older frame continues: the vector of those older frames depends on frames that this incarnation never had.
 
-Collected records need an order: what was read from before a record's removal is dropped, however much of the log between is lost. So each part has a
-position, the last frame that it covers.
+The removal of collected records needs an order: a state from before the removal is dropped, even if the part of the log in between is lost. So each
+part has a position, which is the last frame that it covers.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ _DELTA = re.compile(r"memory-delta-(\d{8,12})\.trmd")
 
 @frozen
 class Mark:
-    """Position of a file: it covers the log up to this frame, of this checksum, and all deltas up to this number. The log has all frames from `first` on."""
+    """Position of a snapshot or delta: it covers the log up to frame `frame`, whose checksum is `checksum`, and all deltas up to number `delta`. The
+    log still has all frames from `first` on.
+    """
 
     frame: int
     checksum: int
@@ -56,13 +59,14 @@ class Part:
 
 @dataclass(slots=True)
 class Found:
-    """`records` are to be joined, in any order; a key may repeat. None of `removed` is among them. `metadata` has, as `vector`, what is proven.
+    """Result of the recovery. `records` must be joined, in any order; a key may repeat. They include no record of `removed`. `metadata` holds the
+    proven version vector as `vector`.
 
-    `damaged` names each place that differs from what was written. `torn` is damage at the end of the log. A crash tears what was being written and
-    was not yet acknowledged, but the bytes do not exclude that it was. `whole`: nothing that was written is missing, because other files make up for
-    the damage, if any. Only a loss from the log's end that falls on the end of a frame is never noticed.
+    `damaged` names each place that differs from what was written. `torn` is damage at the end of the log. A crash damages only data that was being
+    written and was not yet acknowledged, but the bytes do not prove that it was not acknowledged. `whole`: nothing that was written is missing,
+    because other files replace any damaged data. Only a loss from the log's end that falls on the end of a frame is never noticed.
 
-    The rest is for the writer. Nothing found is known to be durable: a killed process leaves writes that no fsync has followed.
+    The other fields are for the writer. No data found is known to be durable: a killed process may leave writes without an fsync.
     """
 
     records: list[Item] = field(default_factory=list)
@@ -108,7 +112,9 @@ def delta_name(number: int) -> str:
 
 
 def recover(files: Mapping[str, bytes], life: int = 0) -> Found:
-    """`files` are all in the data directory, by name; those of other machines are left alone. `life` is the number of this start, which no other start has."""
+    """Recover the memory. `files` are all files of the data directory, by name; those of other machines are ignored. `life` is the number of this
+    start, which no other start has.
+    """
     found = Found(stale=[TEMPORARY] if TEMPORARY in files else [])
     covered, written = _chain(found, files)
     framed = _log(found, files, covered, life)

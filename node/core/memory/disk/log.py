@@ -5,9 +5,9 @@ A segment is a sequence of frames; a frame is what was appended and fsynced at o
     frame   = magic (4) | payload size (4) | number (8) | previous (4) | crc32 of the payload (4) | checksum: crc32 of all of that (4) | payload
     payload = {"r": [[kind, id, state], …], "x": [[kind, id], …], "v": {replica: n}, "m": {…}}
 
-`x` were collected before the records of `r` came (again); `v` are entries of the vector that moved; `m` replaces entries of the metadata. Empty parts
-are left out. Frames are numbered without a gap through all segments, and each names the checksum of the one before (`previous`). So a frame proves
-its vector only to a reader of all frames up to it. Numbers are big-endian.
+`r` are records. `x` are keys of records that were collected before the records of `r` came (again). `v` are the entries of the version vector that
+changed. `m` are the entries of the metadata to replace. Empty parts are left out. Frames are numbered without a gap through all segments, and each
+names the checksum of the one before (`previous`). So a frame proves its vector only to a reader of all frames up to it. Numbers are big-endian.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _START = _HEADER.size + _CRC.size
 
 @frozen
 class Frame:
-    """`at` is where it begins in its segment."""
+    """One frame of the log. `at` is the offset of its first byte in the segment."""
 
     at: int
     number: int
@@ -51,7 +51,9 @@ class Change:
 
 @frozen
 class Scan:
-    """The intact frames in order. `damage` has a place and a sentence for each damaged stretch; `torn` when the last one reaches to the end."""
+    """Result of `scan`: the intact frames in order. `damage` has a place and a sentence for each damaged range. `torn`: the last damaged range
+    reaches to the end of the segment.
+    """
 
     frames: list[Frame]
     damage: list[tuple[int, str]]
@@ -59,7 +61,7 @@ class Scan:
 
 
 class Batch:
-    """What is staged for the next frame. Only the last state of a record is written."""
+    """Content staged for the next frame. Only the last state of each record is written."""
 
     def __init__(self) -> None:
         self._records: dict[Key, str] = {}
@@ -84,7 +86,7 @@ class Batch:
         self._metadata.update(metadata)
 
     def payload(self) -> bytes:
-        """Return it as canonical JSON."""
+        """Return the content as canonical JSON."""
         parts = []
         if self._metadata:
             parts.append(f'"m":{canonical(self._metadata)}')
@@ -130,7 +132,7 @@ def scan(data: bytes) -> Scan:
 
 
 def read_frame(frame: Frame) -> Change:
-    """Raises ValueError for a payload that no writer makes."""
+    """Parse the payload of a frame. Raises ValueError for a payload that no writer makes."""
     try:
         said = parse(frame.payload.decode("ascii"))
         records = [_item(kind, ident, state) for kind, ident, state in said.get("r", ())]
@@ -143,7 +145,7 @@ def read_frame(frame: Frame) -> Change:
 
 
 def checked_vector(value: Any) -> dict[str, int]:
-    """Raises ValueError for anything that is not a version vector."""
+    """Return a value that is a valid version vector. Raises ValueError for anything else."""
     problem = vector_problem(value)
     if problem is not None:
         raise ValueError(problem)

@@ -1,11 +1,11 @@
-"""Writing of the memory's files: the storage effects, and what each waits for.
+"""Writing of the memory's files: the storage effects, and the order between them.
 
-Every change goes into the log first; its acknowledgement waits for `gate`. Deltas and snapshots are made from what the log has already. So after a
-crash at any point, the newest intact snapshot, the deltas that follow it and the log hold everything.
+Every change goes into the log first; its acknowledgement waits for `gate`. Deltas and snapshots are made from changes that the log already has. So
+after a crash at any point, the newest intact snapshot, the deltas that follow it and the log hold everything.
 
-A snapshot gets a temporary name, and its own when it is durable. The previous one is then `.bak`, with the log and the deltas since it. Only what is
-older than that is removed, oldest first, once the new name is durable. A snapshot that was found damaged never takes the place of an older one that
-is whole.
+A snapshot is written under a temporary name and renamed when it is durable. The previous snapshot is kept as `.bak`, together with the log and the
+deltas that follow it. Only older files are removed, the oldest first, once the new name is durable. A snapshot that was found damaged never replaces
+an older one that is whole.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from .log import Batch, encode_frame
 
 
 class Writer:
-    """`fresh` and `gone`: the keys changed, and collected, since the last delta or snapshot. The next delta must contain each."""
+    """Writer of the memory's files. `fresh` are the keys that changed since the last delta or snapshot, `gone` the keys that were collected since
+    then. The next delta must contain all of both.
+    """
 
     def __init__(self, out: Outbox, found: Found) -> None:
         self._out = out
@@ -76,7 +78,9 @@ class Writer:
         removed: Iterable[Key],
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
-        """Stage for the next frame: `removed` keys first, then states of `records`; entries of the vector and of the metadata that changed."""
+        """Stage content for the next frame: first the `removed` keys, then the states of `records`, and the entries of the vector and of the metadata
+        that changed.
+        """
         items, keys = list(records), list(removed)
         texts = [((kind, ident), canonical(state)) for kind, ident, state in items]
         self._batch.add(texts, vector, keys, metadata or {})
@@ -120,8 +124,8 @@ class Writer:
     def write_delta(
         self, records: Sequence[Item], removed: Sequence[Key], metadata: Mapping[str, Any], time_ms: int
     ) -> int:
-        """Write the states of all `fresh` keys, and all that are `gone`. Returns the operation that ends it. Not while `compacting`, and not when `rebase`
-        asks for a snapshot.
+        """Write a delta with the states of all `fresh` keys and with the keys that are `gone`. Returns the operation that ends it. Must not be called
+        while `compacting`, or when `rebase` requires a snapshot.
         """
         assert self._head is not None, "there is no snapshot that a delta could follow"
         written = dict.fromkeys([*removed, *((kind, ident) for kind, ident, _ in records)])
@@ -135,7 +139,9 @@ class Writer:
         return self._end(renamed)
 
     def write_snapshot(self, records: Sequence[Item], metadata: Mapping[str, Any], time_ms: int) -> int:
-        """Write all records. Returns the operation after which the snapshot is durable. The next frame begins a new segment. Not while `compacting`."""
+        """Write all records. Returns the operation after which the snapshot is durable. The next frame begins a new segment. Must not be called while
+        `compacting`.
+        """
         if self._snapshot is not None:
             self._backup = self._snapshot
         mark = self._mark()

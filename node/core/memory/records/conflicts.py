@@ -37,11 +37,11 @@ class Conflicts(Protocol):
         ...
 
     def unseen(self, state: State, seen: Vector) -> State | None:
-        """See `record.unseen`: the part that is new to a holder that has seen that much and does not have the record."""
+        """See `record.unseen`: return the part that is new to a holder with this vector that does not have the record."""
         ...
 
     def live(self, state: State) -> bool:
-        """False: a tombstone."""
+        """Return whether the record exists; False for a tombstone."""
         ...
 
     def shown(self, kind: str, state: State) -> dict[str, Any]:
@@ -49,12 +49,12 @@ class Conflicts(Protocol):
         ...
 
     def problem(self, kind: str, state: Any) -> str | None:
-        """Return what is wrong with a state, which may be anything."""
+        """Return why a value, which may be anything, is not a valid state; None when it is valid."""
         ...
 
     def digest(self, kind: str, name: str, state: State) -> int:
-        """Return 128 bits of the visible part of a record, with its dots; 0 for a tombstone. The same on nodes that have seen the same changes, also
-        where tombstones were collected.
+        """Return a 128-bit digest of the visible part of a record, with its dots; 0 for a tombstone. It is equal on nodes that have seen the same
+        changes, even if some of them collected tombstones.
         """
         ...
 
@@ -130,7 +130,9 @@ def conflicts_of(rule: str, flaws: Flaws) -> Conflicts:
 
 
 def room_problem(rule: Conflicts, kind: str, state: State | None, fields: Mapping[str, Any]) -> str | None:
-    """Return why a change would make a set too large; None when it would not. A join may: what a peer acknowledged is not refused."""
+    """Return why a change would make a set too large; None when it would not. A join may exceed the limit: a change that a peer acknowledged is not
+    refused.
+    """
     if state is None:
         return None
     held = rule.shown(kind, state)["fields"]

@@ -2,9 +2,9 @@
 comparison.
 
 A state is `{"c": context, "w": [wall_ms, replica, n], "f": {field: value} | null}`. A set's value is a sorted list, a score's is `[total, ratings]`
-in thousandths; null means deleted. The state with the larger `w` wins. So what was written concurrently on the other side is lost, and so is a write
-by a clock that is behind. It is lost at once, even on the node that acknowledges it: a state that a replica forgot would come back from the others
-(the fate of a write with an old timestamp in Cassandra).
+in thousandths; null means deleted. The state with the larger `w` wins. So a concurrent write on the other side is lost, and so is a write by a node
+whose clock is behind. Such a write is lost at once, even on the node that acknowledges it. The reason: if a replica dropped the winning state, it
+would come back from the others (as a write with an old timestamp is lost in Cassandra).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ WALL_LIMIT_MS = 1 << 53
 def changed(
     state: State | None, kind: str, fields: Mapping[str, Any], dot: Dot, wall_ms: int, *, tie: bool = False
 ) -> State:
-    """Write the whole record as it is here, with these fields changed, at `wall_ms`."""
+    """Return the state after a write of the whole record at `wall_ms`: the record as this node has it, with these fields changed."""
     values = dict((state or {}).get("f") or {})
     for field, value in fields.items():
         values[field] = _increased(FIELDS[kind][field], values.get(field), value)
@@ -36,8 +36,8 @@ def deleted(state: State, dot: Dot, wall_ms: int, *, tie: bool = False) -> State
 
 
 def joined(a: State, b: State, *, tie: bool = False) -> State:
-    """Of equal times the larger replica and number win. With `tie` (the flaw `lww-tie`) the left state does, whichever that is: two nodes keep different
-    states forever.
+    """Return the join: the later state wins, and at equal times the larger replica and number. With `tie` (the flaw `lww-tie`) the left state wins at
+    equal times, so two nodes keep different states forever.
     """
     later = b["w"][0] > a["w"][0] if tie else b["w"] > a["w"]
     winner = b if later else a
@@ -47,7 +47,9 @@ def joined(a: State, b: State, *, tie: bool = False) -> State:
 
 
 def unseen(state: State, seen: Vector) -> State | None:
-    """As `record.unseen`: what a holder without the record has seen was beaten by a deletion."""
+    """Return the part of a state that is new to a holder without the record, as `record.unseen` does. A write that this holder has seen was
+    overwritten there by a deletion.
+    """
     if vector.includes(seen, state["c"]):
         return None
     _, replica, number = state["w"]
@@ -61,7 +63,7 @@ def live(state: State) -> bool:
 
 
 def shown(kind: str, state: State) -> dict[str, Any]:
-    """As `record.shown`; there are no conflicts, because they are lost."""
+    """Return the record as `record.shown` does. There are never conflicts, because all but one of the concurrent changes are lost."""
     held = state["f"] or NOTHING
     fields = {field: _read(type_, held[field]) for field, type_ in FIELDS[kind].items() if field in held}
     return {"fields": fields, "conflicts": {}}

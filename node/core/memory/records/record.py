@@ -4,8 +4,8 @@ A join-semilattice in the manner of Almeida, Shoker, Baquero 2018, "Delta state 
 multi-value registers, observed-remove sets, and counters with a cell for each replica. A state holds what its context `c` has seen, and nothing else.
 If one context includes the other, its state is already the join of the two. Most joins are of that kind, and cost only a comparison of the contexts.
 
-Only the owner of a cell increases it, so its sum grows with the owner's numbers, and the larger is the later. A deletion cannot take a number out of
-a maximum. It records how much it saw (the reset), which is subtracted when the cell is read.
+Only the owner of a counter cell increases it, so of two values of a cell the larger one is the later. A deletion cannot remove a value from a cell
+that is joined by maximum. Instead it records the value that it saw (the reset), which is subtracted when the cell is read.
 
 States are values: functions return new ones, which share what did not change. They are canonical, lists and keys sorted: equal states are equal JSON.
 """
@@ -66,8 +66,8 @@ def joined(a: State, b: State, a_seen: Vector = NOTHING, b_seen: Vector = NOTHIN
 
 
 def unseen(state: State, seen: Vector) -> State | None:
-    """Return the part of a state that is new to a holder of the vector `seen` without the record: because it is new, or was deleted and its tombstone
-    collected. None: nothing is.
+    """Return the part of a state that is new to a holder with the vector `seen` that does not have the record. The holder lacks the record because it
+    is new, or because it was deleted and its tombstone collected. None: nothing is new.
     """
     if not any(replica in seen for replica in state[CONTEXT]):
         return state
@@ -113,8 +113,8 @@ def shown(kind: str, state: State) -> dict[str, Any]:
 
 
 def visible(state: State) -> State:
-    """Return the state without what only joins need: the context and, in cells, what was reset. The same on all nodes that have seen the same changes,
-    whether tombstones were collected or not.
+    """Return the state without the parts that only joins need: the context and, in cells, the resets. It is equal on all nodes that have seen the
+    same changes, whether they collected tombstones or not.
     """
     out: dict[str, Any] = {part: state[part] for part in (SETS, TEXTS) if part in state}
     for part in (COUNTS, SCORES):

@@ -56,12 +56,12 @@ TRITS_LIMIT = 10_000
 
 
 def change_problem(kind: Any, record: Any, fields: Any) -> str | None:
-    """Return what is wrong with a change: the name, the value, and what would be right; None when nothing is."""
+    """Return the error in a change, with the field, the value and the values allowed; None when the change is valid."""
     return record_problem(kind, record) or fields_problem(kind, fields)
 
 
 def record_problem(kind: Any, record: Any) -> str | None:
-    """Return what is wrong with the name of a record."""
+    """Return why the name of a record is invalid; None when it is valid."""
     if not isinstance(kind, str) or kind not in FIELDS:
         return f"the kind {short(kind)} is none of {', '.join(KINDS)}"
     if not isinstance(record, str) or not 1 <= len(record) <= NAME_CHARACTERS or not printable(record):
@@ -88,7 +88,7 @@ def thousandths(score: float) -> int:
 
 
 def written_problem(type_: str, value: Any) -> str | None:
-    """Return what is wrong with a value of one of the types in `WRITTEN`."""
+    """Return why a value is invalid for one of the types in `WRITTEN`; None when it is valid."""
     return _CHECKS[type_](value)
 
 

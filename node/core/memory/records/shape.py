@@ -1,6 +1,6 @@
-"""Validation of a state from a peer or a disk. It may be anything; whatever a node itself makes is valid.
+"""Validation of a state from a peer or a disk. The input may be anything; every state that a node itself makes is valid.
 
-Each check examines each thing once, relies on nothing unchecked, and never raises.
+Each check examines each value once, relies only on values already checked, and never raises.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Check = Callable[[Vector, str, Any], "str | None"]
 
 
 def state_problem(kind: str, state: Any) -> str | None:
-    """Return what is wrong with a record's state under `conflicts: merge`; None when it is one."""
+    """Return why a value is not the state of a record under `conflicts: merge`; None when it is one."""
     problem = context_problem(state)
     if problem is not None:
         return problem
@@ -40,7 +40,7 @@ def state_problem(kind: str, state: Any) -> str | None:
 
 
 def context_problem(state: Any) -> str | None:
-    """Check what all states have in common: an object whose `c` is a vector that has seen something."""
+    """Check the common part of all states: an object whose `c` is a version vector that is not empty."""
     if not isinstance(state, dict):
         return f"the state is {short(state)}, not an object"
     context = state.get("c")

@@ -1,4 +1,4 @@
-"""All records that this node holds, with the vector of what it has seen.
+"""All records that this node holds, with the version vector of the changes that it has seen.
 
 Pure: changes come in, states come out. Writing and sending them happens elsewhere.
 """
@@ -25,7 +25,7 @@ class Full(Exception):
 
 
 class Store:
-    """`records`: the record changed longest ago first."""
+    """The records of one node. In `records` the record that was changed longest ago comes first."""
 
     def __init__(self, conflicts: Conflicts, replica: str, vector: Vector, floor: Vector | None = None) -> None:
         self._conflicts = conflicts
@@ -70,16 +70,17 @@ class Store:
         return self._made(kind, record, self._conflicts.changed(before, kind, fields, self._dot(), wall_ms))
 
     def delete(self, kind: str, record: str, wall_ms: int) -> State | None:
-        """Returns None when there is nothing to delete."""
+        """Delete a record and return its tombstone state; None when there is nothing to delete."""
         before = self.records.get((kind, record))
         if before is None or not self._conflicts.live(before):
             return None
         return self._made(kind, record, self._conflicts.deleted(before, self._dot(), wall_ms))
 
     def join(self, kind: str, record: str, state: State, theirs: Vector = NOTHING) -> State | None:
-        """Join a state of a holder whose vector is `theirs`. Returns the record's new state, or None when it brings nothing new.
+        """Join a state of a holder whose vector is `theirs`. Returns the new state of the record, or None when the join changes nothing.
 
-        What the vector covers was seen before: what is missing here was removed since, even if its tombstone is collected by now.
+        This node has seen every change that its own vector covers. So if such a change is missing here, it was removed since, even if its tombstone
+        is collected by now.
         """
         key = (kind, record)
         before = self.records.get(key)
@@ -93,8 +94,8 @@ class Store:
         return after
 
     def absent(self, sent: Mapping[Key, None], theirs: Vector) -> tuple[list[Item], list[Key]]:
-        """After an answer that was whole: what `theirs` covers of other records than those was deleted there. Returns the states that changed, and the
-        keys that are gone.
+        """Apply deletions after a complete answer of a peer: changes to records outside of `sent` that `theirs` covers were deleted at the peer.
+        Returns the states that changed, and the keys that are gone.
         """
         changed: list[Item] = []
         gone: list[Key] = []
@@ -110,7 +111,9 @@ class Store:
         return changed, gone
 
     def close(self, node: str) -> Vector:
-        """Close this node's earlier lives: nothing more will be heard of them than is here. Returns how the vector moved."""
+        """Close the earlier incarnations of this node: no changes of theirs will come in addition to those that are here. Returns the entries of the
+        vector that changed.
+        """
         last: Vector = {}
         for state in self.records.values():
             for replica, number in state["c"].items():
@@ -119,23 +122,23 @@ class Store:
         return self.advance(last)
 
     def full(self, kind: str, record: str) -> bool:
-        """Return whether this would be an insert at the limit."""
+        """Return whether a change of this record would insert a new one although the limit is reached."""
         return self.live[kind] >= LIMITS[kind] and (kind, record) not in self._parts
 
     def conflicting(self, kind: str, record: str, state: State) -> bool:
-        """Return whether this record was changed without knowledge of a change that is here, and the other way round."""
+        """Return whether `state` and the state here are concurrent: each has a change that the other has not seen."""
         before = self.records.get((kind, record))
         return before is not None and concurrent(before, state)
 
     def problem(self, item: Any) -> str | None:
-        """Return what is wrong with (kind, record, state) from a peer, which may be anything."""
+        """Return why a value from a peer, which may be anything, is not a valid (kind, record, state); None when it is valid."""
         if not isinstance(item, (list, tuple)) or len(item) != 3:
             return f"{str(item)[:80]} is not a record"
         kind, record, state = item
         return record_problem(kind, record) or self._conflicts.problem(kind, state)
 
     def restore(self, kind: str, record: str, state: State) -> None:
-        """Restore from this node's own files: the vector is not consulted."""
+        """Add a record from this node's own files. The vector is not consulted."""
         before = self.records.get((kind, record))
         self._put((kind, record), state if before is None else self._conflicts.joined(before, state))
 
@@ -152,7 +155,7 @@ class Store:
         return next((record for of, record in self.records if of == kind and (of, record) in self._parts), None)
 
     def beyond(self, vector: Vector) -> Iterator[Key]:
-        """Return the records with something that `vector` does not cover."""
+        """Return the records with a change that `vector` does not cover."""
         if includes(vector, self.vector):
             # Between nodes that are in step, which is nearly always, nearly nothing has to be examined.
             self._stray = {key: None for key in self._stray if not includes(self.vector, known(self.records[key]))}
@@ -163,7 +166,7 @@ class Store:
                 yield key
 
     def advance(self, vector: Vector) -> Vector:
-        """Record a complete sync: all that `vector` covers is here. Returns what moved."""
+        """Record a complete sync: every change that `vector` covers is here. Returns the entries of the vector that changed."""
         moved = beyond(vector, self.vector)
         self.vector = joined(self.vector, moved)
         return moved
@@ -176,13 +179,17 @@ class Store:
         return {replica: number}
 
     def collectable(self, vectors: list[Vector]) -> list[Key]:
-        """Return the tombstones that every one of these has seen. Those of the log stay, because the log would bring the record back."""
+        """Return the keys of the tombstones that all holders of these vectors have seen. Tombstones of records that came through the log stay,
+        because the log would bring the record back.
+        """
         common = met([self.vector, *vectors])
         contexts = ((key, self.records[key]["c"]) for key in self.tombstones)
         return [key for key, context in contexts if LOG not in context and includes(common, context)]
 
     def collect(self, key: Key, *, noted: bool = True) -> None:
-        """`noted`: kept in the floor, by which records that come back with it are recognised. Not with a flaw."""
+        """Remove a tombstone. With `noted`, its context is joined into `floor`, by which an old state that comes back is recognised; under a flaw it
+        is not.
+        """
         if key in self.tombstones:
             if noted:
                 self.floor = joined(self.floor, self.records[key]["c"])
@@ -234,6 +241,6 @@ class Store:
 
 
 def known(state: State) -> Vector:
-    """Return the context without the log's part."""
+    """Return the context of a state without the changes that came through the log."""
     context: Vector = state["c"]
     return context if LOG not in context else {who: n for who, n in context.items() if who != LOG}

@@ -21,7 +21,7 @@ _WITHIN, _AT_END = bytes(range(9)), bytes(range(12))
 
 
 def pack(trits: Sequence[int]) -> bytes:
-    """Raises ValueError for anything but -1, 0 and 1."""
+    """Pack trits into bytes. Raises ValueError for anything but -1, 0 and 1."""
     try:
         packed = bytes([_BYTES[pair] for pair in zip(trits[::2], trits[1::2], strict=False)])
         return packed + bytes([_BYTES[(trits[-1],)]]) if len(trits) % 2 else packed
@@ -30,7 +30,7 @@ def pack(trits: Sequence[int]) -> bytes:
 
 
 def unpack(packed: bytes) -> list[int]:
-    """Raises ValueError for bytes that `pack` does not make."""
+    """Unpack bytes into trits. Raises ValueError for bytes that `pack` does not make."""
     wrong = strange(packed)
     if wrong:
         raise ValueError(f"no trits are packed as the byte {wrong[0]} at {packed.index(wrong[:1])}")
@@ -48,7 +48,7 @@ def to_text(trits: Sequence[int]) -> str:
 
 
 def from_text(text: str) -> list[int]:
-    """Raises ValueError for a text that `to_text` does not make."""
+    """Parse the text of the field `hypervector`. Raises ValueError for a text that `to_text` does not make."""
     packed = b64decode(text, validate=True)
     if b64encode(packed).decode("ascii") != text:
         raise ValueError(f"{text[:40]!r} is not base64 in its one form")

@@ -72,8 +72,8 @@ Texts = Mapping[Key, "tuple[State, str]"]
 
 
 def encode(trmm: Trmm, texts: Texts | None = None) -> bytes:
-    """`texts` saves the work for states that are identical objects. Raises ValueError for an unknown kind, for a value that JSON cannot represent, and
-    beyond `SIZE_LIMIT`.
+    """Encode a TRMM. `texts` holds JSON texts of states, which saves work for states that are identical objects. Raises ValueError for an unknown
+    kind, for a value that JSON cannot represent, and beyond `SIZE_LIMIT`.
     """
     records: dict[str, list[bytes]] = {kind: [] for kind in SECTIONS}
     removed: dict[str, list[bytes]] = {kind: [] for kind in SECTIONS}
@@ -101,7 +101,7 @@ def encode(trmm: Trmm, texts: Texts | None = None) -> bytes:
 
 
 def decode(data: bytes, place: str = "TRMM", limit: int = SIZE_LIMIT) -> Trmm:
-    """Raises `CorruptionError`, which names `place`, for anything that `encode` does not make."""
+    """Decode a TRMM. Raises `CorruptionError`, which names `place`, for anything that `encode` does not make."""
     if len(data) > limit:
         raise CorruptionError(f"{place}: {len(data)} bytes, and the limit is {limit}", _HINT)
     header = verify(data, place)

@@ -1,4 +1,4 @@
-"""Version vectors: by replica, the number of the last change that has been seen, and with it all before it.
+"""Version vectors: for each replica, a number n, which means that all its changes up to number n have been seen.
 
 Parker et al. 1983, "Detection of Mutual Inconsistency in Distributed Systems". A vector is a dict that is never changed once it is shared; an absent
 replica has number 0. Of two vectors either one includes the other, or they are concurrent.
@@ -42,7 +42,7 @@ def joined(a: Mapping[str, int], b: Mapping[str, int]) -> Vector:
 
 
 def met(vectors: Iterable[Mapping[str, int]]) -> Vector:
-    """Return what all of these vectors include: what every node has seen. Without vectors it is empty."""
+    """Return the greatest vector that all of these vectors include: the changes that every node has seen. Without vectors it is empty."""
     common: Vector | None = None
     for vector in vectors:
         if common is None:
@@ -66,7 +66,7 @@ def stepped(vector: Mapping[str, int], dot: Dot) -> Vector:
 
 
 def vector_problem(value: Any) -> str | None:
-    """Return what is wrong with a vector from a peer or a disk, which may be anything."""
+    """Return why a value from a peer or a disk, which may be anything, is not a version vector; None when it is one."""
     if not isinstance(value, dict):
         return f"the vector is {short(value)}, not an object of numbers by replica"
     for replica, number in value.items():
