@@ -1,8 +1,8 @@
-"""JSON from outside, with the same bounds on every Python: depth, integers and floats.
+"""JSON from other nodes and clients, read with the same bounds on every Python: depth, integers and floats.
 
 What `json` alone accepts depends on the interpreter: on its recursion limit, and on how many digits it converts. Nodes of one cluster must agree
-about every value. So these bounds are fixed, and far below what any interpreter refuses by itself. `STRICT` is for what clients send. `WIDE` is for
-what another node sends or the log holds: a release without these bounds may have taken it from a client.
+about every value. So these bounds are fixed, and far below the limits of any interpreter. `STRICT` is for what clients send. `WIDE` is for what
+another node sends or the log holds: a release without these bounds may have taken it from a client.
 """
 
 from __future__ import annotations
@@ -72,7 +72,9 @@ def refuse_surrogates(text: str, value: Any) -> None:
 
 
 def deeper(value: Any, limit: int) -> bool:
-    """Return whether lists and objects are nested more than `limit` deep. Level by level: no recursion, so no interpreter's limit."""
+    """Return whether lists and objects are nested more than `limit` deep. It works level by level without recursion, so no limit of the interpreter
+    applies.
+    """
     return _level(value, limit, _containers) is not None
 
 

@@ -1,4 +1,4 @@
-"""Fingerprint of the sources that decide what `Core.step` answers.
+"""Fingerprint of the source files that determine the result of `Core.step`.
 
 Every recording contains it, so that a replay by another version of the core reports the version as the cause of differences. It covers this package
 without its runtime (sockets, threads and files are not replayed) and works in a checkout as in `node.pyz`.

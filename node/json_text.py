@@ -1,4 +1,4 @@
-"""JSON to and from text, with the objects built once that `json` builds for each call. For a text of a hundred characters that saves more than half of
+"""JSON to and from text. The objects that `json` builds for each call are built once: for a text of a hundred characters that saves more than half of
 the time.
 """
 

@@ -1,4 +1,4 @@
-"""The text of a state that grows part by part, with its size and checksum: nothing is copied or read again when it is complete."""
+"""The text of a state, built part by part together with its size and checksum. When it is complete, nothing must be copied or read again."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import zlib
 
 
 class SnapshotText:
-    """ASCII. The text is the concatenation of `parts`."""
+    """Text of a snapshot in ASCII: the concatenation of `parts`."""
 
     __slots__ = ("crc", "parts", "size")
 

@@ -5,8 +5,8 @@
 A `CHECKED` frame is a node's message after a CRC-32 of the message. Nodes send it to peers whose hello has `"checked": true`. The decoder returns it
 as a `MESSAGE`, or refuses it when a bit has changed on the way. TCP's own checksum covers the wire, not the memory of devices in between.
 
-`Decoder` takes bytes in pieces of any size and yields whole frames. Anything else raises `FrameError`, whose fields become the error frame that the
-other side receives. It knows nothing of senders or of the meaning of payloads.
+`Decoder` takes bytes in pieces of any size and yields whole frames. Invalid bytes raise `FrameError`, whose fields become the error frame that the
+other side receives. The decoder knows nothing of senders or of the meaning of payloads.
 
     decoder = Decoder()
     decoder.feed(encode(Kind.REQUEST, {"id": 1}))

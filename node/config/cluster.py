@@ -37,7 +37,7 @@ class Capacity:
 
 @dataclass(frozen=True, slots=True)
 class MembershipConfig:
-    """`join`: this node is not among those that the cluster began with; it asks to be registered.
+    """`join`: this node is not one of the nodes that the cluster was created with, and asks to be registered.
 
     `seeds` are UDP addresses of nodes across subnets, where no broadcast arrives. With `detector: swim`, a member is probed every `swim_period_ns`.
     Without an answer within `swim_timeout_ns`, `swim_indirect` other members probe it. A suspicion lasts `suspicion_periods` × log10(n + 1) periods,
@@ -62,9 +62,10 @@ class MembershipConfig:
 
 @dataclass(frozen=True, slots=True)
 class AgentsConfig:
-    """Agents and tasks. `retries` after the first attempt, each `backoff_ns` later; `queue` tasks wait at most, cluster-wide.
+    """Agents and tasks. A failed task has up to `retries` further attempts, each `backoff_ns` after a failure. At most `queue` tasks wait in the
+    whole cluster.
 
-    `balance_ns` is how often the leader checks whether to move agents, 0: never; it moves them when utilisations differ by more than
+    `balance_ns` is the interval at which the leader checks whether to move agents; 0: never. It moves them when utilisations differ by more than
     `balance_percent`. `follow_preferred`: the leadership goes to the preferred coordinator whenever it is up.
     """
 

@@ -1,4 +1,4 @@
-"""Reading of configuration fields: a wrong one is refused by name and value."""
+"""Reading of configuration fields. The error for an invalid field names the field and its value."""
 
 from __future__ import annotations
 

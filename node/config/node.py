@@ -3,7 +3,7 @@
     NodeConfig.from_json({"node": "n1", "cluster": "demo", "peers": {"n1": ["127.0.0.1", 10000]}})
 
 Every node of a cluster must get the same `cluster`, `peers`, `voters`, timing and flaws. With a `membership` section, `peers` may name this node
-alone. Only `voters` may differ from the active ones later: the log's configuration replaces it. Unknown and ill-typed fields are refused by name.
+alone. Only `voters` may differ from the active ones later: the log's configuration replaces it. The error for an unknown or ill-typed field names it.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ def _voters(
 
 
 def weights_problem(weights: Mapping[str, Any], peers: Mapping[str, Any]) -> str | None:
-    """Return what is wrong with weights, or None. Also checks an operator's request at run time."""
+    """Return why weights are invalid, or None. Also checks an operator's request at run time."""
     for name, weight in weights.items():
         if name not in peers:
             return f"{name!r} is not a configured node"

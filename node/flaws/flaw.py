@@ -11,7 +11,7 @@ from typing import Any
 class Flaw:
     """`title` in a few words; `broken`: the mistake; `source`: where it happened; `checker`: the one that must report it.
 
-    `needs` names the kinds of fault without which it does no harm, `settings` the node configuration that it needs to show.
+    `needs` names the kinds of fault without which the flaw does no harm. `settings` is the node configuration that it needs to become visible.
     """
 
     name: str

@@ -61,7 +61,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A resolved TCP address: what `socket.socket(family)` can connect or bind to."""
+    """A resolved TCP address, to which a socket of its family can connect or bind."""
 
     family: int
     sockaddr: tuple[Any, ...]
@@ -73,7 +73,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """PEM files: authorities that are trusted (several while one takes over from another), this node's certificate, its key (mode 0600)."""
+    """PEM files: the trusted authorities (several during a change from one to another), this node's certificate, and its key (mode 0600)."""
 
     ca: Path
     certificate: Path

@@ -1,7 +1,7 @@
 """The data directory as a flat set of files: the operations of `tribulation.node.core.interface.effects` as system calls.
 
 Blocking; only the storage thread calls it. Descriptors stay open between operations, because a log is appended to and fsynced hundreds of times a
-second. Errors come out as `OSError`, unchanged: the caller decides what to do about them.
+second. Errors are raised as `OSError`, unchanged: the caller decides how to handle them.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class DirectoryDisk:
 
 
 def write_all(descriptor: int, data: bytes) -> None:
-    """Write everything: `os.write` may take only a part (a full disk, a signal). Raises when the rest cannot be written."""
+    """Write all data: `os.write` may write only a part (a full disk, a signal). Raises when the rest cannot be written."""
     written = os.write(descriptor, data)
     while written < len(data):
         written += os.write(descriptor, memoryview(data)[written:])

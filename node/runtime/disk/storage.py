@@ -1,10 +1,10 @@
 """The storage thread: performs storage effects in emitted order, so that a slow fsync delays no heartbeat.
 
 One thread and one queue give more than the contract requires: operations of *all* files run in emitted order, so `after` between storage operations
-holds when nothing before failed. Consecutive fsyncs of a file that wait in the queue together are merged into the last.
+holds as long as no earlier operation failed. Consecutive fsyncs of a file that wait in the queue together are merged into the last.
 
-Failure is final. After a failed operation on a file every later operation on that file fails without an attempt. After a failed fsync every operation
-does: the kernel may have dropped the dirty pages and marked them clean, so a second fsync would succeed without the data.
+Failure is final. After a failed operation on a file, every later operation on that file fails without an attempt. After a failed fsync, every
+operation on any file fails: the kernel may have dropped the dirty pages and marked them clean, so a second fsync would succeed without the data.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Job:
 def merge_fsyncs(batch: Sequence[StorageEffect]) -> list[Job]:
     """Drop each fsync that a later one of the same file makes superfluous, when only writes to that file lie between.
 
-    The earlier operation then ends slightly later, with the same or more on disk. An operation in between that waits for the earlier fsync forbids
-    it.
+    The earlier operation then ends slightly later, with the same or more on disk. If an operation in between waits for the earlier fsync, that fsync
+    is kept.
     """
     jobs: list[Job] = []
     merged: tuple[int, ...] = ()
@@ -100,14 +100,14 @@ class StorageThread:
         self._queue.put(effects)
 
     def drain(self) -> list[tuple[int, str | None]]:
-        """Return what ended since the last call: (operation, error or None), in the order of ending."""
+        """Return the operations that ended since the last call, in the order in which they ended: (operation, error or None)."""
         done = []
         while self._completions:
             done.append(self._completions.popleft())
         return done
 
     def stop(self, timeout_s: float) -> bool:
-        """Finish what is queued and end. Returns False when the disk did not let it end in time."""
+        """Finish the queued operations and end the thread. Returns False when the disk was too slow for it to end in time."""
         self._queue.put(None)
         self._thread.join(timeout_s)
         return not self._thread.is_alive()

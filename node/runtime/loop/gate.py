@@ -1,7 +1,7 @@
-"""Enforcement of `after`: holds back what must not be seen before certain writes are durable.
+"""Enforcement of `after`: holds back effects that must not be visible before certain writes are durable.
 
 Sends, replies and traces wait here for the storage operations that they name. A failed operation never releases anything. The gate knows nothing of
-sockets or disks. It runs the held actions, and asserts once more at the exit that nothing is pending.
+sockets or disks. It runs the held actions, and asserts before each one that none of its operations is pending.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ class _Held:
 class Gate:
     """Operation numbers are unique and may come in any order: a core may number an operation before it issues it.
 
-    Operations that succeeded are stored as all numbers up to `_floor` and the few above it. With `limit` actions held, further ones are dropped.
+    The operations that succeeded are all numbers up to `_floor` and a small set of numbers above it. When `limit` actions are held, further ones are
+    dropped.
     """
 
     MAX_REMEMBERED = 65_536
@@ -51,8 +52,8 @@ class Gate:
         self._pending[op] = []
 
     def perform(self, after: tuple[int, ...], action: Action) -> bool:
-        """Run `action` now if everything it waits for is done, else hold it. An action that waits for a failed operation is dropped: it never became
-        true.
+        """Run `action` now if everything it waits for is done, else hold it. An action that waits for a failed operation is dropped: its condition
+        will never be true.
 
         Returns False when it was dropped for lack of room, which the caller must count.
         """

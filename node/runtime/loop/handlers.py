@@ -63,7 +63,9 @@ Handler = Callable[[Mapping[str, Any], Mapping[str, Any]], Any]
 
 
 def perform(task: RunTask, handlers: Mapping[str, Handler]) -> TaskDone:
-    """Run the task here and now, apart from `wait_s`. Never raises: every failure, even a handler's `sys.exit`, becomes the reason why the attempt failed."""
+    """Run the task in this thread, without the wait of `wait_s`. Never raises: every failure, even a handler's `sys.exit`, becomes the reason why the
+    attempt failed.
+    """
     handler = handlers.get(task.handler)
     if handler is None:
         return failed(task.run, f"there is no handler {task.handler!r} on this node; there are {', '.join(handlers)}")
@@ -95,7 +97,7 @@ def failed(run: int, reason: str) -> TaskDone:
 
 
 def described(error: BaseException) -> str:
-    """Return class and message of an exception; even these may fail for a handler's own class."""
+    """Return class and message of an exception. If the message of a handler's own exception class cannot be made, return the class only."""
     try:
         return f"{type(error).__name__}: {error}"
     except Exception:

@@ -1,7 +1,7 @@
 """Recording of the inputs of one incarnation, from a thread of its own: buffered, on disk within a tenth of a second.
 
-A killed node loses only the last moments of its recording; a replay then ends earlier. A disk that cannot keep up ends the recording rather than the
-node.
+A killed node loses only the last moments of its recording; a replay then ends earlier. If the disk is too slow, the recording ends and the node
+continues.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class InputsWriter:
             self._push(data)
 
     def close(self, timeout_s: float = 5.0) -> None:
-        """Write what is left."""
+        """Write the rest of the recording and close the file."""
         self._closing.set()
         self._thread.join(timeout_s)
 

@@ -1,7 +1,7 @@
-"""The loop: gives a pure core its events, and performs its effects. One thread for all sockets and timers, one for the disk.
+"""The loop: passes events to a pure core, and performs its effects. One thread serves all sockets and timers, another one the disk.
 
-A turn: wait; collect what the disk finished, what the sockets brought and which timers are due; one `step` with all of it; perform the effects; write
-traces; send. Everything of a turn shares one step, so one append, one fsync and one round of messages serve it all.
+A turn of the loop: wait; collect finished disk operations, received messages and due timers; call `step` once with all of them; perform the effects;
+write traces; send. All events of a turn share one step, so one append, one fsync and one round of messages serve them all.
 
 Order within a turn: storage completions, then the network, then timers. A message that arrived before an election timer expired is handled before it,
 however late the turn began.
@@ -62,7 +62,7 @@ class StepCore(Protocol):
 
 
 class Runtime:
-    """One incarnation. `run` blocks until `stop`, a halt of the core, or an error of this machine; it returns the exit code."""
+    """The runtime of one incarnation. `run` blocks until `stop`, a halt of the core, or an error of this host; it returns the exit code."""
 
     def __init__(self, options: RuntimeOptions, core: StepCore, disk: Disk | None = None) -> None:
         self._options = options
@@ -116,13 +116,13 @@ class Runtime:
             self._shut_down(network)
 
     def stop(self) -> None:
-        """End in order; callable from any thread, and from signal handlers."""
+        """Stop the node in order. May be called from any thread and from signal handlers."""
         self._stopping.set()
         if self._network is not None:
             self._network.wake()
 
     def reload(self) -> None:
-        """Read new certificates and keys from their files now; callable from any thread, and from signal handlers."""
+        """Read new certificates and keys from their files now. May be called from any thread and from signal handlers."""
         if self._network is not None:
             self._shared.reload()
             self._network.wake()

@@ -1,12 +1,12 @@
 """Threads that run tasks, so that no task blocks the loop.
 
 The loop calls `submit` and `drop` for `RunTask` and `DropTask`. Ended runs are fetched by `drain` after `wake` was called, as with the storage
-thread. Every run ends with one `TaskDone`, unless it was dropped: by its handler, or by its deadline, which counts from its beginning. Runs that wait
-for a thread are bounded by `WAITING_LIMIT`, and fail beyond it.
+thread. Every run ends with one `TaskDone`, unless it was dropped. It ends when its handler returns, or at its deadline, which counts from its
+beginning. Runs that wait for a thread are bounded by `WAITING_LIMIT`, and fail beyond it.
 
-A thread cannot be killed. When a run passes its deadline its thread is *stuck*: given up, and replaced, as often as `STUCK_LIMIT` allows. It ends by
-itself if its handler ever returns. When too many are stuck there are no replacements. With all of them stuck, waiting runs fail at their deadline
-too: the node reports it, and stays up.
+A thread cannot be killed. When a run passes its deadline, its thread is *stuck*: it is abandoned and replaced, as often as `STUCK_LIMIT` allows. A
+stuck thread ends by itself if its handler ever returns. When too many threads are stuck, there are no replacements. When all are stuck, waiting runs
+fail at their deadline too: the node reports it and stays up.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _Run:
 
 
 class TaskThreads:
-    """`workers` threads that are not stuck, at most. Before `start` nothing runs."""
+    """Threads for tasks: at most `workers` that are not stuck. Before `start` nothing runs."""
 
     def __init__(self, workers: int, wake: Callable[[], None], handlers: Mapping[str, Handler] = HANDLERS) -> None:
         self._workers = workers
@@ -88,14 +88,14 @@ class TaskThreads:
                 found.gone.set()
 
     def drain(self) -> list[TaskDone]:
-        """What ended since the last call."""
+        """Return the runs that ended since the last call."""
         ended = []
         while self._done:
             ended.append(self._done.popleft())
         return ended
 
     def stop(self, timeout_s: float) -> bool:
-        """Begin nothing more. Returns False when a handler still runs after that time; its thread ends with the process."""
+        """Begin no more runs. Returns False when a handler still runs after that time; its thread ends with the process."""
         with self._lock:
             self._stopping = True
             for run in (*self._waiting.values(), *self._running.values()):

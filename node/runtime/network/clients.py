@@ -1,8 +1,8 @@
-"""Connected clients, and which one is closed when there are too many: no address can keep the others out.
+"""Connected clients, and the choice of the one to close when there are too many, so that no address can keep the others out.
 
-Below the bound no client is refused, and none is too idle. At the bound a new client takes the place of the one that was idle for longest at the
-address that holds most, if it comes from another address, or if that client has been idle for `client_idle_ns`. So each of n addresses comes to hold
-its n-th part, and connections that are forgotten open do not add up.
+Below the bound no client is refused and none is closed for being idle. At the bound, the candidate to be closed is the client that was idle for
+longest at the address with the most clients. A new client replaces it if the new one comes from another address, or if the candidate has been idle
+for `client_idle_ns`. So each of n addresses can get 1/n of the places, and connections that are left open do not accumulate.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from ..telemetry.rates import origin
 
 
 class Client(Protocol):
-    """`host`: its address. `active_ns`: time of its last request, or of its connection. `waiting`: whether it waits for an answer."""
+    """One connected client. `host` is its address. `active_ns` is the time of its last request, or of its connection. `waiting`: it waits for an
+    answer.
+    """
 
     name: str
     host: str
@@ -47,7 +49,7 @@ class Clients:
         return self._by_name.get(name)
 
     def admit(self, client: Client, now_ns: int) -> str | None:
-        """Return why it may not stay, or None."""
+        """Admit a new client. Returns the reason when it may not stay, or None."""
         if len(self._by_name) >= self._limits.clients and not self._make_room(origin(client.host), now_ns):
             return f"{len(self._by_name)} clients are connected already"
         self._by_name[client.name] = client

@@ -22,10 +22,10 @@ WRITE = selectors.EVENT_WRITE
 
 
 class Connection:
-    """Bytes queued by `queue` leave with `flush`, once per turn, so that the frames of one turn share a system call.
+    """One connection. `flush` sends the bytes queued by `queue`, once per turn, so that the frames of one turn share a system call.
 
-    `owner` is what the selector returns when the socket is ready. `last_read_ns` is when bytes came last, `last_frame_ns` when the decoder last stood
-    between two frames.
+    `owner` is what the selector returns when the socket is ready. `last_read_ns` is the time at which bytes arrived last. `last_frame_ns` is the last
+    time at which the decoder held no incomplete frame.
 
     With `tls`, queued bytes wait until the handshake is complete and the owner's judge has accepted the peer.
     """
@@ -83,7 +83,7 @@ class Connection:
         self._fresh = False
 
     def flush(self) -> None:
-        """Send what the kernel takes; the rest is sent when the socket is writable. Raises `OSError` when the connection is gone."""
+        """Send as many queued bytes as the kernel takes; the rest is sent when the socket is writable. Raises `OSError` when the connection is gone."""
         while self._out or self._seal():
             with memoryview(self._out)[:_CHUNK] as chunk:
                 try:

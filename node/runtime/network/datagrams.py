@@ -1,5 +1,5 @@
-"""The node's UDP socket: beacons, probes and rumours, sent and received without waiting. A datagram that cannot be sent at once is lost, as datagrams
-may be.
+"""The node's UDP socket: beacons, probes and rumours, sent and received without waiting. A datagram that cannot be sent at once is dropped, as UDP
+allows.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _IFF_UP, _IFF_BROADCAST = 0x1, 0x2
 class Datagrams:
     """`receive` yields (host, port, data). With a key, a datagram without a valid signature, or a replayed one, is dropped before the core sees it.
 
-    All is IPv4 unless the node listens on an IPv6 address. IPv6 has no broadcast, so seeds find the others there.
+    The socket is IPv4 unless the node listens on an IPv6 address. IPv6 has no broadcast, so the nodes find each other through seeds there.
     """
 
     def __init__(self, shared: Shared, listen: Address, port: int) -> None:
@@ -132,8 +132,8 @@ class Datagrams:
 
 
 def broadcast_addresses() -> list[str]:
-    """Return the broadcast address of each interface that is up and has one: 255.255.255.255 would leave by one interface only, or, without a default
-    route, by none.
+    """Return the broadcast address of each interface that is up and has one. A datagram to 255.255.255.255 would leave through one interface only, or
+    through none without a default route.
     """
     found = []
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:

@@ -1,7 +1,8 @@
-"""The one place where an exception that a connection caused ends: that connection closes, it is counted by reason, and the loop goes on.
+"""The single place that catches an exception caused by a connection: the connection is closed, the exception is counted by its name, and the loop
+continues.
 
-The loop does all work for a connection, or a datagram, through `run`. An exception here is a bug or an exhausted resource. Mistakes of the other side
-are answered where they are found, and never come here.
+The loop does all work for a connection, or a datagram, through `run`. An exception here is a bug or an exhausted resource. Protocol errors of the
+other side are answered where they are found, and never reach this place.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     UNIDENTIFIED --hello--> NODE | CLIENT --frame error, refusal--> CLOSING --error frame read, or a second later--> closed
 
-Anything wrong that arrives ends this connection with an error frame and affects nothing else.
+Any invalid input ends this connection with an error frame and affects nothing else.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class ConnectionOwner(Protocol):
     """Owner of accepted connections, which receives their reports: the network."""
 
     def admit(self, inbound: Inbound, incarnation: object, now_ns: int) -> str | None:
-        """Accept a connection after a valid hello, as a node with its incarnation. Returns why it may not stay, or None."""
+        """Accept a connection after a valid hello, as a node with its incarnation. Returns the reason when it may not stay, or None."""
         ...
 
     def deliver(self, event: Event, raw: bytes | None) -> None: ...
@@ -52,7 +52,9 @@ class ConnectionOwner(Protocol):
 
 
 class Inbound:
-    """`name` is the peer's name for a node, the connection's own name ("c17") for a client. `host` is the address that it came from."""
+    """One accepted connection. `name` is the peer's name for a node, and the connection's own name ("c17") for a client. `host` is the address that
+    it came from.
+    """
 
     def __init__(
         self, connection_number: int, shared: Shared, owner: ConnectionOwner, accepted_ns: int, host: str
@@ -72,7 +74,7 @@ class Inbound:
 
     @property
     def waiting(self) -> bool:
-        """Return whether it waits for an answer."""
+        """Return whether the client waits for an answer."""
         return self._in_flight > 0
 
     @property
@@ -112,7 +114,7 @@ class Inbound:
             self.close(str(error))
 
     def tick(self, now_ns: int) -> None:
-        """Close the connection when something takes too long."""
+        """Close the connection when the hello, a frame or the closing takes too long, or a node is silent."""
         limits, connection = self._shared.limits, self.connection
         age_ns = now_ns - self._since_ns
         if self.role is Role.CLOSING:

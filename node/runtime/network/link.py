@@ -1,4 +1,4 @@
-"""A link: the outgoing connection to one peer, dialled again without end, closed as soon as it is silent.
+"""A link: the outgoing connection to one peer. It is dialled again whenever it is down, and closed when the peer is silent.
 
 Each node sends on the connection that it dialled and receives on those that it accepted. Two connections per pair cost a few sockets and avoid the
 race in which both sides dial at once and each closes the other's.
@@ -71,13 +71,13 @@ class Link:
             self._fail(f"{self._connection.queued_bytes} bytes are waiting for it: it reads too slowly")
 
     def reset_backoff(self) -> None:
-        """Dial without waiting for the back-off: the peer has just dialled us, so it is there."""
+        """Dial without waiting for the back-off: the peer has just dialled this node, so it is up."""
         if self.state is State.IDLE:
             self._failures = 0
             self._dial_at_ns = 0
 
     def tick(self, now_ns: int) -> None:
-        """Housekeeping: dial when due, give up what takes too long, ping."""
+        """Do the housekeeping: dial when due, give up an attempt that takes too long, and ping."""
         limits = self._shared.limits
         if self.state is State.IDLE:
             if now_ns >= self._dial_at_ns:

@@ -80,13 +80,13 @@ class Network:
         return None if self._datagrams is None else self._datagrams.port
 
     def wake(self) -> None:
-        """End the wait of `poll`; callable from any thread, and from signal handlers."""
+        """End the wait of `poll`. May be called from any thread and from signal handlers."""
         # Full: earlier wakes are unread, so the loop will wake. Closed: the loop has ended, and the disk's thread may not know yet.
         with suppress(OSError):
             self._wake_write.send(b"w")
 
     def poll(self, until_ns: int | None) -> list[Incoming]:
-        """Wait until something happened, `until_ns` or housekeeping is due; read, and return what arrived."""
+        """Wait until a socket is ready, `until_ns` is reached or housekeeping is due. Read, and return the events."""
         now_ns = time.monotonic_ns()
         wait_ns = self._next_housekeeping_ns - now_ns
         if until_ns is not None:
@@ -168,11 +168,11 @@ class Network:
             self._shared.guard.run(inbound, inbound.reply, payload)
 
     def status(self) -> dict[str, int]:
-        """Metrics of the clients."""
+        """Return the metrics of the clients."""
         return {"clients": len(self._clients), "clients_evicted": self._clients.evicted}
 
     def flush(self) -> None:
-        """Send what was queued in this turn."""
+        """Send the bytes queued in this turn."""
         for who in self._shared.take_dirty():
             self._shared.guard.run(who, who.flush)
 
@@ -292,7 +292,7 @@ class _Accepted:
 
 
 def too_large_reply(reply_id: object, node: str, size: int) -> bytes:
-    """Reply that replaces one too large for a frame. Not `fail`: the command may have taken effect."""
+    """Make the reply that replaces one too large for a frame. Its status is not `fail`, because the command may have taken effect."""
     message = f"the answer has {size} bytes; a frame carries at most {MAX_PAYLOAD}"
     return encode_payload(
         {"id": reply_id, "status": "info", "error": "reply-too-large", "message": message, "node": node}

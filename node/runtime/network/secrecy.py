@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def shared_of(options: RuntimeOptions, incarnation: int, log: NodeLog) -> Shared:
-    """Raises `ConfigError` for files that cannot work, and logs it too."""
+    """Make the shared state of the sockets from the options. Raises `ConfigError`, which is logged too, for files that cannot work."""
     try:
         tls, keys = _tls(options, log), _keys(options, log)
     except ConfigError as error:

@@ -27,7 +27,7 @@ class Flushable(Endpoint, Protocol):
 
 
 class Shared:
-    """`tls` and `datagram_keys` are None where connections, or datagrams, are plain."""
+    """State shared by all connections. `tls` is None when connections are plain, `datagram_keys` when datagrams are."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Shared:
         self._dirty: dict[Flushable, None] = {}
 
     def drop(self, reason: str, count: int = 1) -> None:
-        """Count what is dropped. `reason` is one of a few words."""
+        """Count dropped messages, replies or trace lines. `reason` is one of a few words."""
         self.dropped[reason] = self.dropped.get(reason, 0) + count
 
     def set_peer_count(self, peers: int) -> None:
@@ -83,11 +83,11 @@ class Shared:
         return dirty
 
     def reload(self) -> None:
-        """Read the files of certificates and keys at the next housekeeping; callable from any thread, and from signal handlers."""
+        """Read the files of certificates and keys at the next housekeeping. May be called from any thread and from signal handlers."""
         self._files_wanted = True
 
     def look_at_files(self, now_ns: int) -> None:
-        """Housekeeping: new connections and datagrams use what the files now hold."""
+        """Check the files of certificates and keys (housekeeping): new connections and datagrams use their present content."""
         wanted, self._files_wanted = self._files_wanted, False
         if wanted or now_ns >= self._next_look_ns:
             self._next_look_ns = now_ns + self.limits.files_look_ns
@@ -96,7 +96,7 @@ class Shared:
                     files.look(force=wanted)
 
     def status(self) -> dict[str, Any]:
-        """Metrics of the sockets: refusals by reason, lost datagrams, and how long our certificate is valid."""
+        """Return the metrics of the sockets: refusals by reason, lost datagrams, and how long the certificate of this node is valid."""
         counts: dict[str, Any] = {
             "refused": self.refusals.counts,
             "dropped": dict(sorted(self.dropped.items())),
@@ -108,7 +108,7 @@ class Shared:
         return counts
 
     def session(self, peer: str | None) -> Session | None:
-        """Return the TLS of a new connection: to `peer`, or accepted when that is None. None where there is no TLS."""
+        """Return the TLS session of a new connection. `peer` is the node that was dialled; None for an accepted connection. Returns None without TLS."""
         if self.tls is None:
             return None
         from ..security.tls import Session
@@ -131,7 +131,7 @@ class Shared:
         return refused
 
     def wrong_identity(self, found: Identity | None, role: str, name: str) -> Refused | None:
-        """Return why the hello does not match the certificate, or None. A client's name is free; that it is a client must be certified."""
+        """Return why the hello does not match the certificate, or None. A client may use any name, but its certificate must be one of a client."""
         if self.tls is None or (found is not None and found.role == role and (role == "client" or found.name == name)):
             return None
         if found is not None and found.role != role:
@@ -139,7 +139,7 @@ class Shared:
         return Refused("name", f"its hello says {role} {name!r}, but it shows the certificate of {found}")
 
     def wrong_hello(self, hello: Mapping[str, Any], expected_name: str | None = None) -> str | None:
-        """Return why this hello is refused, or None when it is one of ours (and of `expected_name`, if given)."""
+        """Return why this hello is refused. None: it is of this cluster (and of `expected_name`, if given)."""
         cluster, role, name = hello.get("cluster"), hello.get("role"), hello.get("name")
         if cluster != self.cluster:
             return f"the hello is of cluster {_short(cluster)}; this is {self.cluster!r}"

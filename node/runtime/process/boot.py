@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(config: NodeConfig, options: RuntimeOptions) -> int:
-    """Run until a signal ends it."""
+    """Run the node until a signal ends it."""
     # Imported here, because an archive's modules are compiled at each start: the supervisor does not need these.
     from ...core.core import Core
     from ..loop.loop import Runtime

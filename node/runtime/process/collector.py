@@ -1,7 +1,7 @@
-"""Policy of the garbage collector: no pause grows with what the node keeps.
+"""Policy of the garbage collector: no pause grows with the amount of data that the node keeps.
 
-A node keeps much (log, keys, sessions) and makes few cycles; reference counts free nearly everything. A collector with the usual policy scans what is
-kept again and again: with 10^6 keys and a log of 10^5 entries, for tens of milliseconds at a time. So
+A node keeps much (log, keys, sessions) and makes few cycles; reference counts free nearly everything. A collector with the usual policy scans the
+kept objects again and again: with 10^6 keys and a log of 10^5 entries, for tens of milliseconds at a time. So
 
 - objects that exist at start are frozen: never scanned again;
 - young objects are scanned after each `YOUNG` allocations, and after each fifth scan those that survived twice are frozen too;

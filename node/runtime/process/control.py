@@ -49,23 +49,23 @@ class Control:
 
     @property
     def marker(self) -> str:
-        """Exists while the node must not run."""
+        """Return the path of the marker file, which exists while the node must not run."""
         return self.path(STOPPED)
 
     @property
     def pid_file(self) -> str:
-        """Holds the node's process number while it runs."""
+        """Return the path of the file that holds the node's process number while it runs."""
         return self.path(NODE_PID)
 
     def kill_command(self) -> str:
-        """SIGKILL now, and no restart until `restart_command`. Exit code 0 when no node runs afterwards or none ran."""
+        """Send SIGKILL now, and prevent a restart until `restart_command`. Exit code 0 when no node runs afterwards or none ran."""
         return (
             f": > {quote(self.marker)} && pid=$(cat {quote(self.pid_file)} 2>/dev/null); "
             f'if [ -n "$pid" ] && {self._is_ours("$pid")}; then kill -9 "$pid" 2>/dev/null; fi; true'
         )
 
     def restart_command(self) -> str:
-        """Let the node run again."""
+        """Allow the node to run again."""
         return f"rm -f {quote(self.marker)}"
 
     def signal_command(self, signal: str) -> str:

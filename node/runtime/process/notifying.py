@@ -13,7 +13,7 @@ VARIABLE = "NOTIFY_SOCKET"
 
 
 class Notifier:
-    """`notified` is true when there is nothing more to send."""
+    """Sender of the notification. `notified` is true when there is nothing more to send."""
 
     def __init__(self, address: str | None) -> None:
         self._address = address
@@ -21,11 +21,11 @@ class Notifier:
 
     @classmethod
     def from_environment(cls) -> Notifier:
-        """Removes the variable: child processes must not notify."""
+        """Make a notifier from the environment, and remove the variable: child processes must not notify."""
         return cls(os.environ.pop(VARIABLE, None))
 
     def ready(self, status: str) -> None:
-        """Notify once. A manager that does not listen changes nothing for the service."""
+        """Notify once. If the manager does not listen, the service continues all the same."""
         self.notified = True
         assert self._address is not None
         # An abstract socket is written with @, and begins with a zero byte.

@@ -36,7 +36,7 @@ _IN_CHARGE = b"in charge"
 
 
 def daemonise(directory: Path, archive: Path, arguments: Sequence[str]) -> int:
-    """Leave a supervisor behind, unless one exists already. Returns 0 once one is in charge, 1 when it could not start."""
+    """Start a supervisor as a daemon, unless one runs already. Returns 0 when a supervisor is in charge, 1 when none could start."""
     read_end, write_end = os.pipe()
     if os.fork() == 0:
         os.close(read_end)
@@ -111,7 +111,7 @@ class Supervisor:
         self._lock = -1
 
     def take_charge(self) -> bool:
-        """Lock the directory against a second supervisor and remove what a dead one left. Returns False when one exists."""
+        """Lock the directory against a second supervisor, and remove the files that a dead one left. Returns False when one exists."""
         self._lock = os.open(self._directory / control.SUPERVISOR_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -124,7 +124,7 @@ class Supervisor:
         return True
 
     def run(self) -> None:
-        """Run until SIGTERM or SIGINT: then the node is ended first."""
+        """Run until SIGTERM or SIGINT; then stop the node before returning."""
         arrivals = _Arrivals((signal.SIGTERM, signal.SIGINT, signal.SIGCHLD))
         _say(f"supervising {' '.join(self.command)}")
         while True:
@@ -261,9 +261,9 @@ def is_ready(directory: Path, pid: int) -> bool:
 
 
 def unpack(archive: Path, directory: Path) -> Path:
-    """Unpack the archive into a folder, again for each supervisor. Returns what Python must run.
+    """Unpack the archive into a folder; each supervisor does it again. Returns the path that Python must run.
 
-    Modules in an archive are compiled at every start, those in a folder once: a restart takes a third of the time.
+    Python compiles modules in an archive at every start, but modules in a folder only once: a restart from a folder takes a third of the time.
     """
     if not zipfile.is_zipfile(archive):
         return archive
@@ -280,7 +280,9 @@ def unpack(archive: Path, directory: Path) -> Path:
 
 
 def read_environment(path: Path) -> Mapping[str, str]:
-    """Return the variables for the node, or none. A file that is not an object of strings is reported and ignored: the node must come back."""
+    """Return the environment variables for the node; empty when there are none. A file that is not an object of strings is reported and ignored: the
+    node must come back.
+    """
     try:
         content = json.loads(path.read_text())
     except FileNotFoundError:

@@ -40,7 +40,7 @@ Keys = tuple[bytes, ...]
 
 
 def load_keys(path: Path) -> Keys:
-    """Raises `ConfigError`, which names the line and not its content."""
+    """Load the keys from a file. Raises `ConfigError`, which names the line and not its content."""
     lines = read_secret(path, "datagram_key").split()
     hint = f"write one or two lines of {2 * KEY_BYTES} hexadecimal digits: openssl rand -hex {KEY_BYTES}"
     if not 1 <= len(lines) <= KEYS:
@@ -66,7 +66,7 @@ class _Window:
 
 
 class Signer:
-    """Signs what this node sends, each datagram with the next number."""
+    """Signer of the datagrams that this node sends. Each gets the next sequence number."""
 
     def __init__(self, cluster: str, node: str, incarnation: int) -> None:
         self._cluster, self._name, self._incarnation = _scope(cluster), node.encode(), incarnation
@@ -80,14 +80,16 @@ class Signer:
 
 
 class Verifier:
-    """Accepts what other nodes signed, once. The number of senders is bounded, and only a holder of the key becomes one."""
+    """Verifier of the datagrams of other nodes. It accepts each datagram once. The number of senders is bounded, and only a holder of the key can
+    become one.
+    """
 
     def __init__(self, cluster: str, node: str) -> None:
         self._cluster, self._own = _scope(cluster), node.encode()
         self._windows: dict[bytes, _Window] = {}
 
     def open(self, keys: Keys, data: bytes) -> bytes | None:
-        """Return the datagram inside; None for one of our own, which a broadcast brings back. Raises `Refused`."""
+        """Return the datagram inside; None for a datagram of this node, which a broadcast brings back. Raises `Refused`."""
         if len(data) < _HEAD.size + _BODY.size or not data.startswith(MAGIC):
             raise Refused("unsigned", "a datagram without a signature")
         _, version, mac = _HEAD.unpack_from(data)
@@ -102,7 +104,9 @@ class Verifier:
         return signed[_BODY.size + length :]
 
     def meet(self, sender: str, incarnation: int) -> None:
-        """Set the sender's incarnation, as its certificate vouched for it. It may be an earlier one, after its directory was lost."""
+        """Set the sender's incarnation, after its certificate has proven it. The new incarnation may be smaller than the old one, after the sender
+        lost its directory.
+        """
         window = self._windows.get(sender.encode())
         if window is not None and window.incarnation != incarnation:
             self._windows[sender.encode()] = _Window(incarnation)

@@ -1,6 +1,6 @@
 """Identity in a certificate: `tribulation:<cluster>:<role>:<name>`, a URI among its subject alternative names (RFC 5280, section 4.2.1.6).
 
-A certificate names one node or one client of one cluster. Each part is percent-encoded, so that a colon in a name separates nothing.
+A certificate names one node or one client of one cluster. Each part is percent-encoded, so that a colon in a name is not a separator.
 """
 
 from __future__ import annotations

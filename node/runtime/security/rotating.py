@@ -1,6 +1,6 @@
 """Certificates and keys in files that may be replaced while the node runs.
 
-The files are checked now and then. New content replaces the old when all of it is valid; otherwise the old stays in use, and the log says why.
+The files are checked periodically. New content replaces the old when all of it is valid; otherwise the old stays in use, and the log says why.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ class Rotating(Generic[T]):
         self.value = load(False)
 
     def look(self, *, force: bool = False) -> None:
-        """Load what has changed. Files that are being changed are left alone until the next check: of two that belong together, one may be old."""
+        """Load files that have changed. Files that are being changed wait until the next check: of two files that belong together, one may still be
+        old.
+        """
         stamp = self._stamp()
         steady, self._seen = stamp == self._seen, stamp
         if not force and (stamp == self._judged or not steady):
@@ -49,7 +51,7 @@ class Rotating(Generic[T]):
 
 
 def read_secret(path: Path, what: str) -> bytes:
-    """Read a file that only its owner may read. Raises `ConfigError`, which does not contain its content."""
+    """Read a file that only its owner may read. Raises `ConfigError`, whose text does not contain the secret."""
     try:
         mode = os.stat(path).st_mode & 0o777
         content = path.read_bytes()

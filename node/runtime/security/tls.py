@@ -5,7 +5,7 @@ touches no socket: wire bytes go in, plain bytes come out, and the other way rou
 
 A certificate must come from an authority of the `ca` file, be valid now, and name a node or client of this cluster (`identity.py`). No data goes to a
 peer before that is verified: the accepting side verifies before it answers a hello, the dialling side before it sends its own. Sessions are not
-resumed, so each connection is checked against the files of its time.
+resumed, so each connection is checked against the files that are valid when it begins.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ _ANSWERS = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """The contexts for new connections. `expires_s` is the end of our own certificate, in seconds since 1970; `doubt` is why others will not accept it."""
+    """The contexts for new connections. `expires_s` is the end of our own certificate, in seconds since 1970; `doubt` is the reason why others will
+    not accept it, if there is one.
+    """
 
     accepting: ssl.SSLContext
     dialling: ssl.SSLContext
@@ -43,10 +45,10 @@ class Credentials:
 
 
 def load_credentials(files: TlsFiles, own: Identity, *, in_time: bool) -> Credentials:
-    """Read and test them: we must accept our own certificate. Raises `ConfigError`, which contains nothing of a key.
+    """Read and test the credentials: this node must accept its own certificate. Raises `ConfigError`, whose text contains no part of a key.
 
-    `in_time`: one that is not valid now is refused, too. A node that starts uses it nevertheless, because its clock may be wrong, and new files may
-    come.
+    `in_time`: a certificate that is not valid at present is refused, too. A node that starts uses it nevertheless, because its clock may be wrong,
+    and new files may come.
     """
     read_secret(files.key, "tls.key")
     accepting, dialling = _context(files, accepts=True), _context(files, accepts=False)

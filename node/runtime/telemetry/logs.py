@@ -46,7 +46,7 @@ class NodeLog:
         self._write("error", message, fields)
 
     def close(self) -> None:
-        """Later writes of other threads are lost: the file descriptor may be reused by then."""
+        """Close the log. Later writes of other threads are dropped, because the file descriptor may be reused by then."""
         with self._lock:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -79,9 +79,9 @@ class NodeLog:
 class TraceFile:
     """Trace lines, numbered as they are released.
 
-    The lines of a turn are written before the turn's frames leave. So whatever another node or a client learnt from this node is in its trace, even
-    when it is killed in the next moment. Lines that were dropped before they came here have numbers, too (`lost`). At `TRACE_BYTES` a last line
-    `trace-bounded` is written; later lines are only counted (`unwritten`).
+    The lines of a turn are written before the turn's frames leave. So everything that another node or a client received from this node is in its
+    trace, even when this node is killed a moment later. Lines that were dropped before they came here also use up numbers (`lost`). At `TRACE_BYTES`
+    a last line `trace-bounded` is written; later lines are only counted (`unwritten`).
     """
 
     def __init__(self, path: Path, node: str, incarnation: int) -> None:

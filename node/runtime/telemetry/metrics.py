@@ -1,7 +1,7 @@
 """Metrics and health over HTTP, for monitoring: `/metrics` (Prometheus text), `/health`, `/status` (JSON).
 
-The HTTP threads know nothing of the node. They request the core's status from the loop and wait for it, with a deadline. A loop that does not answer
-in time is not healthy, and that is then the answer. The data is read-only and without secrets, but it shows names and addresses: bind it to loopback
+The HTTP threads know nothing of the node. They request the core's status from the loop and wait for it, with a deadline. If the loop does not answer
+in time, the answer is that the node is not healthy. The data is read-only and without secrets, but it shows names and addresses: bind it to loopback
 or to a private network.
 """
 
@@ -31,7 +31,7 @@ Status = Mapping[str, Any]
 
 
 class Metrics:
-    """Given to the loop: `wanted` is true when a thread waits, `publish` hands it the status."""
+    """The metrics server, as the loop sees it. `wanted` is true when a thread waits for the status; `publish` passes the status to it."""
 
     def __init__(self, address: tuple[str, int], wake: Callable[[], None]) -> None:
         self._wake = wake
@@ -48,7 +48,7 @@ class Metrics:
 
     @property
     def refused(self) -> int:
-        """Connections that were closed at once, because there were too many."""
+        """Return the number of connections that were closed at once, because there were too many."""
         return self._server.refused
 
     @property
@@ -59,7 +59,7 @@ class Metrics:
         self._thread.start()
 
     def publish(self, status: Status) -> None:
-        """Hand the loop's answer to all waiting threads."""
+        """Pass the loop's answer to all waiting threads."""
         self._asked.clear()
         with self._answered:
             self._status, self._answers = status, self._answers + 1
@@ -92,7 +92,7 @@ def prometheus(status: Status) -> str:
 
 
 def health(status: Status | None) -> tuple[bool, dict[str, Any]]:
-    """Healthy: the loop answers, there is contact with a quorum, and, as a member, the node is in service."""
+    """Return the health. A node is healthy when its loop answers, it is in contact with a quorum, and, if it is a member, it is in service."""
     if status is None:
         return False, {"healthy": False, "why": [f"the loop did not answer within {ANSWER_S:g} s"]}
     why = []

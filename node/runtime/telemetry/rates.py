@@ -13,7 +13,7 @@ SECOND = 1_000_000_000
 
 
 class Rates:
-    """`per_s` events a second of each address, and `burst` at once. Beyond `ADDRESSES` of them, the one not heard for longest is forgotten."""
+    """Bound for each address: `per_s` events per second, and `burst` at once. Beyond `ADDRESSES` of them, the one not heard for longest is forgotten."""
 
     def __init__(self, per_s: int, burst: int) -> None:
         self._interval_ns = SECOND // per_s
@@ -32,7 +32,9 @@ class Rates:
 
 
 def origin(host: str) -> str:
-    """Return the origin of an address: of IPv6 its /64, in which one machine can have any number of addresses."""
+    """Return the address to count by: for IPv6 its /64 network, because one machine can have any number of addresses in it; for IPv4 the address
+    itself.
+    """
     if ":" not in host:
         return host
     try:

@@ -58,7 +58,7 @@ class RecordedStep:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """`ended`: why it has no more steps: None (closed in order), a torn tail, or the bound on its size."""
+    """A recording that was read. `ended` is the reason why it has no more steps: None (closed in order), a torn tail, or the bound on its size."""
 
     header: Mapping[str, Any]
     steps: tuple[RecordedStep, ...]

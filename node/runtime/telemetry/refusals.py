@@ -14,7 +14,7 @@ LOGGED_LIMIT = 1024
 
 
 class Refused(Exception):
-    """A peer may not go on. `reason` is one word to count by; `message` is for people, and holds no secret."""
+    """Refusal of a peer, whose connection or datagram is rejected. `reason` is one word to count by; `message` is for people, and contains no secret."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -34,7 +34,9 @@ class Refusals:
         return dict(sorted(self._counts.items()))
 
     def add(self, peer: str, refused: Refused) -> None:
-        """`peer` is the address of an unidentified peer, or the name of the peer that we dialled."""
+        """Count a refusal, and log the first of its kind. `peer` is the address of an unidentified peer, or the name of the peer that this node
+        dialled.
+        """
         reason = refused.reason
         self._counts[reason] = self._counts.get(reason, 0) + 1
         if (peer, reason) in self._logged or len(self._logged) > LOGGED_LIMIT:
