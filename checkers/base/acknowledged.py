@@ -1,7 +1,7 @@
 """Acknowledged writes and confirmed reads of a history, and their places in the system's log.
 
-Completions carry what the system replied: `log_index` (a write: where it took effect; a read: the state it saw), `term`, `served_by`, `session`,
-`seq`, `stale`. Systems without such fields simply yield none.
+Completions carry these fields of the system's reply: `log_index` (a write: where it took effect; a read: the state it saw), `term`, `served_by`,
+`session`, `seq`, `stale`. Systems without such fields simply yield none.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def effect_of(op: Operation) -> str | None:
 
 
 def is_write(op: Operation) -> bool:
-    """Return whether it may change state: everything but reads, and transactions of reads alone."""
+    """Return whether an operation may change state. Reads, and transactions that only read, may not."""
     if op.extra and (declared := effect_of(op)) is not None:
         return declared == "changes"
     if op.f in READS:
@@ -37,7 +37,9 @@ def is_write(op: Operation) -> bool:
 
 
 def is_stale(op: Operation) -> bool:
-    """Return whether it requested, or was answered with, less than linearizability: a marked answer is no evidence against it."""
+    """Return whether an operation requested, or was answered with, a weaker level than linearizability. An answer marked as stale is no evidence
+    against linearizability.
+    """
     return op.level not in (None, "linearizable") or bool(op.extra.get("stale"))
 
 
@@ -62,7 +64,7 @@ def served_by(op: Operation) -> str | None:
 
 
 def command(op: Operation) -> tuple[object, object] | None:
-    """(session, seq): identifies a command."""
+    """Return (session, seq), which identifies a command."""
     session, seq = op.extra.get("session"), op.extra.get("seq")
     return None if session is None or seq is None else (session, seq)
 
@@ -72,12 +74,12 @@ def acknowledged_writes(operations: Iterable[Operation]) -> list[Operation]:
 
 
 def ran(op: Operation) -> bool:
-    """Return whether it certainly took place at a point of the log: answered ok, or a cas that saw another value."""
+    """Return whether an operation certainly took place at an index of the log: it was answered ok, or it was a cas that found another value."""
     return op.type is Type.OK or (op.type is Type.FAIL and op.error == MISMATCH)
 
 
 def describe(op: Operation) -> str:
-    """`write k1 ← 5 (op 12)`."""
+    """Format an operation for a sentence: `write k1 ← 5 (op 12)`."""
     target = f" {op.key}" if op.key is not None else ""
     value = f" ← {op.argument}" if op.argument is not None and is_write(op) else ""
     return f"{op.f}{target}{value} (op {op.invoke_index})"

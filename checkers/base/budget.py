@@ -12,7 +12,9 @@ NOWHERE = -1
 
 
 class OutOfBudget(Exception):
-    """`what` is "time" or "memory"; `position` is how far the work had got, in history positions (or `NOWHERE`)."""
+    """A bound of the budget was reached. `what` is "time" or "memory"; `position` is the position in the history that the work had reached (or
+    `NOWHERE`).
+    """
 
     def __init__(self, what: str, limit: str, position: int) -> None:
         super().__init__(f"the {what} budget of {limit} is exhausted")
@@ -22,7 +24,7 @@ class OutOfBudget(Exception):
 
 
 class Meter:
-    """Counts bytes reported by the caller, and reads the clock every few hundred charges."""
+    """Meter of one check. It counts the bytes that the caller reports, and reads the clock every few hundred charges."""
 
     def __init__(self, time_s: float, memory_mb: float, whole: Budget | None = None) -> None:
         self._memory_mb = memory_mb
@@ -39,7 +41,7 @@ class Meter:
         return cls(budget.time_s, budget.memory_mb, budget)
 
     def charge(self, size: int, position: int, times: int = 1) -> None:
-        """Raises `OutOfBudget` when a bound is reached. `times`: the number of steps that this call charges."""
+        """Charge `times` steps and `size` bytes. Raises `OutOfBudget` when a bound is reached."""
         self._bytes += size
         self._charges += times
         if self._charges % _LOOK_EVERY >= times:

@@ -1,4 +1,4 @@
-"""From findings to a result, and the figures that many workload checkers report."""
+"""Conclusion of a check: makes the result from the findings, and computes figures that many workload checkers report."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ QUANTILES = (0.0, 0.5, 0.95, 0.99, 1.0)
 
 
 def conclude(name: str, findings: Findings, stats: Mapping[str, Any], doubt: str | None) -> CheckResult:
-    """Return invalid with any finding; else unknown with a doubt; else valid. The stats count the findings."""
+    """Return invalid if there is any finding; else unknown if there is a doubt; else valid. The stats count the findings."""
     facts = {**stats, "anomalies": dict(findings.counts)} if findings.counts else dict(stats)
     if findings.counts:
         return CheckResult(name, Verdict.INVALID, tuple(findings.kept), facts, doubt)
@@ -25,7 +25,7 @@ def conclude(name: str, findings: Findings, stats: Mapping[str, Any], doubt: str
 
 
 def quantiles_ms(times_ns: Sequence[int] | npt.NDArray[Any]) -> dict[str, float]:
-    """Quantile → ms, each a measured time; empty without any."""
+    """Return quantile → ms, where each value is one of the measured times; empty without measured times."""
     if not len(times_ns):
         return {}
     found = np.quantile(np.asarray(times_ns, np.float64), QUANTILES, method="higher")

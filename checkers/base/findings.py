@@ -1,4 +1,4 @@
-"""Collection of anomalies, few of each kind: a broken run shows one fault a thousand times, and a person needs it once."""
+"""Collection of anomalies, with only a few of each kind: a broken run shows the same fault a thousand times, and a person needs it once."""
 
 from __future__ import annotations
 

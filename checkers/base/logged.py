@@ -92,7 +92,7 @@ class Logged:
 
     @property
     def acknowledged(self) -> Bool:
-        """Writes that ended ok."""
+        """Return the writes that ended ok."""
         return self.ok & self.write
 
     def operation(self, row: int | np.intp) -> Operation:
@@ -102,11 +102,11 @@ class Logged:
         return None if number == ABSENT else self.names[int(number)]
 
     def of(self, *names: str) -> Bool:
-        """Operations of these names."""
+        """Return the operations of these names."""
         return np.array([name in names for name in self.f_names], np.bool_)[self.f]
 
     def only(self, rows: Bool) -> Logged:
-        """The operations of these rows."""
+        """Return the operations of these rows."""
         if rows.all():
             return self
         arrays: dict[str, Any] = {
@@ -120,7 +120,7 @@ class Logged:
 
 
 def logged(record: RunRecord) -> Logged:
-    """The arrays of a record's history, once for all checkers of a call. Raises `HistoryError` as its operations do."""
+    """Return the arrays of a record's history, computed once for all checkers of a call. Raises `HistoryError` as its operations do."""
     found: Logged | None = known(record, "logged")
     if found is None:
         found = logged_of(record.history)

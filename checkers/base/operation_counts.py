@@ -22,7 +22,7 @@ Counts = dict[str, dict[str, int]]
 
 
 class Crowd:
-    """Built in O(n log n); each query takes O(log n) for each kind of operation. `kinds` index `names`."""
+    """Index of the operations of a run. It is built in O(n log n), and each query takes O(log n) for each kind of operation. `kinds` index `names`."""
 
     def __init__(self, ops: Logged, kinds: Ids, names: Sequence[str]) -> None:
         # One of unknown outcome was open until its client gave up, or without end.

@@ -6,7 +6,7 @@
     settings = settings_of(record, self)      # every declared option, with its default where none was given
 
 `checkers/campaign_options.py` validates those of a campaign, for all checkers at once. An option that no checker declares, or an invalid bound
-(negative, NaN, infinite, true instead of a number), is an error: a checker that ignored it would call a run valid by a bound that it never applied.
+(negative, NaN, infinite, true instead of a number), is an error: if a checker ignored it, it could return valid although it never applied the bound.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class OptionProblem:
-    """`path` is the place in the options, outermost first."""
+    """Problem of one option. `path` is its place in the options, outermost first."""
 
     path: tuple[str, ...]
     message: str
@@ -58,17 +58,17 @@ class OptionProblem:
 def number(
     name: str, default: float | None, description: str, *, least: float | None = None, shared: bool = False
 ) -> Option:
-    """A finite number."""
+    """Declare an option that is a finite number."""
     return Option(name, lambda value: _number(value, least), default, description, shared=shared)
 
 
 def bound(name: str, default: float | None, description: str, *, shared: bool = False) -> Option:
-    """A limit: a finite number, not negative."""
+    """Declare a limit: a finite number, not negative."""
     return Option(name, lambda value: _number(value, 0), default, description, bound=True, shared=shared)
 
 
 def whole(name: str, default: int, description: str, *, least: int | None = None, shared: bool = False) -> Option:
-    """A whole number."""
+    """Declare an option that is a whole number."""
     return Option(name, lambda value: _whole(value, least), default, description, shared=shared)
 
 
@@ -79,14 +79,14 @@ def flag(name: str, default: bool, description: str) -> Option:
 
 
 def choice(name: str, default: str, others: Sequence[str], description: str, *, shared: bool = False) -> Option:
-    """One of a few words."""
+    """Declare an option that is one of a few words."""
     known = (default, *others)
     wrong = f"must be {' or '.join(known)}"
     return Option(name, lambda value: None if value in known else wrong, default, description, shared=shared)
 
 
 def names(name: str, description: str) -> Option:
-    """A list of names, each once. None: not given."""
+    """Declare an option that is a list of different names. None: not given."""
     return Option(name, _names, None, description)
 
 

@@ -67,12 +67,12 @@ def disjoint_quorums(first: Weights, second: Weights) -> tuple[tuple[str, ...], 
 
 
 def show(weights: Weights) -> str:
-    """`n1:2 n2 n3`: the form for sentences; a weight of 1 is omitted."""
+    """Format weights for a sentence, as `n1:2 n2 n3`; a weight of 1 is omitted."""
     return " ".join(name if share == 1 else f"{name}:{share}" for name, share in weights) or "no node"
 
 
 def names(members: Iterable[str]) -> str:
-    """`n1, n2 and n3`."""
+    """Format names for a sentence, as `n1, n2 and n3`."""
     listed = sorted(members)
     if len(listed) < 2:
         return "".join(listed) or "no node"

@@ -52,8 +52,8 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Bounds of one check; a checker that reaches one returns `UNKNOWN` with what it had proven. `cpu`: the time is that of its processor, so that a
-    busy machine changes no verdict.
+    """Bounds of one check; a checker that reaches one returns `UNKNOWN` with the facts proven so far. `cpu`: processor time is counted, so that a
+    busy machine does not change a verdict.
     """
 
     time_s: float = 60.0
@@ -86,7 +86,9 @@ class Fault:
 
     @property
     def over_ns(self) -> int | None:
-        """The time at which the fault was certainly over, because its heal was verified. None: not before the run's end, as far as the ledger shows."""
+        """Return the time at which the fault was certainly over, because its heal was verified. None: the ledger does not prove that it ended before
+        the run did.
+        """
         return None if self.heal_ns is None or self.healed_ns is None else max(self.heal_ns, self.healed_ns)
 
 
@@ -111,7 +113,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """Everything a checker may examine: what clients saw, what nodes traced, what was done to them.
+    """Everything that a checker may examine: the clients' history, the nodes' traces, and the faults.
 
     `traces` maps a node to its trace lines in order. `clock_offsets_ns` maps a node to (its monotonic clock - the run clock, ± error),
     so that a trace's `mono_ns` can be placed on the run's time as an interval; absent when it was not measured. A host that was booted again has no single

@@ -57,7 +57,7 @@ def _value(columns: Columns, value: int, row: int) -> Any:
 
 
 def names(record: RunRecord) -> frozenset[str]:
-    """The `f` of all operations."""
+    """Return the `f` (operation names) of all operations."""
     return frozenset(record.history.columns.f_names)
 
 
@@ -116,7 +116,7 @@ NOTHING = judges()
 
 
 def object_of(columns: Columns) -> Int64:
-    """One number for each object (workload and key), by row."""
+    """Return for each row the number of its object (workload and key)."""
     return columns.workload.astype(np.int64) * (len(columns.keys) + 1) + columns.key + 1
 
 
@@ -144,7 +144,7 @@ def parts(columns: Columns, rows: Bool) -> Iterator[Part]:
 
 
 def by_object(record: RunRecord) -> dict[Name, list[Operation]]:
-    """Operations by workload and key, in order of invocation."""
+    """Return the operations by workload and key, in order of invocation."""
     found: dict[Name, list[Operation]] = {}
     for op in record.history.operations():
         found.setdefault((op.workload, canonical(op.key)), []).append(op)
@@ -152,7 +152,9 @@ def by_object(record: RunRecord) -> dict[Name, list[Operation]]:
 
 
 def conclusive(columns: Columns, record: RunRecord) -> Bool:
-    """Return which rows must reflect everything that was done before them: of level `linearizable` or none, or begun after the quiet period."""
+    """Return which rows must reflect, in their results, every operation that ended before them: of level `linearizable` or none, or begun after the quiet
+    period.
+    """
     strong = np.array([name in (None, LINEARIZABLE) for name in columns.level_names], np.bool_)[columns.level]
     quiet_ns = record.phases.get("quiet_end")
     return strong if quiet_ns is None else strong | (columns.invoke_ns >= quiet_ns)

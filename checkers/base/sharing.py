@@ -23,7 +23,7 @@ def sharing() -> Iterator[None]:
 
 
 def known(record: RunRecord, name: str) -> Any | None:
-    """Return what was kept under this name for this very record."""
+    """Return the value that was kept under this name for this record."""
     for whose, kept_as, value in _found.get() or ():
         if whose is record and kept_as == name:
             return value
