@@ -9,6 +9,7 @@ Keys are removed from logs, byte by byte, so that sizes stay. Other files are ev
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import io
 import json
@@ -40,6 +41,8 @@ LARGEST_READ = 1 << 16
 """The largest read at once; headers that need more are refused."""
 _ELSEWHERE = "name another FILE, where there is space and which this user may write"
 HEAD, RUN = "archive.json", "run/"
+_STAGE = ".import-"
+"""A folder being filled: the name begins so, and ends in the number of the process."""
 
 _LEFT_OUT = re.compile(r"(\.pem|\.key|\.p12|\.pfx|\.keytab|/id_[a-z0-9]+|/\.env)$")
 _BEGIN = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----")
@@ -113,8 +116,10 @@ def unpack(file: Path, runs: Path, *, most_files: int = MOST_FILES, most_bytes: 
         made = [folder for folder in (runs / campaign, runs) if not folder.exists()]
         with writing(runs):
             (runs / campaign).mkdir(parents=True, exist_ok=True)
-            stage = runs / campaign / f".import-{os.getpid()}"
-            stage.mkdir()
+            _remove_abandoned(runs)
+            stage = runs / campaign / f"{_STAGE}{os.getpid()}"
+            stage.mkdir(exist_ok=True)
+            lock = _locked(stage)
         try:
             _fill(tar, stage, most_files)
             content.read_to_end()
@@ -127,6 +132,31 @@ def unpack(file: Path, runs: Path, *, most_files: int = MOST_FILES, most_bytes: 
                 for folder in made:
                     folder.rmdir()
             raise
+        finally:
+            os.close(lock)
+
+
+def _locked(stage: Path) -> int:
+    """A descriptor that locks the folder until it is closed or the process ends, however it ends. Raises `BlockingIOError` if another process has the lock."""
+    descriptor = os.open(stage, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _remove_abandoned(runs: Path) -> None:
+    """Remove what imports that were killed left in `runs`. A folder with the lock of a running import stays, and so does an empty one: its import may be about to lock it."""
+    for left in runs.glob(f"*/{_STAGE}*"):
+        with suppress(OSError):
+            lock = _locked(left)
+            try:
+                if any(left.iterdir()):
+                    shutil.rmtree(left)
+            finally:
+                os.close(lock)
 
 
 def _readable(file: Path) -> IO[bytes]:

@@ -6,6 +6,9 @@ import errno
 import io
 import json
 import os
+import signal
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +27,7 @@ from tribulation.harness.run.outcome.verdict import judge
 from tribulation.harness.run.settings import Settings
 from tribulation.harness.run.simulated import run_in_simulator
 
+ROOT = Path(__file__).parents[3]
 CAMPAIGN = "name: small\nseed: 3\nduration: 300ms\nhosts: {provider: sim, nodes: 3}\nworkloads: [{register: {}}]\n"
 KEY = "-----BEGIN EC PRIVATE KEY-----\nc2VjcmV0\nc2VjcmV0\n-----END EC PRIVATE KEY-----"
 HEAD = {"schema_version": 2, "campaign": "small", "name": "20260101T000000Z"}
@@ -154,6 +158,26 @@ def test_an_import_that_fails_leaves_no_folder_that_it_made(tmp_path: Path) -> N
     with pytest.raises(CampaignError, match="not an archive of a run"):
         unpack(file, tmp_path / "runs")
     assert [path.name for path in (tmp_path / "runs" / "small").iterdir()] == ["other"]
+
+
+def test_an_import_removes_what_a_killed_one_left_and_nothing_of_a_running_one(run: Path, tmp_path: Path) -> None:
+    file = _packed(run, tmp_path / "a.tar.gz")
+    here = f"import os, signal\nfrom pathlib import Path\nfrom tribulation.harness.evidence import archive\nfile, runs = Path({str(file)!r}), Path({str(tmp_path)!r})\n"
+    kill = "archive._placed = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\narchive.unpack(file, runs)\n"
+    running = "archive._placed = lambda *_: (print(flush=True), input())\narchive.unpack(file, runs)\n"
+    killed = subprocess.run([sys.executable, "-c", here + kill], cwd=ROOT, timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    (left,) = tmp_path.glob("small/.import-*")
+    command = [sys.executable, "-c", here + running]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"\n"
+        assert not left.exists()
+        unpack(file, tmp_path)
+        assert [path.name for path in tmp_path.glob("small/.import-*")] == [f".import-{other.pid}"]
+        other.kill()
+    unpack(file, tmp_path)
+    assert not list(tmp_path.glob("small/.import-*"))
 
 
 def test_a_key_in_the_evidence_refuses_the_export(run: Path, tmp_path: Path) -> None:
