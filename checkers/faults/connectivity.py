@@ -2,9 +2,9 @@
 
 Only verified faults count, from `injected_ns` to `heal_ns`; before and after, anything is possible. Two nodes are connected unless a cut is certainly
 active in one direction: a request needs its answer. Killed and paused nodes are connected to no node until healed, or until another fault may have
-started them for a moment. Faults that hinder without stopping (a slow link, a starved process) separate no nodes. A probe that got through in a
-direction recorded as cut, long enough after the injection to be significant, discards that cut for its whole length. Nodes that this module reports
-as separated were separated.
+started them for a moment. Faults that slow a node or a link down without stopping it (a slow link, a starved process) do not separate nodes. A probe
+that got through in a direction recorded as cut, long enough after the injection to be significant, discards that cut for its whole length. Nodes that
+this module reports as separated were separated.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Epoch:
     def exchange(self, node: str, nodes: Iterable[str]) -> frozenset[str]:
         """Return the nodes that information from `node` can reach in this epoch, by any path, and that can send information back to it.
 
-        This is more than its component: a message may go one way round and come back another. Every node that must take part in an answer of `node`
+        This may be more than its component: a request may take one path and its answer another. Every node that must take part in an answer of `node`
         to a request of this epoch is among them.
         """
         everyone = {*nodes, node}
@@ -106,7 +106,9 @@ class Epochs:
         return [epoch for epoch in self.epochs[first : bisect_right(self._starts, end_ns)]]
 
     def exchange(self, node: str, nodes: Iterable[str], start_ns: int, end_ns: int) -> frozenset[str]:
-        """As `Epoch.exchange`, for an interval in which the faults change: a message may get to one peer early and come back late."""
+        """Return the nodes of `Epoch.exchange` for an interval in which the faults change: a request may reach a peer early and its answer come back
+        late.
+        """
         everyone, parts = {*nodes, node}, self.during(start_ns, end_ns)
         since = {node: 0}
         for number, epoch in enumerate(parts):
@@ -127,7 +129,7 @@ class _Span:
 
 
 def epochs(faults: Sequence[Fault], reachability: Sequence[tuple[int, Mapping[Edge, bool]]] = ()) -> Epochs:
-    """Split the run where a certain fault begins or ends. O(faults × nodes) and a sort."""
+    """Split the run at each time at which a certain fault begins or ends. O(faults × nodes) and a sort."""
     notes: list[str] = []
     meddlers = _meddlers(faults)
     spans = [span for fault in faults for span in _spans(fault, meddlers, reachability, notes)]

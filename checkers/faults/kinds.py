@@ -55,7 +55,7 @@ CALLED = {
 
 
 def called(kind: str) -> str:
-    """The user's name of a kind of fault: its key in a campaign."""
+    """Return the user's name of a kind of fault: its key in a campaign."""
     return CALLED.get(kind, kind)
 
 
@@ -93,12 +93,12 @@ def may_be_down(fault: Fault) -> frozenset[str]:
 
 
 def leaves_running(fault: Fault) -> bool:
-    """Return whether no process stops or ends because of it."""
+    """Return whether the fault stops no process and ends none."""
     return fault.kind in _LEAVES_RUNNING or fault.intended.get("leaves_running") is True
 
 
 def ends_processes(fault: Fault) -> bool:
-    """Return whether a process may end because of it."""
+    """Return whether the fault may end a process."""
     return fault.kind not in _ENDS_NOTHING and not leaves_running(fault)
 
 
@@ -109,7 +109,7 @@ def may_end(fault: Fault, kind: str) -> bool:
 
 
 def may_end_from_ns(fault: Fault) -> int:
-    """Return the time from which on it may do so. A fault that was not verified may have ended at any time."""
+    """Return the time from which the fault may end the effect of another one. A fault that was not verified may have ended at any time."""
     if fault.kind in _AT_ITS_HEAL and fault.verified:
         return FOREVER_NS if fault.heal_ns is None else fault.heal_ns
     return fault.start_ns
@@ -125,7 +125,7 @@ def forgets(fault: Fault) -> frozenset[str]:
 
 
 def losses(faults: Iterable[Fault]) -> dict[str, list[tuple[int, int]]]:
-    """Node → intervals of the run (ns) in which it may boot without data that it had synced."""
+    """Return, by node, the intervals of the run (ns) in which it may boot without data that it had synced."""
     found: dict[str, list[tuple[int, int]]] = {}
     for fault in faults:
         for node in forgets(fault):

@@ -18,7 +18,7 @@ AFTERMATH_NS = 5_000_000_000
 
 
 def masked(faults: Sequence[Fault]) -> dict[str, tuple[str, ...]]:
-    """Fault → the faults that mask it, for the faults that were injected and not verified."""
+    """Return, for each fault that was injected and not verified, the faults that mask it."""
     known = {fault.id: fault for fault in faults}
     found = {}
     for fault in faults:

@@ -1,4 +1,4 @@
-"""When faults were active, and which nodes could communicate meanwhile."""
+"""Windows in which faults were active, and the nodes that could communicate during them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .kinds import ONCE, targets
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """`fault` was certainly active from `start_ns` to `end_ns` (run time). `healed` is False when it lasted to the end."""
+    """Window in which `fault` was certainly active, from `start_ns` to `end_ns` (run time). `healed` is False when it lasted to the end of the run."""
 
     fault: Fault
     start_ns: int
@@ -44,7 +44,7 @@ def run_end_ns(record: RunRecord) -> int:
 
 
 def sides(fault: Fault, nodes: Sequence[str]) -> dict[str, str]:
-    """Node → the name of the side it was on, such as `n1+n2`; for faults other than cuts, `targets` and `others`; `all` if it names no node.
+    """Return, by node, the name of its side, such as `n1+n2`; for faults other than cuts, `targets` and `others`; `all` if the fault names no node.
 
     Two nodes are on one side when they reach each other in both directions, also over others.
     """

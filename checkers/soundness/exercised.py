@@ -50,7 +50,7 @@ class Workload:
 
 
 def workloads_of(record: RunRecord) -> dict[str | None, Workload]:
-    """By name, in order of first use."""
+    """Return the workloads of a run by name, in order of first use."""
     ops = logged(record)
     found: dict[str | None, Workload] = {}
     kinds = ops.workload.astype(np.int64) * len(ops.f_names) + ops.f

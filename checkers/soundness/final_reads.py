@@ -1,4 +1,4 @@
-"""Checker `final-reads`: did the system come back?
+"""Checker `final-reads`: whether the system answers again after all faults are healed.
 
 After the heal and the quiet period each workload reads all that it touched. An object without an ok final read makes the verdict unknown: its final
 state was not seen, and a system that never answers again breaks no promise of the other checkers. A refusal is not an answer. The checker is for runs

@@ -72,7 +72,7 @@ def withheld(checker: Checker, record: RunRecord) -> CheckResult | None:
 
 
 def named(gaps: Sequence[Gap]) -> str:
-    """The first few gaps, for a sentence."""
+    """Return the first few gaps, as text for a sentence."""
     more = len(gaps) - MOST_NAMED
     return "; ".join(map(str, gaps[:MOST_NAMED])) + (f"; and {more} more" if more > 0 else "")
 

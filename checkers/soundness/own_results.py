@@ -16,7 +16,7 @@ SHOWN = 100
 
 
 def understood(name: str, answer: Any) -> CheckResult:
-    """Return the result, or UNKNOWN with what is wrong with it."""
+    """Return the result, or UNKNOWN with the reason why it is not a proper result."""
     wrong = _wrong(answer)
     if wrong is not None:
         return CheckResult(name, Verdict.UNKNOWN, reason=f"the checker returned {wrong}")

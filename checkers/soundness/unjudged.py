@@ -46,7 +46,7 @@ def unjudged(record: RunRecord, given: Iterable[tuple[Checker, RunRecord]]) -> d
 
 
 def doubt_of(counts: Mapping[str, int], silent: Iterable[str] = ()) -> CheckResult:
-    """The result that keeps a verdict from being valid. `silent`: checkers that gave a result and declare nothing."""
+    """Return the result that keeps a verdict from being valid. `silent`: checkers that gave a result and declare nothing."""
     total = sum(counts.values())
     are = "operation was" if total == 1 else "operations were"
     reason = f"{total} acknowledged {are} judged by no checker: {listed(counts)}; hint: `--model` names what they are, a checker of your own can judge them, and `--checker` narrows to what is judged"
@@ -56,7 +56,7 @@ def doubt_of(counts: Mapping[str, int], silent: Iterable[str] = ()) -> CheckResu
 
 
 def listed(counts: Mapping[str, int]) -> str:
-    """`5 frobnicate, 3 read`."""
+    """Format counts for a sentence: `5 frobnicate, 3 read`."""
     return ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
 
 

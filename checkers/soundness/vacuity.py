@@ -1,4 +1,4 @@
-"""Checker `vacuity`: did this run test anything?
+"""Checker `vacuity`: whether the run tested anything.
 
 It never finds an anomaly. It returns UNKNOWN when a valid verdict of the others would mean little: an operation that never once took place, no read
 that saw a write, a load that was hardly ever answered, a fault that did nothing, a kind of fault that never met an operation. A fault that was masked
