@@ -80,6 +80,36 @@ def _register(random: Random, value: Any, guess: Any) -> tuple[str, Any, Any, Ty
     return "cas", [expected, value], [expected, value] if isinstance(seen, list) else seen, Type.FAIL, "mismatch"
 
 
+def legal_register(random: Random, operations: int, processes: int, values: int, info_rate: float) -> History:
+    """Reads, writes and cas over `values` values, each answered by a register when it takes effect, at a random moment while it is open."""
+    events: list[Event] = []
+    open_: dict[int, list[Any]] = {}
+    state, begun, names, fresh = None, 0, list(range(processes)), processes
+    while begun < operations or open_:
+        place, index = random.randrange(processes), len(events)
+        if place not in open_:
+            if begun < operations:
+                begun += 1
+                f, value = random.choice(["read", "write", "write", "cas"]), random.randrange(values)
+                argument = None if f == "read" else value if f == "write" else [random.randrange(values), value]
+                open_[place] = [f, argument, None]
+                events.append(Event(index, index * 1_000_000, names[place], Type.INVOKE, f, argument))
+        elif open_[place][2] is None:
+            f, argument, _ = open_[place]
+            missed = f == "cas" and state != argument[0]
+            state = state if f == "read" or missed else argument if f == "write" else argument[1]
+            open_[place][2] = (Type.FAIL if missed else Type.OK, state if f == "read" else argument)
+        else:
+            f, argument, (kind, result) = open_.pop(place)
+            if random.random() < info_rate:
+                kind, result = Type.INFO, argument
+            error = "mismatch" if kind is Type.FAIL else None
+            events.append(Event(index, index * 1_000_000, names[place], kind, f, result, error=error))
+            if kind is Type.INFO:
+                names[place], fresh = fresh, fresh + 1
+    return History(events)
+
+
 def unique_set(random: Random, number: int) -> tuple[str, Any, Any, Type, str | None]:
     """Adds of 0, 1, 2 …, mostly acknowledged; reads of a prefix of them with one guess more or less."""
     kind = Type.INFO if random.random() < 0.15 else Type.OK

@@ -81,6 +81,39 @@ def test_search_and_zones_equal_the_oracle_on_the_same_histories():
     assert compared > 2800
 
 
+class EveryOrder(RegisterModel):
+    """The same register, for the search that does not know that writes overwrite."""
+
+    overwrites = False
+
+
+def test_what_writes_overwrite_loses_no_order():
+    """Histories with more clients than the oracle can bear: legal by construction, and the same with one read changed, against the search of every order."""
+    seen: Counter[bool] = Counter()
+    for seed in range(1500):
+        random = Random(seed)
+        ops = random_histories.legal_register(
+            random,
+            random.randrange(8, 30),
+            random.randrange(4, 8),
+            random.randrange(2, 4),
+            random.choice([0.0, 0.0, 0.2]),
+        ).operations()
+        model, plain = RegisterModel(), EveryOrder()
+        assert search(Problem(calls_of(ops, model), model, meter()), meter()).legal, f"seed {seed}: {ops}"
+        reads = [at for at, op in enumerate(ops) if op.f == "read" and op.type is Type.OK]
+        if not reads:
+            continue
+        at = random.choice(reads)
+        changed = [*ops[:at], replace(ops[at], result=random.randrange(3)), *ops[at + 1 :]]
+        legal = search(Problem(calls_of(changed, plain), plain, meter()), meter()).legal
+        assert search(Problem(calls_of(changed, model), model, meter()), meter()).legal == legal, (
+            f"seed {seed}: {changed}"
+        )
+        seen[legal] += 1
+    assert min(seen[True], seen[False]) > 100
+
+
 def test_proofs_prove():
     """What a proof keeps of the history has no legal order by the oracle either, from any state that could have been before it."""
     proven = 0

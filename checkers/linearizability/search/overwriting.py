@@ -4,7 +4,8 @@ Most writes are never seen. In a legal order such an *unseen* write may be moved
 to where its value is there anyway. So a write need not be placed when it is passed over. Once another write took effect, all writes open then are
 *covered*, and so is one whose value is there: each may still take effect, but need not be placed any more. A write is placed only
 
-* when some open operation needs its result, which then is taken at once (a write that is needed later can slide until then), or
+* when some open operation needs its result, which then is taken at once (a write that is needed later can slide until then),
+* when its value is there already and another open write is not covered: the two take effect in turn, unseen, and the state is as before, or
 * when it returns and is not covered; or is, but may be what a later operation sees.
 
 A configuration is (turn, state, operations that took effect, covered writes, unknown ones used). A configuration with more completed reads, and whose writes are
@@ -161,7 +162,12 @@ class OverwritingSearch(SegmentSearch):
             helped = self._helps(config, turn, after, done | bit)
             if not blind & bit:
                 moves.append((min(deadline, helped), _Config(at, after, done | bit, covered, used)))
-            elif bit == first or helped < _NO_DEADLINE or self._helps_unknown(turn, state, after, used):
+            elif (
+                bit == first
+                or helped < _NO_DEADLINE
+                or (after == state and blind & ~done & ~covered & ~bit)
+                or self._helps_unknown(turn, state, after, used)
+            ):
                 moves.append((helped, _Config(at, after, done | bit, blind & ~done & ~bit, used)))
         self._unknown_moves(moves, config, turn, tried)
         if covered & first:
@@ -177,12 +183,13 @@ class OverwritingSearch(SegmentSearch):
             if step in tried or (used >> shift) & ((1 << available.bit_length()) - 1) >= available:
                 continue
             after = self._table.next(state, step)
-            if after in (NEVER, state):
+            open_writes = self._masks_at(at).blind & ~done
+            if after == NEVER or (after == state and not (self._blind[step] and open_writes & ~covered)):
                 continue
             helped = self._helps(config, turn, after, done)
-            if helped == _NO_DEADLINE and not self._helps_unknown(turn, state, after, used):
+            if after != state and helped == _NO_DEADLINE and not self._helps_unknown(turn, state, after, used):
                 continue
-            covers = self._masks_at(at).blind & ~done if self._blind[step] else covered
+            covers = open_writes if self._blind[step] else covered
             moves.append((helped, _Config(at, after, done, covers, used + (1 << shift))))
 
     def _helps(self, config: _Config, turn: Turn, after: int, done: int) -> int:
