@@ -87,6 +87,14 @@ class EveryOrder(RegisterModel):
     overwrites = False
 
 
+def test_an_open_write_whose_value_is_there_hides_another():
+    """The order is w1, w2, cas: the write of 2 by p0 changes nothing except that no operation can see the 1."""
+    ops = parse("p1 w2  p4[w1 p2[w2 p1[c2>0 p0[w2 p1] p4] p0] p0[r p2] p0]0").operations()
+    assert oracle.linearizable(ops, oracle.register)
+    model = RegisterModel()
+    assert search(Problem(calls_of(ops, model), model, meter()), meter()).legal
+
+
 def test_what_writes_overwrite_loses_no_order():
     """Histories with more clients than the oracle can bear: legal by construction, and the same with one read changed, against the search of every order."""
     seen: Counter[bool] = Counter()
