@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from tests.node.fuzz.processes import free_port as free_port
 from tribulation.harness.errors import HostError
 from tribulation.harness.hosts.base import Channel, CommandResult
 
@@ -53,12 +54,6 @@ class LoopbackHost:
 
     def get(self, path: str, *, timeout_s: float = 60.0) -> bytes:
         return Path(path).read_bytes()
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def make_hosts(directory: Path, count: int) -> list[LoopbackHost]:

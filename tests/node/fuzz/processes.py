@@ -148,6 +148,6 @@ def free_port() -> int:
     while True:
         port = secrets.randbelow(highest - 10_000) + 10_000
         with socket.socket() as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, suppress(OSError):
-            tcp.bind(("127.0.0.1", port))
-            udp.bind(("127.0.0.1", port))
+            tcp.bind(("", port))
+            udp.bind(("", port))
             return port
