@@ -91,7 +91,9 @@ def legal_register(random: Random, operations: int, processes: int, values: int,
             if begun < operations:
                 begun += 1
                 f, value = random.choice(["read", "write", "write", "cas"]), random.randrange(values)
-                argument = None if f == "read" else value if f == "write" else [random.randrange(values), value]
+                # Half of the time the value that is there: a write that changes nothing, and a cas that may succeed.
+                seen = random.choice([state or 0, random.randrange(values)])
+                argument = None if f == "read" else seen if f == "write" else [seen, value]
                 open_[place] = [f, argument, None]
                 events.append(Event(index, index * 1_000_000, names[place], Type.INVOKE, f, argument))
         elif open_[place][2] is None:

@@ -95,29 +95,30 @@ def test_an_open_write_whose_value_is_there_hides_another():
     assert search(Problem(calls_of(ops, model), model, meter()), meter()).legal
 
 
-def test_what_writes_overwrite_loses_no_order():
-    """Histories with more clients than the oracle can bear: legal by construction, and the same with one read changed, against the search of every order."""
+def test_no_order_is_lost_where_many_clients_write_few_values():
+    """Legal by construction, and longer and more concurrent than the oracle can bear. One in a thousand has a write that hides another."""
+    for seed in range(1200):
+        random = Random(seed)
+        ops = random_histories.legal_register(random, random.randrange(60, 120), random.randrange(5, 8), 4, 0.0)
+        model = RegisterModel()
+        assert search(Problem(calls_of(ops.operations(), model), model, meter()), meter()).legal, f"seed {seed}"
+
+
+def test_the_search_agrees_with_the_search_of_every_order_on_changed_reads():
     seen: Counter[bool] = Counter()
     for seed in range(1500):
         random = Random(seed)
-        ops = random_histories.legal_register(
-            random,
-            random.randrange(8, 30),
-            random.randrange(4, 8),
-            random.randrange(2, 4),
-            random.choice([0.0, 0.0, 0.2]),
-        ).operations()
-        model, plain = RegisterModel(), EveryOrder()
-        assert search(Problem(calls_of(ops, model), model, meter()), meter()).legal, f"seed {seed}: {ops}"
+        clients, values, info_rate = random.randrange(4, 8), random.randrange(2, 4), random.choice([0.0, 0.0, 0.2])
+        history = random_histories.legal_register(random, random.randrange(8, 30), clients, values, info_rate)
+        ops = history.operations()
         reads = [at for at, op in enumerate(ops) if op.f == "read" and op.type is Type.OK]
         if not reads:
             continue
         at = random.choice(reads)
         changed = [*ops[:at], replace(ops[at], result=random.randrange(3)), *ops[at + 1 :]]
+        model, plain = RegisterModel(), EveryOrder()
         legal = search(Problem(calls_of(changed, plain), plain, meter()), meter()).legal
-        assert search(Problem(calls_of(changed, model), model, meter()), meter()).legal == legal, (
-            f"seed {seed}: {changed}"
-        )
+        assert search(Problem(calls_of(changed, model), model, meter()), meter()).legal == legal, f"seed {seed}"
         seen[legal] += 1
     assert min(seen[True], seen[False]) > 100
 

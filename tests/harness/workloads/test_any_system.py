@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from tests.harness.run.test_threads import drive
+from tests.node.fuzz.processes import free_port
 from tests.systems.every_server import SERVER, EveryClient, arguments
 from tribulation.checkers import Budget
 from tribulation.harness.campaign.load import load_campaign
@@ -54,22 +55,17 @@ def serve() -> Iterator[Callable[..., int]]:
     started: list[subprocess.Popen[bytes]] = []
 
     def serve(flaws: list[str], tokens: bool) -> int:
+        port = free_port()
         words = arguments({"flaws": flaws, "tokens": tokens})
+        started.append(subprocess.Popen([sys.executable, "-c", SERVER, str(port), *words], stderr=subprocess.DEVNULL))
         deadline_s = time.monotonic() + 20
-        port = 0
         while True:
-            # A port that was free a moment ago may be another process's by the time the server binds it: then with another one.
-            if port == 0 or started[-1].poll() is not None:
-                with socket.create_server(("127.0.0.1", 0)) as free:
-                    port = int(free.getsockname()[1])
-                command = [sys.executable, "-c", SERVER, str(port), *words]
-                started.append(subprocess.Popen(command, stderr=subprocess.DEVNULL))
             try:
                 socket.create_connection(("127.0.0.1", port), 1).close()
                 return port
             except OSError:
-                assert time.monotonic() < deadline_s
-                time.sleep(0.05)
+                assert time.monotonic() < deadline_s and started[-1].poll() is None
+                time.sleep(0.02)
 
     yield serve
     for process in started:
