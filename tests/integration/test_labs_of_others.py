@@ -80,7 +80,7 @@ def test_what_nobody_uses_goes_and_the_rest_needs_its_name(user, tri, labs: Path
 
     healed = tri("heal")
     assert healed.exit_code == 0 and "healing lab orphan" in healed.stderr and "healing lab mine" in healed.stderr
-    assert "healing lab busy" not in healed.stderr and "lab busy is left alone" in healed.stderr
+    assert "healing lab busy" not in healed.stderr and "lab busy is not changed" in healed.stderr
     assert "healing lab busy" in tri("heal", "--name", "busy").stderr
     assert tri("heal", "--name", "bsy").exit_code == 2
 

@@ -120,15 +120,9 @@ class LocalProvider:
     def down(self) -> None:
         """Remove everything: processes, namespaces, files. Works also for a lab whose supervisor was killed, or that never existed."""
         self.close()
-        if self._lab.exists():
+        if self._lab.exists() or self._process is not None:
             with state.exclusive(self._base, self.lab_name, timeout_s=120.0):
-                if state.is_alive(self._lab):
-                    self._take_down()
-                if self._lab.exists():
-                    leftovers.remove(self._lab)
-        if self._process is not None:
-            self._process.wait(timeout=ANSWER_TIMEOUT_S)
-            self._process = None
+                self._remove()
         self.hosts, self._clients = (), None
 
     def close(self) -> None:
@@ -209,8 +203,20 @@ class LocalProvider:
             launch.write_lab(self._lab, self.lab_name, self.nodes, self.lease_s, self.regions)
             self._process = launch.start_supervisor(self._lab, timeout_s=90.0)
         except BaseException:
-            leftovers.remove(self._lab)
+            # Ctrl-C may come when the supervisor has answered and is not yet in `_process`.
+            self._remove()
             raise
+
+    def _remove(self) -> None:
+        """Remove the lab: its supervisor if it runs, then its files. A supervisor that does not listen yet ends when its directory is gone."""
+        if state.is_alive(self._lab):
+            with contextlib.suppress(FileNotFoundError):
+                self._take_down()
+        if self._lab.exists():
+            leftovers.remove(self._lab)
+        if self._process is not None:
+            self._process.wait(timeout=ANSWER_TIMEOUT_S)
+            self._process = None
 
     def _make_directory(self) -> None:
         """Make the directory of the new lab, in use from the start; what killed processes left is removed first."""

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 import socket
 import subprocess
 import time
@@ -151,11 +150,7 @@ class QemuProvider(LocalProvider):
                 )
                 self._plug(subnet, self._process.pid)
         except BaseException:
-            if self._process is not None:
-                self._process.kill()
-                self._process.wait(timeout=30)
-                self._process = None
-            shutil.rmtree(self._lab, ignore_errors=True)
+            self._remove()
             raise
 
     def _write(self, made: Path, subnet: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -163,6 +164,40 @@ def test_a_supervisor_that_hangs_is_killed_by_down(labs: Path, monkeypatch: pyte
     lab.down()
     await_true(lambda: not [pid for pid, start in processes.items() if is_running(pid, start)], "all processes gone")
     assert list_labs(labs) == []
+
+
+def test_a_supervisor_whose_directory_was_removed_ends(labs: Path) -> None:
+    lab = LocalProvider(nodes=1, name="lost", directory=labs)
+    lab.up()
+    processes = descendants(supervisor_pid(labs / "lost"))
+    lab.close()
+    shutil.rmtree(labs / "lost")
+    new = LocalProvider(nodes=1, name="lost", directory=labs)
+    (host,) = new.up()
+    await_true(lambda: not [pid for pid, start in processes.items() if is_running(pid, start)], "all processes gone")
+    assert host.run("hostname").stdout == "n1\n"
+    new.down()
+    lab.down()
+    assert list_labs(labs) == []
+
+
+def test_a_lab_interrupted_when_its_supervisor_has_just_answered_leaves_nothing(
+    labs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processes: dict[int, str] = {}
+
+    def interrupted(lab: Path, timeout_s: float) -> None:
+        start_supervisor(lab, timeout_s)
+        processes.update(descendants(supervisor_pid(lab)))
+        raise KeyboardInterrupt
+
+    start_supervisor = launch.start_supervisor
+    monkeypatch.setattr(launch, "start_supervisor", interrupted)
+    lab = LocalProvider(nodes=1, name="short", directory=labs)
+    with pytest.raises(KeyboardInterrupt):
+        lab.up()
+    assert processes and not (labs / "short").exists()
+    await_true(lambda: not [pid for pid, start in processes.items() if is_running(pid, start)], "all processes gone")
 
 
 def test_labs_may_lie_where_hosts_have_places_of_their_own(namespaces: None) -> None:

@@ -1,7 +1,8 @@
 """The common part of all supervisors of labs, for any kind of host: a detached process that owns one lab.
 
 It is process 1 of the lab's PID namespace. Any signal that kills it ends every process of the lab, and the kernel removes the
-namespaces. It ends by itself when its lease is not renewed, at a request `down`, and on SIGTERM; then it also removes the lab's directory.
+namespaces. It ends by itself when its lease is not renewed, at a request `down`, and on SIGTERM; then it also removes the lab's directory. It ends
+too when another process has removed that directory: no command could find the lab.
 
 It answers on `LAB/supervisor.sock`, one JSON line each way (`wire.py`):
 
@@ -44,6 +45,7 @@ from .outages import Outages
 
 _CLIENT_TIMEOUT_S = 60.0
 _LOOK_AT_OUTAGES_S = 0.1
+_LOOK_AT_DIRECTORY_S = 1.0
 
 
 class Supervised(Protocol):
@@ -77,6 +79,8 @@ class Supervisor(ABC, Generic[H]):
 
     def __init__(self, lab: Path) -> None:
         self._lab = lab
+        # Held open, so that no other directory gets its inode number.
+        self._directory = os.open(lab, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         settings = json.loads((lab / "lab.json").read_text())
         self._name: str = settings["name"]
         self._lease_s: float = settings["lease_s"]
@@ -130,7 +134,7 @@ class Supervisor(ABC, Generic[H]):
         return listener
 
     def serve(self, listener: socket.socket) -> None:
-        """Serve until a request to end, or until the lease is over."""
+        """Serve until a request to end, until the lease is over, or until the lab's directory is gone."""
         self._expires_s = time.monotonic() + self._lease_s
         threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
         threading.Thread(target=self._end_outages, daemon=True).start()
@@ -139,20 +143,31 @@ class Supervisor(ABC, Generic[H]):
             if left_s <= 0:
                 _log(f"the lease of {self._lease_s:g} s was not renewed: taking the lab down")
                 break
-            self._ending.wait(left_s)
+            if not self._is_there():
+                _log(f"{self._lab} was removed: taking the lab down")
+                break
+            self._ending.wait(min(left_s, _LOOK_AT_DIRECTORY_S))
 
     def end(self) -> None:
         """Switch every host off, remove the lab's directory, and only then answer the requesters of `down`."""
         with self._power:
             for host in self._hosts.values():
                 host.kill()
-        shutil.rmtree(self._lab, ignore_errors=True)
+        if self._is_there():
+            shutil.rmtree(self._lab, ignore_errors=True)
         _log("the lab is down")
         for sock in self._goodbyes:
             sock.close()
 
     def stop(self, *_: object) -> None:
         self._ending.set()
+
+    def _is_there(self) -> bool:
+        """Whether the lab's path still leads to this lab's directory: it may be gone, or belong to a new lab of the same name."""
+        try:
+            return os.path.samestat(os.fstat(self._directory), os.stat(self._lab))
+        except FileNotFoundError:
+            return False
 
     def _accept(self, listener: socket.socket) -> None:
         while True:
