@@ -37,6 +37,11 @@ def is_of_the_machine(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in MACHINE)
 
 
+def is_of_a_package(error: BaseException) -> bool:
+    """Whether an installed package could not be loaded, as compiled ones without memory."""
+    return isinstance(error, ImportError) and not (error.name or "").startswith("tribulation")
+
+
 def place_of_users(error: BaseException) -> str | None:
     """The last place in the traceback outside Tribulation and Python: a user's file, such as an adapter."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):

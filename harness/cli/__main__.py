@@ -7,6 +7,9 @@ from .process.signals import answer_with, leave_threads, leave_when_signalled
 
 def main() -> None:
     leave_when_signalled()
+    from .process.library_exits import allow_exit, refuse_exits
+
+    refuse_exits()
     from .main import main
 
     try:
@@ -15,6 +18,7 @@ def main() -> None:
         code = end.code if isinstance(end.code, int) else 1
         answer_with(code)
         leave_threads(code)
+        allow_exit(code)
         raise
 
 

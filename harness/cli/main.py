@@ -16,7 +16,7 @@ import click
 
 from ..errors import TribulationError, shown
 from ..garbage import rare_collections
-from ..trouble import MACHINE, place_of_users
+from ..trouble import MACHINE, is_of_a_package, place_of_users
 from .choices import Group
 from .commands import ALIASES, COMMANDS, GROUPS
 from .completion import VARIABLE
@@ -119,6 +119,12 @@ def _exit_code(arguments: list[str] | None) -> int:
             reported = f"{place}: {type(error).__name__}: {error}"
             return _complain(
                 f"{reported}\n\nhint: that file belongs to the system under test; TRI_DEBUG=1 shows the traceback", 4
+            )
+        if is_of_a_package(error):
+            why = " ".join(str(error).split())
+            return _complain(
+                f"this machine: a package cannot be loaded: {why}\n\nhint: give the process more memory, or install Tribulation again",
+                4,
             )
         if isinstance(error, OSError) and (error.filename is not None or error.errno in MACHINE):
             return _complain(*_refused_by_the_system(error, sys.argv[1:] if arguments is None else arguments))

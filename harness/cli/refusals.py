@@ -29,21 +29,31 @@ def refusal(error: click.ClickException) -> UsageRefused:
 
 
 def refuse_to_replace(read: Path | None, **outputs: Path | None) -> None:
-    """Raise `CampaignError` where a file to write is what the command reads: `read`, or evidence in the run's folder `read`.
+    """Raise `CampaignError` where a file to write is what the command reads, or evidence of a run: of the folder `read`, or of the folder in which the file is.
 
     An output has the name of its option, or of its argument in capitals.
     """
+    from ..evidence.seal import RUN_FILE
+
     for name, path in outputs.items():
-        if path is not None and read is not None and path.exists() and _is_part(path, read):
-            raise CampaignError(
-                f"{name if name.isupper() else f'--{name}'}: {path} is what the command reads, and would be lost",
-                hint="name another file",
-            )
+        if path is None or not path.exists():
+            continue
+        if read is not None and _is_part(path, read):
+            why = "what the command reads"
+        elif run := next(
+            (folder for folder in path.resolve().parents if (folder / RUN_FILE).is_file() and _is_part(path, folder)),
+            None,
+        ):
+            why = f"evidence of the run {run}"
+        else:
+            continue
+        raise CampaignError(
+            f"{name if name.isupper() else f'--{name}'}: {path} is {why}, and would be lost", hint="name another file"
+        )
 
 
 def _is_part(path: Path, read: Path) -> bool:
-    from ..evidence.seal import FOLDERS, PARTS
-    from ..run.outcome.run_folder import RUN_FILE
+    from ..evidence.seal import FOLDERS, PARTS, RUN_FILE
 
     if not read.is_dir():
         return read.exists() and path.samefile(read)

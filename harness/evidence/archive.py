@@ -9,6 +9,7 @@ Keys are removed from logs, byte by byte, so that sizes stay. Other files are ev
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import gzip
 import io
@@ -37,6 +38,8 @@ from .writing import writing
 MOST_FILES = 50_000
 MOST_BYTES = 16 << 30
 """The most bytes of an unpacked archive."""
+ATTEMPTS = 100
+"""To make and lock a folder, while other imports remove what was abandoned."""
 LARGEST_READ = 1 << 16
 """The largest read at once; headers that need more are refused."""
 _ELSEWHERE = "name another FILE, where there is space and which this user may write"
@@ -118,8 +121,7 @@ def unpack(file: Path, runs: Path, *, most_files: int = MOST_FILES, most_bytes: 
             (runs / campaign).mkdir(parents=True, exist_ok=True)
             _remove_abandoned(runs)
             stage = runs / campaign / f"{_STAGE}{os.getpid()}"
-            stage.mkdir(exist_ok=True)
-            lock = _locked(stage)
+            lock = _made_and_locked(stage)
         try:
             _fill(tar, stage, most_files)
             content.read_to_end()
@@ -136,6 +138,18 @@ def unpack(file: Path, runs: Path, *, most_files: int = MOST_FILES, most_bytes: 
             os.close(lock)
 
 
+def _made_and_locked(stage: Path) -> int:
+    """The lock of a new folder. Another import may remove the folder before it is locked."""
+    for _ in range(ATTEMPTS):
+        stage.mkdir(exist_ok=True)
+        with suppress(FileNotFoundError, BlockingIOError):
+            lock = _locked(stage)
+            if os.fstat(lock).st_nlink:
+                return lock
+            os.close(lock)
+    raise BlockingIOError(errno.EAGAIN, "another import has the folder", str(stage))
+
+
 def _locked(stage: Path) -> int:
     """A descriptor that locks the folder until it is closed or the process ends, however it ends. Raises `BlockingIOError` if another process has the lock."""
     descriptor = os.open(stage, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -148,13 +162,12 @@ def _locked(stage: Path) -> int:
 
 
 def _remove_abandoned(runs: Path) -> None:
-    """Remove what imports that were killed left in `runs`. A folder with the lock of a running import stays, and so does an empty one: its import may be about to lock it."""
+    """Remove what imports that were killed left in `runs`. A folder with the lock of a running import stays."""
     for left in runs.glob(f"*/{_STAGE}*"):
         with suppress(OSError):
             lock = _locked(left)
             try:
-                if any(left.iterdir()):
-                    shutil.rmtree(left)
+                shutil.rmtree(left)
             finally:
                 os.close(lock)
 

@@ -20,6 +20,7 @@ from tribulation.histories.files.codec import decode_value
 from tribulation.histories.files.opening import open_regular
 
 HISTORY_FILE, LEDGER_FILE, PLAN_FILE, CAMPAIGN_FILE = "history.jsonl", "ledger.jsonl", "plan.json", "campaign.yaml"
+RUN_FILE = "run.json"
 PARTS = {HISTORY_FILE: "history", LEDGER_FILE: "ledger", PLAN_FILE: "plan", CAMPAIGN_FILE: "plan"}
 FOLDERS = {"trace": "trace", "inputs": "input", "logs": "log", "adapter": "code", "plugins": "code"}
 LARGE = frozenset({"log", "input"})

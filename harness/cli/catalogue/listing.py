@@ -86,13 +86,27 @@ def recorded_runs(
             continue
         try:
             document = read_document(path)
+            if wrong := _damage_of_facts(path.parent):
+                document = {"damaged": wrong}
         except FileNotFoundError:
-            document = {"damaged": "there is none: the run is not over, or was interrupted"}
+            document = {"damaged": "verdict.json: there is none: the run is not over, or was interrupted"}
         except (OSError, DocumentError) as error:
-            document = {"damaged": str(error)}
+            document = {"damaged": f"verdict.json: {error}"}
         if verdict is None or document.get("verdict") == verdict:
             found.append(_run_row(path.parent, document))
     return found if last is None else found[-last:]
+
+
+def _damage_of_facts(run: Path) -> str | None:
+    """What is wrong with run.json: then the verdict of the folder is unknown, whatever an earlier one says."""
+    from ...evidence.seal import RUN_FILE
+    from ...run.outcome.run_folder import read_facts
+
+    try:
+        gaps = read_facts(run).gaps
+    except CampaignError as error:
+        return error.message
+    return next((f"{RUN_FILE} {gap['why']}" for gap in gaps if gap["name"] == RUN_FILE), None)
 
 
 def _run_row(run: Path, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,7 +116,7 @@ def _run_row(run: Path, document: Mapping[str, Any]) -> dict[str, Any]:
     about = f"{document.get('verdict')} · seed {document.get('seed')}"
     return {
         "name": str(run),
-        "about": f"no verdict: verdict.json: {document['damaged']}; `tri check` checks it" if damaged else about,
+        "about": f"no verdict: {document['damaged']}; `tri check` checks it" if damaged else about,
         **damaged,
         "campaign": document.get("campaign"),
         "seed": document.get("seed"),

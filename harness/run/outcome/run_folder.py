@@ -26,11 +26,10 @@ from ...errors import CampaignError
 from ...evidence.documents import DocumentError, read_document, typed
 from ...evidence.nemesis_events import well_formed
 from ...evidence.reading import OPEN, SEALED, Evidence, Expected, has_faults, read_evidence
-from ...evidence.seal import PLAN_FILE, Files, part_of, place_of, seal
+from ...evidence.seal import PLAN_FILE, RUN_FILE, Files, part_of, place_of, seal
 from ...evidence.writing import writing
 from ...user_files.renamed import PLAN, RUN, SCHEMA, UnknownVersion, current, written
 
-RUN_FILE = "run.json"
 DIGEST = "digest"
 """In `run.json`: SHA-256 of the rest. The file vouches for the other files, so a change of it must show."""
 BUGS_FILE = "harness-errors.txt"

@@ -80,6 +80,10 @@ def test_convert_says_what_it_did_and_takes_the_ending_as_the_format(
         (["shrink", "linked.jsonl", "--output", "valid.jsonl"], "--output: valid.jsonl is what the command reads"),
         (["convert", "linked.jsonl", "valid.jsonl"], "TARGET: valid.jsonl is what the command reads"),
         (["convert", "run", "run/history.jsonl"], "TARGET: run/history.jsonl is what the command reads"),
+        (["convert", "valid.jsonl", "run/history.jsonl"], "TARGET: run/history.jsonl is evidence of the run "),
+        (["convert", "run/history.jsonl", "run/trace/n1.jsonl"], "TARGET: run/trace/n1.jsonl is evidence of the run "),
+        (["check", "valid.jsonl", "--junit", "run/plan.json"], "--junit: run/plan.json is evidence of the run "),
+        (["check", "valid.jsonl", "--certificate", "run/run.json"], "--certificate: run/run.json is evidence of the"),
         (["export", "run", "run/logs/n1.tar.gz"], "FILE: run/logs/n1.tar.gz is what the command reads"),
     ],
 )
@@ -97,8 +101,8 @@ def _made(folder: Path) -> list[Path]:
     """Everything below `folder`, with a run's folder, a campaign and a link to a history."""
     for name in ("run/trace", "run/logs"):
         Path(name).mkdir(parents=True)
-    read = ("run/history.jsonl", "run/trace/n1.jsonl", "run/plan.json", "run/logs/n1.tar.gz", "mine.yaml", "inv.yaml")
-    for name in read:
+    read = ("run/history.jsonl", "run/trace/n1.jsonl", "run/plan.json", "run/logs/n1.tar.gz", "run/run.json")
+    for name in (*read, "mine.yaml", "inv.yaml"):
         Path(name).write_text("as it was\n")
     Path("linked.jsonl").symlink_to("valid.jsonl")
     return list(folder.rglob("*"))

@@ -13,6 +13,7 @@ import pytest
 
 from tribulation.harness.cli.catalogue.listing import recorded_runs
 from tribulation.harness.cli.main import main
+from tribulation.harness.run.outcome.run_folder import RunFacts
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -38,6 +39,7 @@ def runs(tmp_path: Path) -> Path:
             "faults": [{"id": "f", "kind": "cut", "verified": verified}],
         }
         (run / "verdict.json").write_text(json.dumps(document))
+        RunFacts(campaign, 7, "tri run", ["n1"], {"n1": 1}).write(run)
         events = [
             {"index": 0, "time": 0, "process": 0, "type": "invoke", "f": "write", "key": "k", "value": 1},
             {"index": 1, "time": took_ns, "process": 0, "type": "ok", "f": "write", "key": "k", "value": 1},
@@ -71,6 +73,19 @@ def test_a_damaged_verdict_hides_no_other_run(runs: Path, capsys: Any, content: 
     assert code == 0 and len(reported.splitlines()) == 3
     if content != '{"faults": 7, "ops": []}':
         assert "no verdict: verdict.json: " in reported and "tri check" in reported
+
+
+@pytest.mark.parametrize("content", ['{"campaign": ', "[]", None, "changed"])
+def test_a_run_whose_facts_are_damaged_has_no_verdict(runs: Path, capsys: Any, content: str | None) -> None:
+    damaged = sorted((runs / "one").glob("2*/run.json"))[0]
+    changed = damaged.read_text().replace('"tri run"', '"tri runs"')
+    damaged.unlink()
+    if content is not None:
+        damaged.write_text(changed if content == "changed" else content)
+    assert [row["verdict"] for row in recorded_runs(runs)] == [None, "invalid", "unknown"]
+    assert recorded_runs(runs, verdict="valid") == []
+    code, reported, _ = _tri(capsys, "list", "runs", "--runs", str(runs))
+    assert code == 0 and "no verdict: " in reported and "run.json: " in reported and "tri check" in reported
 
 
 def test_a_run_that_was_killed_is_listed(runs: Path, capsys: Any) -> None:

@@ -180,6 +180,27 @@ def test_an_import_removes_what_a_killed_one_left_and_nothing_of_a_running_one(r
     assert not list(tmp_path.glob("small/.import-*"))
 
 
+def test_an_import_that_was_killed_before_its_first_file_is_removed_also_while_others_begin(
+    run: Path, tmp_path: Path
+) -> None:
+    """An empty folder may be one that another import is about to lock: that import makes it again."""
+    file = _packed(run, tmp_path / "a.tar.gz")
+    (tmp_path / "small/.import-1").mkdir(parents=True)
+    unpack(file, tmp_path)
+    assert not list(tmp_path.glob("small/.import-*"))
+    locked, removed = archive._locked, []
+
+    def late(stage: Path) -> int:
+        if not removed and stage.name == f".import-{os.getpid()}":
+            removed.append(stage)
+            archive._remove_abandoned(tmp_path)
+        return locked(stage)
+
+    with patch.object(archive, "_locked", late):
+        assert (unpack(file, tmp_path) / "history.jsonl").exists()
+    assert removed and not list(tmp_path.glob("small/.import-*"))
+
+
 def test_a_key_in_the_evidence_refuses_the_export(run: Path, tmp_path: Path) -> None:
     mine = unpack(_packed(run, tmp_path / "a.tar.gz"), tmp_path)
     (mine / "campaign.yaml").write_text(KEY)
