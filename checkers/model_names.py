@@ -127,7 +127,7 @@ def prepared(history: History, model: str | None) -> History:
 
 def infer(columns: Columns) -> str | None:
     """Return the model that fits names and values of the operations; None when none does."""
-    names = {columns.f_names[code] for code in np.unique(columns.f)}
+    names = columns.names()
     if not names:
         return None
     if names == {"txn"}:

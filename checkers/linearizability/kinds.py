@@ -70,7 +70,7 @@ def _of_workload(columns: Columns) -> Callable[[str | None], Kind | None]:
     def found(workload: str | None) -> Kind | None:
         codes = [code for code, name in enumerate(columns.workload_names) if name == workload]
         rows = np.flatnonzero(np.isin(columns.workload, codes))
-        names = frozenset(columns.f_names[code] for code in np.unique(columns.f[rows]))
+        names = frozenset(columns.names(rows))
         if not names <= _READS:
             return _shown(View(columns, rows), names)
         return None if _answered(columns, rows) else Kind("register")

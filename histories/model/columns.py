@@ -139,3 +139,7 @@ class Columns:
 
     def __len__(self) -> int:
         return len(self.process)
+
+    def names(self, rows: Any = slice(None)) -> set[str]:
+        """Names of these operations (default: of all)."""
+        return {self.f_names[code] for code in np.unique(self.f[rows])}

@@ -163,6 +163,7 @@ def test_a_verdict_of_another_shape_is_refused_with_its_place(damage: dict[str, 
     ("words", "forbidden"),
     [
         (("check", "HISTORY", "--json"), {"rich", "pydantic", "jinja2", "paramiko", "fabric", "networkx"}),
+        (("check", "HISTORY"), {"pydantic", "jinja2", "yaml", "paramiko", "fabric", "networkx"}),
         (("list", "runs", "--json"), {"rich", "pydantic", "jinja2", "paramiko", "fabric", "networkx"}),
         (("list", "faults", "--json"), {"rich", "jinja2", "paramiko", "fabric"}),
         (("run", "CAMPAIGN", "-q", "--runs", "simulated"), {"paramiko", "fabric", "networkx"}),

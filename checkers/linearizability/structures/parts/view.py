@@ -77,7 +77,7 @@ class View:
         return mask
 
     def names(self) -> set[str]:
-        return {self.columns.f_names[code] for code in np.unique(self._f)}
+        return self.columns.names(self.rows)
 
     @cached_property
     def saw_empty(self) -> Mask:
