@@ -19,6 +19,7 @@ import difflib
 import os
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -39,17 +40,6 @@ from mutation_runs import UNFIT, Measure, Measured, Trial, Try, TryFromImport, c
 from mutations import Mutation, mutations
 
 ROOT = Path(__file__).resolve().parent.parent
-COPIED = (
-    "checkers",
-    "histories",
-    "tests",
-    "harness",
-    "node",
-    "campaigns",
-    "benchmarks",
-    "tribulation",
-    "pyproject.toml",
-)
 PACKAGE = "tribulation"
 """By the links in it the tests import what is copied."""
 
@@ -116,12 +106,13 @@ def _modules(path: Path) -> Iterator[Path]:
 
 
 def _copy(folder: Path) -> Path:
-    folder.mkdir()
-    for name in COPIED:
-        if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, folder / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(ROOT / name, folder / name)
+    """The whole project, because tests read pages and campaigns too: what git has or would add, as it is now."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True, timeout=60).stdout
+    for name in listed.split("\0"):
+        if name and os.path.lexists(ROOT / name):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name, follow_symlinks=False)
     return folder
 
 
@@ -216,9 +207,13 @@ class Bench:
         result = self.copy.parent / "measured"
         plugin = Measure(self.copy / PACKAGE / "checkers", result)
         child = _fork(lambda: self._pytest(plugin, self.tests))
-        if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
-            raise SystemExit(f"the unchanged code fails some of {' '.join(self.tests)}\n\nhint: run pytest on it")
-        measured = Measured.load(result)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        measured = Measured.load(result) if result.exists() else Measured()
+        if code:
+            failed = "\n".join(f"    {test}" for test in measured.failed[:10])
+            raise SystemExit(
+                f"the unchanged code, copied, fails {len(measured.failed)} of {' '.join(self.tests)} (pytest exited with {code})\n{failed}"
+            )
         print(f"{len(measured.cpu_s)} tests measured in {time.monotonic() - began:.0f} s", flush=True)
         return measured
 

@@ -40,10 +40,12 @@ class Measured:
     """File, line → the tests that execute it."""
     imported: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
     """File → lines that are executed while tests are collected."""
+    failed: list[str] = field(default_factory=list)
+    """Tests, and files of tests, that fail unchanged."""
 
     def save(self, path: Path) -> None:
         plain = {file: dict(lines) for file, lines in self.tests.items()}
-        path.write_bytes(pickle.dumps((self.cpu_s, plain, dict(self.imported))))
+        path.write_bytes(pickle.dumps((self.cpu_s, plain, dict(self.imported), self.failed)))
 
     @classmethod
     def load(cls, path: Path) -> Measured:
@@ -91,6 +93,12 @@ class Measure:
             for line in lines:
                 self.measured.tests[file][line].add(item.nodeid)
         self.seen.clear()
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        self.measured.failed += [report.nodeid] if report.failed else []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.measured.failed += [report.nodeid] if report.failed else []
 
     def pytest_sessionfinish(self) -> None:
         self.measured.save(self.result)
