@@ -19,7 +19,7 @@ FINGERPRINTS = frozenset({"digest", "core", "simulator"})
 
 
 def problems(options: Mapping[str, Any]) -> Iterator[OptionProblem]:
-    """Return what is wrong with the options that are given to all checkers of a run."""
+    """Yield the errors in the options that are given to all checkers of a run."""
     todo = {name: value for name, value in options.items() if name not in ASKED | FINGERPRINTS}
     shared: dict[str, Option] = {}
     if todo.keys() - CHECKERS.keys():

@@ -75,11 +75,11 @@ OF_WORKLOAD = {"register": "linearizable", "set": "set", "tasks": "tasks", "memo
 
 
 _ADDED: dict[str, Callable[[], Checker]] = {}
-"""Those of plugins."""
+"""Checkers of plugins, by name."""
 
 
 def add_checker(name: str, make: type[Checker]) -> None:
-    """A checker of a plugin; one that was added under this name before is replaced."""
+    """Register a checker of a plugin; one that was added under this name before is replaced."""
     CHECKERS[name] = (make.__module__, make.__qualname__)
     _ADDED[name] = make
 
@@ -94,7 +94,7 @@ def checker(name: str) -> Checker:
 
 
 def about(name: str) -> str:
-    """What the checker of that name says of itself."""
+    """Return the description of a checker: the docstring of its module, or of its class if a plugin added it."""
     if name in _ADDED:
         return inspect.cleandoc(_ADDED[name].__doc__ or "")
     return inspect.cleandoc(import_module(f".{CHECKERS[name][0]}", __package__).__doc__ or "")

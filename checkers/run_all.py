@@ -33,7 +33,7 @@ from .sources import Source, as_record
 from .traces.lines import with_understood_traces
 
 LEVEL = "linearizable"
-"""The promises of operations of other levels are checked by other checkers."""
+"""Level whose workloads must be judged by the checker of `OF_WORKLOAD`; other levels have checkers of their own."""
 
 LARGE_OPERATIONS = 50_000
 """A larger history, without other evidence, is given only to the checkers of its model: the others would make an object of each operation."""
@@ -59,9 +59,9 @@ def check(
     all that find in the record what they need. `budget` is each checker's. `consistency` is the level required of transactions; `exact` excludes
     answers from necessary conditions; `certificate` requests the order behind valid fast-path verdicts. `options` are those of checkers, by name, as
     in a campaign's `checker_options`; they are added to those of the record. Named checkers narrow what is asked to what they judge; without
-    `narrow`, acknowledged operations that they leave over are a doubt, as with "auto". A checker that raises is UNKNOWN with the reason. So is one that found
-    nothing in a run whose evidence has gaps where it looks (`gating`). Raises `HistoryError` when the history cannot be read, `KeyError` for an
-    unknown name, `OptionError` for an unknown option or a value that is not a valid bound.
+    `narrow`, acknowledged operations that they leave over are a doubt, as with "auto". A checker that raises is UNKNOWN with the reason. So is one
+    that found nothing in a run whose evidence has gaps where it looks (`gating`). Raises `HistoryError` when the history cannot be read, `KeyError`
+    for an unknown name, `OptionError` for an unknown option or a value that is not a valid bound.
     """
     record = as_record(source, format)
     known = _model(model)
@@ -165,7 +165,7 @@ def _due(record: RunRecord) -> frozenset[str]:
 
 
 def _promised(history: History) -> set[str | None]:
-    """The workloads of operations at the level whose promises are checked by name."""
+    """Return the workloads with operations of level `LEVEL`, or of none."""
     if history.loaded:
         return {op.workload for op in history.operations() if op.level in (None, LEVEL)}
     columns = history.columns
@@ -174,7 +174,7 @@ def _promised(history: History) -> set[str | None]:
 
 
 def _of_its_workloads(name: str, record: RunRecord) -> RunRecord:
-    """The record without the operations of workloads that name other checkers: what those do not promise is not asked of them."""
+    """Return the record without the operations of workloads that name other checkers: what those do not promise is not required of them."""
     others = sorted(workload for workload, names in record.judged_by.items() if name not in names)
     if name in OF_THE_RUN or not others:
         return record
@@ -198,7 +198,7 @@ def merge(verdicts: Iterable[Verdict]) -> Verdict:
 
 
 def _run(name: str, record: RunRecord, budget: Budget, asked: bool) -> CheckResult | None:
-    """Return None when the checker does not apply and was not requested, by its name or by a bound that it should apply."""
+    """Return the result of a checker; None when it does not apply and was not requested, by its name or by a bound that it should apply."""
     try:
         found: Checker = checker(name)
         if not found.applies(record):

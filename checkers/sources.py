@@ -26,7 +26,7 @@ _LEAST_FIELDS = 3
 
 
 def as_record(source: Source, format: str | None = None) -> RunRecord:
-    """Raises `HistoryError` when the history cannot be read. `format` is that of a file, detected when omitted."""
+    """Return the record of a source. Raises `HistoryError` when the history cannot be read. `format` is that of a file, detected when omitted."""
     if isinstance(source, RunRecord):
         return source
     if isinstance(source, History):
@@ -40,7 +40,7 @@ def as_record(source: Source, format: str | None = None) -> RunRecord:
 
 
 def _bare(history: History) -> RunRecord:
-    """A history alone. A cut last line is a gap: what it said, and what may have followed it, is missing."""
+    """Return a record of a history alone. A cut last line is a gap: its content, and what may have followed it, is missing."""
     if history.torn is None:
         return RunRecord(history=history)
     name = Path(history.source).name if history.source else "history"

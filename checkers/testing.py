@@ -1,4 +1,4 @@
-"""For tests of other projects: assertions about histories, which fail with the witness.
+"""Assertions about histories for tests of other projects: they fail with the witness.
 
 def test_my_store():
     history = run_clients()                               # events as dictionaries or arrays, or the path of a file
@@ -16,7 +16,7 @@ from .sources import Source
 
 
 class Inconsistent(AssertionError):
-    """The history violates the promise. `results` are the checkers' results, by name."""
+    """Failure of an assertion: the history is invalid. `results` are the checkers' results, by name."""
 
     def __init__(self, message: str, results: dict[str, CheckResult]) -> None:
         super().__init__(message)
@@ -24,7 +24,7 @@ class Inconsistent(AssertionError):
 
 
 class Undecided(AssertionError):
-    """Neither was proven, within the budget."""
+    """Failure of an assertion: no verdict was proven within the budget, or there was nothing to judge."""
 
 
 def assert_linearizable(history: Source, model: str | None = None, *, time_s: float = 60.0) -> None:

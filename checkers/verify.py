@@ -49,6 +49,7 @@ def applies(model: str, state: Any, op: Operation) -> bool:
 
 
 def verify_order(operations: Iterable[Operation], order: Sequence[int], model: str) -> str | None:
+    """Return None if `order` (invocation indices) is a legal order of the operations, else why it is not."""
     by_index, state, latest = {op.invoke_index: op for op in operations}, deepcopy(START.get(model, [])), -1
     missing = {index for index, op in by_index.items() if op.type is Type.OK} - set(order)
     if missing or len(set(order)) < len(order):
@@ -63,6 +64,10 @@ def verify_order(operations: Iterable[Operation], order: Sequence[int], model: s
 
 
 def verify_witness(operations: Iterable[Operation], model: str, initial: Any = ANY) -> list[int] | None:
+    """Return a legal order of the operations (invocation indices); None if there is none, so that they prove a violation.
+
+    `initial` is the state before them; by default that of a new object.
+    """
     ops = [op for op in operations if op.type is not Type.FAIL or op.error == MISMATCH]
     todo: list[Any] = [(START.get(model, []) if initial is ANY else initial, ())]
     while todo:

@@ -1,4 +1,4 @@
-"""Measures how long several nodes believed to lead at the same time. Raft allows it as long as only one of them can commit; it is a figure."""
+"""How long several nodes believed to lead at the same time. Raft allows it as long as only one of them can commit, so it is a figure, no violation."""
 
 from __future__ import annotations
 

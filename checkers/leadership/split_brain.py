@@ -1,4 +1,4 @@
-"""Split brain, by its four definitions, which are reported separately.
+"""Checker `split-brain`: split brain by its four definitions, which are reported separately.
 
 SB1 two leaders in one term. SB2 two nodes that believe to lead at the same time, in different terms: Raft allows that, so it is a figure and never a
 violation. SB3 acknowledged writes that are not on one log: an index that was acknowledged later holds another entry. SB4 a stale leader serves a
@@ -34,7 +34,7 @@ _SHOWN_OVERLAPS = 5
 
 
 class SplitBrainChecker:
-    """Stats hold each definition separately: `SB1` … `SB4`, with counts, and for SB2 durations."""
+    """Checker of split brain. Stats hold each definition separately: `SB1` … `SB4`, with counts, and for SB2 durations."""
 
     name = "split-brain"
     operations = NOTHING

@@ -2,9 +2,9 @@
 
 Keys are independent (linearizability is local), so each is checked separately, by the fastest exact method for it:
 
-1. registers with unique written values: `registers`, all at once as arrays, O(n log n); 2. queues, stacks, sets, counters, locks and append lists:
-`structures`, near-linear where values are unique; 3. everything else that `models` knows: the general `search`, within the budget; `refute` gives it
-short proofs of violation.
+1. registers with unique written values: `registers`, all at once as arrays, O(n log n);
+2. queues, stacks, sets, counters, locks and append lists: `structures`, near-linear where values are unique;
+3. everything else that `models` knows: the general `search`, within the budget; `search.refutation` gives it short proofs of violation.
 
 Operations become objects only for the search and for witnesses. Only operations of level `linearizable` (or without a level) count: a read that is
 marked stale is no evidence.
@@ -62,7 +62,9 @@ class LinearizableChecker:
         return any(kind is not None for kind in kinds) or _nothing_happened(record)
 
     def judged(self, record: RunRecord) -> Bool:
-        """Return which rows belong to objects whose operations it all knows: an unknown one may change anything."""
+        """Return a mask of rows: those of objects of which it knows every operation (an unknown one may change anything), without blank reads of
+        counters.
+        """
         objects, kinds = _objects(record)
         found = np.zeros(len(record.history.columns), np.bool_)
         found[objects.only(_mine(record, kinds)).rows] = True
@@ -73,7 +75,7 @@ class LinearizableChecker:
         return found
 
     def in_auto(self, record: RunRecord) -> bool:
-        """Not used if there are only transactions: the checkers of transactions answer the same question without a search."""
+        """Return false if there are only transactions: their checkers answer the same question without a search."""
         _, kinds = _objects(record)
         known = [kind for kind in kinds if kind is not None]
         return not known or any(kind.family != "transactions" for kind in known)
@@ -111,7 +113,9 @@ def _objects(record: RunRecord) -> tuple[Objects, list[Kind | None]]:
 
 
 def _mine(record: RunRecord, kinds: Sequence[Kind | None]) -> list[int]:
-    """Return the objects that it judges. Chosen automatically, it leaves transactions to their checkers, which need no search; see also `in_auto`."""
+    """Return the numbers of the objects to judge. With `checkers: auto` and no requested model, transactions are left to their checkers, which need no
+    search (see also `in_auto`).
+    """
     known = [number for number, kind in enumerate(kinds) if kind is not None]
     if not record.auto or record.options.get("model") is not None:
         return known
@@ -119,10 +123,7 @@ def _mine(record: RunRecord, kinds: Sequence[Kind | None]) -> list[int]:
 
 
 def _nothing_happened(record: RunRecord) -> bool:
-    """Return whether the user named a model, and the history has operations, only of it, of which none happened.
-
-    The empty order is legal.
-    """
+    """Return whether the user named a model and every operation of the history failed: then the empty order is legal."""
     asked, columns = record.options.get("model"), record.history.columns
     if asked is None or not len(columns) or not (columns.type == FAIL).all():
         return False
@@ -139,7 +140,7 @@ def _operations(history: History) -> OperationAt:
 
 
 class _Judge:
-    """Gives each object to the fastest method for it."""
+    """Judge of all objects, each by the fastest method for it."""
 
     def __init__(
         self, objects: Objects, kinds: Sequence[Kind], operation: OperationAt, asked: Asked, meter: Meter
@@ -198,7 +199,9 @@ def _search(family: str | None, ops: Sequence[Operation], key: Hashable, meter: 
 
 
 def _multi_register(ops: Sequence[Operation], key: Hashable, meter: Meter) -> KeyVerdict:
-    """Check reads of nil with both possible meanings. If only this decides, the verdict is unknown: nil after a write is a lost write, or a missing answer."""
+    """Check reads of nil with both possible meanings. If only this decides, the verdict is unknown: nil after a write is a lost write, or a missing
+    answer.
+    """
     strict = judge_operations(ops, MultiRegisterModel(nil_is_value=True), key, meter)
     if strict.verdict is not Verdict.INVALID:
         return strict

@@ -26,6 +26,7 @@ def fast(function: F, steps: int, *calls: Callable[..., object], worth: int = WO
 
 @cache
 def compiled(function: F, *calls: Callable[..., object]) -> F:
+    """Return `function` compiled by numba, or unchanged where numba is not installed."""
     try:
         from numba import njit
     except ImportError:
@@ -43,7 +44,7 @@ def compiled(function: F, *calls: Callable[..., object]) -> F:
 
 
 def first_from(values: Int64, left: int, right: int, limit: int) -> int:
-    """The first place in [left, right) of growing `values` that has `limit` or more; `right` if none does."""
+    """Return the first place in [left, right) of growing `values` that has `limit` or more; `right` if none does."""
     while left < right:
         middle = (left + right) // 2
         if values[middle] < limit:

@@ -1,7 +1,8 @@
 """The kind of each object of a history: a family of `models`, or one of `structures`.
 
-The requested model decides, otherwise the names of the object's operations and the results of its reads. Reads alone do not show a kind: a read of 0 is
-correct for a counter and wrong for a register. So an object with only reads has the kind of its workload, and no known kind if the workload has only reads.
+The requested model decides, otherwise the names of the object's operations and the results of its reads. Reads alone do not show a kind: a read of 0
+is correct for a counter and wrong for a register. So an object with only reads has the kind of its workload. If the workload has only reads too, the
+kind is not known; if all of them returned null, a register.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def _kind(names: frozenset[str], structure: Structure | None, family: str | None
 
 
 def _of_workload(columns: Columns) -> Callable[[str | None], Kind | None]:
-    """Return the kind that all operations of a workload show together, for any level and outcome."""
+    """Return a function from a workload to the kind that all its operations, of any level and outcome, show together."""
 
     @cache
     def found(workload: str | None) -> Kind | None:

@@ -1,6 +1,7 @@
 """scipy's sparse matrices, imported when needed: loading scipy takes longer than most checks.
 
-Importing scipy imports `numpy.f2py`, which reads SOURCE_DATE_EPOCH and fails where it is no number of seconds. The variable is not for it.
+Importing scipy imports `numpy.f2py`, which reads SOURCE_DATE_EPOCH and fails where it is not a number of seconds. The variable is meant for
+other programs, so it is removed during the import.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 In a simulated run every request for other voters is known with its answer. One that was answered ok must be in the log: the active configuration at
 the index of the answer has the requested weights. A request that failed although no fault touched the leader, or a quorum before and after the
-change, is without effect. A leader that nothing disturbed appends no configuration most of whose weight has been down for long: it would have no quorum.
-On hosts a change that no node confirmed, while no other fault was near, is a doubt.
+change, is without effect. A leader that nothing disturbed appends no configuration most of whose weight has been down for long: it would have no
+quorum. On hosts a change that no node confirmed, while no other fault was near, is a doubt.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _without_effect(
 
 
 def _without_quorum(record: RunRecord, truth: Truth, traces: Traces, findings: Findings) -> None:
-    """Find configurations that a leader appended although half of their weight or more had been down for over two election timeouts."""
+    """Report configurations that a leader appended although half of their weight or more had been down for over two election timeouts."""
     stops = [fault for fault in record.faults if fault.kind in STOPS and fault.verified]
     if not truth.fair or not stops:
         return

@@ -25,7 +25,7 @@ from .simulated_truth import Truth, known_truth
 from .through_each import SETTLE
 
 SILENT = frozenset({"timed-out", "timeout", "no-quorum", "leader-changed"})
-"""Errors of an operation that the system did not serve. Every other error is an answer to what it requested; so is `busy`, of a queue that is full by right."""
+"""Errors of an operation that the system did not serve. Every other error is an answer to the request; so is `busy`, since a queue may be full."""
 
 LEAST_THROUGH_NODE = 10
 LEAST_AFTER_HEAL = 3
@@ -88,7 +88,7 @@ class _Calm:
     spans: list[tuple[int, int]] = field(default_factory=list)
     halted: Set[str] = frozenset()
     moved: Set[str] = frozenset()
-    """Nodes that left or came."""
+    """Nodes that left or joined."""
 
     def __post_init__(self) -> None:
         self.ops = sorted(self.record.history.operations(), key=lambda op: op.invoke_ns)
@@ -183,7 +183,7 @@ def _never_served(calm: _Calm) -> Iterable[tuple[str, Sequence[Operation]]]:
 
 
 def _under_a_leader(calm: _Calm, known: dict[str, list[Following]], op: Operation) -> bool:
-    """Return whether the node knew one leader for as long as the operation lasted, and for as long as it needs, without a fault of these."""
+    """Return whether the node knew one leader while the operation lasted, and for at least `patience_ns`, without a fault of either or of a quorum."""
     if calm.truth is None or not calm.truth.lossless or op.complete_ns is None:
         return False
     stretch = (min(op.invoke_ns, op.complete_ns - calm.truth.patience_ns), op.complete_ns)

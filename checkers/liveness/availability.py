@@ -1,6 +1,9 @@
 """Checker `availability`: which operations were answered during faults, and how soon after their heal.
 
-It reports. It judges only against bounds that the campaign gives: `max_recovery_s`, the longest time from a verified heal to the first ok operation.
+The time from a verified heal to the first ok operation is judged only against a bound of the campaign, `max_recovery_s`; without it, it is only
+reported. Also judged are requests through each node after the heal (`through_each`), attempts that failed while the system was whole (`attempts`),
+and, in simulated runs, requests under a stable leader (`served`).
+
 A heal is no evidence in these cases: another fault, of whatever kind, may have been active before anything was answered, and may be the reason; no
 operation was tried early enough; or the nodes' traces show why no leader could be elected.
 """
@@ -134,11 +137,11 @@ class _After:
         self._last_ns.reverse()
 
     def first_ok(self, at_ns: int) -> Operation | None:
-        """Of those that began after it, and ended ok, return the one that ended first."""
+        """Return the operation that ended first, of those that began after the moment and ended ok."""
         return self._first_ok[bisect_left(self._invoked_ns, at_ns)]
 
     def tried(self, at_ns: int) -> Sequence[Operation]:
-        """Return the first few of those that began after it."""
+        """Return the first few operations that began after the moment."""
         begin = bisect_left(self._invoked_ns, at_ns)
         return self._ops[begin : begin + SHOWN]
 
@@ -146,7 +149,7 @@ class _After:
         return len(self._ops) - bisect_left(self._invoked_ns, at_ns)
 
     def last_ns(self, at_ns: int) -> int:
-        """Return when the last of them ended, or began if its end is unknown."""
+        """Return when the last operation that began after the moment ended, or began if its end is unknown."""
         return self._last_ns[bisect_left(self._invoked_ns, at_ns)]
 
 
@@ -185,7 +188,7 @@ def _disturbed(span: Window, disturbances: Sequence[_Disturbance], first: Operat
 
 
 def _over_ns(span: Window) -> int:
-    """When the heal was verified: before that the fault may still have been active."""
+    """Return when the heal was verified: before that the fault may still have been active."""
     return span.end_ns if span.fault.over_ns is None else span.fault.over_ns
 
 

@@ -2,7 +2,7 @@
 
 It compares every node's final (index, digest), state digests of equal indices in the traces, and the final reads of each key, from whatever node.
 When fewer than all nodes answer, the verdict is UNKNOWN: the silent one may differ. From the traces it also reports how long after the heal the last
-node had applied everything that any had applied by then.
+node had applied everything that any had applied by the heal.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _answered(state: Mapping[str, Any] | None) -> bool:
 
 
 def _states(record: RunRecord) -> list[Anomaly]:
-    """Groups of nodes by final digest: equal indices with different digests are divergence, lower ones a replica left behind."""
+    """Return an anomaly if final digests differ: at equal indices the replicas diverged, else one was left behind."""
     groups: dict[Any, list[str]] = {}
     index_of: dict[str, int] = {}
     for node, state in record.final_states.items():
@@ -146,7 +146,7 @@ def _result(history: History, row: int) -> Any:
 
 
 def _comparable(value: Any) -> Hashable:
-    """Lists are compared as bags: a set's elements have no order."""
+    """Return a comparable form of a value: a list as a bag, since a set's elements have no order."""
     if isinstance(value, (list, tuple)):
         return tuple(sorted((canonical(item) for item in value), key=repr))
     form: Hashable = canonical(value)
@@ -154,7 +154,7 @@ def _comparable(value: Any) -> Hashable:
 
 
 def time_to_converge_ms(record: RunRecord) -> float | None:
-    """Time from the heal until the last node had applied what any had applied by then. None when the traces do not show it."""
+    """Return the time from the heal until the last node had applied what any had applied by the heal; None when the traces do not show it."""
     healed_ns = record.phases.get("healed")
     if healed_ns is None or not record.traces or any(node not in record.clock_offsets_ns for node in record.traces):
         return None
@@ -170,7 +170,7 @@ def time_to_converge_ms(record: RunRecord) -> float | None:
 
 
 def _applied(lines: Sequence[Mapping[str, Any]], offset_ns: int) -> list[tuple[int, int]]:
-    """(run time, highest index applied so far in any incarnation), growing."""
+    """Return the pairs of run time and highest index applied so far in any incarnation, growing."""
     found, times = picked(lines, _index_applied), numbers(lines, "mono_ns")
     if found is not None and times is not None:
         at, index = found

@@ -31,7 +31,7 @@ ELECTIONS = 4
 
 @dataclass(frozen=True, slots=True)
 class _Phase:
-    """`bound_ns` is when the core must have answered; `rest` is how the others were broken."""
+    """The liveness phase. `bound_ns` is when the core must have answered; `rest` names the faults of the other nodes."""
 
     core: Sequence[str]
     rest: str
@@ -129,7 +129,7 @@ def _after_ms(op: Operation, phase: _Phase) -> float:
 
 
 def _late(kind: str, tried: Sequence[Operation], first: Operation | None, phase: _Phase) -> Anomaly | None:
-    """Return whether none was answered by the bound, although clients tried in the first half of the time and at the bound."""
+    """Return an anomaly if no operation took place by the bound, although clients tried in the first half of the time and at the bound."""
     if first is not None and _ended_ns(first) <= phase.bound_ns:
         return None
     half_ns = (phase.began_ns + phase.bound_ns) // 2
@@ -149,7 +149,7 @@ def _late(kind: str, tried: Sequence[Operation], first: Operation | None, phase:
 
 
 def _silence(ops: Sequence[Operation], firsts: Mapping[str, Operation | None], phase: _Phase) -> Anomaly | None:
-    """Return whether it answered once, and then nothing that was tried after the bound."""
+    """Return an anomaly if the core answered once, and then nothing that was tried after the bound."""
     after = [op for op in ops if op.invoke_ns >= phase.bound_ns]
     ended = [op for op in after if op.complete_ns is not None]
     if not ended or any(ran(op) for op in after) or not any(first is not None for first in firsts.values()):

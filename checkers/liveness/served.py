@@ -33,7 +33,7 @@ PLAIN = frozenset({"read"})
 """Reads alone: a write may wait behind others in the log for longer."""
 
 LEAST = 2
-"""This many are a finding: one may be chance."""
+"""Least number of failures that is a finding: one may be chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def is_near(fault: Fault, from_ns: int, to_ns: int) -> bool:
 
 
 def _at(mine: Sequence[Following], from_ns: int, to_ns: int) -> Following | None:
-    """Return what held all the time between the two moments."""
+    """Return what held all the time between the two moments; None if it changed."""
     place = bisect_right(mine, from_ns, key=lambda one: one.from_ns) - 1
     return mine[place] if place >= 0 and mine[place].to_ns > to_ns else None
 

@@ -44,12 +44,14 @@ class Administered:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """`damaged_ns`: node → run time from which on its disk was, or may have been, damaged, full or failing. `forgot_ns`: from when on some node may have
+    """Ground truth and promises of a simulated run.
+
+    `damaged_ns`: node → run time from which on its disk was, or may have been, damaged, full or failing. `forgot_ns`: from when on some node may have
     lost what it had synced; None: none did. `heartbeat_ns` and `election_ns` are the longest heartbeat and election timeout of any node, `settle_ns`
     what a network needs to carry everything again after a fault. `fair`: it is fast enough for stable leaders. `calm`: from the heal on only faults
-    lost or delayed anything; `lossless`: all the time. In `probing_ns` a failure detector that does not doubt itself probes every
-    member. `detection_ns` is the longest time in which it notices the end or the return of a member while all others answer it, `worst_detection_ns` the same whatever happens to the others; 0 without detectors.
-    A suspicion that nothing refutes ends within `suspicion_ns`: the member counts as failed.
+    lost or delayed anything; `lossless`: all the time. In `probing_ns` a failure detector that does not doubt itself probes every member.
+    `detection_ns` is the longest time in which it notices the end or the return of a member while all others answer it, `worst_detection_ns` the same
+    whatever happens to the others; 0 without detectors. A suspicion that nothing refutes ends within `suspicion_ns`: the member counts as failed.
     `datagrams_lossless`: only faults lose or reorder datagrams.
     """
 
@@ -73,12 +75,12 @@ class Truth:
 
     @property
     def recovery_ns(self) -> int:
-        """Time from the end of all faults until a whole cluster has elected a leader that answers: several elections may be split."""
+        """Return the time from the end of all faults until a whole cluster has elected a leader that answers: several elections may be split."""
         return ELECTIONS * self.election_ns + self.settle_ns
 
     @property
     def patience_ns(self) -> int:
-        """Time that a node which knows the leader may take for a request: it repeats it after two heartbeats."""
+        """Return the time that a node which knows the leader may take for a request: it repeats it after two heartbeats."""
         return HEARTBEATS * self.heartbeat_ns + self.settle_ns // 20
 
     def was_damaged(self, node: str, at_ns: int) -> bool:
@@ -86,7 +88,7 @@ class Truth:
 
 
 def known_truth(record: RunRecord) -> Truth | None:
-    """None for every run but simulated ones."""
+    """Return the truth of a simulated run; None for any other run."""
     recorded: Mapping[str, Any] = record.truth
     if not recorded:
         return None

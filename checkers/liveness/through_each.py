@@ -1,7 +1,7 @@
-"""Through each node a write and a linearizable read must succeed after the heal, and must be answered.
+"""Requests through each node after the heal: a write and a linearizable read must succeed.
 
 Clients of the workload `settle` do nothing else, on a system that declares that each of its nodes serves both. In a simulated run the node's
-configuration promises a time (`truth.Truth.recovery_ns`). On hosts only the campaign can promise one, so there a silent node is a doubt.
+configuration promises a time (`simulated_truth.Truth.recovery_ns`). On hosts only the campaign can promise one, so there a silent node is a doubt.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _last_ns(ops: Sequence[Operation]) -> int:
 
 
 def _why(record: RunRecord, healed_ns: int, late: dict[tuple[str, str], list[Operation]]) -> str | None:
-    """Return why it may legitimately be so: a node that stopped itself (`halts` judges that), or a cluster that cannot elect a leader."""
+    """Return a legitimate reason for the silence: a node that stopped itself (`halts` judges that), or a cluster that cannot elect a leader."""
     try:
         traces = read_traces(record) if any(record.traces.values()) else None
     except TraceError as error:

@@ -19,7 +19,7 @@ from .served import Following, followings
 from .simulated_truth import Truth, known_truth
 
 STEP_DOWN_ELECTIONS = 3
-"""A leader checks at each heartbeat whether a quorum answered within the last election timeout."""
+"""Election timeouts in which a leader without a quorum must step down: at each heartbeat it checks whether a quorum answered within the last one."""
 
 COMPACTIONS = 4
 """Thresholds of entries that may be applied without a snapshot: one is being written while others come."""
@@ -68,11 +68,11 @@ def _compaction(traces: Traces, truth: Truth, findings: Findings) -> None:
 
 
 SLACK = 1_100
-"""One batch of entries may be applied at once."""
+"""Entries of one batch, which may be applied at once."""
 
 
 def _step_down(record: RunRecord, traces: Traces, truth: Truth, findings: Findings) -> None:
-    """Check for each leader whether one partition kept a quorum from it for too long. It drops what arrives; an answer needs both directions."""
+    """Report leaders that went on although one partition kept a quorum from them for too long. An answer needs both directions of a link."""
     allowed_ns = STEP_DOWN_ELECTIONS * truth.election_ns
     known = followings(traces)
     for fault in record.faults:
@@ -94,7 +94,7 @@ def _step_down(record: RunRecord, traces: Traces, truth: Truth, findings: Findin
 
 
 def _cut_off(fault: Fault, known: Mapping[str, Sequence[Following]], stretch: tuple[int, int]) -> Iterable[Following]:
-    """Return reigns that lasted all through the interval, of nodes that reach no quorum in both directions."""
+    """Yield reigns that lasted all through the interval, of nodes that reach no quorum in both directions."""
     cut = {(source, target) for source, target in fault.intended.get("edges", ())}
     for node, mine in known.items():
         for one in mine:

@@ -139,7 +139,7 @@ class SetModel(Accumulates):
         return state if state == step.value else ILLEGAL
 
     def removable(self, step: Step, others: Sequence[Step]) -> bool:
-        """An add of an element that no read contains: no read came after it."""
+        """Return whether it is a read, or an add of an element that no read contains: no read came after such an add."""
         if step.pure:
             return True
         bit: Any = step.value

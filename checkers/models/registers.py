@@ -16,7 +16,7 @@ DELETE = "delete"
 
 
 def cas_operands(op: Operation) -> tuple[Hashable, Hashable]:
-    """(expected, new) of a cas, whose argument is `[from, to]`."""
+    """Return the expected and the new value of a cas, whose argument is `[from, to]`."""
     expected, new = op.argument
     return canonical(expected), canonical(new)
 
@@ -91,7 +91,7 @@ class RegisterModel:
         return [*dict.fromkeys(mentioned), FRESH]
 
     def removable(self, step: Step, others: Sequence[Step]) -> bool:
-        """A change that is not observed may be removed: what follows it is another write. `differs` observes every change."""
+        """Return whether nothing observes the step: what follows an unobserved change is another write. `differs` observes every change."""
         if step.pure:
             return True
         written = self.gives(step)

@@ -27,7 +27,7 @@ from .operation_names import ACQUIRES, DELTAS, TAKES
 
 @dataclass
 class _Container(Accumulates):
-    """Values go in and come out: the `first` in, the `last` in, or the `greatest` or `least` of all leaves next."""
+    """Container of values of which the `first` in, the `last` in, or the `greatest` or `least` of all leaves next."""
 
     leaves: ClassVar[str]
     name: ClassVar[str]
@@ -64,7 +64,7 @@ class _Container(Accumulates):
         return left
 
     def removable(self, step: Step, others: Sequence[Step]) -> bool:
-        """A value that was never taken may stay outside."""
+        """Return whether it takes nothing, or puts a value that was never taken: that may stay outside."""
         if step.kind == "put":
             return not any(other.kind in ("take", "put") and other.value == step.value for other in others)
         return step.pure
@@ -193,7 +193,7 @@ class ElementModel:
         return [False, True]
 
     def removable(self, step: Step, others: Sequence[Step]) -> bool:
-        """A change that is not observed may be removed: what follows it is another one."""
+        """Return whether nothing observes the step: what follows an unobserved change is another one."""
         written = self.gives(step)
         return step.pure or not any(other.conditional and self.needs(other) == written for other in others)
 

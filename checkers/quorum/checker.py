@@ -1,11 +1,11 @@
-"""The quorum guarantees Q1 to Q4: the promises while a majority of the weight is there, and while it is not.
+"""Checker `quorum`: the quorum guarantees Q1 to Q4, which hold while a majority of the voters' weight is connected, and while it is not.
 
 Q1 every ok write was durable on voters with more than half of the weight before its ok. Q2 no write whose whole interval lies where no connected
 component had that weight is ok. Q3 each linearizable read was confirmed by such a set after it was invoked. Q4 without a quorum, stale reads answer
 marked, and writes end refused or unknown by their deadline.
 
-Q1 and Q3 need traces (`quorum_traces`); Q2 and Q4 need a history and the ledger (`quorum_windows`, and `quorum_sides` for a side that has no quorum
-while another one has).
+Q1 and Q3 need traces (`trace_evidence`); Q2 and Q4 need a history and the ledger (`no_quorum_windows`, and `partition_sides` for a side that has no
+quorum while another one has).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .trace_evidence import judge_reads, judge_writes
 
 
 class QuorumChecker:
-    """Stats hold each guarantee separately: `Q1` … `Q4`, how much was examined, and how much stayed undecided."""
+    """Checker of the quorum guarantees. Stats hold each one separately: `Q1` … `Q4`, how much was examined, and how much stayed undecided."""
 
     name = "quorum"
     operations = NOTHING
@@ -89,7 +89,7 @@ class QuorumChecker:
 
 
 def _of_the_log(record: RunRecord) -> Logged:
-    """Return those that required a quorum of the log."""
+    """Return the operations that required a quorum of the log."""
     view = logged(record)
     return view.only(~view.without_log)
 

@@ -48,7 +48,7 @@ class Window:
 
 
 def windows_without_quorum(history: Epochs, timeline: VoterTimeline) -> list[Window]:
-    """Adjoining epochs without a quorum are one window."""
+    """Return the windows without a quorum, in order. Adjoining epochs without a quorum are one window."""
     windows: list[Window] = []
     for epoch in history.epochs:
         found = _without(epoch, timeline)
@@ -86,6 +86,7 @@ def judge_windows(
     findings: Findings,
     settings: Mapping[str, Any],
 ) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Judge the operations that began in a window: Q2, the deadlines of Q4, and Q3 if each read needs a quorum. Returns figures of Q2 and of Q4."""
     writes = refused = unknown = reads = late = 0
     for row, at in _begun_in(windows, operations):
         op, window = operations.operation(row), windows[at]
@@ -184,7 +185,7 @@ def _judge_deadline(
 
 
 def judge_unmarked(operations: Logged, windows: Sequence[Window], findings: Findings) -> dict[str, int]:
-    """Without a quorum, a read that requested the local state must be marked as such."""
+    """Judge that, without a quorum, a read that requested the local state is marked as such (Q4). Returns how many were marked and unmarked."""
     starts = [window.start_ns for window in windows]
     local = operations.ok & ~operations.write & operations.local
     unmarked = np.flatnonzero(local & ~operations.marked)

@@ -1,4 +1,4 @@
-"""Q2 and Q3 on one side of a cut: a node that answers must be able to exchange messages with a quorum, even while another side has one.
+"""Q2 and Q3 on one side of a partition: a node that answers must be able to exchange messages with a quorum, even while another side has one.
 
 Judged are operations that lie wholly within one epoch of the ledger and name the node that served them. Whatever the protocol, a request of the epoch
 can only have been answered with the help of nodes that the serving node could reach and hear back from.
@@ -61,7 +61,7 @@ def judge_sides(
 
 
 class _Sides:
-    """For each epoch and node, once: the group it could exchange messages with, if that is short of every possible quorum."""
+    """Groups of nodes with which a node could exchange messages in an epoch, if they are short of every possible quorum; each is found once."""
 
     def __init__(self, record: RunRecord, timeline: VoterTimeline) -> None:
         self._record, self._timeline = record, timeline

@@ -72,7 +72,7 @@ def judge_writes(operations: Logged, facts: Survey, timeline: VoterTimeline, fin
 
 
 def _writes(operations: Logged, facts: Survey) -> _Writes:
-    """The acknowledged writes that can be judged, in order."""
+    """Return the acknowledged writes that can be judged, in order."""
     known = (operations.index != NO_NUMBER) & (operations.term != NO_NUMBER) & (operations.complete_ns != NO_NUMBER)
     small = [np.abs(values) < FOREVER_NS for values in (operations.index, operations.term, operations.complete_ns)]
     rows = np.flatnonzero(operations.acknowledged & known & np.logical_and.reduce(small).astype(np.bool_))
@@ -92,7 +92,7 @@ def _writes(operations: Logged, facts: Survey) -> _Writes:
 
 
 def _quorums(group: _Writes, configurations: Sequence[Weights], facts: Survey) -> tuple[Bool, Bool, dict[str, Bool]]:
-    """For each configuration and each write: whether a quorum may have had it on disk, and whether one had; and by voter, where it had not."""
+    """Return for each configuration and each write whether a quorum may have had it on disk, and whether one had; and by voter, which it had not."""
     count = len(group.row)
     no_one = np.zeros(count, np.bool_)
     seen = {
@@ -121,7 +121,7 @@ def _report_write(short: _Short, operations: Logged, facts: Survey, findings: Fi
 
 
 class _Claims:
-    """Per term, how far leaders reported that a quorum held their log."""
+    """Indices up to which leaders reported that a quorum held their log, by term."""
 
     def __init__(self, facts: Survey) -> None:
         self._highest: dict[int, int] = {}
@@ -138,7 +138,7 @@ class _Claims:
         self._any = max(self._highest.values(), default=0)
 
     def count(self, index: Int64, term: Int64) -> int:
-        """How many of these entries a quorum held, by what leaders of their terms reported."""
+        """Return how many of these entries a quorum held, by what leaders of their terms reported."""
         return sum(
             int(np.count_nonzero(index[term == one] <= self._highest.get(one, self._any)))
             for one in np.unique(term).tolist()
@@ -199,7 +199,7 @@ def _have(
 
 
 def _first(high_ns: Int64, begun: Int64) -> npt.NDArray[np.intp]:
-    """The first line that may be at or after each moment, where times only grow, as in the trace of one boot."""
+    """Return the first line that may be at or after each moment, by bisection: times grow in the trace of one boot."""
     if bool((high_ns[1:] >= high_ns[:-1]).all()):
         return np.searchsorted(high_ns, begun)
     times = high_ns.tolist()
@@ -228,7 +228,9 @@ def _report_round(line: Line, known: set[Weights], findings: Findings) -> None:
 
 
 def _report_lease(line: Line, op: Operation, findings: Findings) -> None:
-    """Report reads under a lease. One on the monotonic clock replaces the confirmation, within its stated drift bound; one on another clock does not."""
+    """Report a read under a lease on a clock that may be set back. Only a lease on the monotonic clock, within its stated drift bound, replaces the
+    confirmation.
+    """
     findings.add(
         "Q3-read-by-bad-lease",
         f"{acknowledged.describe(op)} was answered as linearizable by {acknowledged.served_by(op)} by a lease that is measured on the {line['clock']} clock, which "
@@ -248,7 +250,7 @@ def _report_read(op: Operation, findings: Findings) -> None:
 
 
 class _Coverage:
-    """Where every node's trace is whole, so that an absent line is an absent event."""
+    """Intervals in which every node's trace is whole, so that an absent line is an absent event."""
 
     def __init__(self, facts: Survey) -> None:
         self._whole: list[list[tuple[int, int]]] = []

@@ -1,4 +1,4 @@
-"""The commit rule: of the leader's own term, counted by the voters in force, and durable on more than half of their weight.
+"""The commit rule: an entry is of the leader's own term, counted by the active voters, and durable on more than half of their weight.
 
 Most commits are in order, which is seen of all at once; the others are judged one by one.
 """
@@ -26,7 +26,7 @@ def judge_commits(facts: Survey, timeline: VoterTimeline) -> int:
 
 
 def _in_order(facts: Survey, known: set[Weights]) -> tuple[Bool, Bool]:
-    """Which commits break no rule; and of which it is shown that a quorum held them."""
+    """Return which commits break no rule, and which of them a quorum demonstrably held."""
     commits = facts.commits
     entry_term, leader_term = commits.column("entry_term"), commits.column("leader_term")
     unknown = entry_term == NONE
@@ -47,7 +47,7 @@ def _in_order(facts: Survey, known: set[Weights]) -> tuple[Bool, Bool]:
 
 
 def _held(facts: Survey, weights: Weights, holders: frozenset[str], rows: Int64) -> tuple[Bool, Bool]:
-    """Of which of these commits a quorum of the holders may have had the entry on disk; and of which it had."""
+    """Return of which of these commits a quorum of the holders may have had the entry on disk, and of which it had."""
     commits: Commits = facts.commits
     index, term, moments = (
         commits.column("index")[rows],

@@ -37,7 +37,7 @@ class _Memory:
 
 @dataclass(slots=True)
 class Ballots:
-    """Collects the lines of all nodes, each node's in order."""
+    """Votes and terms of all nodes; takes the lines of each node in order."""
 
     findings: Findings
     winners: dict[int, Line] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Ballots:
     _memories: dict[str, _Memory] = field(default_factory=dict)
 
     def start(self, line: Line, forgot: bool = False) -> None:
-        """`forgot`: a fault removed data from its disk, which is then not a broken promise. Its votes still count."""
+        """Judge what a boot found on the disk. `forgot`: a fault removed data from it, which is then not a broken promise. Its votes still count."""
         if forgot:
             self._memories.pop(line["node"], None)
         memory = self._memory(line)

@@ -1,6 +1,6 @@
 """Facts from the traces of a Raft run: reigns, commits, acknowledgements, applied entries, configurations.
 
-`raft_survey` collects them in one pass; the checkers that judge across nodes read them here. What a run has as many of as operations is kept as columns.
+`survey` collects them in one pass; the checkers that judge across nodes read them here. What a run has as many of as operations is kept as columns.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Reign:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """`leader_term`, `entry_term`: None where the trace does not show it."""
+    """A `commit` line. `leader_term`, `entry_term`: None where the trace does not show it."""
 
     line: Line
     leader_term: int | None
@@ -56,7 +56,7 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """A write's `ok` was released by a node whose log then held `entry_term` at that index, leading `leader_term` (None: not, or unknown)."""
+    """A write's acknowledgement, by a node whose log then held `entry_term` at that index, and which led `leader_term` (None: did not lead, or unknown)."""
 
     line: Line
     entry_term: int | None
@@ -84,7 +84,7 @@ class Counted(NamedTuple):
 
 
 def round_form(node: str, acks: Collection[str], voters: Mapping[str, int]) -> tuple[Any, ...]:
-    """A confirmation, but for its index: the node, those that answered, the weights."""
+    """Return a confirmation without its index: the node, those that answered, the weights."""
     return node, frozenset((*acks, node)), weights_of(voters)
 
 
@@ -97,12 +97,12 @@ def optional(value: Any) -> int | None:
 
 
 def known(value: Any) -> Any:
-    """A value that can be a key: of a session that no client can have, its text."""
+    """Return the value, or its text if it cannot be a key, as of a session that no client can have."""
     return value if isinstance(value, Hashable) else repr(value)
 
 
 class _Placed:
-    """Rows of which each is of one line: its part, its position there, and when it was."""
+    """Rows of one trace line each: its part, its position there, and its time."""
 
     _NAMES = ("part", "position", "low_ns", "high_ns")
 
@@ -145,7 +145,7 @@ class _Placed:
 
 
 class Commits(_Placed):
-    """`force` and `claimed` are codes of `weights` (`force` may be `NONE`), `counted` of `counts`."""
+    """Commits. `force` and `claimed` are codes of `weights` (`force` may be `NONE`), `counted` of `counts`."""
 
     def __init__(self, parts: Sequence[Part]) -> None:
         super().__init__(parts, ("index", "leader_term", "entry_term", "force", "claimed", "counted"))
@@ -178,7 +178,7 @@ class Commits(_Placed):
 
 
 class Acks(_Placed):
-    """Of writes. `session` is a code of `sessions`; where `command` is no integer it is `NONE`, and the session that of both."""
+    """Acknowledgements of writes. `session` is a code of `sessions`. Where `command` is not an integer it is `NONE`, and `session` is the code of both."""
 
     def __init__(self, parts: Sequence[Part]) -> None:
         super().__init__(parts, ("index", "entry_term", "leader_term", "session", "command"))
@@ -199,7 +199,7 @@ class Acks(_Placed):
         return Ack(self.line(row), optional(found["entry_term"]), optional(found["leader_term"]), self.moment(row))
 
     def by_command(self) -> dict[tuple[Any, Any], int]:
-        """(session, command) → the last row of it."""
+        """Return by session and command the last row."""
         sessions = self.sessions.values
         pairs = zip(self.column("session").tolist(), self.column("command").tolist(), strict=True)
         named = (sessions[code] if command == NONE else (sessions[code], command) for code, command in pairs)
@@ -218,7 +218,7 @@ class Rounds(_Placed):
 
 
 class Applied:
-    """Index → the first `[index, term, crc]` that any node applied there."""
+    """Applied entries: by index, the first `[index, term, crc]` that any node applied there."""
 
     def __init__(self) -> None:
         self.pages = Pages(2)
@@ -236,7 +236,7 @@ class Applied:
         return None if found is None else [index, *found]
 
     def terms(self, indices: Int64) -> Int64:
-        """The terms of many indices; `NONE` where nothing was applied."""
+        """Return the terms of many indices; `NONE` where nothing was applied."""
         found: Int64 = self.pages.look_up(indices, NONE)[0]
         return found
 

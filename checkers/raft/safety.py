@@ -1,7 +1,7 @@
-"""Raft's safety properties, from the nodes' traces alone (Raft paper, figure 3; dissertation, chapters 3 and 4).
+"""Checker `raft-safety`: Raft's safety properties, from the nodes' traces alone (Raft paper, figure 3; dissertation, chapters 3 and 4).
 
 Election safety, votes that survive restarts, terms that only grow, log matching, leaders that only append, leader completeness, the commit rule,
-state-machine safety, and configurations one weight step apart. One pass over the traces (`raft_survey`), then the rules that need several nodes. A
+state-machine safety, and configurations one weight step apart. One pass over the traces (`survey`), then the rules that need several nodes. A
 lost trace line never counts as a violation.
 """
 
@@ -45,7 +45,7 @@ WORST_FIRST = (
 
 
 class RaftSafetyChecker:
-    """Needs traces. `INVALID` names the lines that contradict each other, and the operations acknowledged at that index."""
+    """Checker of traces. `INVALID` names the lines that contradict each other, and the operations acknowledged at that index."""
 
     name = "raft-safety"
     operations = NOTHING
@@ -96,7 +96,7 @@ def _result(name: str, record: RunRecord, facts: Survey, doubts: Mapping[str, in
 
 
 def _with_operations(anomalies: Sequence[Anomaly], record: RunRecord) -> tuple[Anomaly, ...]:
-    """Add the operations that were acknowledged at the index in question: what the violation meant to clients."""
+    """Return the anomalies, worst first, with the operations that were acknowledged at the index in question: what the violation meant to clients."""
     by_index: dict[int, list[int]] = {}
     for op in acknowledged.acknowledged_writes(record.history.operations()):
         index = acknowledged.log_index(op)
@@ -203,7 +203,9 @@ def _judge_elections(facts: Survey, timeline: VoterTimeline) -> None:
 
 
 def _judge_boots(facts: Survey) -> None:
-    """Judge boots: a node that was counted for a committed entry still holds it when it boots, unless it reports that its tail was torn, or a fault took it."""
+    """Judge boots: a node that was counted for a committed entry still holds it when it boots, unless it reports that its tail was torn, or a fault
+    took it.
+    """
     commits = facts.commits
     index, high_ns, counted = (commits.column(name) for name in ("index", "high_ns", "counted"))
     rows = np.flatnonzero(commits.column("entry_term") != NONE)

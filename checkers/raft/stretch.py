@@ -16,7 +16,7 @@ from .window import AT, Window
 
 
 class Stretches:
-    """Of a window, which begins with line `first` of the incarnation."""
+    """Reader of the stretches of a window, which begins with line `first` of the incarnation."""
 
     def __init__(self, walk: Walk, lines: LineTable, window: Window, first: int, times: tuple[Int64, Int64]) -> None:
         self._walk, self._lines, self._window, self._first = walk, lines, window, first
@@ -172,7 +172,7 @@ class _Held:
         self._walk, self._entries, self._last = walk, entries, last
 
     def term(self, index: Int64, place: Int64) -> Int64:
-        """The terms of entries, as the log showed them then; `NONE` where it did not."""
+        """Return the terms of entries, as the log showed them then; `NONE` where it did not."""
         last = _last_before(self._entries, place, self._last)
         found: Int64 = np.where(index <= last, self._walk.log.terms(index), NONE)
         return found
@@ -182,7 +182,7 @@ class _Held:
 
 
 def _last_before(entries: Int64, place: Int64, otherwise: int) -> Int64:
-    """The last index of the log at each of these lines: of the entries that were written before, or `otherwise`."""
+    """Return the last index of the log at each of these lines: of the entries that were written before, or `otherwise`."""
     before = np.searchsorted(entries[AT], place)
     last: Int64 = np.concatenate([[otherwise], entries[1]])[before]
     return last

@@ -1,4 +1,4 @@
-"""One pass over all traces: collects the facts of a Raft run.
+"""One pass over all traces that collects the facts of a Raft run.
 
 Facts that need several nodes (leader completeness, durable quorums) are judged afterwards by the checkers that need them. Of a large trace, the
 stretches of ordinary lines are read at once.
@@ -40,7 +40,7 @@ Losses = Mapping[str, Sequence[tuple[int, int]]]
 
 
 def survey(traces: Traces, findings: Findings, meter: Meter, losses: Losses = MappingProxyType({})) -> Survey:
-    """Walk every incarnation once. Raises `OutOfBudget`."""
+    """Return the facts of all traces, from one walk over every incarnation. Raises `OutOfBudget`."""
     facts = Survey(traces, findings)
     ballots = Ballots(findings)
     for node in sorted(traces.incarnations):

@@ -24,7 +24,7 @@ _NONE = np.zeros(0, np.int64), np.zeros(0, np.int64)
 
 @dataclass(frozen=True, slots=True)
 class _Config:
-    """Adopted at `index` (0: at the start), not before `since_ns`; a later one was certainly active from `until_ns` on.
+    """A configuration, adopted at `index` (0: at the start) and not before `since_ns`; a later one was certainly active from `until_ns` on.
 
     One that was never certainly `committed` may have been truncated: others may have been active at later indices.
     """
@@ -51,15 +51,17 @@ class VoterTimeline:
         return list(dict.fromkeys(config.weights for config in self._configs))
 
     def during(self, start_ns: int, end_ns: int) -> list[Weights] | None:
-        """Return those that may have been active at some moment of `start_ns` .. `end_ns`."""
+        """Return the weights that may have been active at some moment of `start_ns` .. `end_ns`; None if unknown."""
         if end_ns >= self._unknown_from_ns or not self._configs:
             return None
         possible = [c.weights for c in self._configs if c.since_ns <= end_ns and c.until_ns >= start_ns]
         return list(dict.fromkeys(possible)) or None
 
     def for_entry(self, index: int, until_ns: int) -> list[Weights] | None:
-        """Return those by which entry `index` could have been committed before `until_ns`: a later one may be, and all from the last but one that was
-        committed before it.
+        """Return the weights by which entry `index` could have been committed before `until_ns`; None if unknown.
+
+        These are the last but one configuration that was certainly committed up to that index, and all later ones that were adopted up to that index
+        or time.
         """
         if until_ns >= self._unknown_from_ns or not self._configs:
             return None
@@ -70,7 +72,7 @@ class VoterTimeline:
         return self._for_entries[places]
 
     def for_entries(self, index: Int64, until_ns: Int64) -> list[tuple[Int64, list[Weights]]]:
-        """`for_entry` of many: the places of those that have the same ones, and these. The others are left out."""
+        """Return `for_entry` of many entries: the places of those with the same weights, and the weights. Unknown ones are left out."""
         since = np.array(self._since_ns, np.int64), np.array(self._indices, np.int64)
         places = np.searchsorted(since[1], index, "right"), np.searchsorted(since[0], until_ns, "right")
         forms = forms_of(*places)
@@ -122,7 +124,7 @@ def _traced(survey: Survey) -> list[_Config]:
 
 
 class _Superseded:
-    """When a later configuration was certainly committed: a leader committed its entry or a later one, counting by it."""
+    """Times at which a later configuration was certainly committed: a leader committed its entry or a later one, counting by it."""
 
     def __init__(self, survey: Survey | None) -> None:
         self.since_ns: dict[tuple[int, Weights], int] = {}
@@ -149,14 +151,16 @@ class _Superseded:
         return bisect_right(self._configs, index, key=lambda config: config[0])
 
     def _committed_ns(self, index: int, weights: Weights) -> int:
-        """An earlier configuration may have the same weights: what was counted before this one was adopted was counted by that."""
+        """Return when the configuration was certainly committed. An earlier one may have the same weights: what was counted before this one was adopted
+        was counted by that.
+        """
         indices, earliest = self._counted.get(weights, _NONE)
         at = int(np.searchsorted(indices, index))
         return max(int(earliest[at]), self.since_ns[index, weights]) if at < len(indices) else FOREVER_NS
 
 
 def _counted(commits: Commits) -> dict[Weights, tuple[Int64, Int64]]:
-    """Weights → the indices that leaders committed by them, sorted, and for each the earliest time among it and all higher ones."""
+    """Return by weights the indices that leaders committed by them, sorted, and for each the earliest time among it and all higher ones."""
     index, high_ns, claimed = (commits.column(name) for name in ("index", "high_ns", "claimed"))
     found = {}
     for code in np.unique(claimed).tolist():

@@ -1,4 +1,4 @@
-"""What each trace line of an incarnation says: facts for the survey, and what a single node's order of lines already proves.
+"""Reading of the trace lines of an incarnation: facts for the survey, and violations that a single node's order of lines already proves.
 
 Lines of one node may be released slightly out of order, when they wait for different disk writes; nothing here relies on the order of such lines.
 """
@@ -20,7 +20,7 @@ from .structures.log import NodeLog
 
 @dataclass(slots=True)
 class Jump:
-    """Entries were skipped. An installed snapshot may explain it, and its line may come later, since it waits for the disk.
+    """A skip of entries when applying. An installed snapshot may explain it, and its line may come later, since it waits for the disk.
 
     `settled`: an entry written after it became durable. Writes finish in order, so that line has come if there is one.
     """
@@ -250,8 +250,10 @@ class Walk:
             self.facts.acks.add(self.row, line, self.log.term(line["index"]), self._acking_term(line))
 
     def _acking_term(self, line: Line) -> int | None:
-        """Return the term that it led when it answered. The line of its stepping down waits for the disk, and answers that a later leader gave it to
-        pass on may come before that line. An entry of a later term, or the removal of its own entries, shows that it no longer led.
+        """Return the term that the node led when it answered; None if it did not lead, or that is unknown.
+
+        The line of its stepping down waits for the disk, and answers that a later leader gave it to pass on may come before that line. An entry of a
+        later term, or the removal of its own entries, shows that it no longer led.
         """
         if self.reign is None or self.truncated_as_leader is not None:
             return None
@@ -297,7 +299,7 @@ class Walk:
         )
 
     def _prove_truncation(self, proof: Line) -> None:
-        """It removed entries and went on to act as leader of the same term, so it led when it removed them."""
+        """Report a leader that removed its entries: it went on to act as leader of the same term, so it led when it removed them."""
         line = self.truncated_as_leader
         self.truncated_as_leader = None
         if line is None or self.reign is None:

@@ -24,11 +24,12 @@ AT = 0
 WIDTHS = {"append": 4, "apply": 4, "durable": 3, "commit": 5, "ack": 5, "read-confirmed": 3, "lease": 2}
 """Event → the number of its columns.
 
-append, apply: one for each entry: at, index, term, crc. durable: at, index, term. commit: at, index, term (or `NONE`), claimed, counted. ack (of writes): at, index,
-term (or 0), session, command. read-confirmed: at, index, form. lease: at, form. What `claimed` and others are codes of is in `facts`.
+append, apply: one for each entry: at, index, term, crc. durable: at, index, term. commit: at, index, term (or `NONE`), claimed, counted. ack (of
+writes): at, index, term (or 0), session, command. read-confirmed: at, index, form. lease: at, form. What `claimed` and others are codes of is in
+`facts`.
 """
 ALONE = frozenset({"snapshot", "digest"})
-"""These lines change nothing that others are read by."""
+"""Events whose lines do not affect how other lines are read."""
 _MOST_VOTERS = 32
 
 Columns = dict[str, Int64]
@@ -43,14 +44,14 @@ class Window:
     apart: Int64
 
     def between(self, event: str, first: int, end: int) -> Int64:
-        """The columns of lines from `first` to before `end`."""
+        """Return the columns of lines from `first` to before `end`."""
         rows = self.columns[event]
         low, high = np.searchsorted(rows[AT], (first, end))
         return rows[:, low:high]
 
 
 def window_of(lines: LineTable, node: str, facts: Survey, handled: Collection[str]) -> Window:
-    """`handled`: the events that mean something."""
+    """Return the window of these lines. `handled`: the events that the walk reads."""
     found: dict[str, list[Int64]] = {event: [] for event in WIDTHS}
     alone: list[Int64] = []
     apart = [np.array([at], np.intp) for at, line in lines.odd if line.get("event") in handled]
@@ -79,14 +80,14 @@ def _in_order(parts: Sequence[Int64], width: int) -> Int64:
 
 
 def _interruptions(entries: Int64) -> Int64:
-    """The lines of which an entry does not follow the one before it."""
+    """Return the lines of which an entry does not follow the one before it."""
     at, index = entries[:2]
     found: Int64 = at[1:][index[1:] != index[:-1] + 1]
     return found
 
 
 def _columns(group: Group, event: str, node: str, facts: Survey) -> Int64 | None:
-    """None for lines that are not as a node writes them."""
+    """Return the columns of lines of one form; None for lines that are not as a node writes them."""
     names, _ = group.distinct(group.form.fields.get("node"))
     if names != [node]:
         return None

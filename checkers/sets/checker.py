@@ -34,7 +34,7 @@ class SetChecker:
     operations = OPERATIONS
 
     def applies(self, record: RunRecord) -> bool:
-        """Elements were added, and its reads are not numbers: those would be a counter's. Other keys may hold anything."""
+        """Return whether elements were added, to keys whose reads are not numbers: those would be counters. Other keys may hold anything."""
         if not may_have(record, "add"):
             return False
         ops = [op for mine in _sets(record).values() for op in mine]
@@ -163,7 +163,7 @@ def _phantoms(found: WholeSet, key: Hashable, tally: Tally) -> Iterator[Anomaly]
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """Since the completion of `by` (its add, or the first read that contains it) the element is certainly in the set."""
+    """An element that is certainly in the set since the completion of `by`: its add, or the first read that contains it."""
 
     element: Hashable
     by: Operation
@@ -207,7 +207,7 @@ def _missing(found: WholeSet, key: Hashable, quiet_ns: int | None, tally: Tally,
 
 
 def _knowledge(found: WholeSet) -> list[_Known]:
-    """When each element is first certain, in that order."""
+    """Return what makes each element certain first, in that order."""
     first: dict[Hashable, Operation] = {
         element: op for element, op in found.adds.items() if op.complete_index is not None
     }

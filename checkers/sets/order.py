@@ -48,7 +48,7 @@ def elements_of(read: Operation) -> frozenset[Hashable]:
 
 @dataclass(frozen=True, slots=True)
 class Disorder:
-    """`kind` and its operations. For `order`: `late` began after `early` returned, although it must precede it because of `element`.
+    """Reason why no legal order exists. For `order`: `late` began after `early` returned, although it must precede it because of `element`.
 
     If both are adds, `shown_by` is a read that contains what `late` adds and lacks `element`, which `early` adds.
 
@@ -91,7 +91,7 @@ def disorder(found: WholeSet) -> Disorder | None:
 
 
 def _check(groups: list[list[Operation]], shows: list[frozenset[Hashable]]) -> Disorder | None:
-    """Master lemma: every earlier operation must begin before any later one has returned."""
+    """Return where the order of groups contradicts real time: every earlier operation must begin before any later one has returned."""
     soonest: list[tuple[float, Operation, int] | None] = [None] * (len(groups) + 1)
     for i in range(len(groups) - 1, -1, -1):
         best = soonest[i + 1]

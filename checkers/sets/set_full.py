@@ -38,21 +38,21 @@ class SetFullChecker:
         return bool(np.any(of(columns, "read") & (columns.type == OK) & (columns.result_list != ABSENT)))
 
     def in_auto(self, record: RunRecord) -> bool:
-        """Its violations are those of `set`; it is requested for its times."""
+        """Return false: its violations are those of `set`; it is requested for its times."""
         return False
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
         columns = record.history.columns
         if np.any(columns.argument[of(columns, "add")] == ABSENT):
             return conclude(self.name, Findings(), {}, "elements that are lists cannot be distinguished here")
-        tale = Tale(record, columns, settings_of(record, self)["linearizable"])
+        totals = Totals(record, columns, settings_of(record, self)["linearizable"])
         for part in parts(columns, self.operations.rows(columns)):
-            tale.judge(part)
-        judged = tale.counts["stable"] + tale.counts["stale"] + tale.counts["lost"]
+            totals.judge(part)
+        judged = totals.counts["stable"] + totals.counts["stale"] + totals.counts["lost"]
         doubt = (
-            None if judged else f"none of {tale.counts['attempted']} elements was present in, or missing from, a read"
+            None if judged else f"none of {totals.counts['attempted']} elements was present in, or missing from, a read"
         )
-        return conclude(self.name, tale.findings, tale.stats(), doubt)
+        return conclude(self.name, totals.findings, totals.stats(), doubt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Lives:
     present_row: Int64
 
 
-class Tale:
+class Totals:
     """Counts, times and findings over all sets of a history."""
 
     def __init__(self, record: RunRecord, columns: Columns, strict: bool) -> None:
@@ -227,7 +227,7 @@ class Tale:
 
 
 def _pairs(columns: Columns, reads: Int64) -> tuple[Int64, Int64]:
-    """(element, place of the read in `reads`) of all that was read, sorted."""
+    """Return element and place of the read (in `reads`) of everything that was read, sorted."""
     rows = columns.result_list[reads].astype(np.int64)
     start, end = columns.lists.offsets[rows], columns.lists.offsets[rows + 1]
     size = end - start
@@ -268,7 +268,7 @@ def _lives(columns: Columns, adds: Int64, reads: Int64, element: Int64, place: I
 
 
 def _earliest(group: Int64, rows: Int64, complete: Int64, count: int) -> tuple[Int64, Int64]:
-    """Per group the earliest completion, and its row."""
+    """Return by group the earliest completion, and its row."""
     order = np.lexsort((complete[rows], group))
     first = np.ones(len(order), np.bool_)
     first[1:] = group[order][1:] != group[order][:-1]
@@ -279,7 +279,7 @@ def _earliest(group: Int64, rows: Int64, complete: Int64, count: int) -> tuple[I
 
 
 def _latest_end(group: Int64, rows: Int64, complete: Int64, count: int) -> tuple[Int64, Int64]:
-    """Per group the latest completion, and its row."""
+    """Return by group the latest completion, and its row."""
     order = np.lexsort((complete[rows], group))
     last = np.ones(len(order), np.bool_)
     last[:-1] = group[order][1:] != group[order][:-1]
@@ -290,7 +290,7 @@ def _latest_end(group: Int64, rows: Int64, complete: Int64, count: int) -> tuple
 
 
 def _last_break(group: Int64, rank: Int64, count: int, ranks: int) -> Int64:
-    """Per group the highest of 0 .. ranks-1 that is not among its ranks, or -1. Within a group the ranks given grow; negative ones do not count."""
+    """Return by group the highest of 0 .. ranks-1 that is not among its ranks, or -1. Within a group the ranks given grow; negative ones do not count."""
     keep = rank >= 0
     group, rank = group[keep], rank[keep]
     size = np.bincount(group, minlength=count)

@@ -1,4 +1,4 @@
-"""Trace lines by event: where they are a table, without making an object of each."""
+"""Fields of trace lines as arrays, and lines by event: where they are a table, without making an object of each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Line = Mapping[str, Any]
 
 
 def numbers(lines: Sequence[Line], name: str) -> Int64 | None:
-    """A field of all lines; None where it is not an integer in each, or the lines are objects."""
+    """Return a field of all lines; None where it is not an integer in each, or the lines are objects."""
     return lines.numbers(name) if isinstance(lines, LineTable) else None
 
 
@@ -31,7 +31,7 @@ def events(traces: Mapping[str, Sequence[Line]]) -> set[Any]:
 
 
 def placed(lines: Sequence[Line], wanted: Collection[str]) -> Iterator[tuple[int, Line]]:
-    """The lines of these events, in order, each with its position."""
+    """Return the lines of these events, in order, each with its position."""
     if not isinstance(lines, LineTable):
         return ((position, line) for position, line in enumerate(lines) if line.get("event") in wanted)
     found = [positions for event, positions in lines.texts("event") if event in wanted]
@@ -42,12 +42,15 @@ def placed(lines: Sequence[Line], wanted: Collection[str]) -> Iterator[tuple[int
 
 
 def of(lines: Sequence[Line], wanted: Collection[str]) -> Iterator[Line]:
-    """The lines of these events, in order."""
+    """Return the lines of these events, in order."""
     return (line for _, line in placed(lines, wanted))
 
 
 def picked(lines: Sequence[Line], pick: Callable[[Line], Any]) -> tuple[Int64, Int64] | None:
-    """One number of each line for which `pick` finds some in its fields: the positions, in order, and the numbers. None where not all are integers of a table."""
+    """Return one number of each line for which `pick` finds some in its fields: the positions, in order, and the numbers.
+
+    None where not all are integers of a table.
+    """
     if not isinstance(lines, LineTable) or lines.odd:
         return None
     found = [(group, value) for group in lines.groups if (value := pick(group.form.fields)) is not None]
@@ -60,12 +63,12 @@ def picked(lines: Sequence[Line], pick: Callable[[Line], Any]) -> tuple[Int64, I
 
 
 def stretches(values: Int64) -> list[tuple[int, int]]:
-    """The first and the end of each run of equal numbers."""
+    """Return the first and the end of each run of equal numbers."""
     bounds = [0, *(np.flatnonzero(values[1:] != values[:-1]) + 1).tolist(), len(values)] if len(values) else []
     return list(pairwise(bounds))
 
 
 def misnumbered(seq: Int64) -> tuple[int, ...]:
-    """The places at which lines that count from 0 do not go on with the next number."""
+    """Return the places at which lines that count from 0 do not go on with the next number."""
     expected = np.concatenate([[0], seq[:-1] + 1])
     return tuple(np.flatnonzero(seq != expected).tolist())

@@ -77,7 +77,10 @@ def _has_numbers(lines: Sequence[Line]) -> bool:
 
 
 def _problems(lines: Sequence[Line]) -> list[tuple[int, str]]:
-    """(number from 1, why) of each line that cannot be taken apart. Most lines of a trace are alike: what depends on a line's form alone is found once for each form."""
+    """Return the number (from 1) of each line that cannot be parsed, and why.
+
+    Most lines of a trace are alike: what depends on a line's form alone is found once for each form.
+    """
     if isinstance(lines, LineTable):
         return _problems_of_table(lines)
     forms: dict[Any, _Form | None] = {}
@@ -99,7 +102,7 @@ def _problems(lines: Sequence[Line]) -> list[tuple[int, str]]:
 
 
 def _problems_of_table(lines: LineTable) -> list[tuple[int, str]]:
-    """What `problem` looks at does not depend on the numbers of a form, which are all far from the bounds."""
+    """Return the same for a table. `problem` is called once for each form: its numbers do not matter, since all are far from the bounds."""
     suspects = [at for at, _ in lines.odd]
     for group in lines.groups:
         if problem(group.form.example) is not None:
@@ -110,7 +113,9 @@ def _problems_of_table(lines: LineTable) -> list[tuple[int, str]]:
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """Names and types of the fields of a line that can be taken apart, but for what depends on values: integers in bounds, what is in lists and maps."""
+    """Form of a line that can be parsed: names and types of its fields. What depends on values is left to `holds`: integers in bounds, and the content of
+    lists and maps.
+    """
 
     integers: Callable[[Line], tuple[int, ...]]
     maps: tuple[str, ...]
@@ -118,7 +123,7 @@ class _Form:
 
     @classmethod
     def of(cls, line: Line) -> _Form | None:
-        """None where a line may be no line of a node by its form."""
+        """Return the form of a line; None where a line of this form may not be one of a node."""
         checked = {*_HEADER, *_FIELDS, "from"}
         integers = [name for name, value in line.items() if name in checked and type(value) is int]
         tame = {**line, **dict.fromkeys(integers, 0)}
@@ -140,7 +145,7 @@ class _Form:
 
 
 def problem(line: Line) -> str | None:
-    """Return why a line cannot be parsed."""
+    """Return why a line cannot be parsed; None if it can."""
     for name, kinds in _HEADER.items():
         if not _is(line.get(name), kinds):
             return f"no {name}" if name not in line else f"{name} is {_brief(line[name])}"

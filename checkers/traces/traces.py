@@ -85,7 +85,7 @@ ANYTIME = Interval(NEVER_NS, FOREVER_NS)
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
-    """Maps a node's monotonic time to the run's time. Without a measured offset it may be any moment."""
+    """Map from a node's monotonic time to the run's time. Without a measured offset it may be any moment."""
 
     offsets_ns: Mapping[str, tuple[int, int]]
     boots_ns: Mapping[str, Mapping[int, tuple[int, int]]] = field(default_factory=dict)
@@ -95,12 +95,12 @@ class Clocks:
         return node in self.offsets_ns or node in self.boots_ns
 
     def place(self, node: str, mono_ns: int, incarnation: int = 0) -> Interval:
-        """Map a time; `incarnation` distinguishes the boots of a host."""
+        """Return the run's time of a node's time; `incarnation` distinguishes the boots of a host."""
         shift = self.shift(node, incarnation)
         return ANYTIME if shift is None else Interval(mono_ns + shift[0], mono_ns + shift[1])
 
     def shift(self, node: str, incarnation: int = 0) -> tuple[int, int] | None:
-        """What is added to the node's time for the earliest and for the latest moment that it may be."""
+        """Return what is added to the node's time for the earliest and for the latest moment that it may be; None if unknown."""
         known = self.offsets_ns.get(node)
         if known is None:
             begun = [first for first in self.boots_ns.get(node, ()) if first <= incarnation]
@@ -140,7 +140,7 @@ class Traces:
             yield from self.incarnations[node]
 
     def moments(self, incarnation: Incarnation) -> Iterator[Interval]:
-        """The places of its lines, in order."""
+        """Return the run times of its lines, in order."""
         times = self.times(incarnation, incarnation.lines)
         if times is not None:
             return map(Interval, *(each.tolist() for each in times))
@@ -151,7 +151,7 @@ class Traces:
         return (Interval(mono_ns + early, mono_ns + late) for mono_ns in map(_MONO_NS, incarnation.lines))
 
     def times(self, incarnation: Incarnation, lines: Sequence[Line]) -> tuple[Int64, Int64] | None:
-        """The earliest and the latest moment of each of these lines of the incarnation; None where they are objects, or times do not fit into 64 bits."""
+        """Return the earliest and the latest moment of each of these lines of the incarnation; None where they are objects, or times do not fit into 64 bits."""
         times = columns.numbers(lines, "mono_ns")
         if times is None:
             return None
@@ -195,7 +195,7 @@ def trace_gaps(traces: Mapping[str, Sequence[Line]]) -> list[Gap]:
 
 
 def _boots(lines: Sequence[Line]) -> dict[str, Sequence[Line]]:
-    """The lines by incarnation. Those of a boot follow each other, as a node writes them; in a trace of any form they may not."""
+    """Return the lines by incarnation. Those of a boot follow each other, as a node writes them; in a trace of any form they may not."""
     known_numbers = columns.numbers(lines, "incarnation")
     if known_numbers is not None and not (np.diff(known_numbers) < 0).any():
         return {str(known_numbers[first]): lines[first:end] for first, end in columns.stretches(known_numbers)}
@@ -229,7 +229,7 @@ def _count(line: Line) -> int:
 
 
 def _gaps(lines: Sequence[Line]) -> tuple[int, ...]:
-    """The places of lines whose `seq` is not the one that should stand there."""
+    """Return the places of lines whose `seq` is not the next number."""
     counted = columns.numbers(lines, "seq")
     if counted is not None:
         return columns.misnumbered(counted)

@@ -2,5 +2,6 @@
 
 Data flow: `table` (a history as flat arrays) → `lists` or `registers` (versions of keys, and their order) → `dependencies` (a graph) → `components`,
 `cycles` (what is wrong with it) → `explanation` (why, in words). `weak_levels`, `session_guarantees` and `sequential_keys` start from the same
-versions. Nothing loops over operations in Python, except `causal_clocks` and `session_pairs`, which are compiled when it pays.
+versions. Work on whole histories is done by arrays; the loops of `causal_clocks` and `session_pairs` are compiled when it pays. Only `exact`, for
+small histories, and the wording of anomalies loop over operations in Python.
 """

@@ -56,7 +56,7 @@ def _calls(ops: list[Operation], model: TransactionModel, realtime: bool) -> Ite
 
 @dataclass
 class _InSessions(TransactionModel):
-    """The state also counts the transactions of each process; an unknown one is the last of its process."""
+    """Transactions in the order of their sessions: the state also counts those of each process. One of unknown outcome is the last of its process."""
 
     _sessions: dict[Hashable, int] = field(default_factory=dict)
     _done: dict[Hashable, int] = field(default_factory=dict)

@@ -48,7 +48,7 @@ class Counted:
 
 
 class SessionsChecker:
-    """A checker of the table of transactions. A subclass says which kinds of anomaly count, and finds its own ones."""
+    """Base of the checkers of the table of transactions. A subclass names the kinds of anomaly that count, and finds its own ones."""
 
     name: str
     operations = TRANSACTIONS | REGISTERS
@@ -86,7 +86,9 @@ class SessionsChecker:
         return table_of(record) is not None
 
     def judged(self, record: RunRecord) -> Bool:
-        """Which rows `table_of` takes: all transactions; else the operations of objects that have those of registers alone, without reads of lists."""
+        """Return which rows `table_of` takes: all transactions; else the operations of objects that have only those of registers, without reads of
+        lists.
+        """
         columns = record.history.columns
         if kinds_written(columns):
             return are_transactions(columns)
@@ -99,7 +101,7 @@ class _IsolationChecker(SessionsChecker):
     level: Level
 
     def in_auto(self, record: RunRecord) -> bool:
-        """Only when its level was requested: the checker of the model finds more."""
+        """Return whether its level was requested. Otherwise `list-append` or `rw-register` finds more."""
         asked = record.options.get(CONSISTENCY)
         return asked is not None and level_named(str(asked)) == self.level.value
 
@@ -121,7 +123,7 @@ def table_of(record: RunRecord) -> Table | None:
 
 
 def read_versions(table: Table) -> tuple[Versions, Report]:
-    """Return the versions, and what is wrong with reads by themselves."""
+    """Return the versions, and a report of the anomalies that single reads show."""
     lists = bool((table.kind == APPEND).any())
     report = Report(table, lists)
     if lists:

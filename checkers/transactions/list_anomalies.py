@@ -138,7 +138,7 @@ def _report_bad(reads: ListReads, report: Report, kind: str, read: int, place: i
 
 
 def _bad_in_strange(reads: ListReads, report: Report) -> None:
-    """The same for the reads that are not a prefix, element by element."""
+    """Report the same for the reads that are not a prefix, element by element."""
     table = report.table
     strange = np.flatnonzero(~reads.fits)
     if not len(strange):

@@ -76,7 +76,7 @@ def _thin_air(table: Table, read: int, wrote: int) -> str:
 
 
 def _ambiguous(table: Table, mops: Int64) -> Bool:
-    """Report reads of values that were written, but by more than one write."""
+    """Return which reads returned a written value. Of reads without a version, these are the ones whose value several writes have."""
     values = max(len(table.columns.values), 1)
     writes = np.flatnonzero(table.kind != READ)
     code = table.key[writes].astype(np.int64) * values + table.value[writes]
@@ -132,7 +132,7 @@ def lost_updates(versions: Versions, report: Report) -> None:
 
 
 def cyclic_versions(versions: Versions, report: Report) -> None:
-    """Report versions of one key that writes-follow-reads orders in a circle. The order rests on values alone."""
+    """Report versions of one key that writes-follow-reads orders in a cycle. The order rests on values alone."""
     firm = np.flatnonzero(versions.pair_basis == 0)
     before, after = versions.pair_before[firm], versions.pair_after[firm]
     if not len(before):

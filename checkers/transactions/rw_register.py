@@ -62,7 +62,7 @@ class RwRegisterChecker:
 
 
 def _exactly(found: CheckResult, record: RunRecord, level: str, budget: Budget) -> CheckResult:
-    """Nothing was found, which proves nothing where versions have no known order."""
+    """Search for an order of the transactions: that no anomaly was found proves nothing where the order of versions is not known."""
     if level not in SEARCHED:
         return replace(
             found,

@@ -2,8 +2,8 @@
 
 All operations on one version (its write, and the reads of it) are adjacent in the order to be found. A write that its transaction makes after reading
 the key stands right after what it read; so versions form chains. Two accesses of one process to one key put one chain before another. The key is
-sequentially consistent iff that has no circle, agrees with each chain's own order, and nothing comes before the initial state. Several keys together
-would be NP-complete; this is what is promised of each.
+sequentially consistent iff that has no cycle, agrees with each chain's own order, and nothing comes before the initial state. Sequential consistency
+of several keys together is NP-complete, and is not checked.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class SequentialKeysChecker(SessionsChecker):
     name = NAME
 
     def in_auto(self, record: RunRecord) -> bool:
-        """Where operations name the level `sequential`, or it was requested: elsewhere stronger checkers judge."""
+        """Return whether operations name the level `sequential`, or it was requested: elsewhere stronger checkers judge."""
         return asks_for_sessions(record, ("sequential", NAME))
 
     def find(self, record: RunRecord, table: Table, versions: Versions, report: Report) -> Counted:
@@ -47,7 +47,7 @@ def asks_for_sessions(record: RunRecord, names: tuple[str, ...]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Chains:
-    """By version its chain and its place in it. `forks`: pairs whose first version is also directly followed by another one."""
+    """Chain of each version, and its place in it. `forks`: pairs whose first version is also directly followed by another one."""
 
     chain: Int64
     rank: Int64
@@ -76,7 +76,7 @@ def _chains(versions: Versions) -> _Chains:
 
 
 def _replacing(versions: Versions) -> Int64:
-    """Return the pairs showing that a transaction read the one and wrote the other."""
+    """Return the pairs of versions of which a transaction read the one and wrote the other."""
     first = versions.groups.first[versions.read_mop]
     span = len(versions.table) + 1
     code = versions.read_version[first] * span + versions.read_txn[first]

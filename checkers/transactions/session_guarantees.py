@@ -1,7 +1,7 @@
 """Checker `session-guarantees`: read your writes, monotonic reads, monotonic writes, writes follow reads, and PRAM (the first three together).
 
 Terry et al., PDIS 1994, for unique written values. Each guarantee puts versions of a key in an order. Together with the order that is known anyway
-(from the values; of one process, the order of its own writes) it must have no circle. A process *saw* a transaction if it read from it. It must then
+(from the values; of one process, the order of its own writes) it must have no cycle. A process *saw* a transaction if it read from it. It must then
 know what came before that transaction in the process that executed it.
 """
 
@@ -42,7 +42,7 @@ class SessionGuaranteesChecker(SessionsChecker):
     name = "session-guarantees"
 
     def in_auto(self, record: RunRecord) -> bool:
-        """Where operations name the level `sequential`, or a guarantee was requested: elsewhere stronger checkers judge."""
+        """Return whether operations name the level `sequential`, or a guarantee was requested: elsewhere stronger checkers judge."""
         return asks_for_sessions(record, (*GUARANTEES, self.name))
 
     def find(self, record: RunRecord, table: Table, versions: Versions, report: Report) -> Counted:
@@ -95,7 +95,7 @@ def _judge(versions: Versions, report: Report, wanted: tuple[str, ...]) -> set[s
 
 
 def _your_writes(observed: Observed, written: Accesses) -> Constraints:
-    """Before what a process reads: its own last write before."""
+    """Order the last own write of a process before what it then reads of the key."""
     inferred = session_order(observed)
     table = observed.table
     version_of = np.full(len(table.txn), -1, np.int64)
@@ -108,14 +108,16 @@ def _your_writes(observed: Observed, written: Accesses) -> Constraints:
 
 
 def _reads(met: Accesses) -> Constraints:
-    """Before what a process reads: its own read before."""
+    """Order what a process read of a key before what it reads of it next."""
     reads = met.where(~met.is_write)
     at = reads.successive()
     return constraints(reads.version[at], reads.version[at + 1], reads.mop[at], reads.mop[at + 1])
 
 
 def _through(observed: Observed, entries: Accesses, inclusive: bool) -> Constraints:
-    """Before what a process reads: the last entry (write, or read) of each process that it read from, before what it read there."""
+    """Order what a process knows of another before what it then reads of the key: the last entry (write, or read) of the other process up to the
+    transaction that was read from, which counts too if `inclusive`.
+    """
     table = observed.table
     session, place = observed.session, observed.place
     order = np.lexsort((observed.mop, table.invoke[observed.reader], session[observed.reader]))

@@ -34,7 +34,7 @@ _FAR = 1 << 40
 
 @dataclass(frozen=True, slots=True)
 class Accesses:
-    """By register, then in order of invocation. `reads` and `writes` are value ids or `ABSENT`; `end` is `OPEN` while unknown."""
+    """Accesses, sorted by register, then by invocation. `reads` and `writes` are value ids or `ABSENT`; `end` is `OPEN` if unknown."""
 
     row: Int64
     register: Int64
@@ -54,10 +54,11 @@ class Accesses:
 
 @dataclass(frozen=True, slots=True)
 class Registers:
-    """`accesses` with additional data: value ids and rows of failed writes, and mismatches (which `reads` the value they expected).
+    """Operations of `count` registers by their role.
 
-    `values` are the values by id; lists, which have no ids of their own in columns, come last. All known positions are below `span`. `malformed` are
-    rows that no register can have.
+    `accesses` happened, or may have. `failed` are writes that did not happen. `silent` are mismatches that do not report what they saw (`reads` is the
+    value that they expected); `false_mismatch` are those that saw the value that they expected. `malformed` are cas without the two values [from, to].
+    `values` are the values by id; lists, which have no ids of their own in columns, come last. All known positions are below `span`.
     """
 
     count: int

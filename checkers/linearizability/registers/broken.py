@@ -12,7 +12,7 @@ VIRTUAL = -1
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """`rows` are the proof, in the rule's own order; `values` (ids) those concerned."""
+    """A rule that a register breaks. `rows` are the proof, in the rule's own order; `values` (ids) are those concerned."""
 
     kind: str
     rows: tuple[int, ...]
@@ -20,7 +20,7 @@ class Broken:
 
 
 class Violated(Exception):
-    """Ends the check of registers that broke a rule; the check continues with the others."""
+    """Exception that ends the check of registers that broke a rule; the check continues with the others."""
 
     def __init__(self, found: dict[int, Broken]) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class Violated(Exception):
 
 
 def firsts(registers: Int64) -> dict[int, int]:
-    """Register → place of its first entry. Entries may be in any order; places are those in `registers`."""
+    """Return for each register the place of its first entry in `registers`, which may be in any order."""
     found: dict[int, int] = {}
     for place, register in enumerate(registers.tolist()):
         found.setdefault(register, place)

@@ -18,7 +18,7 @@ from .versions import NONE, Versions
 
 @dataclass(slots=True)
 class Touched:
-    """Per version: when its write began and ended, the latest start and the earliest end of its reads (-1 and `OPEN` where there are none)."""
+    """Times of each version: when its write began and ended, the latest start and the earliest end of its reads (-1 and `OPEN` where there are none)."""
 
     write_start: Int64
     write_end: Int64
@@ -53,7 +53,7 @@ class Chains:
 
 
 def chains_of(versions: Versions) -> Chains:
-    """Raises `Violated` for a circle of cas, and where a chain's own order is not legal."""
+    """Return the chains. Raises `Violated` for a cycle of cas, and where a chain's own order is not legal."""
     root, depth = _roots(versions)
     touched = Touched.of(versions)
     _check_single(versions, touched)
@@ -67,7 +67,7 @@ def chains_of(versions: Versions) -> Chains:
 
 
 def _roots(versions: Versions) -> tuple[Int64, Int64]:
-    """Find roots by pointer jumping: each round doubles how far every version looks back."""
+    """Return the root and the depth of each version, by pointer jumping: each round doubles how far every version looks back."""
     root = versions.parent.copy()
     is_root = root == np.arange(len(root))
     depth = (~is_root).astype(np.int64)
@@ -85,7 +85,7 @@ def _roots(versions: Versions) -> tuple[Int64, Int64]:
 
 
 def _circles(versions: Versions, lost: Int64) -> Violated:
-    """Report cycles: versions without a root depend on one."""
+    """Return the violation: `lost` versions, which reach no root, lie on a cycle of cas or depend on one."""
     found = {}
     writer = versions.written.writer
     rows = versions.registers.accesses.row
@@ -154,7 +154,7 @@ def _check_long(versions: Versions, touched: Touched, root: Int64, depth: Int64)
 
 
 def _inside(versions: Versions, order: Int64, late: int, early: int) -> Broken:
-    """`late` and `early` are slots: an even one is the version's write, an odd one its reads."""
+    """Return the rule broken by two slots of a chain. An even slot is a version's write, an odd one its reads."""
     old, new = int(order[late // 2]), int(order[early // 2])
     late_row = _slot_row(versions, old, late % 2 == 1, last=True)
     early_row = _slot_row(versions, new, early % 2 == 1, last=False)

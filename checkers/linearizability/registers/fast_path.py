@@ -22,7 +22,7 @@ from .witness import anomaly_of, shown_by
 
 METHOD = "zones"
 SEARCHED = 5_000
-"""Operations of registers in doubt that are searched without a request."""
+"""Most operations, of all registers in doubt together, that are searched without `--exact`."""
 
 NECESSARY_ONLY = "necessary-only"
 """Mismatches that do not report what they saw were used only as necessary conditions."""
@@ -80,8 +80,8 @@ def order_of_register(number: int, judged: Judged) -> list[int]:
 def story(number: int, broken: Broken, registers: Registers, operation: OperationAt, key: Hashable) -> Anomaly:
     """Make the anomaly from the few operations of the proof and those that concern its values."""
     rows = [row for row in broken.rows if row != VIRTUAL]
-    beside = _beside(number, broken, registers)
-    register = register_of(operation(row) for row in sorted({*rows, *beside}))
+    context = _context(number, broken, registers)
+    register = register_of(operation(row) for row in sorted({*rows, *context}))
     by_index = {access.op.invoke_index: access for access in register.accesses if access.op is not None}
     initial = Access(None, -1.0, -1.0, (), (None,))
     accesses = [initial if row == VIRTUAL else _access(operation(row), by_index) for row in broken.rows]
@@ -121,7 +121,7 @@ def _observers(rows: Sequence[int], mine: Accesses) -> list[int]:
     return list(found)[len(rows) :]
 
 
-def _beside(number: int, broken: Broken, registers: Registers) -> list[int]:
+def _context(number: int, broken: Broken, registers: Registers) -> list[int]:
     """Return rows that decide the name of the violation: the writers of its values, a read of each, and the last read of anything else."""
     mine = _of(number, registers)
     rows: list[int] = []

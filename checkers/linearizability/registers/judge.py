@@ -19,9 +19,11 @@ from .zones import Zones, zones_of
 
 @dataclass(slots=True)
 class Judged:
-    """By number of the object. `broken` ones have no legal order. Those with `repeated` values and `malformed` ones (with the faulty row) are not
-    judged. The others have an order, in `order`; those `in_doubt` have one except for their mismatches that do not report what they saw. `registers`
-    are the broken ones and those with an order.
+    """Verdicts by the number of the object.
+
+    `broken` ones have no legal order. Those with `repeated` values and `malformed` ones (with the faulty row) are not judged. The others have a legal
+    order; those `in_doubt` have one except for their mismatches that do not report what they saw. `registers` are the broken ones and those with an
+    order. `order` is None unless it was requested, or needed for mismatches.
     """
 
     registers: Registers
@@ -37,7 +39,7 @@ class Judged:
 
 
 def judge(objects: Objects, certificate: bool = False) -> Judged:
-    """`order` exists when it was requested, or needed for mismatches."""
+    """Judge all registers at once; with `certificate`, keep their legal order."""
     registers = registers_of(objects)
     odd = registers.malformed
     malformed = dict(zip(odd.register.tolist()[::-1], odd.row.tolist()[::-1], strict=True))

@@ -19,9 +19,7 @@ from .versions import NONE, Versions
 
 @dataclass(slots=True)
 class Mismatches:
-    """`place`: for each silent mismatch of the registers, the place in the order before which it can be put, or `NONE`. `broken`: by
-    register.
-    """
+    """Silent mismatches of the registers. `place`: where each can be put in the order (before that place), or `NONE`. `broken`: by register."""
 
     register: Int64
     row: Int64

@@ -13,7 +13,10 @@ from .witness import anomaly_of
 
 
 def without_unobserved(calls: list[Call], model: Model) -> list[Call]:
-    """Drop writes of unknown outcome whose value was never observed; they are optional, and without effect on anything seen."""
+    """Drop writes of unknown outcome whose value was never observed: they are optional, and without effect on anything seen.
+
+    Nothing is dropped if there is a mismatch that does not report what it saw: it may have seen any of them.
+    """
     if any(call.step.kind == "differs" for call in calls):
         return calls
     while True:
@@ -25,7 +28,9 @@ def without_unobserved(calls: list[Call], model: Model) -> list[Call]:
 
 
 def unwritten_or_early(register: Register, key: Hashable) -> Anomaly | None:
-    """Return violations that do not need unique values: a value was seen that was never written, or not before."""
+    """Return a violation that does not need unique values, or None: a value was seen that was never written, or only later; or a cas failed although
+    it saw what it expected.
+    """
     first_write: dict[Hashable, Access] = {}
     for access in register.accesses:
         for value in access.writes:

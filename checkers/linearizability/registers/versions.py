@@ -21,7 +21,7 @@ NONE = -1
 
 @dataclass(slots=True)
 class Written:
-    """`writer[version]` is the access that makes it."""
+    """Versions that accesses write: `writer[version]` is the access that makes it."""
 
     registers: Registers
     writer: Int64
@@ -34,7 +34,7 @@ class Written:
         return Written(registers, writer, registers.accesses.register[writer], registers.accesses.writes[writer])
 
     def repeated(self) -> Int64:
-        """Return the registers in which a value is written twice, or the initial one is."""
+        """Return the registers in which a value is written twice, or the initial value is written at all."""
         again = self.register[self.value == NONE_ID]
         table = np.full(len(self.registers.values), NONE, np.int64)
         table[self.value] = np.arange(len(self.value))
@@ -109,7 +109,9 @@ class Versions:
 
 
 def versions_of(registers: Registers) -> Versions:
-    """Raises `Violated` for values seen that were never written, and for versions that two cas replaced."""
+    """Return the versions. Raises `Violated` for values seen that were never written, for versions that two cas replaced, for a cas from a value to
+    itself, and for mismatches that saw the value that they expected.
+    """
     wrong = registers.false_mismatch
     if len(wrong):
         raise Violated(

@@ -42,7 +42,7 @@ class Register:
 
 
 def register_of(ops: Iterable[Operation], initial: Hashable = None) -> Register:
-    """The accesses in `ops`."""
+    """Return the register that `ops` access: those that are evidence as accesses, failed writes apart."""
     register = Register(initial)
     for op in ops:
         access = _access(op, register)

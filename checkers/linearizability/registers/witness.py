@@ -1,4 +1,4 @@
-"""Anomalies of registers: from a broken rule of `zones` to the known name of the anomaly, its few operations, one paragraph."""
+"""Anomalies of registers: from a broken rule to the known name of the anomaly, its few operations and one sentence."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Zones:
 
 
 def zones_of(chains: Chains) -> Zones:
-    """Raises `Violated` where two chains cannot be ordered."""
+    """Return the zones of all chains. Raises `Violated` where two chains cannot be ordered."""
     versions = chains.versions
     root = _roots_in_use(chains)
     register, first, last = versions.register[root], chains.first_end[root], chains.last_start[root]
@@ -77,7 +77,7 @@ def _check_forward(zones: Zones) -> None:
 
 
 def _check_backward(zones: Zones) -> None:
-    """A backward zone (s, f) is inside a forward one iff the last of those that begin before s ends after f."""
+    """Refuse a backward zone (s, f) inside a forward one: the last forward zone that begins before s ends after f."""
     if not len(zones.forward):
         return
     backward = np.flatnonzero(zones.first >= zones.last)

@@ -1,4 +1,4 @@
-"""Objects of a history as columns: the rows of each object, and the model of its operations.
+"""Objects of a history as columns: the rows of each object, and the names of its operations.
 
 An object is one key of one workload. Linearizability is local, so each is judged by itself; values are not examined here.
 """
@@ -79,7 +79,7 @@ def _of_level(columns: Columns, level: str) -> Int64:
 
 
 def _codes(columns: Columns, rows: Int64) -> Int64:
-    """One number for workload and key together."""
+    """Return one number for workload and key together, by row."""
     return columns.workload[rows].astype(np.int64) * (len(columns.keys) + 1) + (columns.key[rows] - ABSENT)
 
 

@@ -16,9 +16,10 @@ OperationAt = Callable[[int], Operation]
 
 @dataclass(slots=True)
 class KeyVerdict:
-    """`proven_to` is the history position up to which the object was shown to be linearizable, if not to the end.
+    """Verdict on one object.
 
-    `order`: a legal order, as rows of the columns, when it was requested. `failed_cas`: how mismatches were used when not exactly.
+    `proven_to` is the history position up to which it was shown to be linearizable, if not to the end. `order`: a legal order, as rows of the
+    columns, when it was requested. `failed_cas`: how mismatches were used when not exactly.
     """
 
     verdict: Verdict

@@ -8,8 +8,8 @@ to where its value is there anyway. So a write need not be placed when it is pas
 * when its value is there already and another open write is not covered: the two take effect in turn, unseen, and the state is as before, or
 * when it returns and is not covered; or is, but may be what a later operation sees.
 
-A configuration is (turn, state, operations that took effect, covered writes, unknown ones used). A configuration with more completed reads, and whose writes are
-covered where those of another are not, can do everything that the other can; so only the best ones are kept.
+A configuration is (turn, state, operations that took effect, covered writes, unknown ones used). A configuration with more completed reads, and whose
+writes are covered where those of another are not, can do everything that the other can: the other is dropped if it comes later.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class OverwritingSearch(SegmentSearch):
         return found
 
     def _settled(self, config: _Config) -> _Config:
-        """Advance: take eager reads, and pass every return whose operation took effect already."""
+        """Return the configuration after all eager reads, and past every return whose operation took effect already."""
         at, state, done, covered, used = config
         turns = self._segment.turns
         while at < len(turns):
@@ -115,7 +115,7 @@ class OverwritingSearch(SegmentSearch):
         return _Config(at, state, done, covered, used)
 
     def _is_better(self, config: _Config) -> bool:
-        """Return whether no earlier configuration could do everything that this one can. If so, it is stored, and those that it dominates are removed."""
+        """Return whether no earlier configuration could do everything that this one can; if so, store it."""
         at, state, done, covered, used = config
         pure = blind = 0
         if at < len(self._segment.turns):
@@ -193,7 +193,7 @@ class OverwritingSearch(SegmentSearch):
             moves.append((helped, _Config(at, after, done, covers, used + (1 << shift))))
 
     def _helps(self, config: _Config, turn: Turn, after: int, done: int) -> int:
-        """Return the first deadline of an open operation that is legal in `after` and not in the state before."""
+        """Return the first deadline of an open operation that is legal in `after` and not in the state before; `_NO_DEADLINE` if there is none."""
         gained = self._legal(config.at, after)[0] & ~self._legal(config.at, config.state)[0] & ~done
         if gained:
             for deadline, bit, _, _ in turn.opens:
@@ -202,7 +202,7 @@ class OverwritingSearch(SegmentSearch):
         return _NO_DEADLINE
 
     def _helps_unknown(self, turn: Turn, state: int, after: int, used: int) -> bool:
-        """Whether an operation of unknown outcome becomes legal."""
+        """Return whether an operation of unknown outcome becomes legal."""
         following = self._table.next
         for step, shift, available in turn.unknowns:
             left = (used >> shift) & ((1 << available.bit_length()) - 1) < available

@@ -86,7 +86,7 @@ class Table:
         return found
 
     def next(self, state: int, step: int) -> int:
-        """The state after `step` in `state`, or `NEVER`."""
+        """Return the state after `step` in `state`; `NEVER` if the step is illegal there."""
         key = (state, step)
         found = self._transitions.get(key)
         if found is None:
@@ -144,7 +144,7 @@ class Problem:
         self.segments = list(self._cut(meter))
 
     def _blind_steps(self) -> list[bool]:
-        """Return for each step whether it changes every state."""
+        """Return for each step whether it is a blind write: legal in every state, with a state after it that does not depend on the one before."""
         for call in self.calls:
             self.table.step(call.step)
         return [not step.pure and not step.conditional for step in self.table.steps]

@@ -1,8 +1,8 @@
 """Short proofs of violation: a few operations that no order explains, whatever the object's state before them.
 
-A *window* has the operations invoked since some position. Any other operation that may act inside it is optional there: an operation that was already open, or
-whose outcome is unknown, or that returns later. If no order exists from *any* starting state, the whole history has none either, and the search need
-not exhaust the part before. Windows are tried from short to long.
+A *window* has the operations invoked since some position. Any other operation that may act inside it is optional there: an operation that was already
+open, or whose outcome is unknown, or that returns later. If no order exists from *any* starting state, the whole history has none either, and the
+search need not exhaust the part before. Windows are tried from short to long.
 
 What is left is then reduced, one operation at a time, by removals that are sound: if the rest has no legal order, the whole had none. A read may
 always be removed; a change only if nothing that remains observes it (`Model.removable`).
@@ -32,7 +32,7 @@ class Proof:
 
 
 class Found(Exception):
-    """Ends a search from its hook: a window proved the violation."""
+    """Exception that ends a search from its hook: a window proved the violation."""
 
     def __init__(self, window: _Window, position: int) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class _Window:
 
 
 class WindowHook(Hook):
-    """Looks for a window that refutes when the search stalls."""
+    """Hook that looks for a window that refutes, when the search stalls."""
 
     patience = 3000
 
@@ -73,7 +73,9 @@ def prove(calls: Sequence[Call], model: Model, stuck_at: int, meter: Meter, wind
 
 
 def find_window(calls: Sequence[Call], model: Model, stuck_at: int, meter: Meter) -> _Window | None:
-    """Return the shortest window (sizes double) before the return at `stuck_at` that refutes; None if none does within the meter."""
+    """Return the shortest window (sizes double) before the return at `stuck_at` that refutes; None if none does within the meter, or if the
+    model cannot list the states to start from.
+    """
     if model.starts([]) is None:
         return None
     starts = sorted(call.start for call in calls if call.end is not None and call.end <= stuck_at)
@@ -111,7 +113,7 @@ def _refutes(window: _Window, model: Model, meter: Meter) -> bool:
 
 
 def _thin(window: _Window, model: Model, meter: Meter) -> Proof:
-    """Delete greedily in chunks that halve, until no single operation can be removed or the meter ends it."""
+    """Return the proof after greedy removal of chunks that halve, until no single operation can be removed or the meter is used up."""
     kept = list(window.calls)
     chunk = max(1, len(kept) // 2)
     try:

@@ -6,8 +6,8 @@ It works for any model, in time that depends more on how many operations are ope
 * *earliest deadline first*, which finds an order quickly where there is one;
 * *exchange*: of open operations with equal steps only the one that returns first is tried, because any order that uses another first can be swapped;
 * *starvation*: where steps overwrite, a configuration in which an open operation needs a state that no operation can produce any more is dead;
-* *counts* instead of identities for operations of unknown outcome, and *dominance*: a configuration that used no more of them than
-  an equal one before it can do nothing new if that one failed;
+* *counts* instead of identities for operations of unknown outcome, and *dominance*: if a configuration failed, an equal one that used at least
+as many of each class fails too;
 * *demand*: where steps overwrite, an operation of unknown outcome is used only where its result is required next;
 * *quiescent points*: between them only (state, counts) matters, so the memory of what lies behind is released.
 
@@ -35,7 +35,7 @@ INITIAL: Final = object()
 
 @dataclass(slots=True)
 class Outcome:
-    """`legal`: an order exists. Otherwise the history up to the return at `stuck_at` has none."""
+    """Result of a search. `legal`: an order exists. Otherwise the history up to the return at `stuck_at` has none."""
 
     legal: bool
     stuck_at: int | None = None
@@ -61,7 +61,7 @@ class _Frame:
 
 
 class _Walk:
-    """Goes from quiescent point to quiescent point, depth-first, and remembers which entries failed."""
+    """Depth-first walk from quiescent point to quiescent point that remembers which entries failed."""
 
     def __init__(self, problem: Problem, meter: Meter, progress: Progress, hook: Hook) -> None:
         self._problem = problem

@@ -31,7 +31,7 @@ class Progress:
 
 
 class Hook:
-    """Called when the search has visited `patience` configurations without getting further; may end it by raising."""
+    """Callback for a search that has visited `patience` configurations without getting further; it may end the search by raising."""
 
     patience: int = 1 << 62
 
@@ -40,7 +40,7 @@ class Hook:
 
 
 def dominates(low: int, high: int, guard: int) -> bool:
-    """Whether each count packed in `low` is at most the one in `high`."""
+    """Return whether each count packed in `low` is at most the one in `high`."""
     return ((high | guard) - low) & guard == guard
 
 
@@ -80,7 +80,7 @@ class SegmentSearch:
             self._meter.release(BYTES_AN_ENTRY * sum(len(seen) for seen in self._seen))
 
     def _settle(self, at: int, state: int, done: int) -> tuple[int, int]:
-        """Advance: eager reads, and past every return whose operation took effect already."""
+        """Return the turn and what took effect after all eager reads, past every return whose operation took effect already."""
         turns, following = self._segment.turns, self._table.next
         end = len(turns)
         while at < end:

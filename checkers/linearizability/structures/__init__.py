@@ -1,1 +1,1 @@
-"""Queues, stacks, counters, locks and sets: dispatch to a fast path, else the general search."""
+"""Queues, stacks, counters, locks, lists and sets: a fast path for each, else the general search."""

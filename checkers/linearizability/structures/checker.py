@@ -1,7 +1,7 @@
 """Checkers `queue`, `stack`, `priority-queue`, `counter`, `mutex`, `fenced-mutex`, `list`: linearizability of one kind of object.
 
 Each checks the objects of its kind in the history, by the same table as `linearizable` (`dispatch`). They are for users who want one kind
-by name; `checks: auto` leaves it to `linearizable`.
+by name; `checkers: auto` leaves it to `linearizable`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class StructureChecker:
         return any(True for _ in self._mine(record))
 
     def in_auto(self, record: RunRecord) -> bool:
-        """`linearizable` finds the same violations."""
+        """Return false: `linearizable` finds the same violations."""
         return False
 
     def check(self, record: RunRecord, budget: Budget) -> CheckResult:
@@ -94,7 +94,7 @@ class CounterChecker(StructureChecker):
 
 
 class MutexChecker(StructureChecker):
-    """Locks with tokens too: they are locks as well."""
+    """Checker of locks, also of those that return tokens."""
 
     name = "mutex"
 

@@ -57,7 +57,7 @@ class Structure:
 
 
 def _later(module: str, name: str) -> Callable[..., Any]:
-    """A function of a module that is imported now: most histories have objects of one kind, and importing all of them took longer than checking a small one."""
+    """Import a function when it is needed: most histories have objects of one kind, and importing all modules takes longer than checking a small one."""
     found: Callable[..., Any] = getattr(import_module(f".{module}", __package__), name)
     return found
 
@@ -256,7 +256,7 @@ def _search(view: View, structure: Structure, key: Hashable, meter: Meter, optio
 
 
 def _apart(view: View, why: Unsuitable, structure: Structure, key: Hashable, meter: Meter, options: Options) -> Judged:
-    """Judge part by part; the first that is illegal decides, and one that is undecided only if no other is illegal."""
+    """Judge part by part: an illegal part makes the whole invalid; else an undecided one makes it unknown."""
     undecided: Judged | None = None
     for part in why.parts:
         judged = _search(view.only(part), structure, key, meter.part(meter.left_s), options)

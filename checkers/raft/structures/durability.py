@@ -53,13 +53,13 @@ class Moments(NamedTuple):
 
 
 OUTSIDE = -1
-"""Stands for no node in `Moments`."""
+"""Number of no node in `Moments`."""
 _SMALL = 1 << 60
 """Twice as much as this fits into 64 bits."""
 
 
 def more_than_half(weights: Weights, holds: Mapping[str, Bool], count: int) -> Bool:
-    """For which of `count` things the nodes that hold them have more than half of the weight."""
+    """Return for which of `count` things the nodes that hold them have more than half of the weight."""
     whole = total(weights)
     held = np.zeros(count, np.int64 if whole < _SMALL else object)
     for node, share in weights:
@@ -68,7 +68,7 @@ def more_than_half(weights: Weights, holds: Mapping[str, Bool], count: int) -> B
 
 
 def outside(high_ns: int) -> Moment:
-    """A moment on the run's clock, not later than `high_ns`."""
+    """Return a moment on the run's clock, not later than `high_ns`."""
     return Moment("", -1, Interval(NEVER_NS, high_ns))
 
 
@@ -130,7 +130,7 @@ class _Evidence:
                 column.frombytes(values[grown].tobytes())
 
     def first(self, index: int, term: int) -> tuple[int, int] | None:
-        """(low, ordinal) of the first log as long as `index` and of `term` or a later one."""
+        """Return (low_ns, ordinal) of the first log as long as `index` and of `term` or a later one; None if there is none."""
         for position in range(bisect_left(self._highest_terms, term), len(self._runs)):
             run = self._runs[position]
             if run.term >= term and run.indices[-1] >= index:
@@ -139,7 +139,7 @@ class _Evidence:
         return None
 
     def first_of_each(self, index: Int64, term: Int64, otherwise: tuple[int, int]) -> tuple[Int64, Int64, Bool]:
-        """What `first` gives for each of many entries, or `otherwise`, and whether there is one."""
+        """Return what `first` gives for each of many entries, or `otherwise`, and whether there is one."""
         low_ns, ordinal = (np.full(len(index), value, np.int64) for value in otherwise)
         rest = np.arange(len(index))
         for run in self._runs:
@@ -204,7 +204,7 @@ class DurableHistory:
         return Durable.YES
 
     def before_each(self, index: Int64, term: Int64, moments: Moments) -> tuple[Bool, Bool]:
-        """What `before` gives for each of many entries: which were not on its disk (`NO`), and which were (`YES`)."""
+        """Return what `before` gives for each of many entries: which were not on its disk (`NO`), and which were (`YES`)."""
         here = moments.nodes == moments.names.get(self.node, OUTSIDE - 1)
         low_ns, ordinal, _ = self._written.first_of_each(index, term, (self._last_low_ns, self._last_ordinal))
         unwritten = np.where(here, ordinal > moments.ordinals, low_ns > moments.high_ns)

@@ -41,7 +41,7 @@ class NodeLog:
         self.last = -1
 
     def reset(self, index: int, term: int) -> None:
-        """Only the entry at `index` is known, and that it is the last one. Index 0 of term 0 precedes every log."""
+        """Make the entry at `index` the last one, and the only one known. Index 0 of term 0 precedes every log."""
         self._starts, self._terms, self.last = [index], [term], index
 
     def forget(self) -> None:
@@ -73,7 +73,7 @@ class NodeLog:
         self.last = int(indices[-1])
 
     def terms(self, indices: Int64) -> Int64:
-        """What `term` gives for each index, `NONE` for None."""
+        """Return what `term` gives for each index, `NONE` for None."""
         if not self._starts:
             return np.full(len(indices), NONE)
         found = np.array(self._terms, np.int64)[np.searchsorted(self._starts, indices, "right") - 1]
@@ -138,7 +138,7 @@ class EntryTree:
         self._check_run(term)
 
     def first_conflict(self, indices: Int64, terms: Int64, crcs: Int64) -> int | None:
-        """The place of the first of these entries that is known with another command. The indices follow each other."""
+        """Return the place of the first of these entries that is known with another command; None if there is none. The indices follow each other."""
         for first, end, key in self._runs(indices, terms):
             place = self._crcs.first_other(key, crcs[None, first:end])
             if place is not None:
@@ -146,12 +146,12 @@ class EntryTree:
         return None
 
     def fill(self, indices: Int64, terms: Int64, crcs: Int64) -> None:
-        """Record entries that `first_conflict` has let pass, after unknown ones."""
+        """Record entries in which `first_conflict` found nothing, and whose predecessors are unknown."""
         for first, end, key in self._runs(indices, terms):
             self._crcs.fill(key, crcs[None, first:end])
 
     def extend(self, indices: Int64, terms: Int64, crcs: Int64, previous_term: int) -> None:
-        """Record what `add` does of each of these entries, which follow each other and one of `previous_term`, and have let pass `first_conflict`."""
+        """Record entries that follow each other and one of `previous_term`, as `add` would; `first_conflict` has found nothing in them."""
         for first, end, _ in self._runs(indices, terms):
             # Of a run, the entries after the second one prove nothing more.
             for at in range(first, min(first + 2, end)):

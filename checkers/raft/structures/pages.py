@@ -17,7 +17,9 @@ _MOST = 1 << 63
 
 
 class Pages:
-    """Index → `width` values. The first ones that an index was given stay. Single indices, and values that are no numbers of 64 bits, are kept apart."""
+    """Map from an index to `width` values. The first ones that an index was given stay. Single indices, and values other than numbers of 64 bits, are
+    kept apart.
+    """
 
     __slots__ = ("_odd", "_pages", "_single", "_width")
 
@@ -56,7 +58,7 @@ class Pages:
         return value
 
     def first_other(self, first: int, values: Int64) -> int | None:
-        """The place of the first of these values, of `first` and the indices after it, where the index has another one."""
+        """Return the place of the first of these values, of `first` and the indices after it, where the index has another one; None if there is none."""
         end = first + values.shape[1]
         found = [index - first for index in self._odd if first <= index < end]
         for at, mine, page in self._parts(first, end):
@@ -74,7 +76,7 @@ class Pages:
             known[mine] = True
 
     def look_up(self, indices: Int64, otherwise: int) -> Int64:
-        """The values of many indices, one row for each; `otherwise` where there are none, or no numbers of 64 bits."""
+        """Return the values of many indices, one column for each; `otherwise` where there are none, or other values than numbers of 64 bits."""
         found = np.full((self._width, len(indices)), otherwise, np.int64)
         number = indices >> _SHIFT
         order = np.argsort(number, kind="stable")
@@ -95,7 +97,7 @@ class Pages:
         return len(value) == self._width and all(map(_is_small, value))
 
     def _parts(self, first: int, end: int) -> Iterator[tuple[slice, slice, tuple[Bool, Int64]]]:
-        """The pages of these indices: for each the part of the indices, the part of the page, and the page."""
+        """Yield the pages of these indices: for each the part of the indices, the part of the page, and the page."""
         at = first
         while at < end:
             number = at >> _SHIFT

@@ -32,7 +32,7 @@ class Codes(Generic[T]):
         return code
 
     def of_each(self, values: Sequence[T], which: Int64) -> Int64:
-        """The codes of `values[one]` for each one of `which`."""
+        """Return the codes of `values[one]` for each one of `which`."""
         return np.array([self.of(value) for value in values], np.int64)[which]
 
 
@@ -62,7 +62,7 @@ class Rows:
 
     @property
     def columns(self) -> Int64:
-        """All columns, one above the other."""
+        """All columns as an array of shape (width, rows)."""
         self._join()
         if len(self._blocks) != 1:
             whole = np.concatenate(self._blocks, axis=1) if self._blocks else np.zeros((self._width, 0), np.int64)
@@ -92,7 +92,7 @@ def forms_of(*columns: Int64) -> Forms:
 
 
 def highest_of_each(group: Int64, values: Int64) -> dict[int, int]:
-    """Group → the first of its rows with its highest value. Rows of the group `NONE` are left out."""
+    """Return by group the first of its rows with its highest value. Rows of the group `NONE` are left out."""
     order = np.lexsort((np.arange(len(group)), -values, group))
     groups, first = np.unique(group[order], return_index=True)
     found = zip(groups.tolist(), order[first].tolist(), strict=True)

@@ -13,7 +13,7 @@ from .dependencies import Edges, Graph
 
 
 def labels(nodes: int, source: Int32, target: Int32) -> Int32:
-    """The component of each node."""
+    """Return the component of each node."""
     # int32 ones: repeated edges are summed, and smaller types might wrap round to zero.
     matrix = csr_matrix((np.ones(len(source), np.int32), (source, target)), shape=(nodes, nodes))
     found: Int32 = connected_components(matrix, directed=True, connection="strong")[1]
@@ -43,7 +43,7 @@ class Core:
         return len(self.node)
 
     def part(self, chosen: Bool | Int64) -> Core:
-        """The core with only the chosen edges, and the nodes that they touch."""
+        """Return the core with only the chosen edges, and the nodes that they touch."""
         edges = self.edges.where(chosen)
         node, ends = np.unique(np.concatenate([edges.source, edges.target]), return_inverse=True)
         ends32: Int32 = ends.astype(np.int32)
@@ -57,7 +57,7 @@ class Core:
 
 
 def core_of(graph: Graph) -> Core | None:
-    """None when the graph has no cycle."""
+    """Return the part of the graph that lies on cycles; None if it has no cycle."""
     _, on_cycle = inside(graph.nodes, graph.edges.source, graph.edges.target)
     if not on_cycle.any():
         return None
@@ -74,7 +74,7 @@ def core_of(graph: Graph) -> Core | None:
 
 
 def parts(core: Core, basis: int) -> Iterator[Core]:
-    """The components with cycles of the edges that rest on `basis` or less, by their first node."""
+    """Yield the components with cycles of the edges that rest on `basis` or less, by their first node."""
     chosen = np.flatnonzero(core.edges.basis <= basis)
     source, target = core.edges.source[chosen], core.edges.target[chosen]
     component, on_cycle = inside(len(core), source, target)

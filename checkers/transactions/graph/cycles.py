@@ -53,7 +53,7 @@ class Cycle:
 
 @dataclass(slots=True)
 class Survey:
-    """Shortest cycles, few of each class; how many components have each class; whether some were only counted, as the budget ended."""
+    """Shortest cycles, few of each class; how many components have each class; how many were not classified because the budget ended."""
 
     cycles: list[Cycle] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
@@ -99,7 +99,7 @@ def _note(found: Survey, part: Core, kind: _Class, basis: int) -> None:
 
 
 def _classes(part: Core, known: int) -> list[_Class]:
-    """The classes more severe than `known` in one component, the most severe first."""
+    """Return the classes more severe than `known` in one component, the most severe first."""
     edges = part.edges
     data = (edges.kind & (WW | WR | RW)) != 0
     firm = ~data | (edges.basis == DATA)
@@ -128,7 +128,7 @@ def _classes(part: Core, known: int) -> list[_Class]:
         if len(starts):
             found.append(_Class(G_SINGLE, starts, along))
     if not found and known > G_SINGLE:
-        # Inferred orders in a circle: were one of them otherwise, a transaction would have missed a write.
+        # Inferred orders in a cycle: were one of them otherwise, a transaction would have missed a write.
         along = edges.kind != RW
         starts = cyclic(along, (edges.kind == WW) & (edges.basis > DATA))
         if len(starts):
@@ -143,7 +143,7 @@ def _classes(part: Core, known: int) -> list[_Class]:
 
 
 def _layered_starts(part: Core) -> Int64:
-    """The rw edges on closed walks in which no two rw follow each other."""
+    """Return the rw edges on closed walks in which no two rw follow each other."""
     source, target, place = layered_edges(part, np.ones(len(part.edges), bool))
     _, on_cycle = inside(2 * len(part), source.astype(np.int32), target.astype(np.int32))
     place = place[on_cycle]

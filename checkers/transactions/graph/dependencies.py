@@ -59,7 +59,7 @@ class Graph:
 
 
 class Builder:
-    """Collects edges, and numbers helpers."""
+    """Collector of edges that also numbers helpers."""
 
     __slots__ = ("_parts", "nodes")
 
@@ -108,7 +108,7 @@ def concatenate(parts: Sequence[Edges]) -> Edges:
 
 
 def data_edges(builder: Builder, versions: Versions) -> None:
-    """ww between successive versions, wr to readers, rw from the readers of a version to the writers of the next."""
+    """Add ww between successive versions, wr to readers, rw from the readers of a version to the writers of the next."""
     writer, reader = versions.writer, versions.read_txn
     source = writer[versions.read_version]
     known = source >= 0
@@ -195,7 +195,7 @@ def _chains(
 
 
 def session_edges(builder: Builder, table: Table) -> None:
-    """From each committed transaction to the next of its process that may have happened."""
+    """Add an edge from each committed transaction to the next of its process that may have happened."""
     chosen = np.flatnonzero(table.alive)
     order = chosen[np.lexsort((table.invoke[chosen], table.process[chosen]))]
     first, second = order[:-1], order[1:]
@@ -204,7 +204,7 @@ def session_edges(builder: Builder, table: Table) -> None:
 
 
 def realtime_edges(builder: Builder, table: Table) -> None:
-    """a before b in real time iff a path leads from a to b, with at most three edges a transaction.
+    """Add edges such that a comes before b in real time iff a path leads from a to b, with at most three edges a transaction.
 
     Every maximal run of completions, with no invocation between them, gets one barrier: a transaction leads to the barrier of its completion,
     a barrier to the next, and the last barrier before an invocation to the transaction invoked.

@@ -14,7 +14,7 @@ _COLOURS = {"ww": "firebrick", "wr": "seagreen", "rw": "royalblue", "process": "
 
 
 def graph_of(anomaly: Anomaly) -> nx.DiGraph:
-    """Its transactions, with their operations, and the steps between them. Without steps, the transactions alone."""
+    """Return the transactions of an anomaly, with their operations, and the steps between them. Without steps, the transactions alone."""
     graph = nx.DiGraph()
     for txn in anomaly.details.get("transactions", ()):
         graph.add_node(txn["txn"], **{name: value for name, value in txn.items() if name != "txn"})
@@ -24,7 +24,7 @@ def graph_of(anomaly: Anomaly) -> nx.DiGraph:
 
 
 def to_dot(anomaly: Anomaly) -> str:
-    """The text of a Graphviz file."""
+    """Return the anomaly as the text of a Graphviz file."""
     graph = graph_of(anomaly)
     lines = [f"digraph {_quoted(anomaly.kind)} {{", "  rankdir=LR;", "  node [shape=box, fontname=monospace];"]
     for txn, about in graph.nodes(data=True):
@@ -39,7 +39,7 @@ def to_dot(anomaly: Anomaly) -> str:
 
 
 def to_text(anomaly: Anomaly) -> str:
-    """The steps, one line each: `T3 -rw x-> T7 T3 read x=[1], which misses …`."""
+    """Return the steps, one line each: `T3 -rw x-> T7   T3 read x=[1], which misses …`."""
     lines = []
     for source, target, about in graph_of(anomaly).edges(data=True):
         label = about["kind"] if about["key"] is None else f"{about['kind']} {show(about['key'])}"

@@ -41,7 +41,7 @@ class Step:
     evidence: tuple[int, ...] = ()
 
 
-class Teller:
+class Explainer:
     """Wording of the steps of cycles over one history."""
 
     def __init__(self, versions: Versions, lists: bool) -> None:
@@ -83,7 +83,7 @@ class Teller:
         return anomaly
 
     def steps(self, part: Core, walk: Walk) -> Iterator[Step]:
-        """The cycle without helpers, steps of one process that follow each other joined."""
+        """Yield the steps of the cycle without helpers. Successive steps of one process, or of real time, are joined."""
         raw = list(_between_transactions(part, walk, len(self.table)))
         joined: list[tuple[int, int, int, int, int]] = []
         for step in raw:
@@ -147,7 +147,7 @@ class Teller:
         )
 
     def _reason(self, before: int, after: int, basis: int) -> tuple[str, tuple[int, ...]]:
-        """Return why one version of a register comes before another. For lists the longest read shows it, and the step needs no more words."""
+        """Return why one version of a register comes before another, and the transactions that show it. For lists the longest read shows it."""
         if self.lists and basis == ATOMIC:
             who = name(self.table, int(self.versions.writer[before]))
             return f" ({who} had read the list before, and would else have missed {self._version_text(after)})", ()
@@ -169,7 +169,7 @@ class Teller:
         )
 
     def _seen(self, before: int, after: int, basis: int) -> tuple[str, tuple[int, ...]]:
-        """Return a process that read the later version with the writer of the earlier one in its past."""
+        """Describe a process that read the later version with the writer of the earlier one in its past."""
         writer = int(self.versions.writer[before])
         readers = self._members(after)[1:]
         direct = [txn for txn in readers if txn != writer and writer in self._read_from(txn)]
@@ -242,7 +242,7 @@ class Teller:
         return int(pairs.pair_before[place]), int(pairs.pair_after[place])
 
     def _written(self, txn: int, key: int) -> int:
-        """The version that a transaction wrote: the last of a register, the first of a list."""
+        """Return the version that a transaction wrote: the last of a register, the first of a list."""
         mine = np.sort(self._by_writer.of(txn))
         versions = mine[self.versions.key[mine] == key]
         if self.lists:
@@ -293,7 +293,7 @@ def _involved(steps: list[Step]) -> int:
 
 
 def _between_transactions(part: Core, walk: Walk, transactions: int) -> Iterator[tuple[int, int, int, int, int]]:
-    """(source, target, kind, key, basis) of each step; what helpers lead through belongs to the step that entered them."""
+    """Yield (source, target, kind, key, basis) of each step; a path through helpers belongs to the step that entered them."""
     nodes = [int(part.node[node]) for node in walk.nodes]
     edges = part.edges
     entered: tuple[int, int, int, int] | None = None
@@ -323,4 +323,4 @@ def _classify(steps: list[Step]) -> str:
     return CLASSES[severity] + SUFFIX[strongest]
 
 
-__all__ = ["APPEND", "OPEN", "Step", "Teller"]
+__all__ = ["APPEND", "OPEN", "Explainer", "Step"]

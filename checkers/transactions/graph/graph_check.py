@@ -15,13 +15,13 @@ from ..table.versions import ATOMIC, PROCESS, REALTIME, Versions
 from .components import core_of
 from .cycles import survey
 from .dependencies import Builder, Graph, data_edges, realtime_edges, session_edges
-from .explanation import Teller
+from .explanation import Explainer
 from .zone_order import zone_edges
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """A checker's part: the versions, what is wrong without a graph, and for registers the order that real time gives per key."""
+    """Input from a checker: its name, the transactions, their versions (of lists, else of registers) and the requested level."""
 
     checker: str
     table: Table
@@ -38,6 +38,7 @@ def needs(level: str) -> tuple[bool, bool]:
 
 
 def judge(inputs: Inputs, anomalies: Callable[[Versions, Report], None], budget: Budget) -> CheckResult:
+    """Return the verdict: `anomalies` reports those that need no graph, then the cycles of the graph are added."""
     meter = Meter.of(budget)
     report = Report(inputs.table, inputs.lists)
     anomalies(inputs.versions, report)
@@ -66,9 +67,9 @@ def _cycles(inputs: Inputs, graph: Graph, report: Report, stats: dict[str, Any],
         return
     used = set(core.edges.basis.tolist())
     found = survey(core, [basis for basis in (ATOMIC, PROCESS, REALTIME) if basis == ATOMIC or basis in used], meter)
-    teller = Teller(inputs.versions, inputs.lists)
+    explainer = Explainer(inputs.versions, inputs.lists)
     for cycle in found.cycles:
-        teller.add(cycle, report)
+        explainer.add(cycle, report)
     for name, count in found.counts.items():
         report.total(name, count)
     stats["on_cycles"] = int((core.invoke >= 0).sum())
@@ -105,7 +106,7 @@ def _conclude(inputs: Inputs, report: Report, stats: dict[str, Any], no_clock: b
 
 
 def doubts(inputs: Inputs, no_clock: bool) -> list[str]:
-    """Return why the absence of anomalies is no verdict."""
+    """Return the reasons why the absence of anomalies proves nothing."""
     reasons = []
     if not (inputs.table.status == OK).any():
         reasons.append("no transaction is known to have happened")

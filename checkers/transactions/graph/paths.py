@@ -29,7 +29,7 @@ class Walk:
 
 
 class Walker:
-    """Walks in a core along chosen edges, optionally by real time too.
+    """Search for shortest walks in a core along chosen edges, optionally by real time too.
 
     With `layered`, no two rw steps may follow each other: a state is a node and whether the step into it was rw; states n .. 2n-1 are those after rw.
     """
@@ -59,7 +59,7 @@ class Walker:
         return len(self._target) + self._states
 
     def shortest(self, start: int, goal: int, limit: int) -> Walk | None:
-        """The shortest walk of at most `limit` steps from state `start` to state `goal`."""
+        """Return the shortest walk of at most `limit` steps from state `start` to state `goal`; None if there is none."""
         parent = np.full(self._states, _UNSEEN, np.int64)
         via = np.full(self._states, _UNSEEN, np.int64)
         parent[start] = _ROOT
@@ -77,7 +77,7 @@ class Walker:
         return None
 
     def _closure(self, level: Int64, parent: Int64, via: Int64) -> Int64:
-        """The level with all that helpers lead to."""
+        """Return the level with everything that its helpers lead to."""
         found = [level]
         while len(level):
             level = self._expand(level, parent, via, free=True)
@@ -134,7 +134,7 @@ def _two_layers(
 
 
 def layered_edges(core: Core, chosen: Bool) -> tuple[Int64, Int64, Int64]:
-    """Sources, targets and places of the two-layer graph over all chosen edges, barriers included."""
+    """Return sources, targets and places of the two-layer graph over all chosen edges, barriers included."""
     edges = core.edges
     place = np.flatnonzero(chosen)
     source, target = edges.source[place].astype(np.int64), edges.target[place].astype(np.int64)

@@ -18,7 +18,7 @@ _ENOUGH = 1_000_000
 def closing(part: Core, along: Bool, candidates: Int64) -> Int64:
     """Return those of the candidates (places of edges) from whose target a path along the chosen edges leads to their source.
 
-    None is left out unless others were found.
+    The answer may be incomplete on a large graph, but it is empty only if there are none.
     """
     if not len(candidates):
         return candidates
@@ -56,7 +56,7 @@ def topological(count: int, source: list[int], target: list[int]) -> tuple[list[
 
 
 def _travel(order: list[int], following: list[list[int]], begins: list[int], ends: list[int]) -> list[int]:
-    """The bits whose journey from their begin passes their end."""
+    """Return the bits that reach their end from their begin."""
     carried = [0] * len(following)
     wanted: dict[int, int] = {}
     for bit, (begin, end) in enumerate(zip(begins, ends, strict=True)):

@@ -1,4 +1,4 @@
-"""Constraints on the order of versions, and the circles in them: the method of checkers that require an order of each key by itself."""
+"""Constraints on the order of versions, and the cycles in them: the method of checkers that require an order of each key by itself."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ def together(*parts: Constraints) -> Constraints:
 
 
 def circles(nodes: int, edges: Constraints, at_issue_from: int) -> Iterator[list[int]]:
-    """A shortest circle (places of edges) of each component that has an edge from place `at_issue_from` on: those before are not at issue."""
+    """Yield a shortest cycle (places of edges) of each component that has an edge from place `at_issue_from` on: cycles of earlier edges alone do not
+    count.
+    """
     if not len(edges):
         return
     component, on_cycle = inside(nodes, edges.before.astype(np.int32), edges.after.astype(np.int32))
@@ -75,7 +77,7 @@ def _shortest(edges: Constraints, members: list[int], at_issue_from: int) -> lis
 
 
 def _path(edges: Constraints, following: dict[int, list[int]], start: int, goal: int) -> list[int]:
-    """Breadth first; there is one, since both ends are in one component."""
+    """Return a shortest path, breadth first. There is one, since both ends are in one component."""
     came: dict[int, int] = {start: -1}
     queue = [start]
     for node in queue:

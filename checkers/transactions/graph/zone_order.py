@@ -19,7 +19,7 @@ from .dependencies import PASS, RW, WW, Builder
 
 
 def zones(versions: Versions) -> tuple[Int64, Int64]:
-    """By version the position of the first completion and of the last invocation among its operations; (OPEN, -1) if it has none that ended."""
+    """Return by version the position of the first completion and of the last invocation among its operations; (OPEN, -1) if it has none that ended."""
     table = versions.table
     first = np.full(len(versions), OPEN, np.int64)
     last = np.full(len(versions), -1, np.int64)
@@ -40,7 +40,7 @@ def zones(versions: Versions) -> tuple[Int64, Int64]:
 
 
 def zone_edges(builder: Builder, versions: Versions) -> None:
-    """ww and rw edges that rest on real time, for all keys.
+    """Add the ww and rw edges that rest on real time, for all keys.
 
     The members of a version A (its writer, its readers) lead to the chain from the first version on whose s is after f(A). They do not lead to A
     itself. A member that also wrote the key does not lead to what it wrote: such a member enters the chain behind those, and has edges of its own to
@@ -82,12 +82,12 @@ def zone_edges(builder: Builder, versions: Versions) -> None:
 
 
 def _writers(versions: Versions, order: Int64, place: Int64) -> tuple[Int32, Int64, Int64]:
-    """Members by writing: transaction, place of the version, and no other place that they wrote."""
+    """Return the members by writing: transaction, place of the version, and -1: no other place that they wrote."""
     return versions.writer[order], place, np.full(len(order), -1, np.int64)
 
 
 def _readers(versions: Versions, slot: Int64) -> tuple[Int32, Int64, Int64]:
-    """Members by reading: transaction, place of the version read, place of what they wrote to the key themselves (-1 if nothing)."""
+    """Return the members by reading: transaction, place of the version read, place of what they wrote to the key themselves (-1 if nothing)."""
     external = versions.groups.first[versions.read_mop] & (slot[versions.read_version] >= 0)
     mop, version = versions.read_mop[external], versions.read_version[external]
     table = versions.table
@@ -100,7 +100,7 @@ def _readers(versions: Versions, slot: Int64) -> tuple[Int32, Int64, Int64]:
 def _jumped(
     builder: Builder, versions: Versions, order: Int64, first: Int64, txn: Int32, start: Int64, size: Int64, kind: int
 ) -> None:
-    """Edges from a member to the versions that it jumps over, start .. start + size - 1.
+    """Add edges from a member to the versions that it jumps over, start .. start + size - 1.
 
     In a valid history those are few: all their operations overlap. In others they may be many; then the one that completed first stands for all: if
     any of them contradicts the member's version, that one does.
@@ -114,7 +114,7 @@ def _jumped(
 
 
 def _smallest(values: Int64, start: Int64, size: Int64) -> Int64:
-    """The place of the smallest of values[start : start + size], for each pair, by a sparse table kept one level at a time."""
+    """Return the place of the smallest of values[start : start + size], for each pair, by a sparse table kept one level at a time."""
     best = np.arange(len(values), dtype=np.int64)
     answer = np.zeros(len(start), np.int64)
     level = np.frexp(size.astype(np.float64))[1] - 1

@@ -26,7 +26,7 @@ class Accesses:
         )
 
     def successive(self) -> Int64:
-        """The places i whose access i + 1 is by the same process to the same key."""
+        """Return the places i whose access i + 1 is by the same process to the same key."""
         return np.flatnonzero((self.process[1:] == self.process[:-1]) & (self.key[1:] == self.key[:-1]))
 
 

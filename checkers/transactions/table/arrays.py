@@ -10,34 +10,34 @@ Bool = npt.NDArray[np.bool_]
 
 
 def ragged(start: Int64, size: Int64) -> Int64:
-    """The indices start[0] .. start[0]+size[0]-1, start[1] .. and so on."""
+    """Return the indices start[0] .. start[0]+size[0]-1, start[1] .. and so on."""
     ends = np.cumsum(size)
     total = int(ends[-1]) if len(ends) else 0
     return np.repeat(start - (ends - size), size) + np.arange(total, dtype=np.int64)
 
 
 def distinct(values: npt.NDArray[np.integer]) -> Int64:
-    """The values, sorted, each once."""
+    """Return the values, sorted, each once."""
     ordered = np.sort(values, kind="stable")
     return np.asarray(ordered[begins(ordered)])
 
 
 def first_of_each(values: Int64) -> tuple[Int64, Int64]:
-    """The values, sorted, each once, and where each stands first."""
+    """Return the values, sorted, each once, and the first place of each."""
     order = np.argsort(values, kind="stable")
     fresh = begins(values[order])
     return values[order[fresh]], order[fresh]
 
 
 def begins(ordered: npt.NDArray[np.integer]) -> Bool:
-    """Return where a value differs from the one before it."""
+    """Return a mask of the values that differ from the one before them; the first does."""
     fresh = np.ones(len(ordered), bool)
     fresh[1:] = ordered[1:] != ordered[:-1]
     return fresh
 
 
 def find(ordered: Int64, wanted: Int64) -> tuple[Int64, Bool]:
-    """Return where each wanted value stands in the sorted ones, and whether it does."""
+    """Return the place of each wanted value in the sorted ones, and whether it is there."""
     if not len(ordered):
         return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), bool)
     at = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
@@ -45,7 +45,7 @@ def find(ordered: Int64, wanted: Int64) -> tuple[Int64, Bool]:
 
 
 def find_unsorted(values: Int64, wanted: Int64) -> tuple[Int64, Bool]:
-    """Where each wanted value stands among the values, and whether it does."""
+    """Return the place of each wanted value among the values, and whether it is there."""
     order = np.argsort(values, kind="stable")
     at, known = find(values[order], wanted)
     return (order[at] if len(order) else at), known

@@ -148,7 +148,7 @@ def levels() -> list[str]:
 
 
 def implied_anomalies(found: Iterable[str]) -> set[str]:
-    """`found` with everything that it implies."""
+    """Return `found` with every anomaly that it implies."""
     closed: set[str] = set()
     waiting = list(found)
     while waiting:
@@ -173,7 +173,7 @@ def _next(anomaly: str) -> list[str]:
 
 
 def implied_levels(level: str) -> set[str]:
-    """The level and every one that it implies."""
+    """Return the level and every one that it implies."""
     closed: set[str] = set()
     waiting = [level]
     while waiting:
@@ -185,7 +185,7 @@ def implied_levels(level: str) -> set[str]:
 
 
 def prohibited(level: str) -> set[str]:
-    """The anomalies that the level forbids, itself or through those that it implies."""
+    """Return the anomalies that the level forbids, itself or through those that it implies."""
     return {anomaly for one in implied_levels(level) for anomaly in FORBIDS[one]}
 
 
@@ -194,7 +194,7 @@ def forbids(level: str, anomaly: str) -> bool:
 
 
 def ruled_out(found: Iterable[str]) -> tuple[list[str], list[str]]:
-    """The weakest levels that the anomalies rule out, and the others (all that imply one of the weakest)."""
+    """Return the weakest levels that the anomalies rule out, and the others (all that imply one of the weakest)."""
     closed = implied_anomalies(found)
     directly = {level for level, forbidden in FORBIDS.items() if not closed.isdisjoint(forbidden)}
     impossible = {level for level in FORBIDS if not implied_levels(level).isdisjoint(directly)}

@@ -90,7 +90,7 @@ def _refuse_others(table: Table, strange: Int64) -> None:
 
 
 def _prefixes(items: Int32, begin: Int64, length: Int64, element: Int32, first: Int64, longest: Int64) -> Bool:
-    """Whether each read is a prefix of the longest of its key, some million elements at a time."""
+    """Return whether each read is a prefix of the longest of its key, some million elements at a time."""
     fits = np.ones(len(begin), bool)
     todo = np.flatnonzero(length > 0)
     if not len(todo):
@@ -129,7 +129,7 @@ def _match_appends(table: Table, element: Int32, element_key: Int64) -> tuple[In
 
 
 def list_versions(reads: ListReads) -> Versions:
-    """The versions, with those that were never read after the rest, and their order."""
+    """Return the versions, with those that were never read after the rest, and their order."""
     table = reads.table
     total = int(len(reads.element) + table.keys)
     key = np.repeat(np.arange(table.keys, dtype=np.int32), reads.longest + 1)
@@ -197,9 +197,9 @@ def _successive(
 
 
 def _updates_first(reads: ListReads, unread: Int64, total: int, forked: Bool) -> tuple[Int64, Int64]:
-    """Of the unread appends, the one of a transaction which had read the longest list before comes first.
+    """Return pairs that order an unread append before the other unread ones of its key: its transaction had read the longest list.
 
-    Another one in between would be an update that it missed. Of several such transactions (lost updates) one is enough.
+    Another append in between would be an update that it missed. Of several such transactions (lost updates) one is enough.
     """
     table = reads.table
     whole = reads.groups.first[reads.mop] & reads.fits & (reads.length == reads.longest[table.key[reads.mop]])

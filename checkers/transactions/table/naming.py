@@ -22,7 +22,7 @@ def key_text(table: Table, key: int) -> str:
 
 
 def list_text(items: Sequence[Any]) -> str:
-    """`[1 2 3]`; of a long list the ends."""
+    """Return a list as `[1 2 3]`; of a long list only both ends."""
     shown = [show(item) for item in items]
     if len(shown) > _MOST_ELEMENTS:
         shown = [*shown[:2], "…", *shown[-4:]]
@@ -30,13 +30,13 @@ def list_text(items: Sequence[Any]) -> str:
 
 
 def elements(table: Table, mop: int) -> list[Any]:
-    """The list that a read returned."""
+    """Return the list that a read returned."""
     row = int(table.list[mop])
     return [] if row < 0 else [table.columns.values[item] for item in table.columns.lists.row(row)]
 
 
 def read_text(table: Table, mop: int, lists: bool) -> str:
-    """`x=[1 2]`, `x=5`."""
+    """Return what a read returned, as `x=[1 2]` or `x=5`."""
     value = list_text(elements(table, mop)) if lists else show(table.value_name(int(table.value[mop])))
     return f"{key_text(table, int(table.key[mop]))}={value}"
 
@@ -69,7 +69,7 @@ def describe_txn(table: Table, txn: int, lists: bool) -> dict[str, Any]:
 
 
 class Report:
-    """Findings about transactions: each is worded only if it is kept, all are counted."""
+    """Findings about transactions. Callers `add` at most `KEEP` of a kind, worded, and correct the count with `total`."""
 
     __slots__ = ("findings", "lists", "table")
 

@@ -70,7 +70,7 @@ def _written(table: Table) -> tuple[Int64, Int64, Int64]:
 
 
 def _by_mop(table: Table, code: Int64, values: int) -> Int64:
-    """By micro-operation the version of its key and value, -1 for reads."""
+    """Return by micro-operation the version of its key and value, -1 for reads."""
     version = np.full(len(table.txn), -1, np.int64)
     writes = np.flatnonzero(table.kind != READ)
     wanted = table.key[writes].astype(np.int64) * values + table.value[writes]
@@ -81,7 +81,7 @@ def _by_mop(table: Table, code: Int64, values: int) -> Int64:
 def _order(
     table: Table, first: Bool, final: Bool, read_mop: Int64, version: Int64, by_mop: Int64, ambiguous: Bool
 ) -> tuple[Int64, Int64, UInt8]:
-    """Pairs from writes that follow reads, and from the initial version to all that follow no other."""
+    """Return the pairs of versions from writes that follow reads, and from the initial version to all that follow no other."""
     read_by_mop = np.full(len(table.txn), -1, np.int64)
     read_by_mop[read_mop] = version
     reads = np.flatnonzero(first & (read_by_mop >= 0))

@@ -15,7 +15,7 @@ WEAK = ("read-committed", "read-atomic", "causal", "causal-cerone")
 
 
 class UnknownLevel(ValueError):
-    """The option names no level."""
+    """Exception for an option that names no known level."""
 
 
 def level_of(record: RunRecord, table: Table) -> str:

@@ -1,8 +1,8 @@
 """The transactions of a history as flat arrays: one row per transaction, one row per micro-operation.
 
 Both models (lists and registers) and every level read this one table. The meaning of an operation's outcome is decided here: reads of transactions
-that did not end `ok` show nothing and are left out; writes of failed ones stay, marked, so that a read of an aborted write is recognised. Plain
-reads, writes and successful cas of registers become transactions of one or two micro-operations, for the session checkers.
+that did not end `ok` show nothing and are left out; writes of failed ones stay, marked, so that a read of an aborted write is recognised. For the
+session checkers, plain reads, writes and cas of registers become transactions: a cas is a read and a write, or only a write if it is not `ok`.
 """
 
 from __future__ import annotations
@@ -82,12 +82,12 @@ class Table:
         return None if value == ABSENT else self.columns.values[value]
 
     def index(self, txn: int) -> int:
-        """The history index of a transaction's invocation."""
+        """Return the history index of a transaction's invocation."""
         return int(self.invoke[txn])
 
 
 def are_transactions(columns: Columns) -> Bool:
-    """Which rows are transactions, by their values."""
+    """Return which rows are transactions, by their values."""
     found: Bool = (columns.argument_txn != ABSENT) | (columns.result_txn != ABSENT)
     return found
 
@@ -97,7 +97,7 @@ def has_transactions(columns: Columns) -> bool:
 
 
 def kinds_written(columns: Columns) -> set[int]:
-    """Which of WRITE and APPEND occur in its transactions."""
+    """Return which of WRITE and APPEND occur in the transactions."""
     if not has_transactions(columns) or columns.txns is None:
         return set()
     counts = np.bincount(columns.txns.kind, minlength=4)
@@ -105,7 +105,7 @@ def kinds_written(columns: Columns) -> set[int]:
 
 
 def transactions(columns: Columns) -> Table:
-    """The table of the transactions in `columns`."""
+    """Return the table of the transactions in `columns`."""
     columns = inside_objects(columns)
     if WRITE in kinds_written(columns):
         columns = _lists_as_values(columns)
@@ -143,7 +143,7 @@ def _lists_as_values(columns: Columns) -> Columns:
 
 
 def registers(columns: Columns) -> Table:
-    """The table of the register operations in `columns`."""
+    """Return the table of the register operations in `columns`, each as a transaction."""
     columns = of_workloads(columns)
     code = {name: number for number, name in enumerate(columns.f_names)}
     reads, writes, swaps = (_named(columns, code, *names) for names in (READS, WRITES, SWAPS))

@@ -35,7 +35,7 @@ class _Past:
 
 
 def causal_edges(observed: Observed, order: Int64, block: int = BLOCK) -> Inferred:
-    """`order` is a topological order of sessions and reading, which must have one."""
+    """Return which writer came before which under causal consistency. `order` is a topological order of sessions and reading, which must have one."""
     sessions = int(observed.session.max()) + 1 if len(observed.session) else 0
     past = _past(observed, order)
     parts = [session_order(observed)]
@@ -79,7 +79,7 @@ def _past(observed: Observed, order: Int64) -> _Past:
 
 
 def _known_to_others(observed: Observed, sessions: int, column: Int64) -> Int64:
-    """By column how far its session can be in the past of another: up to its last transaction that another session read from."""
+    """Return by column how far its session can be in the past of another: up to its last transaction that another session read from."""
     known = np.zeros(sessions, np.int64)
     read = observed.source != observed.init
     source, reader = observed.source[read], observed.reader[read]
@@ -160,7 +160,7 @@ def clocks(
     row: Int64,
     rows: npt.NDArray[np.int32],
 ) -> None:
-    """Fills `row` (by transaction its row, or -1: knows nothing of the block, or -2: all that can be known) and `rows`."""
+    """Fill `row` (by transaction its row, or -1: knows nothing of the block, or -2: all that can be known) and `rows`."""
     width = len(known)
     used = 0
     for at in range(len(order)):
@@ -221,7 +221,7 @@ def order_writers(
     rows: npt.NDArray[np.int32],
     init: int,
 ) -> tuple[Int64, Int64, Int64]:
-    """Edges (before, after, place of a read that shows it), without those that the past of the version's writer holds already."""
+    """Return edges (before, after, place of a read that shows it), without those that the past of the version's writer implies already."""
     found = np.empty((3, 1024), np.int64)
     used = 0
     for version in range(len(version_key)):

@@ -25,7 +25,7 @@ def with_atomicity(versions: Versions) -> Versions:
 
 
 def with_causality(versions: Versions) -> Versions:
-    """Add nothing where sessions and reading have a cycle: that is a violation, and found as one."""
+    """Add the orders of causal consistency; none where sessions and reading have a cycle, which is reported as a violation of its own."""
     observed = observe(versions)
     order = causal_order(observed)
     return versions if order is None else _with(versions, observed, causal_edges(observed, order), PROCESS)
@@ -49,7 +49,7 @@ def _with(versions: Versions, observed: Observed, inferred: Inferred, basis: int
 
 
 def _written(versions: Versions, txn: Int64, key: Int64) -> tuple[Int64, Bool]:
-    """By (transaction, key) the version that it left, and whether it is known."""
+    """Return by (transaction, key) the version that it left, and whether it is known."""
     made = np.flatnonzero(versions.writer >= 0)
     made = made[versions.groups.final[versions.mop[made]]]
     code = versions.writer[made].astype(np.int64) * versions.table.keys + versions.key[made]

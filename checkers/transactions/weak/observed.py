@@ -75,7 +75,7 @@ def observe(versions: Versions) -> Observed:
 
 
 def _sessions(table: Table) -> tuple[Int64, Int64, Int64]:
-    """By transaction; one that failed has no place (-1)."""
+    """Return by transaction its session, its place there (-1 if it failed), and the one before it (-1 if none, or of unknown outcome)."""
     alive = np.flatnonzero(table.alive)
     order = alive[np.lexsort((table.invoke[alive], table.process[alive]))]
     process = table.process[order]
@@ -92,9 +92,10 @@ def _sessions(table: Table) -> tuple[Int64, Int64, Int64]:
 
 
 def common_keys(observed: Observed, reader: Int64, writer: Int64) -> tuple[Int64, Int64]:
-    """For each pair, the keys that the one read and the other wrote: places of pairs, and keys. Searches the smaller of the two sides.
+    """Return for each pair the keys that the one read and the other wrote: places of pairs, and keys.
 
-    This makes it O(n^1.5): a transaction with many keys meets only few others that are large too (AWDIT, PLDI 2025).
+    The smaller of the two sides is searched, which makes it O(n^1.5): a transaction with many keys meets only few others that are large too (AWDIT,
+    PLDI 2025).
     """
     read_code = distinct(observed.reader * observed.table.keys + observed.key)
     read_txn, read_key = np.divmod(read_code, observed.table.keys)

@@ -56,7 +56,7 @@ def _reads(observed: Observed) -> _Reads:
 
 
 def _first_from(observed: Observed) -> tuple[Int64, Int64, Int64]:
-    """Each (reader, source) once, without INIT, and the place of the first read of it."""
+    """Return each (reader, source) once, without INIT, and the place of the first read of it."""
     wanted = np.flatnonzero(observed.source != observed.init)
     code = observed.reader[wanted] * (observed.init + 1) + observed.source[wanted]
     _, first = first_of_each(code)
@@ -82,7 +82,7 @@ def atomic_edges(observed: Observed) -> Inferred:
 
 
 def seen_edges(observed: Observed) -> Inferred:
-    """The part of `atomic_edges` that needs no order of sessions."""
+    """Return the part of `atomic_edges` that needs no order of sessions."""
     reads = _reads(observed)
     reader, visible, _ = _first_from(observed)
     pair, key = common_keys(observed, reader, visible)
@@ -91,7 +91,9 @@ def seen_edges(observed: Observed) -> Inferred:
 
 
 def _edges(observed: Observed, reads: _Reads, code: Int64, visible: Int64, spot: Int64) -> Inferred:
-    """The edge to the source of the read at `spot`, or where that is the visible one itself, of the next one from another source."""
+    """Return the edges from the visible writer to the source of the read at `spot`; where that is the visible one itself, of the next read from another
+    source.
+    """
     count = len(reads.order)
     inside = np.flatnonzero(spot < count)
     inside = inside[reads.code[spot[inside]] == code[inside]]
@@ -104,7 +106,7 @@ def _edges(observed: Observed, reads: _Reads, code: Int64, visible: Int64, spot:
 
 
 def session_order(observed: Observed) -> Inferred:
-    """For each read the last transaction of the same session before it that wrote the key."""
+    """Return for each read the last transaction of the same session before it that wrote the key."""
     table = observed.table
     write_code = (observed.session[observed.write_txn] * table.keys + observed.write_key) * (len(table) + 1)
     write_code += observed.place[observed.write_txn]
@@ -128,7 +130,7 @@ def joined(*parts: Inferred) -> Inferred:
 
 
 def contradictory_reads(observed: Observed) -> tuple[Int64, Int64]:
-    """Pairs of reads of one key in one transaction that come from two sources: non-repeatable reads."""
+    """Return the pairs of reads of one key in one transaction that come from two sources: non-repeatable reads."""
     reads = _reads(observed)
     first = np.ones(len(reads.code), bool)
     first[1:] = reads.code[1:] != reads.code[:-1]

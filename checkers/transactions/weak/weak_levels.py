@@ -1,7 +1,7 @@
 """Read committed, read atomic and causal consistency of a history: exact, where every written value is unique.
 
-Reads that are wrong by themselves come first (thin air, aborted, intermediate, own and future writes), then circles of sessions and reading,
-then the orders of `weak_edges` and `causal_clocks`: a circle in all of them together is a violation, and none is a proof.
+Reads that are wrong by themselves come first (thin air, aborted, intermediate, own and future writes), then cycles of sessions and reading,
+then the orders of `weak_edges` and `causal_clocks`: the level holds iff all of them together have no cycle.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class _Orders:
 
 
 def weak_anomalies(versions: Versions, report: Report, level: str | None) -> dict[str, Any]:
-    """Add what contradicts the level, if it is one of the three. Returns figures."""
+    """Report what contradicts the level, if it is one of the three, and return figures for `stats`."""
     if level not in {one.value for one in Level}:
         return {}
     asked = Level(level)
@@ -92,13 +92,13 @@ def _inferred(observed: Observed, level: Level, base: Edges) -> Inferred:
 
 
 def causal_order(observed: Observed) -> Int64 | None:
-    """The transactions in an order that follows sessions and reading; None if those have a cycle."""
+    """Return the transactions in an order that follows sessions and reading; None if those have a cycle."""
     base = _base(observed)
     return None if core_of(Graph(observed.table, observed.init + 1, base)) is not None else _order(observed, base)
 
 
 def _order(observed: Observed, base: Edges) -> Int64:
-    """The transactions in an order that follows sessions and reading."""
+    """Return the transactions in an order that follows sessions and reading."""
     count = observed.init
     chosen = np.flatnonzero(base.kind != WW)
     source, target = base.source[chosen], base.target[chosen]
@@ -112,7 +112,7 @@ def _order(observed: Observed, base: Edges) -> Int64:
 
 
 def _base(observed: Observed) -> Edges:
-    """Sessions, reading, and the order of versions as far as values give it."""
+    """Return the edges of sessions and of reading."""
     builder = Builder(observed.init + 1)
     later = np.flatnonzero(observed.previous >= 0)
     builder.add(observed.previous[later], later, SESSION, DATA, -1)
@@ -122,7 +122,7 @@ def _base(observed: Observed) -> Edges:
 
 
 def _known_order(observed: Observed, inferred: Inferred) -> Edges:
-    """INIT before those that something puts before INIT (no other can be on a circle with it), and the order of lists."""
+    """Return edges from INIT to those that something puts before INIT (no other can be on a cycle with it), and the order of lists."""
     versions, init = observed.versions, observed.init
     builder = Builder(init + 1)
     against = distinct(inferred.before[inferred.after == init])
@@ -152,7 +152,7 @@ def _orders(observed: Observed, plain: Edges, inferred: Inferred | None = None) 
 
 
 def _report_circles(observed: Observed, orders: _Orders, core: Core, report: Report, kind: str) -> None:
-    """Report one shortest circle of each component."""
+    """Report one shortest cycle of each component."""
     total = 0
     for part in parts(core, DATA):
         total += 1
@@ -279,6 +279,6 @@ def _name(observed: Observed, txn: int) -> str:
 
 
 def level_anomalies(level: Level) -> Iterable[str]:
-    """What contradicts the level."""
+    """Return the kinds of anomaly that contradict the level."""
     plain = ["thin-air-read", "G1a", "G1b", "future-read", OWN_WRITE, CYCLE, ANOMALY[level], "incompatible-order"]
     return plain if level is Level.READ_COMMITTED else [*plain, "internal", NON_REPEATABLE, "dirty-update"]

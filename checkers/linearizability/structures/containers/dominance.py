@@ -39,7 +39,7 @@ def _sweep(
     best: Int64,
     who: Int64,
 ) -> None:
-    """Node of the tree: the number of the item that ends first among those below it, -1 if none."""
+    """Fill `best` and `who`. A node of the tree holds the number of the item that ends first among those below it, -1 if none."""
     taken = 0
     for query in by_query:
         while taken < len(by_start) and start[by_start[taken]] < before[query]:

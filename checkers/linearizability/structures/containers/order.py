@@ -1,4 +1,4 @@
-"""Legal orders for certificates: built on request, to be verified by the requester (`replay`)."""
+"""Legal orders of queues for certificates, built on request."""
 
 from __future__ import annotations
 

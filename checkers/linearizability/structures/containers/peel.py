@@ -36,7 +36,7 @@ class Peeled:
 
 
 def peel(push_first: Int64, push_last: Int64, pop_first: Int64, pop_last: Int64, gaps: int) -> Peeled:
-    """Gaps of the pushes and pops of values are [first, last). Values whose push and pop overlap have no core."""
+    """Peel as many values as possible. The gaps of the push and the pop of a value are [first, last). A value whose push and pop overlap has no core."""
     values = len(push_first)
     first = np.concatenate([push_first, pop_first])
     last = np.concatenate([push_last, pop_last])
@@ -144,7 +144,9 @@ def _peel(
     turn: Int64,
     freed: Int64,
 ) -> None:
-    """`least[node]` is the least cover below a node, including the subtractions from whole nodes (`less`) of it and of what is below."""
+    """Fill `turn` and `freed`. `least[node]` is the least cover below a node, including the subtractions from whole nodes (`less`) of it and of what
+    is below.
+    """
     values = len(turn)
     less = np.zeros(2 * size, np.int64)
     waits = np.full(values, 2, np.int64)

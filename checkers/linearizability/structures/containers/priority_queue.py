@@ -29,7 +29,9 @@ WORDS = Words(INSERTS, POLLS, "insert")
 
 
 def check_priority_queue(view: View, least_first: bool = False) -> Finding | None:
-    """`least_first`: the least leaves first; also where operations are called delete-min."""
+    """Return the violation, or None. Raises `Unsuitable` and `Doubt`. With `least_first` the least leaves first; also where operations are called
+    delete-min.
+    """
     flow = _flow(view, least_first)
     if isinstance(flow, Finding):
         return flow

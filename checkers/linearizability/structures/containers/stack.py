@@ -1,8 +1,8 @@
 """Stacks of unique values, by peeling, in O(n log n).
 
-Removals of unknown outcome may have taken any value. Each acknowledged value that is missing has a *deadline*: a value pushed before it was popped
-after it, or the stack was found empty. If the deadlines cannot be met, values are lost. If meeting them, earliest first, lets all values be peeled,
-there is a legal order. In between there is doubt. Without such removals it is exact.
+Removals of unknown outcome may have taken any value. Each acknowledged value that is missing has a *deadline*: the first return of an operation that
+proves it gone, which is the pop of a value below it or a removal that found nothing. If the deadlines cannot be met, values are lost. If meeting
+them, earliest first, lets all values be peeled, there is a legal order. In between there is doubt. Without such removals it is exact.
 """
 
 from __future__ import annotations

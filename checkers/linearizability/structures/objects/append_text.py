@@ -4,10 +4,10 @@ If no part (a text that was appended or put) begins another one, every text is m
 list of its parts are equivalent. If each part was written once, the texts are then linearizable exactly if the lists are, and `append_list` judges
 them. A text that is not made of parts was never the value.
 
-A part that was written twice is seen at places whose writer is unknown. Then a weaker question is asked first, whose no is a no to the whole: each
-place is written by an operation of its own at any time, or never. What follows a part that was written once is one place, and so is what follows
-that. The beginning of a text is not, because it can be put again and again: reads that begin with such a part are left out. If that finds nothing,
-the search decides.
+A part that was written twice is seen at places whose writer is unknown. Then a weaker condition is checked first, whose violation proves that of the
+whole: each place is written by an operation of its own, at any time or never. What follows a part that was written once is one place, and so is what
+follows that. The beginning of a text is not, because it can be put again and again: reads that begin with such a part are left out. If that finds
+nothing, the search decides.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def reads_texts(view: View) -> bool:
 
 
 class _Parts(View):
-    """Judged as lists, shown as texts. Without `exact` only a violation counts."""
+    """View of texts that is judged as lists and shown as texts. Without `exact` only a violation counts."""
 
     def __init__(self, shown: View, columns: Columns, rows: Int64, exact: bool) -> None:
         super().__init__(columns, rows)
@@ -127,7 +127,7 @@ def _reads(view: View) -> Int64:
 
 
 def _prefix_code(view: View, written: Mask) -> Mapping[str, int] | None:
-    """Text → value id of all parts, if no part is empty or begins another."""
+    """Return the value id of each part; None if a part is empty, is not a text or begins another."""
     ids = np.unique(view.argument[written]).tolist()
     codes: dict[Any, int] = {view.value(number): number for number in ids if isinstance(view.value(number), str)}
     if len(codes) < len(ids) or "" in codes:
@@ -141,7 +141,7 @@ _AMBIGUOUS = -2
 
 @dataclass(slots=True)
 class _Apart:
-    """Splits texts into value ids. Texts grow, so the last one is usually the beginning of the next and is not split again.
+    """Splitter of texts into value ids. Texts grow, so the last one is usually the beginning of the next and is not split again.
 
     A part of `again` has an id of its own at each place: after what it stands. At the beginning of a text, where it may be one of `put_again`, it has
     none.
@@ -157,7 +157,7 @@ class _Apart:
     _parts: list[int] = field(default_factory=list)
 
     def of(self, text: str) -> list[int] | None:
-        """None if it is not made of parts."""
+        """Return the value ids of the parts of `text`; None if it is not made of parts."""
         at, found = (len(self._text), list(self._parts)) if text.startswith(self._text) else (0, [])
         while at < len(text):
             for length in self.lengths:

@@ -26,13 +26,13 @@ from .counter_witness import broken_slot, disordered, impossible, out_of_bounds,
 
 
 def initial_of(options: Mapping[str, Any]) -> int:
-    """The sum at the beginning."""
+    """Return the sum at the beginning."""
     return int(options.get("initial", 0))
 
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """`seen` saw a sum (`sum`), and `delta` was added after that; `blind` added without an answer (`step`)."""
+    """Operations of a counter. `seen` saw a sum (`sum`) and added `delta` to it (0: a read); `blind` added `step` without an answer."""
 
     seen: Int64
     sum: Int64

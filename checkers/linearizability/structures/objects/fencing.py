@@ -36,7 +36,7 @@ def fencing_order(view: View) -> Int64:
 
 
 def _line(view: View) -> tuple[Int64, Int64] | Finding:
-    """Places by token, an acquire (even group) before its release (odd group)."""
+    """Return places and groups by token, an acquire (even group) before its release (odd group); or what is wrong with the tokens."""
     acquires = np.flatnonzero(view.called(*ACQUIRES) & view.ok)
     releases, released, homeless = _releases(view, acquires)
     if len(homeless):
@@ -107,7 +107,7 @@ def _kept(view: View, holder: int, taker: int) -> Finding:
 
 
 def _disorder(view: View, place: Int64, group: Int64, late_at: int, early_at: int) -> Finding:
-    """`late` belongs before `early`, by their tokens, and began after `early` had returned."""
+    """Word the violation: by their tokens `late` belongs before `early`, but it began after `early` had returned."""
     late, early = int(place[late_at]), int(place[early_at])
     ranks = group[late_at] // 2, group[early_at] // 2
     acquires = [int(place[np.searchsorted(group, 2 * rank)]) for rank in ranks]

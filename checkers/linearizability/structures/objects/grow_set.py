@@ -44,7 +44,9 @@ class _Reads:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """All operations in their only order: groups of adds and reads. `bound` members need not have come before what follows them."""
+    """All operations in their only order: groups of adds and reads. Members that are not `bound`, repeated adds, need not come before what follows
+    them.
+    """
 
     place: Int64
     group: Int64
@@ -163,7 +165,7 @@ def _incomparable(view: View, reads: _Reads, element: int, rank: int) -> Finding
 
 
 def _element(view: View, element: int) -> Hashable:
-    """An element as a key: it may be a list, which Python cannot hash."""
+    """Return an element as a key: it may be a list, which Python cannot hash."""
     key: Hashable = canonical(view.value(element))
     return key
 
@@ -200,7 +202,7 @@ def _showing(reads: _Reads, element: int) -> Int32:
 
 
 def _finding(wrong: Disorder, found: WholeSet, view: View) -> Finding:
-    """Word it as `set_witness` does. Its anomaly names positions; rows are looked up by them."""
+    """Word it as `checkers.sets` does. Its anomaly names positions; rows are looked up by them."""
     anomaly = anomaly_of_disorder(wrong, found, None)
     rows = np.searchsorted(view.start, np.array(anomaly.ops))
     details = {name: value for name, value in anomaly.details.items() if name != "key"}

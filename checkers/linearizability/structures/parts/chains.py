@@ -35,14 +35,16 @@ class Zones:
 
 
 def conflict(chain: Int64, group: Int64, start: Int64, end: Int64) -> Conflict | None:
-    """Return why these operations have no legal order. They must be sorted by (chain, group); inside a group any order is allowed."""
+    """Return why these operations have no legal order; None if they have one. They must be sorted by (chain, group); inside a group any order is
+    allowed.
+    """
     if not len(chain):
         return None
     return _inside(chain, group, start, end) or _crossing(zones(chain, start, end), start, end)
 
 
 def _inside(chain: Int64, group: Int64, start: Int64, end: Int64) -> Conflict | None:
-    """Apply the master lemma in each chain: positions are separated by chain, so that one accumulation serves all."""
+    """Check the order inside each chain, as `out_of_order` does: positions are separated by chain, so that one accumulation serves all."""
     # Ends after all starts are equivalent, so they need no room of their own.
     most = int(start.max(initial=0)) + 2
     number = np.cumsum(np.append(0, chain[1:] != chain[:-1])) * most

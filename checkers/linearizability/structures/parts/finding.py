@@ -18,7 +18,7 @@ class Finding:
 
 
 class Unsuitable(Exception):
-    """The precondition of a fast method does not hold (a value used twice, say): the general search must judge.
+    """Exception of a fast method whose precondition does not hold (a value used twice, for example): the general search must judge.
 
     If `parts` are given, the history is legal iff each part (a list of row indices) is, and the search need only see them.
     """
@@ -29,11 +29,11 @@ class Unsuitable(Exception):
 
 
 class Strange(Exception):
-    """Nothing is wrong with the order, but an operation answered what this structure cannot answer: this proves no violation, and is not valid."""
+    """Exception for an answer that this structure cannot give, where nothing is wrong with the order: no violation is proven, but it is not valid either."""
 
 
 class Doubt(Exception):
-    """A fast method cannot decide. `suspects` are rows whose operations, if they have no legal order, prove that all have none."""
+    """Exception of a fast method that cannot decide. `suspects` are rows whose operations, if they have no legal order, prove that all have none."""
 
     def __init__(self, reason: str, suspects: Sequence[int] = ()) -> None:
         super().__init__(reason)

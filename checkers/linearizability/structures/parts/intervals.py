@@ -17,10 +17,10 @@ Mask = npt.NDArray[np.bool_]
 
 
 def out_of_order(start: Int64, end: Int64, group: Int64) -> tuple[int, int] | None:
-    """Apply the master lemma: groups in order (`group` grows; any order inside one) are legal iff no operation began after a later group's member had
-    returned.
+    """Return where an order of groups contradicts real time: places (late, early), where `late` must come before `early`, which had returned before
+    `late` began. None when the order is legal.
 
-    Returns places (late, early): `late` must come before `early`, which had returned before `late` began. None when the order is legal.
+    `group` grows; inside a group any order is allowed. The order is legal iff no operation began after a member of a later group had returned.
     """
     if len(group) < 2:
         return None
@@ -111,9 +111,9 @@ def _levels(lengths: Int64) -> Int64:
 
 
 def unmet(deadlines: Int64, available: Int64) -> int | None:
-    """Apply Hall's theorem for nested deadlines: each needs one of `available` before it, no two the same.
+    """Return the place of the first deadline that cannot be met; None if the i-th of `available` meets the i-th deadline.
 
-    Both must be sorted. Returns the place of the first deadline that cannot be met; otherwise the i-th available one serves the i-th deadline.
+    Each deadline needs one of `available` before it, no two the same (Hall's theorem for nested deadlines). Both must be sorted.
     """
     if not len(deadlines):
         return None

@@ -9,8 +9,8 @@ _ALLOWED_S = 2.0
 
 
 def smallest(parts: list[int], proves: Callable[[list[int]], bool], allowed_s: float = _ALLOWED_S) -> list[int]:
-    """Return a subset of `parts` that still proves it, minimal unless time runs out: large blocks are tried before small ones (Zeller's delta
-    debugging).
+    """Return a subset of `parts` that still proves the violation, minimal unless `allowed_s` pass: large blocks are tried before small ones (Zeller's
+    delta debugging).
 
     `proves(parts)` must hold. Only what is sound to leave out may be a part.
     """

@@ -15,13 +15,13 @@ from .view import Mask, View
 
 
 def strange(view: View, structure: str) -> str | None:
-    """What it is that cannot be read, of the first such operation; None where everything can."""
+    """Describe the first operation whose argument or answer the structure cannot have; None if there is none."""
     found = _FINDERS.get(structure)
     return None if found is None else found(view)
 
 
 def blank_reads(view: View) -> Mask:
-    """Reads that answered null. Of a counter they say nothing, so nothing is judged by them."""
+    """Return a mask of the reads that answered null: they show nothing about a counter."""
     found: Mask = view.called("read") & view.ok & (view.result == NONE_ID) & ~_are_lists(view)
     return found
 
@@ -70,7 +70,7 @@ def _no_element(view: View) -> str | None:
 
 
 def _answered_null(view: View) -> Mask:
-    """Which operations answered null, or a list with null in it."""
+    """Return which operations answered null, or a list with null in it."""
     lists, rows = view.columns.lists, view.columns.result_list[view.rows]
     items = np.flatnonzero(lists.items == NONE_ID)
     inside = np.unique(np.searchsorted(lists.offsets, items, side="right") - 1)
@@ -89,7 +89,7 @@ def _no_order(view: View) -> str | None:
 
 
 def _without(view: View, ids: Any, wanted: type) -> Mask:
-    """Which values, apart from null, are of another type."""
+    """Return which ids are of values of another type, apart from null."""
     used = np.unique(ids)
     other = [number for number in used if number > NONE_ID and type(view.value(int(number))) is not wanted]
     return np.isin(ids, other)

@@ -34,7 +34,9 @@ class _Answered:
 
 
 class View:
-    """See the module. `rows` are indices into the columns, growing. `whole` returns the operation of a row as recorded, for what columns do not hold."""
+    """Operations of one object, by place. `rows` are indices into the columns, growing. `whole` returns the operation of a row as recorded, for what
+    columns do not hold.
+    """
 
     def __init__(self, columns: Columns, rows: Int64, whole: Callable[[int], Operation] | None = None) -> None:
         self.columns = columns
@@ -100,7 +102,7 @@ class View:
         return found
 
     def operation(self, place: int) -> Operation:
-        """Return the operation there. Its node is left out."""
+        """Return the operation at `place`, without its node."""
         columns, row = self.columns, int(self.rows[place])
         kind = _TYPES[int(self._type[place])]
         end_ns = int(columns.complete_ns[row])
@@ -119,7 +121,7 @@ class View:
         )
 
     def _error(self, row: int) -> str | None:
-        """Return why the operation failed, as recorded: other checkers name the same reason."""
+        """Return why the operation failed: `empty` for a removal that found nothing, else as recorded, so that all checkers name the same reason."""
         if self.columns.mismatch[row]:
             return "empty"
         return None if self._whole is None else self._whole(row).error
@@ -133,7 +135,7 @@ class View:
         return [self.operation(place) for place in places]
 
     def describe(self, place: int) -> str:
-        """In words, with its answer: `dequeue of 5`, `contains of 3 (answered False)`, `pop (found nothing)`."""
+        """Describe an operation with its answer: `dequeue of 5`, `contains of 3 (answered False)`, `pop (found nothing)`."""
         op = self.operation(place)
         if op.f not in ("read", "get"):
             if self.saw_empty[place] and op.argument is None:
