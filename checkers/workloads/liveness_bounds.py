@@ -27,7 +27,7 @@ class Outage:
 
 
 def outages(record: RunRecord) -> list[Outage]:
-    """Outages in order of their start. One that was never healed lasts without end."""
+    """Return the outages in order of their start. One that was never healed lasts without end."""
     found = [outage for fault in record.faults for outage in _outages(fault)]
     return sorted(found, key=lambda outage: (outage.start_ns, outage.node))
 

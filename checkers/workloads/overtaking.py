@@ -1,4 +1,4 @@
-"""Operations with a rank: which of them overtook one that had ended before they began?"""
+"""Order of operations with a rank: those that overtook one that had ended before they began."""
 
 from __future__ import annotations
 

@@ -5,8 +5,8 @@ An agent's *epoch* is the index of the log entry that placed it, so a later plac
 something was accepted needs no clock: entry `index` was accepted for `epoch`, and an epoch between the two had been granted meanwhile.
 
 Trace lines: `agent-started`, `agent-stopped` and `agent-suspended` (`agent`, `epoch`) of a host; `agent-checkpoint` (`agent`, `epoch`, `index`) and
-`task-effect` (`worker`, `epoch`, `index`), what was accepted at that index of the log; `no-quorum` and `quorum`; `agent-standing` and
-`agent-move-cancelled` (`agent`, `epoch`), the end of a migration and its end by the log; `agent-switched` (`pause_ns`, `bytes`), `agent-lost`
+`task-effect` (`worker`, `epoch`, `index`), what was accepted at that index of the log; `no-quorum` and `quorum`; `agent-standing`, the
+pause at the end of a migration, and `agent-move-cancelled`, its cancellation by the log (both `agent`, `epoch`); `agent-switched` (`pause_ns`, `bytes`), `agent-lost`
 (`keys`) for the figures; `capacity` (`places`), how many agents the host can take by its own configuration. How long a migration may pause its agent
 is a bound that the campaign gives: `max_pause_s`.
 """
@@ -62,7 +62,7 @@ class AgentsChecker:
 
 
 def _one_host_an_epoch(traces: Traces, findings: Findings) -> Mapping[str, Mapping[int, Line]]:
-    """Agent → epoch → the line of its first start. An epoch that started on two hosts is reported."""
+    """Return by agent and epoch the line of the first start. An epoch that started on two hosts is reported."""
     epochs: dict[str, dict[int, Line]] = {}
     for incarnation in traces:
         for line in incarnation.lines:

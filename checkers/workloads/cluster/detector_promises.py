@@ -24,6 +24,8 @@ Views = Mapping[str, Sequence[tuple[int, frozenset[str]]]]
 
 @dataclass(frozen=True, slots=True)
 class Promises:
+    """Bounds that the detectors' own configuration promises. `halted` nodes have stopped for good after an error."""
+
     record: RunRecord
     truth: Truth
     views: Views
@@ -82,7 +84,9 @@ class Promises:
 
 
 def promises(record: RunRecord, traces: Traces) -> Promises | None:
-    """None: on hosts, where true times are not known; without detectors; and where datagrams are lost or reordered without a fault."""
+    """Return the promises. None: on hosts, where true times are not known; without detectors; and where datagrams are lost or reordered without a
+    fault.
+    """
     truth = known_truth(record)
     if truth is None or not truth.detection_ns or not truth.fair or not truth.datagrams_lossless:
         return None
@@ -92,7 +96,7 @@ def promises(record: RunRecord, traces: Traces) -> Promises | None:
 
 
 def _views(traces: Traces) -> dict[str, list[tuple[int, frozenset[str]]]]:
-    """Node → its views of the members, each from when on. A boot ends the view before."""
+    """Return by node its views of the members, each with the time from which on it is active. A boot ends the view before."""
     found: dict[str, list[tuple[int, frozenset[str]]]] = {}
     for incarnation in traces:
         mine = found.setdefault(incarnation.node, [])

@@ -1,9 +1,8 @@
 """Checker `failure-detector`: how fast crashes are suspected, and how often and how long live nodes are, with the ledger's faults as ground truth.
 
 Trace lines `suspect` and `trust` (field `target`) are an observer's changes of opinion about a member; it trusts at first. A suspicion that nothing refutes
-ends in `failed`. Figures are those of Chen,
-Toueg and Aguilera (IEEE Transactions on Computers, May 2002): detection time, mistake recurrence and mistake duration, and what follows from them. It
-judges only against bounds that the campaign gives: `max_detection_s`, `max_mistakes_per_hour`, `max_mistake_s`. In a simulated run the detectors' own
+ends in `failed`. Figures are those of Chen, Toueg and Aguilera (IEEE Transactions on Computers, May 2002): detection time, mistake recurrence and
+mistake duration, and what follows from them. It judges only against bounds that the campaign gives: `max_detection_s`, `max_mistakes_per_hour`, `max_mistake_s`. In a simulated run the detectors' own
 configuration gives bounds too (`detector_promises`).
 """
 
@@ -40,7 +39,7 @@ class FailureDetectorChecker:
     )
 
     def applies(self, record: RunRecord) -> bool:
-        """Return whether a detector said anything, or had to: in a simulated run the configuration shows that there are some."""
+        """Return whether a detector traced anything, or had to: in a simulated run the configuration shows whether there are detectors."""
         spoke = not events(record.traces).isdisjoint((SUSPECT, TRUST))
         return spoke or (bool(record.truth.get("detection_ns")) and any(map(stopped, record.faults)))
 
@@ -82,7 +81,9 @@ class Opinion:
 
 
 def _opinions(traces: Traces, against: str = SUSPECT) -> dict[str, dict[str, list[Opinion]]]:
-    """Observer → target → changes of opinion, in order; event `against` begins a suspicion. After a boot an observer trusts every node again."""
+    """Return by observer and target the changes of opinion, in order. Event `against` begins a suspicion. After a boot an observer trusts every node
+    again.
+    """
     found: dict[str, dict[str, list[Opinion]]] = {}
     for incarnation in traces:
         if not traces.clocks.knows(incarnation.node):
@@ -190,7 +191,7 @@ def _covered_ns(outages: Sequence[Outage], end_ns: int) -> int:
 
 
 def _suspicions(opinions: Sequence[Opinion], end_ns: int) -> list[tuple[Opinion, int]]:
-    """Yield each suspicion with its end. Changes of opinion alternate."""
+    """Return each suspicion with its end. Changes of opinion alternate."""
     ends = [opinion.at_ns for opinion in opinions[1:]] + [end_ns]
     return [(opinion, end) for opinion, end in zip(opinions, ends, strict=False) if opinion.suspects]
 
@@ -242,7 +243,7 @@ def _by_configuration(quality: Quality, promised: Promises, options: Mapping[str
 def _conclusions(
     quality: Quality, counted: Mapping[str, Mapping[str, Sequence[Opinion]]], promised: Promises, findings: Findings
 ) -> None:
-    """A crash that was suspected must count as failed in the end."""
+    """Judge that a crash that was suspected counts as failed in the end."""
     for observer, outage, took_ns, line in quality.slow:
         limit_ns = promised.failed_ns(observer, outage)
         lasted_ns = min(outage.end_ns, quality.end_ns) - outage.start_ns

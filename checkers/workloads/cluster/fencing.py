@@ -34,7 +34,7 @@ class FencingTokensChecker:
         return any(_tokens(record)) or FENCE in columns.events(record.traces)
 
     def judged(self, record: RunRecord) -> Bool:
-        """Those of locks that issue tokens, and of what is accessed with them."""
+        """Return the operations of locks that issue tokens, and of resources that are accessed with them."""
         columns = record.history.columns
         objects, tokens = object_of(columns), [op.invoke_index for op in _tokens(record)]
         return of(columns, *self.operations) & np.isin(objects, objects[np.isin(columns.invoke, tokens)])
@@ -65,7 +65,7 @@ def _is_token(value: Any) -> bool:
 
 
 def _without_token(ops: Sequence[Operation]) -> list[str]:
-    """Return the first answer without a token of a lock or resource that has others with one."""
+    """Return a doubt if some answers of a lock or resource have a token and others have none."""
     ok = [(op, op.argument if op.f == ACCESS else op.result) for op in ops if op.type is Type.OK]
     mine = [(op, token) for op, token in ok if op.f == ACCESS or op.f in ACQUIRES]
     without = [(op, token) for op, token in mine if not _is_token(token)]

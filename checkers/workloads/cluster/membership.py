@@ -2,7 +2,7 @@
 
 Trace lines `view`: `epoch` (a number that grows with every change of the view) and `members` (a mapping of member to its incarnation number, or a
 list of names). Within one life of a node epochs grow and no member's incarnation number falls. One epoch means one set of members on all nodes,
-unless `epoch_is_global` is denied. After the quiet period all nodes that are up have one view, which contains no node that is down.
+unless the option `epoch_is_global` is false. After the quiet period all nodes that are up have one view, which contains no node that is down.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class MembershipChecker:
 
 
 def members(line: Line) -> dict[str, int | None]:
-    """Member → incarnation number, None where views carry none."""
+    """Return by member its incarnation number, None where views carry none."""
     named = line["members"]
     return dict(named) if isinstance(named, Mapping) else dict.fromkeys(named)
 

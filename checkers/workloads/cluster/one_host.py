@@ -23,7 +23,7 @@ from ...traces.traces import FOREVER_NS, Incarnation, Line, Traces, excerpt
 STARTED = "agent-started"
 ENDS = frozenset({"agent-stopped", "agent-suspended", "agent-standing"})
 _TIMELY = frozenset({"cut", "reset", "voters", "transfer"})
-"""Faults that do not stop a process and do not slow down it, its clock or what it receives."""
+"""Faults that neither stop a process nor slow it down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def one_host_at_a_time(record: RunRecord, traces: Traces, findings: Findings) ->
 
 
 def timely_runs(record: RunRecord, traces: Traces) -> dict[str, list[Run]]:
-    """Agent → its runs in order of their begin, without the times in which a fault may have stopped or slowed down the host."""
+    """Return by agent its runs in order of their begin, without the times in which a fault may have stopped or slowed down the host."""
     found: dict[str, list[Run]] = {}
     for node, lives in traces.incarnations.items():
         if not traces.clocks.knows(node):
@@ -87,7 +87,7 @@ def _of_a_life(traces: Traces, life: Incarnation) -> Iterable[tuple[str, Run]]:
 
 
 def _without(run: Run, spans: Sequence[tuple[int, int]]) -> list[Run]:
-    """Return what is left of the run."""
+    """Return the parts of the run outside the spans."""
     left = [run]
     for start_ns, end_ns in spans:
         left = [

@@ -61,7 +61,7 @@ class PoolChecker:
             _all_run(last, findings)
             if record.traces:
                 traces = read_traces(record)
-                doubts += _their_hosts_say_so(last, traces, findings)
+                doubts += _were_started(last, traces, findings)
         return conclude(self.name, findings, _stats(lives, reads, last), all_of(doubts))
 
 
@@ -114,7 +114,7 @@ def _surely(done: Iterable[Operation], undone: Iterable[Operation], read: Operat
 
 
 def _precedes(first: Operation, second: Operation) -> bool:
-    """What timed out may happen at any time after it began."""
+    """Return whether `first` certainly took effect before `second` began. What timed out may happen at any time after it began."""
     return first.type is Type.OK and first.complete_index is not None and first.complete_index < second.invoke_index
 
 
@@ -154,8 +154,8 @@ def _all_run(last: Operation, findings: Findings) -> None:
             findings.add("idle-agent", sentence(text), ops=indices([last]), details=dict(one))
 
 
-def _their_hosts_say_so(last: Operation, traces: Traces, findings: Findings) -> list[str]:
-    """Doubts only, where lines may be missing."""
+def _were_started(last: Operation, traces: Traces, findings: Findings) -> list[str]:
+    """Report running agents that their host never started; where lines may be missing, return doubts instead."""
     started = {
         (line["node"], line["agent"], line["epoch"])
         for incarnation in traces

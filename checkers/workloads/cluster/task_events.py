@@ -23,7 +23,7 @@ CLAIM, EFFECT, ACK = "task-claim", "task-effect", "task-ack"
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """Effects of one `source` (a node, or the resource's own list) happened in order of `place`."""
+    """An effect of a task. Those of one `source` (a node, or the resource's own list) happened in order of `place`."""
 
     task: Hashable
     claim: int | None
@@ -35,7 +35,7 @@ class Effect:
 
 @dataclass(slots=True)
 class Tasks:
-    """`submits` may have happened. `certain`: a missing effect is not a gap in what was recorded."""
+    """What is known of each task. `submits` may have happened. `certain`: a missing effect is not a gap in what was recorded."""
 
     submits: dict[Hashable, list[Operation]] = field(default_factory=dict)
     refused: dict[Hashable, Operation] = field(default_factory=dict)

@@ -157,7 +157,7 @@ def _early(task: Hashable, effects: Sequence[Effect], tasks: Tasks, traces: Trac
 
 
 def _order(tasks: Tasks, findings: Findings) -> None:
-    """By key and source: the first effects of tasks in the order of their submissions."""
+    """Judge, by key and source, that the first effects of tasks are in the order of their submissions."""
     groups: dict[tuple[str | None, Any, str], list[tuple[Operation, int]]] = {}
     first = {task: effects[0] for task, effects in tasks.effects.items()}
     ops = sorted(

@@ -68,7 +68,7 @@ class BankChecker:
 
 @dataclass(frozen=True, slots=True)
 class Bank:
-    """`total` is None while it is unknown. `transfers` may have happened, in order of invocation."""
+    """One bank. `total` is None while it is unknown. `transfers` may have happened, in order of invocation."""
 
     key: Hashable
     reads: Sequence[tuple[Operation, Balances]]
@@ -109,7 +109,9 @@ def _bank(key: Hashable, ops: Sequence[Operation], options: Mapping[str, Any], d
 
 
 def _opened(ops: Sequence[Operation]) -> float | None:
-    """Where the first `create` ended ok: until then no client may have made the accounts, and a read of none is in order. None where no operation makes them."""
+    """Return the position at which the first `create` ended ok: until then a read of no accounts is right. Infinite if none did; None without any
+    `create`.
+    """
     creates = [op for op in ops if op.f == "create"]
     ended = [op.complete_index for op in creates if op.type is Type.OK and op.complete_index is not None]
     return min(ended, default=inf) if creates else None
@@ -130,7 +132,7 @@ def _is_whole(balances: Balances, accounts: Iterable[Hashable]) -> bool:
 
 
 def _uncompared(bank: Bank) -> list[str]:
-    """Return why nothing follows from the reads of this bank: there are none, or a single one, which nothing is known to hold against."""
+    """Return why the reads of this bank prove nothing: there are none, or only one and no known total."""
     if not bank.reads:
         return [f"{on_key(bank.key)}transfers ended ok and no read did"]
     if bank.reference is not None and len(bank.reads) == 1:

@@ -114,7 +114,9 @@ def _workload(ops: Sequence[Operation]) -> Found:
 
 
 def _micro(op: Operation, value: Any) -> Iterator[tuple[str, Hashable, Hashable]]:
-    """The value of a cas, which has two operands, is what it would have written. Keys are those inside the operation's own `key`, where it has one."""
+    """Yield (kind, key, value) of each micro-operation. The value of a cas is what it would have written. Keys are inside the operation's own `key`, if
+    it has one.
+    """
     for kind, inner, *operands in value or ():
         key = canonical(inner if op.key is None else [op.key, inner])
         yield ("r" if kind in ("r", "read") else kind), key, canonical(operands[-1] if operands else None)
@@ -160,7 +162,7 @@ def _forks(found: Found, findings: Findings, meter: Meter) -> int:
 
 
 def _chain(found: Found, group: list[tuple[Operation, frozenset[Hashable]]], findings: Findings) -> int:
-    """Reads of the same keys, sorted by how many are new, must grow by inclusion."""
+    """Judge that reads of the same keys, sorted by how many are new, grow by inclusion; return how many do not."""
     forks = 0
     group.sort(key=lambda item: len(item[1]))
     before, known = group[0]
@@ -175,7 +177,7 @@ def _chain(found: Found, group: list[tuple[Operation, frozenset[Hashable]]], fin
 
 
 def _fork(found: Found, one: Hashable, other: Hashable, read: Operation, before: Operation, findings: Findings) -> None:
-    """`read` saw the write of `one` and not that of `other`; `before` the reverse."""
+    """Report that `read` saw the write of `one` and not that of `other`, and `before` the reverse."""
     if not findings.wants("long-fork"):
         findings.count("long-fork")
         return

@@ -2,7 +2,7 @@
 
 T1 read a version of x that T2 replaced, T2 a version of y that T1 replaced: neither can have been first, although each by itself is right. The pairs
 follow from the order of versions that `tribulation.checkers.transactions` recovers; a pair on one and the same object is a lost update, and only
-counted. In the form of Adya's predicates, `insert` of `[key, [a, b]]` after a look for either, two inserts of one key are the same thing.
+counted. It also judges Adya's form with predicates: an `insert` of `[key, [a, b]]` adds a row only if the key has none, so two that ended ok are a write skew.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class WriteSkewChecker:
         return INSERT in names(record) or _lists(record) is not None
 
     def in_auto(self, record: RunRecord) -> bool:
-        """In transactions `rw-register` and `list-append` find it among all other cycles."""
+        """Return whether there are inserts. In transactions, `rw-register` and `list-append` find it among all other cycles."""
         return INSERT in names(record)
 
     def judged(self, record: RunRecord) -> Bool:
@@ -107,7 +107,9 @@ def _transactions(record: RunRecord, lists: bool, findings: Findings, doubts: li
 
 
 def _overlooked(versions: Versions) -> tuple[Int64, Int64, Int64] | None:
-    """(reader, writer of a directly following version, key): anti-dependencies. The versions are ordered by values alone. None when there are too many."""
+    """Return the anti-dependencies: reader, writer of a directly following version, and key. The versions are ordered by values alone. None when there
+    are too many.
+    """
     known = np.flatnonzero(versions.writer[versions.pair_after] >= 0)
     order = known[np.argsort(versions.pair_before[known], kind="stable")]
     before, after = versions.pair_before[order], versions.pair_after[order]

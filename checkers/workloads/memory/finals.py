@@ -174,7 +174,7 @@ def _counts(record: Record, reads: Mapping[str, Shown], excuses: Excuses, findin
 
 
 def differing(memory: Memory, finals: Finals, quiet_ns: int, findings: Findings) -> None:
-    """Nodes that show different records, or report different digests, although no change is going on any more."""
+    """Report nodes that show different records or digests although no change is going on any more."""
     if all(record.last_change_ns < quiet_ns for record in memory.records.values()):
         groups: dict[Any, list[Operation]] = {}
         for _, op in sorted(finals.digests.items()):

@@ -1,5 +1,5 @@
-"""Reads of agent memory while changes go on: nothing that was never written, nothing that their node deleted, nothing less than it showed before,
-nothing less than their level promises.
+"""Reads of agent memory while changes go on: they show nothing that was never written or that their node deleted, and no less than their node showed
+before or their level promises.
 
 One sweep over each record's operations in the order of the history: what is known when a read begins must be in it.
 """
@@ -57,7 +57,7 @@ class Known:
             self.added[name] = (self.added.get(name, (0, op))[0] + amount, op)
 
     def shown(self, record: Record, read: Operation, view: View, level: str | None = None) -> None:
-        """What a read showed; with `level` only what was written at it."""
+        """Add what a read showed; with `level` only what was written at that level."""
         for place in view.elements:
             adds = record.adds.get(place)
             if adds and place not in self.elements and level in (None, adds[0].level):
@@ -78,7 +78,7 @@ class Known:
             self.elements.pop(place, None)
 
     def forget_doubtful(self) -> None:
-        """A crash may take what was not promised, and what only other nodes promised to keep."""
+        """Drop what a crash may take: what was not promised, and what only other nodes promised to keep."""
         self.elements = {place: source for place, source in self.elements.items() if _durable_here(source)}
         self.texts = {name: item for name, item in self.texts.items() if _durable_here(item[1])}
         self.counts.clear()

@@ -51,7 +51,7 @@ class View:
 
 
 def view_of(read: Operation) -> View:
-    """Raises `KeyError` or `TypeError` for anything that is not a record."""
+    """Return what a read showed. Raises `KeyError` or `TypeError` for anything that is not a record."""
     if read.result is None:
         return View(frozenset(), {}, {})
     elements: list[Place] = []
@@ -84,7 +84,7 @@ class Deletions:
         return self.evicted or (bool(self._invoked) and self._invoked[0] < index)
 
     def may_have_seen(self, change: Operation, before: int = NEVER_ENDED) -> bool:
-        """Return whether one that began before `before` did not end before the change began."""
+        """Return whether a deletion may have seen the change: it began before `before` and did not end before the change began."""
         if self.evicted:
             return True
         known = bisect_left(self._invoked, before)
@@ -122,8 +122,8 @@ class Record:
             self.counts.setdefault(name, []).append((op, amount))
 
     def replaced_until(self, view: View, name: str) -> int:
-        """A text of this field may be missing if its write began before this index (-1: none may): its replacement, or the replacement of that one, is
-        shown.
+        """Return the index before which the write of a text of this field must have begun if the text may be missing (-1: none may): what replaced it, or
+        what replaced that, is shown.
 
         A write that replaces a text has seen it, so it took effect later; the last one in such a row is there, unless it was deleted.
         """
@@ -202,7 +202,7 @@ def _forgets(fault: Fault) -> frozenset[str]:
 
 
 def _empty_from_ns(fault: Fault) -> int:
-    """From when on the node knows only what it received afterwards: a disk that was seen empty has nothing more to lose. One that is damaged may."""
+    """Return from when on the node knows only what it received afterwards: a disk that was seen empty has nothing more to lose. One that is damaged may."""
     return FOREVER_NS if fault.kind == "disk" or fault.seen_ns is None else fault.seen_ns
 
 

@@ -4,7 +4,7 @@
     highest = initial + negative adds acknowledged before the read began + positive adds begun before it returned
 
 Adds of unknown outcome count only where they widen the bounds; refused ones never. The bounds are sound for any mix of increments and decrements, and
-exact for a single read. That two reads contradict each other they show only in a counter that never falls, whose reads must not fall either.
+exact for a single read. Two reads that contradict each other are found only in a counter that never falls: its reads must not fall either.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def _judge(
 
 
 def _sums(position: Int64, amount: Int64, before: Int64) -> Int64:
-    """For each of `before`, the sum of the amounts whose position is lower."""
+    """Return for each of `before` the sum of the amounts whose position is lower."""
     order = np.argsort(position, kind="stable")
     total = np.concatenate([np.zeros(1, np.int64), np.cumsum(amount[order])])
     return np.asarray(total[np.searchsorted(position[order], before, side="left")], np.int64)
@@ -167,7 +167,7 @@ def _outside(
     bounds: tuple[int, int],
     findings: Findings,
 ) -> None:
-    """Return the read, and the acknowledged add without which its value would still have been possible."""
+    """Report the read outside its bounds, with the last acknowledged add before it that moved the bound."""
     value = int(counter.value[at])
     below = value < bounds[0]
     kind = "counter-too-low" if below else "counter-too-high"
@@ -191,7 +191,7 @@ def _outside(
 def _falling(
     record: RunRecord, columns: Columns, part: Part, counter: Counter, strong: Any, findings: Findings
 ) -> None:
-    """In a counter that never falls: report a read below one that had returned before it began."""
+    """Report, in a counter that never falls, a read below one that had returned before it began."""
     reads, value = counter.reads[strong], counter.value[strong]
     by_end = np.argsort(columns.complete[reads], kind="stable")
     ends = columns.complete[reads][by_end]

@@ -38,7 +38,7 @@ class LwwChecker:
         return any(op.f in CHANGES and stamp_of(op) is not None for op in record.history.operations())
 
     def judged(self, record: RunRecord) -> Bool:
-        """Those of registers whose changes carry timestamps."""
+        """Return the operations of registers whose changes carry timestamps."""
         stamped = [ops for ops in by_object(record).values() if _register(ops, None).stamped]
         mine = [op.invoke_index for ops in stamped for op in ops if op.f in self.operations]
         return np.isin(record.history.columns.invoke, mine)
@@ -98,7 +98,7 @@ def _register(ops: Sequence[Operation], quiet_ns: int | None) -> Register:
 
 
 def _concurrent(register: Register) -> int:
-    """Acknowledged changes that were lost to a concurrent one with a larger timestamp, or to one of that kind in a row."""
+    """Return how many acknowledged changes lost to a concurrent one, the one with the largest timestamp; skewed ones are counted separately."""
     best = max(register.stamped, key=lambda item: item[1])
     skewed = {id(after) for _, after in overtaken(register.stamped, equal=True)}
     return sum(

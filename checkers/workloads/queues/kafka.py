@@ -136,7 +136,7 @@ def _unsent(logs: Logs, findings: Findings) -> None:
 
 
 def _lost(logs: Logs, findings: Findings, totals: dict[str, int]) -> None:
-    """Acknowledged values that were never polled, although values before and after them in the log were."""
+    """Report acknowledged values that were never polled, although values before and after them in the log were."""
     span: dict[Hashable, tuple[Polled, Polled]] = {}
     for message in logs.polled:
         low, high = span.get(message.key, (message, message))
@@ -163,7 +163,7 @@ def _lost(logs: Logs, findings: Findings, totals: dict[str, int]) -> None:
 
 
 def _sends_in_order(sent: Sequence[Sent], findings: Findings) -> None:
-    """Sends of one process to one log, one after the other, get growing offsets."""
+    """Judge that sends of one process to one log, one after the other, get growing offsets."""
     last: dict[tuple[int | str, Hashable], Sent] = {}
     for one in sent:
         if one.offset is None:
@@ -180,7 +180,7 @@ def _sends_in_order(sent: Sequence[Sent], findings: Findings) -> None:
 
 
 def _polls_in_order(logs: Logs, book: Book, findings: Findings) -> None:
-    """What a process polls of a log continues at its position, until it is assigned again."""
+    """Judge that what a process polls of a log continues at its position, until it is assigned again."""
     moves = sorted(logs.moves, key=lambda move: move[0].invoke_index)
     stands: dict[int | str, dict[Hashable, Polled]] = {}
     at = 0

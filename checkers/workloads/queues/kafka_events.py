@@ -61,7 +61,7 @@ def read_logs(ops: Sequence[Operation]) -> Logs:
 
 
 def _move(op: Operation, logs: Logs) -> None:
-    """An assignment keeps the position in logs that stay assigned; a subscription, or one of unknown outcome, keeps none."""
+    """Add a move: an assignment keeps the position in logs that stay assigned; a subscription, or an assignment of unknown outcome, keeps none."""
     if op.type is Type.FAIL:
         return
     kept = None
@@ -71,7 +71,7 @@ def _move(op: Operation, logs: Logs) -> None:
 
 
 def _seek(op: Operation, place: int, logs: Logs) -> None:
-    """A poll may be asked with the offsets from which it reads, `["poll", {key: offset}]`: it starts again in logs that it reads from 0."""
+    """Add a move for a poll that names the offsets from which it reads, `["poll", {key: offset}]`: it starts again in logs that it reads from 0."""
     asked = op.argument[place] if isinstance(op.argument, (list, tuple)) and len(op.argument) > place else ()
     offsets = asked[1] if isinstance(asked, (list, tuple)) and len(asked) > 1 else None
     if isinstance(offsets, Mapping) and 0 in offsets.values():

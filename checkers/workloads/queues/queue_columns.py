@@ -30,7 +30,7 @@ class Flow:
 
 
 def unlike(columns: Columns, part: Part) -> str | None:
-    """Return what elements are that columns cannot distinguish: lists from each other, null from an answer of nothing."""
+    """Return the kind of elements that columns cannot distinguish: `lists` from each other, or `null` from an answer of nothing; None if there are none."""
     rows = part.rows
     enqueues, dequeues = of(columns, "enqueue", rows=rows), of(columns, "dequeue", rows=rows)
     lists = np.where(enqueues, columns.argument_list[rows], columns.result_list[rows]) != ABSENT
@@ -86,7 +86,7 @@ def _out(columns: Columns, rows: Int64) -> tuple[Int64, Int64]:
 
 
 def _recovered(columns: Columns, tried: Int64, of_in: Int64, times_out: Int64) -> int:
-    """Elements that came out, all of whose enqueues are of unknown outcome."""
+    """Return how many elements came out of which every enqueue is of unknown outcome."""
     sure = np.zeros(len(times_out), np.bool_)
     sure[of_in[columns.type[tried] == OK]] = True
     maybe = np.zeros(len(times_out), np.bool_)

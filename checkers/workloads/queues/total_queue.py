@@ -4,7 +4,7 @@ Operations are `enqueue`, `dequeue` (null or a refusal when empty) and `drain` (
 to be empty after everything had gone in: by a drain, or by a dequeue that found nothing. A dequeue of unknown outcome may have taken one element with
 it, and a drain any number; as many missing elements are left in doubt.
 
-With `at_least_once`, as brokers promise that deliver again what a consumer did not acknowledge, an element may come out again; it is counted.
+With `at_least_once`, the promise of brokers that deliver again what a consumer did not acknowledge, an element may come out again; it is counted.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ def _times(count: int) -> str:
 
 
 def _missing(bag: Bag) -> Iterator[tuple[Hashable, Operation]]:
-    """Acknowledged elements that did not come out as often, with an enqueue of each."""
+    """Yield the acknowledged elements that did not come out as often, with an enqueue of each."""
     for element, ops in bag.tried.items():
         acknowledged = [op for op in ops if op.type is Type.OK]
         for op in acknowledged[len(bag.out.get(element, ())) :]:
