@@ -64,10 +64,7 @@ def verify_order(operations: Iterable[Operation], order: Sequence[int], model: s
 
 
 def verify_witness(operations: Iterable[Operation], model: str, initial: Any = ANY) -> list[int] | None:
-    """Return a legal order of the operations (invocation indices); None if there is none, so that they prove a violation.
-
-    `initial` is the state before them; by default that of a new object.
-    """
+    """Return a legal order of the operations (invocation indices) from `initial`, by default a new object; None: they prove a violation."""
     ops = [op for op in operations if op.type is not Type.FAIL or op.error == MISMATCH]
     todo: list[Any] = [(START.get(model, []) if initial is ANY else initial, ())]
     while todo:

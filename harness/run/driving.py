@@ -41,12 +41,15 @@ SETTLE_STEP_S = 0.1
 """Time for nodes, after the final reads, to apply what was written last."""
 
 LEASES_S = {"qemu": 30.0, "vagrant": 30.0}
-"""By provider, how long a host keeps a fault without hearing from the harness, where that is not `LEASE_S`. An emulated machine may not answer for some seconds,
-and it takes 15 s to start its agent again."""
+"""By provider, how long a host keeps a fault without hearing from the harness, where that is not `LEASE_S`. An emulated machine may not answer for
+some seconds, and it takes 15 s to start its agent again.
+"""
 
 
 def drive(run: Run, hosts: Sequence[Host]) -> None:
-    """Write history and ledger, and keep what else is known in the run's facts. Then stop the agents, which may fail."""
+    """Drive the load, from the first operation to the last final read: write history and ledger, and keep what else is known in the run's facts. Then
+    stop the agents, which may fail.
+    """
     service, provider, clock = run.system.service, run.provider, RunClock()
     dial = NodeDial(provider, {host.name: host.address for host in hosts}, service.port)
 
@@ -108,7 +111,7 @@ def drive(run: Run, hosts: Sequence[Host]) -> None:
 
 
 def _client_processes(run: Run, stack: ExitStack) -> ClientProcesses | None:
-    """The processes of the clients, where the campaign asks for them, or the clients are programs."""
+    """Start the processes of the clients, where the campaign asks for them, or the clients are programs; else return None."""
     file = run.campaign.system.file
     if file is None or not (run.campaign.clients == PROCESSES or isinstance(run.system.make_client(), ProgramClient)):
         return None
@@ -150,7 +153,10 @@ def _keep_phases(run: Run, runner: Runner, journal: Journal, recorder: Recorder,
 def _final_states(
     service: Service, hosts: Sequence[Host], dial: Dial
 ) -> tuple[dict[str, Mapping[str, Any]], Mapping[str, Exception]]:
-    """The nodes' last states, and the errors of those that could not be asked. Asks again for a moment while states differ: a last entry may be on its way."""
+    """Return the nodes' last states, and the errors of those that could not be asked.
+
+    While states differ, the nodes are asked again for a moment: a last entry may be on its way.
+    """
     deadline_s = time.monotonic() + SETTLE_S
     while True:
         answers = on_all(hosts, lambda host: status_of(service, host, dial))

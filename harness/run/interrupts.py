@@ -28,17 +28,19 @@ AGAIN = b"\nstill healing and taking down; if this process is killed, hosts heal
 
 
 class Interrupted(TribulationError):
-    """The user ended the run, and everything that had to be undone is undone."""
+    """End of a run by the user; everything that had to be undone is undone."""
 
     exit_code = 130
 
 
 class Interrupts:
+    """Memory of the signals that ask the run to end."""
+
     def __init__(self) -> None:
         self._asked = False
 
     def asked(self) -> bool:
-        """Whether the user wants the run to end."""
+        """Return whether the user wants the run to end."""
         return self._asked
 
     def raise_if_asked(self) -> None:

@@ -21,12 +21,12 @@ NEEDS = {
     "qemu": "root on this machine; the first run also builds an image, which takes minutes",
     "vagrant": "no root on this machine, sudo in the virtual machines",
 }
-"""By provider; of an inventory's hosts it depends on the inventory."""
+"""Privileges that each provider needs; for an inventory's hosts the inventory decides."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """`least_ns` to `most_ns`: from the first operation to the last final read."""
+    """Needs of a run. `least_ns` to `most_ns`: its time from the first operation to the last final read."""
 
     provider: str
     hosts: int
@@ -46,7 +46,7 @@ class Outlook:
 
 
 def outlook(campaign: Campaign, directory: Path) -> Outlook:
-    """`directory` is the campaign file's. Raises `CampaignError` for an inventory that cannot be read."""
+    """Return the needs of a run of the campaign. `directory` is the campaign file's. Raises `CampaignError` for an inventory that cannot be read."""
     timing = Timing(campaign.duration, campaign.settle, campaign.final, campaign.operation_timeout)
     count = len(node_names(campaign, directory))
     least_ns, most_ns = _lasts_ns(timing, pace_of(campaign.duration), liveness_of(campaign.liveness))
@@ -54,7 +54,7 @@ def outlook(campaign: Campaign, directory: Path) -> Outlook:
 
 
 def outlook_of_plan(plan: Plan) -> Outlook:
-    """Of a plan that is carried out by itself, in the simulator."""
+    """Return the needs of a plan that is executed by itself, in the simulator."""
     return Outlook("sim", len(plan.nodes), NEEDS["sim"], *_lasts_ns(plan.timing, plan.pace, plan.liveness))
 
 

@@ -47,7 +47,7 @@ def run_on_hosts(
     provider: Provider | None = None,
     system: System | None = None,
 ) -> Judgement:
-    """Do everything on real hosts. Raises `TribulationError` when an error of the environment keeps the load from beginning.
+    """Run a campaign on real hosts, and return its judgement. Raises `TribulationError` when an error of the environment keeps the load from beginning.
 
     `plan`, `provider`, `system`: these instead of the campaign's own; a plan must be for the same hosts and system.
     """
@@ -208,7 +208,9 @@ def _keep_without_fault_disk(service: Service, host: Host) -> None:
 
 
 def environment_of(run: Run) -> EnvironmentOf | None:
-    """Run nodes under the clock library only where the campaign moves clocks, and on a fault disk only where it needs one: otherwise it is one more thing to explain."""
+    """Run nodes under the clock library only where the campaign moves clocks, and on a fault disk only where it needs one: otherwise it is one more
+    thing to explain.
+    """
     service, kinds = run.system.service, {intent.kind for intent in run.plan.intents}
     moves_clocks = "clock" in kinds and "clock" in service.capabilities
     if not moves_clocks and not needs_fault_disk(run):
@@ -227,6 +229,6 @@ def environment_of(run: Run) -> EnvironmentOf | None:
 
 
 def needs_fault_disk(run: Run) -> bool:
-    """Whether the campaign breaks disks or cuts the power, and the system says where its data are."""
+    """Return whether the campaign breaks disks or cuts the power, and the system says where its data are."""
     kinds = {intent.kind for intent in run.plan.intents}
     return isinstance(run.system.service, fault_disk.OnDisk) and not kinds.isdisjoint(fault_disk.KINDS)

@@ -22,8 +22,9 @@ from .plan.plan import Plan
 class Settings:
     """The settings of this run. `command` repeats it (the seed is added); `directory` is the campaign file's.
 
-    `attach`: use the cluster that is deployed there. `take_over`: break stale claims on the hosts. `tell_all`: report documents in full, for users that
-    asked for them. `hint`: report an early finding of the run, for users who watch it; None: nothing is looked for."""
+    `attach`: use the cluster that is deployed there. `take_over`: break stale claims on the hosts. `notify_lines`: report documents in full, for
+    users that asked for them. `hint`: report an early finding of the run, for users who watch it; None: nothing is looked for.
+    """
 
     command: str
     directory: Path

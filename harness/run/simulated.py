@@ -76,7 +76,7 @@ class Simulated:
     start_ns: int = 0
 
     def messages_of(self, log: MessageLog) -> Callable[[Sequence[tuple[int, int]]], Iterator[Mapping[str, Any]]]:
-        """Messages under way in spans of the run's time, as lines of the run's folder."""
+        """Return a function from spans of the run's time to the messages under way in them, as lines of the run's folder."""
         zero_ns = self.start_ns
 
         def between(spans_ns: Sequence[tuple[int, int]]) -> Iterator[Mapping[str, Any]]:
@@ -100,7 +100,7 @@ class Simulated:
 
 
 def run_in_simulator(campaign: Campaign, settings: Settings) -> Judgement:
-    """As `run_on_hosts`, without processes, sockets or privileges."""
+    """Run a campaign in the simulator, as `run_on_hosts` does on hosts, without processes, sockets or privileges."""
     plan = make_plan(campaign, settings.directory)
     return write_run(campaign, plan, settings, open_run_folder(campaign, plan, settings, plan.nodes))
 
@@ -190,7 +190,7 @@ def simulate(
 
 
 def cluster_of(plan: Plan) -> SimCluster:
-    """The plan's cluster before anything happens. Raises `CampaignError` for a system that cannot be simulated."""
+    """Return the plan's cluster before anything happens. Raises `CampaignError` for a system that cannot be simulated."""
     require_simulable(plan.options["system"], f"the plan of campaign {plan.campaign}")
     hosts = HostsSpec.model_validate(plan.options.get("hosts") or {})
     options = replace(world_of(plan), fence=False)
@@ -198,12 +198,12 @@ def cluster_of(plan: Plan) -> SimCluster:
 
 
 def world_of(plan: Plan) -> SimOptions:
-    """Every simulation parameter of the plan. Raises `SimulationError` naming one that is impossible."""
+    """Return every simulation parameter of the plan. Raises `SimulationError` naming one that is impossible."""
     return SimOptions.from_json({"check_every": FULL_CHECK_EVERY, **plan.world})
 
 
 def node_configs(plan: Plan) -> dict[str, NodeConfig]:
-    """Every node's configuration, as a deployment would write it."""
+    """Return every node's configuration, as a deployment would write it."""
     options = ReferenceOptions.from_mapping(reference_options(plan))
     # Datagrams are sent to an address, so each member has its own.
     members = options.membership is not None
@@ -215,7 +215,7 @@ def node_configs(plan: Plan) -> dict[str, NodeConfig]:
 
 
 def without_flaws(plan: Plan) -> Plan:
-    """The same plan for a correct node."""
+    """Return the same plan for a correct node."""
     system = {**plan.options["system"], "flaws": []}
     return replace(plan, options={**plan.options, "system": system})
 

@@ -1,6 +1,7 @@
 """The simulator's version: a fingerprint of the sources that, together with the core, decide what a simulated run does.
 
-With `tribulation.node.core_source` it is recorded in every simulated run, so that a replay by another version reports the version instead of unexplained differences.
+With `tribulation.node.core_source` it is recorded in every simulated run, so that a replay by another version reports the version instead of
+unexplained differences.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 DECISIVE = ("nemesis", "run", "simulator", "systems", "workloads")
-"""Folders of the harness."""
+"""Folders of the harness whose sources decide what a simulated run does."""
 
 
 @lru_cache(maxsize=1)

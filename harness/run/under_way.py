@@ -1,4 +1,4 @@
-"""A run under way: what becomes known is written down at once, and a later error hides nothing that was known before."""
+"""State of a run under way: what becomes known is written down at once, and a later error hides nothing that was known before."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .settings import Settings
 
 @dataclass(slots=True)
 class Run:
-    """`composed`: faults that are composed of what the hosts can do are not yet in the plan. `facts` are what `run.json` holds.
+    """A run under way. `composed`: faults that are composed of what the hosts can do are not yet in the plan. `facts` are what `run.json` holds.
 
     `clocked`: hosts on which this run installed the clock library.
 

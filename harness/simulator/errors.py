@@ -6,16 +6,16 @@ from ..errors import TribulationError
 
 
 class SimulationError(TribulationError):
-    """The simulator was misused, or a core broke the contract between core and driver."""
+    """Misuse of the simulator, or a breach of the contract between core and driver."""
 
 
 class ContractViolation(SimulationError):
-    """A core asked for something that no driver may do, such as an order that can never hold."""
+    """Effect of a core that no driver may execute, such as one with an order that can never hold."""
 
 
 class FenceError(SimulationError):
-    """Core code used a clock, chance, a socket or a thread: its runs would not repeat."""
+    """Use of a clock, random numbers, a socket or a thread by core code: its runs would not repeat."""
 
 
 class SafetyViolation(SimulationError):
-    """An in-line check saw the cluster break a promise. The message says which, where and when."""
+    """Promise that the cluster broke, found by an in-line check. The message says which, where and when."""

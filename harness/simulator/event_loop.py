@@ -17,7 +17,7 @@ Item = tuple[int, int, Callable[..., object], tuple[Any, ...]]
 
 
 class Kernel:
-    """`now_ns` is the only clock of a simulation; it moves when the next callback is taken from the heap."""
+    """The event loop. `now_ns` is the only clock of a simulation; it moves when the next callback is taken from the heap."""
 
     def __init__(self) -> None:
         self.now_ns = 0
@@ -31,11 +31,11 @@ class Kernel:
         heappush(self._heap, self._item(at_ns, call, arguments))
 
     def schedule_step(self, actor: int, at_ns: int, call: Callable[..., object], *arguments: Any) -> None:
-        """As `schedule`, for a step of a link, a node or a disk, which `step_orders` may put into another order."""
+        """Schedule a step of a link, a node or a disk, which `step_orders` may put into another order."""
         self.schedule(at_ns, call, *arguments)
 
     def in_order(self) -> None:
-        """From now on put no step before one that is due earlier."""
+        """Put no step before one that is due earlier, from now on."""
 
     @property
     def next_ns(self) -> int | None:
@@ -47,7 +47,7 @@ class Kernel:
         self._interrupted = True
 
     def run_until(self, until_ns: int) -> bool:
-        """Run everything due up to and including `until_ns`, and leave the clock there. False when a callback interrupted before."""
+        """Run everything due up to and including `until_ns`, and leave the clock there. Returns False when a callback interrupted before."""
         self._enter()
         try:
             while (item := self._take(until_ns)) is not None:
@@ -61,7 +61,7 @@ class Kernel:
             self._running = False
 
     def run_while(self, predicate: Callable[[], bool], limit_ns: int) -> bool:
-        """Run while `predicate()` holds, at most to `limit_ns`. True when it stopped holding, False at the limit.
+        """Run while `predicate()` holds, at most to `limit_ns`. Returns True when it stopped holding, False at the limit.
 
         The predicate is called before every callback. A caller that knows when it stops holding calls `interrupt` in a `run_until` instead.
         """

@@ -32,8 +32,9 @@ class SimOptions:
     reorder_ns: int = 50 * MILLISECOND
     late_ppm: int = 0
     late_ns: int = 0
-    """Delay of messages between nodes that arrive so late, or a second time so late (between a third of it and all), that their sender may be in another term or
-    incarnation by then, with new connections."""
+    """Delay of messages between nodes that arrive so late, or a second time so late (between a third of it and all), that their sender may be in
+    another term or incarnation by then, with new connections.
+    """
 
     datagram_loss_ppm: int = 0
     datagram_duplicate_ppm: int = 0
@@ -74,7 +75,8 @@ class SimOptions:
     overtake_ns: int = 0
     overtake_change_every: int = 100
     """Steps due within so long of the earliest are taken in the order of drawn priorities (`step_orders.py`), of which about one step in so many lowers
-    one; 0: in the order of time."""
+    one; 0: in the order of time.
+    """
 
     codec_one_in: int = 64
     """One message in this many is encoded and decoded on its way; 1 means all, 0 none."""
@@ -87,7 +89,7 @@ class SimOptions:
     fence: bool = True
 
     def keeps_time(self, election_min_ns: int) -> bool:
-        """Whether nodes with this election timeout elect leaders that stay."""
+        """Return whether nodes with this least election timeout elect leaders that stay."""
         latency_ns = self.latency_min_ns + self.latency_mean_ns
         broadcast_ns = 2 * latency_ns + self.fsync_min_ns + self.fsync_mean_ns + 2 * self.turn_ns + 5 * self.overtake_ns
         return TIMES_QUICKER * broadcast_ns <= election_min_ns

@@ -1,4 +1,4 @@
-"""A guard around the core: while it is active, core code that uses time, chance, a socket or a thread gets an error.
+"""A guard around the core: while it is active, core code that uses time, random numbers, a socket or a thread gets an error.
 
 Patched functions still work for all other code: each wrapper checks its caller. An import fence over the source (a test)
 finds what is bound at import; this one finds what is reached at run time. Both are needed.
@@ -99,7 +99,7 @@ def _guard(original: Any, label: str) -> Any:
 
 
 def _guard_class(original: type, label: str) -> type:
-    """A class stays a class, so that `isinstance` and subclassing go on working elsewhere."""
+    """Return a guarded class: it stays a class, so that `isinstance` and subclassing go on working elsewhere."""
 
     def construct(cls: type, *arguments: Any, **options: Any) -> Any:
         _refuse_core(sys._getframe(1).f_globals.get("__name__", ""), label)
@@ -111,5 +111,6 @@ def _guard_class(original: type, label: str) -> type:
 def _refuse_core(caller: str, label: str) -> None:
     if any(caller == package or caller.startswith(package + ".") for package in CORE):
         raise FenceError(
-            f"{caller} called {label}", "the core gets time from `step`, chance from `core/chance.py`, and nothing else"
+            f"{caller} called {label}",
+            "the core gets time from `step`, random numbers from `core/interface/rng.py`, and nothing else",
         )

@@ -1,9 +1,9 @@
 """Schedules at the granularity of steps: which of the steps that could be next is next, by drawn priorities (PCT, Burckhardt et al. 2010).
 
-Random delays make two steps meet in one order far more often than in the other. Here every *actor* (the messages of one link, the turns of one node, its
-timers, its disk) has a drawn priority. Of the steps that fall due within a bound of the earliest one, that of the highest priority is next; those that it overtakes
-come later, as if a message, a thread or a disk had been slower. Steps of one actor keep their order, none comes before its time, and none is overtaken for longer
-than the bound. Now and then the actor that is next falls below all others.
+Random delays make two steps meet in one order far more often than in the other. Here every *actor* (the messages of one link, the turns of one node,
+its timers, its disk) has a drawn priority. Of the steps that fall due within a bound of the earliest one, that of the highest priority is next; those
+that it overtakes come later, as if a message, a thread or a disk had been slower. Steps of one actor keep their order, none comes before its time,
+and none is overtaken for longer than the bound. Now and then the actor that is next falls below all others.
 
 Faults, clients' deadlines and observers are no actors: they come at their time, and no step that is due later comes before them.
 """
@@ -22,14 +22,16 @@ _PRIORITY, _CHANGE = 0x9C7, 0x9C8
 
 
 def kernel_of(seed: int, options: SimOptions) -> Kernel:
-    """The loop that these options ask for."""
+    """Return the loop that these options ask for."""
     if not options.overtake_ns:
         return Kernel()
     return StepOrders(seed, options.overtake_ns, options.overtake_change_every)
 
 
 class StepOrders(Kernel):
-    """`within_ns` bounds how long a step is overtaken; about one step in `change_every` lowers its actor's priority."""
+    """Event loop that takes steps by drawn priorities. `within_ns` bounds how long a step is overtaken; about one step in `change_every` lowers its
+    actor's priority.
+    """
 
     def __init__(self, seed: int, within_ns: int, change_every: int) -> None:
         super().__init__()
@@ -72,7 +74,7 @@ class StepOrders(Kernel):
         return self._at(heappop(self._steps[actor]))
 
     def _at(self, item: Item) -> Item:
-        """The item at its time, or now if others overtook it."""
+        """Return the item at its time, or now if others overtook it."""
         return max(item[0], self.now_ns), *item[1:]
 
     def _maybe_lower(self, actor: int) -> None:

@@ -1,6 +1,7 @@
 """Agents: spawned singly and in groups, moved, stopped, and listed; at the end the pool is read.
 
-Every acknowledged spawn that was not stopped must be in the pool, once, and run. A client names its own agents, each name once, and remembers which may be there.
+Every acknowledged spawn that was not stopped must be in the pool, once, and run. A client names its own agents, each name once, and remembers which
+may be there.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ def _usual_mix() -> dict[Verb, int]:
 
 
 class AgentSpec(WorkloadSpec):
-    """At most `agents` of them at a time; `mix`: weights of the operations; `deployed`: how many with one command; `nodes`: where they are moved to, none: nowhere."""
+    """Agents, at most `agents` at a time; `mix`: weights of the operations; `deployed`: how many with one command; `nodes`: where they are moved to,
+    none: nowhere.
+    """
 
     judged_by: ClassVar[tuple[str, ...]] = ("agents", "pool")
 
@@ -59,7 +62,7 @@ class AgentSpec(WorkloadSpec):
 
 @dataclass(frozen=True)
 class Lives(Generator):
-    """`alive`: agents of this client that may be there: it requested them, was not refused, and has not asked to stop them."""
+    """Operations of one client. `alive`: its agents that may be there: it requested them, was not refused, and has not asked to stop them."""
 
     workload: AgentWorkload
     alive: tuple[str, ...] = ()

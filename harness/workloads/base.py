@@ -40,7 +40,7 @@ MOST_CLIENTS = 500
 
 
 def parse_rate(value: Any) -> float:
-    """`"400/s"`, `"90/m"` or a plain number (per second) → operations a second of all clients together."""
+    """Return operations a second, of all clients together, from `"400/s"`, `"90/m"` or a number (per second). Raises `ValueError`."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         rate = float(min(value, 2 * MOST_RATE))  # a larger integer has no float
     else:
@@ -62,7 +62,7 @@ Rate = Annotated[
 
 
 class BurstSpec(BoundedModel):
-    """At the end of each `every`, for this long, operations come at this rate instead."""
+    """Bursts: at the end of each `every`, for this long, operations come at this rate instead."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -133,7 +133,7 @@ class WorkloadSpec(BoundedModel):
         return None
 
     def paced(self, operations: Generator) -> Generator:
-        """`operations` at the spec's rate and within its limit."""
+        """Return `operations` at the spec's rate and within its limit."""
         if self.bursts is None:
             paced = stagger(self.mean_gap_ns(), operations, self.open_loop)
         else:
@@ -144,7 +144,7 @@ class WorkloadSpec(BoundedModel):
         return paced if self.operations is None else limit(self.operations, paced)
 
     def opened(self, operation_ns: int) -> WorkloadSpec:
-        """With `open_loop`: clients for all operations that may be open at once, each for `operation_ns`; the rate stays."""
+        """Return the spec; with `open_loop`, with clients for all operations that may be open at once, each for `operation_ns`. The rate stays."""
         if not self.open_loop or self.reactive:
             return self
         open_at_once = self.rate * operation_ns / 1e9
@@ -153,12 +153,14 @@ class WorkloadSpec(BoundedModel):
         return self.model_copy(update={"clients": min(MOST_CLIENTS, self.clients + math.ceil(open_at_once))})
 
     def mean_gap_ns(self) -> int:
-        """The mean time between two operations of one client."""
+        """Return the mean time between two operations of one client."""
         return max(1, int(1e9 * self.clients / self.rate))
 
 
 class Effect(str, Enum):
-    """What an operation does to the system's state. `PREPARES`: a change that alone shows nothing. `NEITHER`: nodes need not agree, as on an identifier that each makes by itself."""
+    """What an operation does to the system's state. `PREPARES`: a change that alone shows nothing. `NEITHER`: nodes need not agree, as on an
+    identifier that each makes by itself.
+    """
 
     READS = "reads"
     CHANGES = "changes"
@@ -170,7 +172,8 @@ READS, CHANGES, PREPARES, NEITHER = Effect
 
 
 class Workload:
-    """`load` and `final` give each client's generator; `final` runs after the heal and the quiet period, with at least one client on each node.
+    """Interface of a workload. `load` and `final` give each client's generator; `final` runs after the heal and the quiet period, with at least one
+    client on each node.
 
     The rest is its declaration. A subclass is a frozen dataclass of `name` and `spec`.
     """
@@ -192,23 +195,23 @@ class Workload:
         raise NotImplementedError
 
     def final(self, keys: tuple[str, ...]) -> Generator:
-        """Reads of `keys`, the keys that the load touched (of this workload)."""
+        """Return reads of `keys`, the keys that the load touched (of this workload)."""
         raise NotImplementedError
 
     def asked(self) -> frozenset[str]:
-        """The operations that it uses with these options."""
+        """Return the names of the operations that it uses with these options."""
         return frozenset(self.operations)
 
     def checkers(self) -> tuple[str, ...] | None:
-        """The checkers that alone judge its operations with these options; None: all that find what they need."""
+        """Return the checkers that alone judge its operations with these options; None: all that find what they need."""
         return (tuple(self.spec.judged_by) or None) if self.judged_apart else None
 
     def checker_options(self) -> Mapping[str, Mapping[str, Any]]:
-        """Checker options that follow from these options."""
+        """Return the checker options that follow from these options, by checker."""
         return {}
 
     def keys_of(self, op: Op) -> Iterable[Hashable]:
-        """The keys that an operation touches: `final` is given all of them."""
+        """Return the keys that an operation touches: `final` is given all of them."""
         return (op.key,)
 
 
@@ -225,10 +228,10 @@ FINAL_GAP_NS = 50_000_000
 
 
 def final_try(op: Op) -> Generator:
-    """The operation until it is ok: repeated a few times where a node does not answer yet."""
+    """Return the operation, repeated a few times until it is ok: a node may not answer yet."""
     return until_ok(limit(FINAL_TRIES, stagger(FINAL_GAP_NS, each(lambda _: op))))
 
 
 def final_reads(workload: str, keys: tuple[str, ...]) -> Generator:
-    """One ok read of each key."""
+    """Return reads of each key in turn, each repeated until it is ok."""
     return per_key(keys, lambda key: final_try(Op("read", key, workload=workload)))

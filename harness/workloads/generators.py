@@ -1,8 +1,8 @@
 """Pure generators of operations, and the combinators that build them.
 
 A generator gives the next operation of one client, and the time before which it must not start. It is immutable: `next` returns the emission and the
-generator that follows; `update` returns the generator after a completion, which is the same one when nothing changes. Each client has its own generator state and draws
-from a stream keyed by (seed, client, count), so a client's operations do not depend on the timing or on other clients.
+generator that follows; `update` returns the generator after a completion, which is the same one when nothing changes. Each client has its own
+generator state and draws from a stream keyed by (seed, client, count), so a client's operations do not depend on the timing or on other clients.
 
     stagger(80_000_000, mix({reads: 50, writes: 50}))  limited by  time_limit(30 * SECOND, …)  then  sequence(final_reads)
 
@@ -24,7 +24,7 @@ SECOND_NS = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Rivals:
-    """At `at_ns` of run time `new` was elected, or the former leader `old` came back: both may believe that they lead."""
+    """Two nodes that may both believe that they lead: at `at_ns` of run time `new` was elected, or the former leader `old` came back."""
 
     new: str
     old: str | None
@@ -48,13 +48,13 @@ class Context:
     rivals: Rivals | None = None
 
     def draw(self, purpose: str) -> Random:
-        """A stream for one purpose of one operation, keyed by text: equal on every Python and hash seed."""
+        """Return a stream of random numbers for one purpose of one operation, keyed by text: equal on every Python and hash seed."""
         return Random(f"{self.seed}/{self.workload}/{self.client}/{self.count}/{purpose}")
 
 
 @dataclass(frozen=True, slots=True)
 class Emit:
-    """Try `op`, not before `at_ns` (run time)."""
+    """An operation to try: `op`, not before `at_ns` (run time)."""
 
     op: Op
     at_ns: int = 0
@@ -65,17 +65,17 @@ WAIT = Emit(Op("wait", ""))
 
 
 class Generator:
-    """Base class and protocol. `next` answers None when the generator is exhausted for this client."""
+    """Base class and protocol. `next` returns None as the emission when the generator is exhausted for this client."""
 
     def next(self, context: Context) -> tuple[Emit | None, Generator]:
         return None, self
 
     def update(self, op: Op, outcome: Outcome) -> Generator:
-        """The generator after the completion of an operation that it emitted."""
+        """Return the generator after the completion of an operation that it emitted."""
         return self
 
     def closing(self) -> Generator:
-        """What this client must still do when the load ends: release what it holds."""
+        """Return a generator of what this client must still do when the load ends: release what it holds."""
         inner = getattr(self, "inner", None)
         return inner.closing() if isinstance(inner, Generator) else NOTHING
 
@@ -85,7 +85,7 @@ _ANSWER = "`next` returns an Emit or None, and the generator that follows; `upda
 
 
 def drawn(generator: Generator, context: Context) -> tuple[Emit | None, Generator]:
-    """What `generator.next` returned. Raises `DeployError` for what no generator returns, because anyone may write one."""
+    """Return what `generator.next` returns. Raises `DeployError` if that is not an emission and a generator: users write generators, too."""
     if not isinstance(generator, Generator):
         raise DeployError(f"workload {context.workload}: {shown(generator)} is not a generator", hint=_ANSWER)
     match generator.next(context):
@@ -176,7 +176,7 @@ class Mix(Generator):
 
 @dataclass(frozen=True)
 class Stagger(Generator):
-    """Space the operations: gaps are drawn uniformly from 0 to twice `mean_ns`, the first one too, so that clients are not synchronous.
+    """Operations with gaps, drawn uniformly from 0 to twice `mean_ns`, before the first one too, so that clients are not synchronous.
 
     `steady`: the first gap is what is left of one that is under way, so that many clients have their whole rate from the beginning.
     """
@@ -200,7 +200,7 @@ class Stagger(Generator):
 
 
 def gap_of(context: Context, most: int, left: bool) -> int:
-    """A gap from 0 to `most`. `left`: what is left of one that is met at a random moment, which is distributed as the smaller of two."""
+    """Return a gap from 0 to `most`. `left`: what is left of one that is met at a random moment, which is distributed as the smaller of two."""
     draw = context.draw("stagger")
     gap = draw.randrange(most + 1)
     return min(gap, draw.randrange(most + 1)) if left else gap
@@ -226,7 +226,7 @@ class Limit(Generator):
 
 @dataclass(frozen=True)
 class TimeLimit(Generator):
-    """Nothing that is due, or requested, at or after `until_ns`."""
+    """The operations that are requested and due before `until_ns`."""
 
     until_ns: int
     inner: Generator
@@ -325,7 +325,7 @@ class Shared(Generator):
 
 @dataclass(frozen=True)
 class Reserved(Generator):
-    """See `reserve`."""
+    """Generators that are assigned to clients; see `reserve`."""
 
     parts: tuple[tuple[int, Generator], ...]
     rest: Generator
@@ -348,7 +348,7 @@ def listed(ops: Sequence[Op]) -> Generator:
 
 
 def mix(weights: Mapping[Generator, int] | Sequence[tuple[Generator, int]]) -> Generator:
-    """One of them each time, drawn by weight."""
+    """Return a generator of one of them each time, drawn by weight."""
     return Mix(tuple(weights.items() if isinstance(weights, Mapping) else weights))
 
 
@@ -369,7 +369,7 @@ def sequence(*parts: Generator) -> Generator:
 
 
 def phases(*parts: tuple[int, Generator]) -> Generator:
-    """One generator after another, each for so many ns: all clients change at the same run time."""
+    """Return one generator after another, each for so many ns: all clients change at the same run time."""
     ends_ns = accumulate(for_ns for for_ns, _ in parts)
     return Chain(tuple(TimeLimit(end_ns, part) for end_ns, (_, part) in zip(ends_ns, parts, strict=True)))
 

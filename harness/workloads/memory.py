@@ -1,7 +1,7 @@
 """Agent memory: all clients change records at any node, and at the end every client reads every record.
 
-Every change can be found again: it adds an element that no other adds, or to a count, and some write a text that no other writes. Clients are dealt to the nodes in turn, so with as many
-clients as nodes every node is asked at the end what it holds.
+Every change can be found again: it adds an element that no other adds, or to a count, and some write a text that no other writes. Clients are dealt
+to the nodes in turn, so with as many clients as nodes every node is asked at the end what it holds.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class MemoryWorkload(Workload):
         return self.spec.paced(each(self._operation))
 
     def final(self, keys: tuple[str, ...]) -> Generator:
-        """Every record by every client, whichever were touched: a value that no client wrote must be nowhere."""
+        """Read every record by every client, whichever were touched: a value that no client wrote must be nowhere."""
         reads = per_key(self.records, lambda key: self._read(Op("recall", key, None, "eventual", self.name)))
         return sequence(reads, self._read(Op("memory-digest", None, None, "eventual", self.name)))
 
@@ -135,7 +135,7 @@ class MemoryWorkload(Workload):
         return fields
 
     def _number(self, deed: Deed, kind: Kind, draw: Random) -> int:
-        """The last ones are those that are deleted."""
+        """Return the number of the record of an operation; only the last ones are deleted."""
         most = self._most(kind)
         kept = most - min(self.spec.forgotten, most) if deed == "forget" else 0
         return kept + draw.randrange(most - kept)

@@ -1,7 +1,8 @@
 """Races: registers that are written at a new leader and read at the one before it, as soon as there are two.
 
-Stale answers come from a node that does not yet know that another one leads. That lasts for milliseconds, and clients that try something now and then miss it. These act on what the
-driver knows (`Rivals`), which only the simulator says. What they tried is in the plan that replays or shrinks a run, as operations at their times.
+Stale answers come from a node that does not yet know that another one leads. That lasts for milliseconds, and clients that try something now and then
+miss it. These act on what the driver knows (`Rivals`), which only the simulator says. What they tried is in the plan that replays or shrinks a run,
+as operations at their times.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ WRITES_AT_THE_OLD_IN = 4
 
 
 class RaceSpec(WorkloadSpec):
-    """`rate` counts nothing: clients act when leaders change, `gap` apart."""
+    """Races: clients act when leaders change, `gap` apart; `rate` has no meaning."""
 
     judged_by: ClassVar[tuple[str, ...]] = ("linearizable",)
     reactive: ClassVar[bool] = True
@@ -55,7 +56,7 @@ class Race(Workload):
 
 @dataclass(frozen=True)
 class Racing(Generator):
-    """`left` operations in all, and `left_here` for the change of leaders that was `met` last."""
+    """Operations of one client: `left` in all, and `left_here` for the change of leaders that was `met` last."""
 
     name: str
     spec: RaceSpec

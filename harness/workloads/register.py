@@ -18,7 +18,7 @@ from .generators import Context, Generator, each
 from .sized import LARGEST_BYTES, ValueBytes
 
 SEEN = "$seen"
-"""Stands for the last value that any client saw on the operation's key."""
+"""Placeholder of the last value that any client saw on the operation's key."""
 
 Kind = Literal["read", "write", "cas"]
 
@@ -71,7 +71,7 @@ class Register(Workload):
     spec: RegisterSpec
 
     def asked(self) -> frozenset[str]:
-        """The final reads are always there."""
+        """Return the operations of the mix, and `read`, which the final reads need."""
         return frozenset({"read", *(kind for kind, weight in self.spec.mix.items() if weight)})
 
     def load(self) -> Generator:
@@ -110,7 +110,7 @@ class CasRegister(Register):
 
 
 def unique_value(context: Context) -> int:
-    """Unique among all operations of the workload, and never the initial value."""
+    """Return a value that is unique among all operations of the workload, and never the initial value."""
     return context.count * context.clients + context.client + 1
 
 

@@ -19,7 +19,7 @@ ROUNDS = 2
 
 
 def through_a_node() -> Generator:
-    """One client's operations."""
+    """Return one client's operations."""
     return sequence(*(_tried(f) for _ in range(ROUNDS) for f in (_write, _read)))
 
 

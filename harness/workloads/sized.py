@@ -1,8 +1,8 @@
 """Values as large as a campaign wants them, made of the small ones that histories record.
 
-A workload deals in small unique numbers. On its way to the system a number becomes a text of `size` bytes that is drawn from it, and an answer becomes a
-number again only when it is that very text, byte for byte. So a history stays small and the checkers exact: anything that the system cut, mixed or damaged
-is a value that no client wrote, `"<65536 bytes: 1f3a…>"`.
+A workload deals in small unique numbers. On its way to the system a number becomes a text of `size` bytes that is drawn from it, and an answer
+becomes a number again only when it is that very text, byte for byte. So a history stays small and the checkers exact: anything that the system cut,
+mixed or damaged is a value that no client wrote, `"<65536 bytes: 1f3a…>"`.
 
     large = Sizes({"register": 65536})
     op = large.grown(Op("write", "k1", 7, workload="register"))        # value "7.c0a4…", 65536 bytes
@@ -35,9 +35,9 @@ SMALLEST_BYTES = 64
 """Room for any number and enough drawn bytes to distinguish two of them."""
 
 SHRUNK_LEVELS = 8
-"""Of lists in a value that comes back: the elements of a transaction's list are in the third."""
+"""Levels of lists that are shrunk in a value that comes back: the elements of a transaction's list are in the third."""
 _NUMBER = re.compile(r"(0|[1-9][0-9]{0,18})\.")
-"""One way of writing each number, " 7" and "07" are none that anybody wrote; a system may send any number of digits."""
+"""The one way of writing each number: no client wrote " 7" or "07"; a system may send any number of digits."""
 
 
 def _enough(size: int) -> int:
@@ -58,12 +58,12 @@ ValueBytes = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """By workload the bytes of a value; of one that is not named values stay as they are."""
+    """Sizes of values by workload, in bytes; values of other workloads stay as they are."""
 
     bytes_of: Mapping[str, int]
 
     def grown(self, op: Op) -> Op:
-        """The operation as the system gets it."""
+        """Return the operation as the system gets it."""
         size = self.bytes_of.get(op.workload)
         if size is None or op.value is None:
             return op
@@ -71,7 +71,7 @@ class Sizes:
         return replace(op, value=[_grown(value, size) for value in op.value] if many else _grown(op.value, size))
 
     def shrunk(self, workload: str, outcome: Outcome) -> Outcome:
-        """The outcome as the history records it."""
+        """Return the outcome as the history records it."""
         size = self.bytes_of.get(workload)
         if size is None:
             return outcome
@@ -100,7 +100,7 @@ def _shrunk(value: Any, size: int, depth: int = SHRUNK_LEVELS) -> Any:
 
 @lru_cache(maxsize=64)
 def text_of(number: int, size: int) -> str:
-    """`size` bytes of ASCII that no other number has, and that differ from another's everywhere."""
+    """Return `size` bytes of ASCII that no other number has, and that differ from another's everywhere."""
     head = f"{number}."
     missing = size - len(head)
     return head + hashlib.shake_128(head.encode()).hexdigest(missing // 2 + 1)[:missing]

@@ -8,12 +8,13 @@ from ..systems.base import Op, Outcome
 from .generators import Context, Emit, Generator, drawn, gap_of
 
 SHARES = 1_000_000
-"""Of an operation, in which times between operations are counted."""
+"""Parts of an operation, in which times between operations are counted."""
 
 
 @dataclass(frozen=True)
 class Surge(Generator):
-    """As `Stagger`, but denser in bursts: windows of `burst_ns` at the end of each period, in which an operation takes only as much time as `burst_mean_ns` says.
+    """As `Stagger`, but denser in bursts: windows of `burst_ns` at the end of each period, in which an operation takes only as much time as
+    `burst_mean_ns` says.
 
     The time between two operations is drawn in shares of an operation, which pass faster in a burst: none is so long that it leaps over one.
     """
@@ -40,7 +41,7 @@ class Surge(Generator):
         return self if inner is self.inner else replace(self, inner=inner)
 
     def _after(self, at_ns: int, share: int) -> int:
-        """When so much of operations has passed since."""
+        """Return the time at which `share` of an operation has passed since `at_ns`."""
         while True:
             into_ns = at_ns % self.every_ns
             calm_ns = self.every_ns - self.burst_ns

@@ -21,7 +21,7 @@ SPAWN_TRIES = 100
 SPAWN_GAP_NS = 200_000_000
 SETTLE_TRIES = 40
 FAILURES = 2
-"""A task of the handler `fail` fails so often at most, before it succeeds: fewer times than it is tried."""
+"""Most failures of a task of the handler `fail` before it succeeds: fewer than the tries that a task has."""
 SETTLE_GAP_NS = 250_000_000
 
 Handler = Literal["echo", "sleep", "digest", "learn", "learn-much", "fail"]
@@ -33,7 +33,9 @@ def _usual_mix() -> dict[Handler, int]:
 
 
 class TaskSpec(WorkloadSpec):
-    """`agents` of type generic; `learn-much` learns keys of 32 KiB each, of at most `sleep_ms` names; `fail` fails once or twice before it succeeds; `mix` weights of handlers; in a hundred tasks `chains` have further steps; `migrations` in a hundred operations move an agent."""
+    """`agents` of type generic; `learn-much` learns keys of 32 KiB each, of at most `sleep_ms` names; `fail` fails once or twice before it succeeds;
+    `mix` weights of handlers; in a hundred tasks `chains` have further steps; `migrations` in a hundred operations move an agent.
+    """
 
     judged_by: ClassVar[tuple[str, ...]] = ("tasks", "fencing-tokens")
 
@@ -72,7 +74,7 @@ class TaskWorkload(Workload):
         return sequence(shared(self.agents, self._spawned), self.spec.paced(each(self._operation)))
 
     def final(self, keys: tuple[str, ...]) -> Generator:
-        """Tasks that were submitted last may take their time: read when all have ended, or, after a while, as it is."""
+        """Read the effects when all tasks have ended, or, after a while, as they are: those that were submitted last may take their time."""
         settled = Op("effects", None, SETTLED, workload=self.name)
         read = Op("effects", workload=self.name)
         patient = until_ok(limit(SETTLE_TRIES, stagger(SETTLE_GAP_NS, each(lambda _: settled))))
@@ -84,7 +86,7 @@ class TaskWorkload(Workload):
         return tuple(f"a{i}.generic" for i in range(self.spec.agents))
 
     def _spawned(self, agent: str) -> Generator:
-        """Tried again: at first there may be no member yet."""
+        """Spawn an agent, with further tries: at first there may be no member yet."""
         op = Op("spawn", None, agent, workload=self.name)
         return until_ok(limit(SPAWN_TRIES, stagger(SPAWN_GAP_NS, each(lambda _: op))))
 

@@ -1,7 +1,8 @@
 """Transactions of several operations on few keys: all of one happens at once, or nothing.
 
-`lists`: appends of unique elements, and reads of whole lists (judged by `list-append`). `registers`: reads, writes, and a cas whose expectation fails in some of them,
-which must leave nothing behind of what stands before it (judged by `rw-register` as far as there is no cas, else by search: keep those few).
+`lists`: appends of unique elements, and reads of whole lists (judged by `list-append`). `registers`: reads, writes, and a cas whose expectation fails
+in some of them, which must leave nothing behind of what stands before it (judged by `rw-register` as far as there is no cas, else by search: keep
+those few).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from .generators import Context, Generator, each, per_key, sequence
 from .register import unique_value
 
 NEVER_THERE = -1
-"""What no register ever holds."""
+"""A value that no register ever holds."""
 
 
 class TransactionSpec(WorkloadSpec):
@@ -51,7 +52,7 @@ class Transactions(Workload):
         return self.spec.paced(each(self._operation))
 
     def final(self, keys: tuple[str, ...]) -> Generator:
-        """One transaction that reads everything."""
+        """Read everything in one transaction."""
         op = Op("txn", None, [["r", key, None] for key in self._keys], workload=self.name)
         return per_key(keys, lambda _: final_try(op))
 

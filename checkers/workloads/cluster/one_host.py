@@ -23,7 +23,7 @@ from ...traces.traces import FOREVER_NS, Incarnation, Line, Traces, excerpt
 STARTED = "agent-started"
 ENDS = frozenset({"agent-stopped", "agent-suspended", "agent-standing"})
 _TIMELY = frozenset({"cut", "reset", "voters", "transfer"})
-"""Faults that neither stop a process nor slow it down."""
+"""Faults that do not stop a process and do not slow it down."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,6 @@
-"""`Client` whose work is done by a process of its own: `open` and `close` wait for it, an operation is also sent and answered in two calls (`SplitClient`)."""
+"""`Client` whose work is done by a process of its own: `open` and `close` wait for it, an operation is also sent and answered in two calls
+(`SplitClient`).
+"""
 
 from __future__ import annotations
 
@@ -15,12 +17,13 @@ ENDED, SILENT = "client-ended", "client-silent"
 
 
 class RaisedInClient(Exception):
-    """What a client raised in its process, with the traceback from there."""
+    """Exception of a client in its process, with the traceback from there."""
 
 
 class ProcessClient(SplitClient):
-    """`start(node, timeout_s)` returns a process; raises `OSError` while a fault keeps it down. `give_back(process)` takes one that can be started again, and
-    `taken()` is called for every other one."""
+    """Client that works in a process. `start(node, timeout_s)` returns one; it raises `OSError` while a fault keeps it down. `give_back(process)`
+    takes one that can be started again, and `taken()` is called for every other one.
+    """
 
     def __init__(
         self,
@@ -95,7 +98,7 @@ class ProcessClient(SplitClient):
             process.close(*([0.0] if self._is_silent else []))
 
     def _asked(self, request: dict[str, Any], timeout_s: float) -> dict[str, Any] | str:
-        """The answer; or `ENDED`, or `SILENT`. Raises what the client raised, and `ValueError` for the answer to another request."""
+        """Return the answer; or `ENDED`, or `SILENT`. Raises what the client raised, and `ValueError` for the answer to another request."""
         assert self._process is not None
         lines = self._process.lines
         self._sent += 1

@@ -1,7 +1,7 @@
 """Messages between the run and a client's process: JSON lines on a stream, and sockets that are passed between processes.
 
-An operation is `{"do": "invoke", "id": 2, "op": {…}, "timeout_s": 1.0}`; its answer is `{"outcome": {…}, "id": 2}`, with `raised` for what the client raised. The process asks for each
-connection, so that its sockets are in the clients' place in the network, whatever the provider of hosts is.
+An operation is `{"do": "invoke", "id": 2, "op": {…}, "timeout_s": 1.0}`; its answer is `{"outcome": {…}, "id": 2}`, with `raised` for what the client
+raised. The process asks the run for each connection, so that its sockets are in the clients' network, whatever the provider of hosts is.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Lines:
         self.socket.sendall(encode_fields(document) + b"\n")
 
     def send_now(self, document: dict[str, Any]) -> bool:
-        """Send without waiting. False when nothing was sent. What the stream takes only a part of is never answered."""
+        """Send without waiting. Returns False when nothing was sent. A message of which the stream took only a part is never answered."""
         data = encode_fields(document) + b"\n"
         try:
             self.socket.setblocking(False)
@@ -40,7 +40,7 @@ class Lines:
             return False
 
     def receive_now(self) -> dict[str, Any] | None:
-        """The next object; None at the end. Raises `BlockingIOError` while it is not whole, and what `receive` raises."""
+        """Return the next object; None at the end. Raises `BlockingIOError` while it is not whole, and what `receive` raises."""
         self.socket.setblocking(False)
         searched = len(self._read)
         if not (data := self.socket.recv(CHUNK)):
@@ -51,7 +51,7 @@ class Lines:
         return self.receive(0.001)
 
     def receive(self, timeout_s: float | None = None) -> dict[str, Any] | None:
-        """The next object; None at the end. Raises `TimeoutError`, and `ValueError` for what is no such line."""
+        """Return the next object; None at the end. Raises `TimeoutError`, and `ValueError` for anything but a JSON object on a line."""
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
         searched = 0
         while (end := self._read.find(b"\n", searched)) < 0:
@@ -73,6 +73,6 @@ def pass_sockets(channel: socket.socket, document: dict[str, Any], descriptors: 
 
 
 def take_sockets(channel: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
-    """The next object and its descriptors; None at the end."""
+    """Return the next object (None at the end) and its descriptors."""
     data, descriptors, _, _ = socket.recv_fds(channel, SMALL, 4)
     return (json.loads(data) if data else None), descriptors

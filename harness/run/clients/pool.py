@@ -26,18 +26,18 @@ from .process import ClientProcess
 PROGRAM_HINT = "docs/reference/client-programs.md has the protocol; `tri try FILE` tries an adapter"
 RELEASE_S = 5.0
 AGAIN_S = 1.0
-"""When a program that did not start is tried again."""
+"""Time until a program that did not start is tried again."""
 START_S = 60.0
 """Time for the adapter to be loaded in the first process, and for a process to be made of it."""
 
 
 class ProgramNotStarted(Exception):
-    """The program of a client ended, or did not answer, before it was used."""
+    """Exception for a client program that ended, or did not answer, before it was used."""
 
 
 @dataclass(slots=True)
 class _Known:
-    """`current`: it serves its slot. One that does not is a spare, or was dropped."""
+    """A client's process. `current`: it serves its slot. One that does not is a spare, or was dropped."""
 
     process: ClientProcess
     slot: int
@@ -96,7 +96,7 @@ class ClientProcesses:
             raise
 
     def client_of(self, slot: int) -> Callable[[], Client]:
-        """The factory of one slot's clients."""
+        """Return the factory of one slot's clients."""
         return lambda: ProcessClient(
             lambda node, timeout_s: self._start(slot, node, timeout_s),
             self._notify,
@@ -261,7 +261,7 @@ class ClientProcesses:
 
 
 def _not_started(process: ClientProcess) -> str:
-    """What is wrong with the program of a new process; empty when it is there."""
+    """Describe why the program of a new process did not start; empty when it did."""
     with contextlib.suppress(OSError, ValueError):
         answer = process.lines.receive(START_S)
         return "the process of a client program ended" if answer is None else str(answer["wrong"])

@@ -21,7 +21,7 @@ Reach = Callable[[str, int | None, float], socket.socket]
 
 
 class ClientProcess:
-    """`handle` (a pidfd) means this process, even when its number belongs to another one."""
+    """A client's process. `handle` (a pidfd) means this one, even when its number belongs to another."""
 
     def __init__(self, pid: int, handle: int, stream: socket.socket, dials: socket.socket) -> None:
         self.pid = pid
@@ -32,7 +32,7 @@ class ClientProcess:
         threading.Thread(target=self._serve_dials, name=f"client-dials-{pid}", daemon=True).start()
 
     def state(self) -> str | None:
-        """The kernel's letter; None when it is gone."""
+        """Return the kernel's letter for the state of the process; None when it is gone."""
         if self.wait(0):
             return None
         try:
@@ -43,26 +43,26 @@ class ClientProcess:
         return None if letter in "ZX" or self.wait(0) else letter
 
     def wait(self, timeout_s: float) -> bool:
-        """Whether it has ended within that time."""
+        """Return whether the process has ended, within that time."""
         poll = select.poll()
         poll.register(self._handle, select.POLLIN)
         return bool(poll.poll(round(timeout_s * 1000)))
 
     def signal(self, number: signal.Signals) -> None:
-        """To it and all that it started; nothing when it is gone."""
+        """Send a signal to the process and all that it started; do nothing when it is gone."""
         with contextlib.suppress(ProcessLookupError):
             if not self.wait(0):
                 os.killpg(self.pid, number)
 
     def close(self, wait_s: float = CLOSE_S) -> None:
-        """Let it close its client and end. One that is paused stays until it is resumed, and ends then; one that hangs is killed."""
+        """Let the process close its client and end. A paused one ends when it is resumed; one that hangs is killed."""
         with contextlib.suppress(OSError):
             self.lines.socket.shutdown(socket.SHUT_WR)
         if self.state() not in ("T", "t") and not self.wait(wait_s) and self.state() not in ("T", "t"):
             self.signal(signal.SIGKILL)
 
     def forget(self) -> None:
-        """Kill it, and free what the run holds of it."""
+        """Kill the process, and free what the run holds of it."""
         self.signal(signal.SIGKILL)
         self.wait(CLOSE_S)
         for one in (self.lines.socket, self._dials):

@@ -1,7 +1,7 @@
 """A client's process: it opens its client, invokes the operations that it receives, and ends when the run closes its stream.
 
-The first process loads the adapter once and forks a process for each client, so that a new one takes milliseconds. Each is the leader of a group of its own, to which
-everything belongs that its driver starts. All end with the run, also when the run is killed.
+The first process loads the adapter once and forks a process for each client, so that a new one takes milliseconds. Each is the leader of a group of
+its own, to which everything belongs that its driver starts. All end with the run, also when the run is killed.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def serve(
 
 
 def _answered(client: Client, op: Op, timeout_s: float) -> dict[str, Any]:
-    """Checked here: JSON would hide what it cannot hold."""
+    """Return the client's answer as JSON. The outcome is checked here: JSON would hide what it cannot hold."""
     outcome: Outcome = checked(client.invoke(op, timeout_s))
     return {
         "outcome": {
@@ -111,7 +111,7 @@ def _answered(client: Client, op: Op, timeout_s: float) -> dict[str, Any]:
 
 
 def _started(client: ProgramClient, stderr: Path) -> str:
-    """What is wrong with the program; empty when it is there."""
+    """Describe why the program did not start; empty when it did."""
     try:
         client.prepare(stderr)
     except (OSError, ProgramError, WrongAnswer) as error:
@@ -206,7 +206,7 @@ def _be_a_client(serve_it: Callable[[], None], parent: int) -> None:
 
 
 def _quiet() -> None:
-    """What a client prints is no answer to the user."""
+    """Redirect standard output to standard error, and read nothing: what a client prints must not mix with the output of the command."""
     with open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)

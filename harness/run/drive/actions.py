@@ -24,7 +24,7 @@ class Verb(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class FaultAction:
-    """`intent` is None for `HEAL_ALL`. `trigger` is the event that started it, if it waited for one."""
+    """An action of the nemesis. `intent` is None for `HEAL_ALL`. `trigger` is the event that started it, if it waited for one."""
 
     verb: Verb
     intent: Intent | None
@@ -38,7 +38,7 @@ class FaultAction:
 
 @dataclass(frozen=True, slots=True)
 class ActionDone:
-    """A fault action ended. `failed`: it could not be carried out, and `why`; after a failed injection there is nothing to heal."""
+    """Result of a fault action. `failed`: it could not be carried out, and `why`; after a failed injection there is nothing to heal."""
 
     action: FaultAction
     failed: bool = False
@@ -49,7 +49,7 @@ LANE_REST_NS = 1_000_000_000
 """How long a lane stays free after a heal, so that the system recovers before the next fault of that kind."""
 
 LATE_PART = 10
-"""A fault may reach past the end of the load by this part of its time: on real hosts, faults planned up to the end begin a little late."""
+"""A fault may reach past the end of the load by its time divided by this: on real hosts, faults planned up to the end begin a little late."""
 
 
 @dataclass(slots=True)
@@ -69,8 +69,9 @@ class _Fault:
 class Faults:
     """The faults of the load, by time, and those that isolate the core (`rest`), which begin together.
 
-    Of faults that share a lane, one is active at a time. A fault whose time comes while its lane is taken waits. Those that wait begin in their order,
-    except that a fault that was active before waits until every other one was active once. A fault that waits for an event begins at the first one that comes while it could begin.
+    Of faults that share a lane, one is active at a time. A fault whose time comes while its lane is taken waits. Those that wait begin in their
+    order, except that a fault that was active before waits until every other one was active once. A fault that waits for an event begins at the first
+    one that comes while it could begin.
     """
 
     def __init__(
@@ -128,7 +129,7 @@ class Faults:
                     self._set_off.append((at_ns, fault))
 
     def _ready(self, now_ns: int) -> list[_Fault]:
-        """The first armed fault of each free lane."""
+        """Return the first armed fault of each free lane."""
         if not self._armed:
             return []
         taken = {fault.intent.lane for fault in (*self._on, *(f for _, f in self._set_off))}
@@ -165,7 +166,7 @@ class Faults:
         return self._pace is not None and not fault.met and now_ns < fault.held_until_ns
 
     def due(self, now_ns: int, may_meet: bool = False) -> list[FaultAction]:
-        """The faults of the load that are due. `may_meet`: whether operations can still come."""
+        """Return the actions that are due: heals, then injections. `may_meet`: whether operations can still come."""
         heals = [
             fault
             for fault in self._on
@@ -179,7 +180,7 @@ class Faults:
         ]
 
     def _begun(self, now_ns: int) -> list[_Fault]:
-        """Take the faults whose time has come off their list."""
+        """Take the faults that begin now off their lists, and return them."""
         while self._waiting and self._waiting[0].intent.at_ns <= now_ns:
             self._held.append(self._waiting.popleft())
         late = [fault for fault in self._held if not self._fits(fault, now_ns)]
@@ -193,14 +194,14 @@ class Faults:
         return begun + self._let_in(now_ns)
 
     def _fits(self, fault: _Fault, now_ns: int) -> bool:
-        """A fault's planned time always fits; only waiting can have made it too late."""
+        """Return whether the fault may still begin. Its planned time always fits; only waiting can have made it too late."""
         if not fault.intent.lane or fault.intent.for_ns is None or self._load_ns is None:
             return True
         lasts_ns = fault.intent.for_ns
         return now_ns + lasts_ns <= self._load_ns + lasts_ns // LATE_PART
 
     def _let_in(self, now_ns: int) -> list[_Fault]:
-        """The faults that are due and have a free lane."""
+        """Take the due faults that have a free lane off their list, and return them."""
         begun: list[_Fault] = []
         while (fault := next((held for held in self._free() if self._rested_ns(held) <= now_ns), None)) is not None:
             self._held.remove(fault)
@@ -210,9 +211,10 @@ class Faults:
         return begun
 
     def _free(self) -> list[_Fault]:
-        """Armed faults that wait only for their lanes to rest.
+        """Return the due faults that wait for nothing, or only for their lanes to rest.
 
-        On slow hosts all lanes are late, because they share the hosts' time. Then it is better that one kind is half as frequent than that another never occurs.
+        On slow hosts all lanes are late, because they share the hosts' time. Then it is better that one kind is half as frequent than that another
+        never occurs.
         """
         if not self._held:
             return []
@@ -229,7 +231,7 @@ class Faults:
         return self._free_ns.get(fault.intent.lane, 0)
 
     def next_ns(self, now_ns: int = 0) -> list[int]:
-        """When a fault of the load is due by itself."""
+        """Return the times at which something is due by itself: the begin or the heal of a fault of the load."""
         times = [
             fault.held_until_ns if _is_past(fault, now_ns) and self._is_held(fault, now_ns) else fault.heal_at_ns
             for fault in self._on

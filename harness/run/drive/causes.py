@@ -25,7 +25,7 @@ class _Cause:
 
 
 class Causes:
-    """Count the cause of every outcome; used by one thread. Messages that differ only in numbers are one cause."""
+    """Counts of the causes of outcomes other than ok; used by one thread. Messages that differ only in numbers are one cause."""
 
     def __init__(self) -> None:
         self._found: dict[Key, _Cause] = {}
@@ -41,7 +41,7 @@ class Causes:
         cause.count += 1
 
     def top(self) -> list[dict[str, Any]]:
-        """The most frequent causes first: `type`, `error`, `count`, the first `message` and, for a client's error, the first `traceback`."""
+        """Return the most frequent causes first: `type`, `error`, `count`, the first `message` and, for a client's error, the first `traceback`."""
         ordered = sorted(self._found.items(), key=lambda item: (-item[1].count, item[0]))
         return [
             {

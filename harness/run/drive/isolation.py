@@ -30,7 +30,7 @@ class Isolation:
         self._stages = list(break_first if liveness.settle_ns is None else heal_first)
 
     def step(self, now_ns: int) -> tuple[list[FaultAction], bool]:
-        """What to do now, and whether the core is healthy and isolated."""
+        """Return what to do now, and whether the core is healthy and isolated."""
         while not self._faults.changing and not self.healing:
             if self._wait_until_ns is not None and now_ns < self._wait_until_ns:
                 return [], False

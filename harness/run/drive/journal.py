@@ -19,8 +19,9 @@ from .runner import Invocation
 
 
 class Journal:
-    """Wraps the recorder. `pulse` counts operations for a live view; `causes` explain those that are fail or info. `effects`: see `Plan.effects`.
-    `hint` is given early findings, as they come."""
+    """Record of a run's events, in one order. `pulse` counts operations for a live view; `causes` explain those that are fail or info. `effects`: see
+    `Plan.effects`. `hint` is given early findings, as they come.
+    """
 
     def __init__(
         self,
@@ -53,7 +54,7 @@ class Journal:
         )
 
     def completed(self, now_ns: int, invocation: Invocation, outcome: Outcome, traceback: str = "") -> None:
-        """`traceback` is that of a client's error."""
+        """Record a completion. `traceback` is that of a client's error."""
         op = invocation.op
         value = op.value if outcome.value is None and op.f != "read" else outcome.value
         self.pulse.completed(now_ns, invocation.process, invocation.slot.node, outcome.type, outcome.extra)

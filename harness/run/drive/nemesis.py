@@ -1,4 +1,4 @@
-"""Carries out the runner's fault actions through an injector: resolve, inject, verify, heal, report.
+"""Execution of the runner's fault actions through an injector: resolve, inject, verify, heal, report.
 
 The injector writes the ledger. This adds the history's nemesis lines and keeps what was resolved, so that a heal undoes exactly
 what was injected. It blocks; drivers call it from where blocking is allowed.
@@ -22,7 +22,7 @@ from .journal import Journal
 
 @dataclass(slots=True)
 class Nemesis:
-    """`active` maps the id of each active fault to its resolved form; `trouble` takes faults that could not be carried out."""
+    """Executor of fault actions. `active` maps the id of each active fault to its resolved form; `trouble` takes faults that could not be carried out."""
 
     injector: Injector
     journal: Journal
@@ -70,7 +70,10 @@ class Nemesis:
         self._record("injected", {"fault": action.intent.id, **_seen(observation)})
 
     def _situation(self, action: FaultAction) -> Situation:
-        """The situation in which targets are resolved. For a fault started by an event, the event often names the target: asking the nodes would take longer than the moment lasts."""
+        """Return the situation in which targets are resolved.
+
+        For a fault started by an event, the event often names the target: asking the nodes would take longer than the moment lasts.
+        """
         assert action.intent is not None
         if action.trigger is None or self._last is None or not knows(action.trigger, action.intent):
             self._last = self.injector.situation()
@@ -96,7 +99,7 @@ class Nemesis:
 
 
 def require_whole(observation: Observation) -> None:
-    """Raises `FaultError` when links are down although every fault is healed. A process that does not run again is the system's own problem."""
+    """Raise `FaultError` when links are down although every fault is healed. A process that does not run again is the system's own problem."""
     down = () if observation.verified else links_down(observation)
     if down:
         text = ", ".join(f"{source} to {target}" for source, target in down[:3])

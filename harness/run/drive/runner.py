@@ -52,7 +52,7 @@ WORKING = (LOAD, ISOLATE, LIVENESS)
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """Try `op` on `slot`'s client as `process`; it must be over at `deadline_ns`. `fresh`: open a new client first."""
+    """An operation to try: `op` on `slot`'s client as `process`; it must be over at `deadline_ns`. `fresh`: a new client is opened first."""
 
     slot: Slot
     process: int
@@ -63,7 +63,7 @@ class Invocation:
 
 @dataclass(frozen=True, slots=True)
 class OpDone:
-    """`dropped`: the slot's client is gone although the outcome is certain. Its session is gone too, so its process ends."""
+    """End of an operation. `dropped`: the slot's client is gone although the outcome is certain. Its session is gone too, so its process ends."""
 
     slot: int
     outcome: Outcome
@@ -103,9 +103,9 @@ class _Client:
 
 @dataclass(slots=True)
 class Runner:
-    """`marks` are the run times at which phases ended: `load_end`, `healed`, `quiet_end`, `end`. With a liveness phase, `core_healed` and
-    `liveness_end` come between the first two. What did not happen has no mark. There is no `healed` when the heal failed. There is no `quiet_end` then, or when
-    the user ended the run. There is no `core_healed` when the load's faults could not be healed; `unhealed` says why.
+    """State of a run. `marks` are the run times at which phases ended: `load_end`, `healed`, `quiet_end`, `end`. With a liveness phase, `core_healed`
+    and `liveness_end` come between the first two. What did not happen has no mark. There is no `healed` when the heal failed. There is no `quiet_end`
+    then, or when the user ended the run. There is no `core_healed` when the load's faults could not be healed; `unhealed` says why.
 
     `issued` is every operation before the heal as it was tried, before its placeholders were resolved: a plan with these pinned tries the same.
     """
@@ -300,7 +300,9 @@ class Runner:
         return actions
 
     def _lasts_longer(self, now_ns: int) -> bool:
-        """Whether the load goes on past its time, so that its faults meet operations, its workloads show something, and a core is drawn that stays a quorum."""
+        """Return whether the load goes on past its time, so that its faults meet operations, its workloads show something, and a core is drawn that
+        stays a quorum.
+        """
         if now_ns >= self._load_limit_ns:
             return False
         if self.plan.liveness is not None and self._faults.moves_voters:
@@ -309,7 +311,7 @@ class Runner:
         return (self._faults.unmet and self._may_come()) or any(self._may_come(workload) for workload in missing)
 
     def _may_come(self, workload: str | None = None) -> bool:
-        """Whether operations are under way, or may still begin."""
+        """Return whether operations are under way, or may still begin."""
         return any(
             client.may_come for client in self._clients.values() if workload is None or client.slot.workload == workload
         )
@@ -380,7 +382,7 @@ class Runner:
             self.marks[mark] = now_ns
 
     def _wake(self, now_ns: int) -> int | None:
-        """The earliest time at which something is due by itself; None when only a completion can change anything."""
+        """Return the earliest time at which something is due by itself; None when only a completion can change anything."""
         if self.phase is DONE:
             return None
         if self.phase is HEAL:

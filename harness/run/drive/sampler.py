@@ -1,4 +1,4 @@
-"""Samples reachability and clocks into the history while a run goes on."""
+"""Sampling of reachability and clocks into the history while a run goes on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SAME_NS = 1_000_000
 
 
 class Sampler:
-    """Samples reachability and clocks each second into the history, on a thread of its own so that a slow host stalls no client."""
+    """Thread that samples reachability and clocks each second into the history; it has its own, so that a slow host stalls no client."""
 
     def __init__(self, injector: HostInjector, journal: Journal, clock: RunClock, trouble: Trouble) -> None:
         self._injector, self._journal, self._clock, self._trouble = injector, journal, clock, trouble

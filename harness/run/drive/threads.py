@@ -1,7 +1,7 @@
 """The driver for real systems: a thread for each client, a few for the nemesis, and the main thread, which alone talks to the runner.
 
-Clients that are processes need no thread for an operation: the main thread sends it and waits for all their answers at once (`SplitClient`). A hop between threads
-costs more than the operation.
+Clients that are processes need no thread for an operation: the main thread sends it and waits for all their answers at once (`SplitClient`). A hop
+between threads costs more than the operation.
 
 An operation that does not end by its deadline (a client library that hangs) is recorded as `info`. Its thread is abandoned and a
 new one takes its slot, so that a hung client never hangs a run. Every wait here is bounded.
@@ -39,10 +39,12 @@ LONGEST_WAIT_NS = 200_000_000
 """The main thread wakes up at least this often: for hung clients, for progress and for Ctrl-C."""
 
 TICK_NS = 100_000_000
-"""Progress is looked at so often, and when the phase changes: its text costs more than an operation."""
+"""Time between reports of progress, which also follow a change of the phase: their text costs more than an operation."""
 
 STEP_S = 30.0
-"""A step takes microseconds. In a longer one a workload's generator hangs, and with it everything, the healing and Ctrl-C included."""
+"""Longest time of a step, which takes microseconds: in a longer one a workload's generator hangs, and with it everything, healing and Ctrl-C
+included.
+"""
 
 NEMESIS_THREADS = 16
 
@@ -98,7 +100,7 @@ class Events:
             del self._slots[descriptor]
 
     def wait(self, timeout_s: float) -> tuple[list[int], list[object]]:
-        """Slots whose answer may be there, and reports; as soon as there is any."""
+        """Return slots whose answer may be there, and reports, as soon as there is one of either or the time is over."""
         slots: list[int] = []
         reports: list[object] = []
         if self._poll is None:
@@ -117,7 +119,7 @@ class Events:
 
 @dataclass(slots=True)
 class ThreadDriver:
-    """Runs a plan to its end, or until `stop_asked`. `tick(now_ns, phase)` is called a few times a second, for progress."""
+    """Driver of a plan to its end, or until `stop_asked`. `tick(now_ns, phase)` is called a few times a second, for progress."""
 
     plan: Plan
     make_client: Callable[[], Client]
@@ -146,7 +148,9 @@ class ThreadDriver:
         self._events.put(event)
 
     def run(self) -> Runner:
-        """Return the runner at its end. When asked to stop, the load ends and everything is healed first. The same happens after a KeyboardInterrupt, which is then raised again."""
+        """Return the runner at its end. When asked to stop, the load ends and everything is healed first. The same happens after a KeyboardInterrupt,
+        which is then raised again.
+        """
         with _bounded_step():
             runner = Runner(self.plan, keeps_issued=False)
         # Events from before the run do not count.
@@ -269,7 +273,7 @@ class ThreadDriver:
         return self._broken is not None and self._broken >= BROKEN_CLIENT
 
     def _overdue(self) -> list[Completion]:
-        """End what should have ended. All operations have as much time, so the oldest one is the first whose time is over."""
+        """End the operations whose time is over. All have the same time, so the oldest one is the first."""
         now = self.clock.now_ns()
         oldest = next(iter(self._running.values()), None)
         if oldest is None or now < oldest.deadline_ns + GRACE_NS:
@@ -287,7 +291,7 @@ class ThreadDriver:
 
 
 class _Expired(BaseException):
-    """No `Exception`: a generator that catches its own would catch it."""
+    """Expiry of a step. It is not an `Exception`, which a generator might catch."""
 
 
 @contextmanager
@@ -315,7 +319,10 @@ def _bounded_step() -> Iterator[None]:
 
 
 def _raised(answer: Answer) -> str:
-    """What was raised and where, in one line; the full traceback is printed with the causes that the run counts. Of a client program: what it did wrong."""
+    """Return what was raised and where, in one line; of a client program, its error.
+
+    The full traceback is printed with the causes that the run counts.
+    """
     message = str(answer.outcome.extra.get("message", "without a traceback"))
     lines = [line.strip() for line in answer.traceback.strip().splitlines()] or [message]
     where = next((line for line in reversed(lines) if line.startswith("File ")), "")

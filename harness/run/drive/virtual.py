@@ -93,13 +93,13 @@ class SimClient:
         send(self.protocol.begin(self.sizes.grown(invocation.op), timeout_s))
 
     def _refused(self) -> Outcome:
-        """The request never reached a process, so the operation did not happen, whatever its kind."""
+        """Return the outcome of a request that never reached a process: the operation did not happen, whatever its kind."""
         outcome = self.protocol.disconnected("no-connection")
         return Outcome("fail", outcome.value, outcome.error, outcome.extra)
 
 
 class VirtualDriver:
-    """Drives a runner over a simulated cluster. Run time 0 is the cluster's time at construction."""
+    """Driver of a runner over a simulated cluster. Run time 0 is the cluster's time at construction."""
 
     def __init__(
         self,
@@ -177,14 +177,14 @@ class VirtualDriver:
         return states
 
     def monotonic_offsets_ns(self) -> dict[str, tuple[int, int]]:
-        """A node's monotonic clock minus run time, and the most that drift ever moved it from that. Hosts that were booted again are left out."""
+        """Return by node its monotonic clock minus run time, and the most that drift ever moved it from that. Hosts that were booted again are left out."""
         offsets = {
             name: node.clock.offset_of_run_ns(self._cluster.now_ns) for name, node in self._cluster.nodes.items()
         }
         return {name: (found[0] + self._start_ns, found[1]) for name, found in offsets.items() if found is not None}
 
     def boot_offsets_ns(self) -> dict[str, dict[int, tuple[int, int]]]:
-        """The same for hosts that were booted again, for each boot, by its first incarnation."""
+        """Return the same for hosts that were booted again: for each boot, by its first incarnation."""
         now_ns, found = self._cluster.now_ns, {}
         for name, node in self._cluster.nodes.items():
             if node.clock.boots > 1:

@@ -1,12 +1,14 @@
-"""One client on one thread: opens it, invokes operations, checks its answers, and drops it when its connection may be dead.
+"""One client on one thread, which opens it, invokes operations, checks its answers, and drops it when its connection may be dead.
 
 A client is foreign code. Whatever it raises or returns, the thread goes on: anything unexpected is an `info` with error `client-error` and a fresh
 client for the next operation.
 
-A `SplitClient` that is open needs the thread no more: the driver's thread sends its operations (`begin`) and reads its answers (`answer`). The thread opens and closes it.
+A `SplitClient` that is open needs the thread no more: the driver's thread sends its operations (`begin`) and reads its answers (`answer`). The thread
+opens and closes it.
 
-A client is dropped after an `info`. After a `fail` its attribute `connected` is read, if it has one. When that is false, the client is dropped if the error
-names a connection (`connection-lost`, `BrokenPipeError`, …), or is the `SAME_FAILS`-th in a row with the same error that is not a refusal (`REFUSALS`).
+A client is dropped after an `info`. After a `fail` its attribute `connected` is read, if it has one. When that is false, the client is dropped if the
+error names a connection (`connection-lost`, `BrokenPipeError`, …), or is the `SAME_FAILS`-th in a row with the same error that is not a refusal
+(`REFUSALS`).
 """
 
 from __future__ import annotations
@@ -53,7 +55,7 @@ OUTCOME = "invoke answered an Outcome whose"
 
 
 class RunClock:
-    """ns since the run began, on the monotonic clock."""
+    """Clock of a run: ns since it began, on the monotonic clock."""
 
     def __init__(self) -> None:
         # Bound here: a client may replace the functions of `time`, and a history's times must not jump with it.
@@ -87,7 +89,7 @@ class SplitClient(Client):
 
     @abstractmethod
     def begin(self, op: Op, timeout_s: float) -> bool:
-        """Send the operation. False when nothing was sent: `invoke` must do it."""
+        """Send the operation. Returns False when nothing was sent: `invoke` must do it."""
 
     @abstractmethod
     def fileno(self) -> int:
@@ -202,7 +204,7 @@ class Worker:
         return fitting(invocation.op, checked(self._sizes.shrunk(invocation.op.workload, checked(answered))))
 
     def _is_doubtful(self, outcome: Outcome) -> bool:
-        """Whether the client's connection may be dead or out of step."""
+        """Return whether the client's connection may be dead or out of step."""
         if outcome.type != "fail" or outcome.error in REFUSALS:
             self._fails = (None, 0)
             return outcome.type == "info"
@@ -224,7 +226,7 @@ class Worker:
 
 
 def _lost(error: OSError) -> Outcome:
-    """The operation may have been sent."""
+    """Return the outcome of a connection that broke: the operation may have been sent."""
     return Outcome("info", error="connection-lost", extra={"message": _message(error)})
 
 
@@ -260,7 +262,9 @@ def checked(answer: Any) -> Outcome:
 
 
 def fitting(op: Op, outcome: Outcome) -> Outcome:
-    """Refuse a write that ended ok with a value other than its own: it would make the whole history meaningless."""
+    """Return the outcome. Raises `ValueError` for an ok answer that is not one to `op`, such as a write that returns another value: it would make the
+    whole history meaningless.
+    """
     if outcome.type == "ok" and outcome.value is not None and not answers(op.f, op.value, outcome.value):
         raise ValueError(
             f"invoke answered {op.f} of {shown(op.value)} with {shown(outcome.value)}; leave the value out"

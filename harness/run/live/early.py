@@ -47,6 +47,8 @@ class _Touched:
 
 
 class Early:
+    """Early findings of one run; `notify` gets each as a sentence."""
+
     def __init__(self, notify: Hint) -> None:
         self._notify = notify
         self._found: dict[str, list[str]] = {}
@@ -85,7 +87,7 @@ class Early:
                 touched.ended_ns = touched.ended_ns or now_ns
 
     def traced(self, now_ns: int, line: Mapping[str, Any]) -> None:
-        """A line of a node's trace, where it is known at once (in the simulator)."""
+        """Read a line of a node's trace, where it is known at once (in the simulator)."""
         node, term = str(line.get("node")), line.get("term")
         if line.get("event") == "halt":
             reason = str(line.get("reason") or "no reason given").partition("\n")[0]

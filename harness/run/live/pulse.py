@@ -55,6 +55,8 @@ def _bar(took_ns: int | None) -> str:
 
 
 class Pulse:
+    """Counts of one run, by outcome and by node."""
+
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self._nodes: dict[str, _Node] = {}

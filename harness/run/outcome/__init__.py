@@ -1,1 +1,1 @@
-"""From what was recorded to a verdict and a run folder."""
+"""Outcome of a run: its folder, its verdict, and what keeps it from being valid."""

@@ -25,7 +25,9 @@ _SEEN_AT_THE_END = frozenset({"cut", "kill", "pause", "power"})
 """Kinds of fault that the observation of all links and processes after the last heal shows to be over, whatever was seen at their own heal."""
 
 _SHAPED = frozenset({"link", "clog"})
-"""Kinds that it shows to be over where every link was seen to carry packets as it does without faults. Of a link that flaps, one observation shows nothing."""
+"""Kinds of fault that the same observation shows to be over where every link was seen to carry packets as it does without faults. Of a link that
+flaps, one observation shows nothing.
+"""
 
 _PUT_BACK = frozenset({"old-files"})
 """Effects on disks that come with the heal: a good disk at the end does not show that they happened."""
@@ -33,8 +35,9 @@ _PUT_BACK = frozenset({"old-files"})
 
 @dataclass(frozen=True, slots=True)
 class Doubts:
-    """`unverified` and `not_undone` are ids of faults; `masked` are those that could not show, with the faults that masked them; `without_effect` are
-    those that a search drew, and that did nothing."""
+    """Reasons why a run is not valid. `unverified` and `not_undone` are ids of faults; `masked` are those that could not show, with the faults that
+    masked them; `without_effect` are those that a search drew, and that did nothing.
+    """
 
     unverified: Sequence[str]
     not_undone: Sequence[str]
@@ -58,7 +61,7 @@ class Doubts:
 
 
 def doubts_of(record: RunRecord, skipped: int = 0) -> Doubts:
-    """`skipped`: how many faults the campaign asked for that did not take place."""
+    """Return the doubts about a run. `skipped`: how many faults the campaign asked for that did not take place."""
     hidden = masked(record.faults)
     nothing = without_effect(record.faults, hidden)
     return Doubts(
@@ -79,8 +82,9 @@ def _not_undone(record: RunRecord) -> list[str]:
 
 
 def _is_over(fault: Fault, seen: Mapping[str, Any]) -> bool:
-    """Whether the observation after the last heal shows it. For a disk: where every disk was checked and none had a problem. Only the simulator knows what is
-    `still` in force of other kinds."""
+    """Return whether the observation after the last heal shows that the fault is over. For a disk: every disk was checked and none had a problem.
+    Only the simulator knows what is `still` active of other kinds.
+    """
     still: Mapping[str, Any] = seen.get("still") or {}
     if fault.kind in still:
         return set(fault.intended.get("nodes") or still[fault.kind]).isdisjoint(still[fault.kind])
@@ -101,24 +105,24 @@ def _may_be_on(fault: Fault) -> bool:
 
 
 def _seen_at_the_end(history: History) -> Mapping[str, Any] | None:
-    """What was observed after the last heal of everything, if all links and processes were seen to be healthy."""
+    """Return what was observed after the last heal of everything, if all links and processes were seen to be healthy."""
     seen = [event.value for event in well_formed(history, "healed", "healed-all") if _is_of_all(event)]
     return (seen[-1].get("observed") or {}) if seen and seen[-1]["verified"] else None
 
 
 def _is_of_all(event: Event) -> bool:
-    """Whether the event ends a heal of everything. The simulator writes it as the end of a heal that names no fault."""
+    """Return whether the event ends a heal of everything. The simulator writes it as the end of a heal that names no fault."""
     return event.f == "healed-all" or (event.f == "healed" and event.value.get("fault") is None)
 
 
 def last_ok_ms(history: History) -> dict[str, float]:
-    """Node → when the last operation through it ended ok, in ms."""
+    """Return by node when the last operation through it ended ok, in ms of the run."""
     last = {node: time_ns for node, time_ns, is_ok in _through_nodes(history) if is_ok}
     return {node: round(ns / 1e6, 1) for node, ns in sorted(last.items())}
 
 
 def silent_after_heal(record: RunRecord) -> list[str]:
-    """Nodes through which operations were tried after everything was healed, while none ended ok."""
+    """Return the nodes through which operations were tried after everything was healed, and none ended ok."""
     healed_ns = record.phases.get("healed")
     if healed_ns is None:
         return []
@@ -130,7 +134,7 @@ def silent_after_heal(record: RunRecord) -> list[str]:
 
 
 def _through_nodes(history: History) -> Iterable[tuple[str, int, bool]]:
-    """The node, the time and whether it is an ok completion of each client event that names a node, in order."""
+    """Return for each client event that names a node: the node, the time, and whether it is an ok completion; in order."""
     replies = None if history.loaded else history.columns.replies
     if replies is None:
         return [

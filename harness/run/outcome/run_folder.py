@@ -37,16 +37,16 @@ BUGS_FILE = "harness-errors.txt"
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """The content of `run.json`. Times are run time in ns; `clock_offsets_ns` maps a node to (offset, ± error), `boot_offsets_ns` one whose host was booted
-    again to those of its boots, by the first incarnation of each.
+    """The content of `run.json`. Times are run time in ns; `clock_offsets_ns` maps a node to (offset, ± error), `boot_offsets_ns` one whose host was
+    booted again to those of its boots, by the first incarnation of each.
 
-    `backends` says, by ability and host, by what means faults were done there. `skipped` are faults that the campaign asked to compose and that could not
-    be: each a `sort` or a `fault`, with `why` and, where there is one, a `hint`. `errors` are the environment's, `bugs` the harness's own, each with its
-    traceback. `client_errors` say why operations did not end ok (`causes.Causes.top`).
-    `state` is "open" or "sealed" (empty: written by a version without seals), `files` the seal. `traced` are the nodes that must leave traces. `uncollected`
-    are files of hosts that could not be had: `host`, `file`, `why`. `gaps` are others that the run noticed itself: `part`, `name`, `why`, `tail`.
-    `truth` is what the simulator alone knows (`tribulation.checkers.liveness.simulated_truth`). `judged_by`: see `Plan.judged_by`.
-    `plugins` are files below the run's folder. `code`: SHA-256 of each file of the user's code there (adapter and plugins), by its name.
+    `backends` says, by ability and host, by what means faults were done there. `skipped` are faults that the campaign asked to compose and that could
+    not be: each a `sort` or a `fault`, with `why` and, where there is one, a `hint`. `errors` are the environment's, `bugs` the harness's own, each
+    with its traceback. `client_errors` say why operations did not end ok (`causes.Causes.top`). `state` is "open" or "sealed" (empty: written by a
+    version without seals), `files` the seal. `traced` are the nodes that must leave traces. `uncollected` are files of hosts that could not be had:
+    `host`, `file`, `why`. `gaps` are others that the run noticed itself: `part`, `name`, `why`, `tail`. `truth` is what the simulator alone knows
+    (`tribulation.checkers.liveness.simulated_truth`). `judged_by`: see `Plan.judged_by`. `plugins` are files below the run's folder. `code`: SHA-256
+    of each file of the user's code there (adapter and plugins), by its name.
     """
 
     campaign: str
@@ -78,7 +78,7 @@ class RunFacts:
     code: Mapping[str, str] = field(default_factory=dict)
 
     def write(self, run_dir: Path) -> None:
-        """Raises `RunFolderError`."""
+        """Write `run.json`, and the tracebacks of bugs. Raises `RunFolderError`."""
         with writing(run_dir / RUN_FILE):
             document = json.loads(json.dumps(written(asdict(self)), default=str))
             RunStore.write_json(run_dir / RUN_FILE, {**document, DIGEST: _digest(document)})
@@ -86,7 +86,7 @@ class RunFacts:
                 (run_dir / BUGS_FILE).write_text("\n\n".join(self.bugs) + "\n", encoding="utf-8")
 
     def sealed(self, run_dir: Path) -> RunFacts:
-        """Written, with the seal of all files that are now in the folder."""
+        """Write the facts with the seal of all files that are now in the folder, and return them."""
         with writing(run_dir):
             found = replace(self, state=SEALED, files=seal(run_dir))
         found.write(run_dir)
@@ -94,7 +94,7 @@ class RunFacts:
 
 
 def facts_of_plan(plan: Mapping[str, Any], command: str = "", traced: Sequence[str] = ()) -> RunFacts:
-    """What is known as soon as there is a plan, given as its JSON."""
+    """Return what is known as soon as there is a plan, given as its JSON."""
     options = plan["options"]
     return RunFacts(
         campaign=plan["campaign"],
@@ -113,7 +113,10 @@ def facts_of_plan(plan: Mapping[str, Any], command: str = "", traced: Sequence[s
 
 
 def read_facts(run_dir: Path) -> RunFacts:
-    """What `run.json` says. When it cannot be read: what the plan says, and that `run.json` is missing. Raises `CampaignError` when neither is there."""
+    """Return the content of `run.json`. When it cannot be read: the facts of the plan, with a gap for `run.json`.
+
+    Raises `CampaignError` when neither can be read.
+    """
     path = run_dir / RUN_FILE
     try:
         return _facts(read_document(path))
@@ -136,7 +139,7 @@ def read_facts(run_dir: Path) -> RunFacts:
 
 
 def _facts(document: dict[str, Any]) -> RunFacts:
-    """Raises `DocumentError` for a document that was changed, or is not one of a run."""
+    """Return the facts in a document. Raises `DocumentError` if it was changed, or is not one of a run."""
     digest = document.pop(DIGEST, None)
     if digest is None and SCHEMA in document:
         raise DocumentError("it has no digest, although its version writes one")
@@ -157,7 +160,7 @@ def _digest(document: Mapping[str, Any]) -> str:
 
 
 def reached_its_end(run_dir: Path) -> bool:
-    """Whether a run that ended in order left this folder."""
+    """Return whether a run that ended in order left this folder."""
     return (run_dir / RUN_FILE).exists() and read_facts(run_dir).state != OPEN
 
 
@@ -193,7 +196,7 @@ def _place(uncollected: Mapping[str, str]) -> tuple[str, str]:
 
 
 def states_agree(states: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether all nodes that answered report the same position, and the same state as far as their digests can be compared."""
+    """Return whether all nodes that answered report the same position, and the same state as far as their digests can be compared."""
     digests = {state.get("digest") for state in states.values()}
     return len({state.get("index") for state in states.values()}) <= 1 and len(digests) == len(
         {scheme_of(digest) for digest in digests}
@@ -203,7 +206,7 @@ def states_agree(states: Mapping[str, Mapping[str, Any]]) -> bool:
 def record_of(
     facts: RunFacts, history: History, traces: Mapping[str, Sequence[Mapping[str, Any]]], faults: Sequence[Fault]
 ) -> RunRecord:
-    """What checkers are given for a run of which nothing is missing."""
+    """Return the record of a run of which nothing is missing, for the checkers."""
     return _record(facts, Evidence(history, traces, faults))
 
 

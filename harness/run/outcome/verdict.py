@@ -1,4 +1,4 @@
-"""Judges a run's folder: runs the checkers over what was recorded, and derives one verdict and one exit code.
+"""Verdict on a run's folder: the checkers' results on what was recorded, and from these one verdict and one exit code.
 
 An anomaly outranks everything. An error of the environment comes next, then doubt, which includes a fault that was observed to do nothing.
 """
@@ -39,7 +39,7 @@ EXIT_VALID, EXIT_INVALID, EXIT_USAGE, EXIT_UNKNOWN, EXIT_ENVIRONMENT, EXIT_BUG =
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """`document` is what `--json` prints and `verdict.json` holds; `record` is what was judged."""
+    """Verdict on a run. `document` is what `--json` prints and `verdict.json` holds; `record` is what was judged."""
 
     verdict: Verdict
     exit_code: int
@@ -50,7 +50,7 @@ class Judgement:
     model: str | None = None
 
     def with_trouble(self, where: str, error: Exception) -> Judgement:
-        """The same judgement, with this error added."""
+        """Return the same judgement with this error added."""
         trouble = Trouble()
         trouble.add(where, error)
         facts = replace(
@@ -59,7 +59,7 @@ class Judgement:
         return replace(_judged(self.record, facts, self.results, self.document["run"]), model=self.model)
 
     def kept(self, run_dir: Path, write_report: Callable[[], object]) -> Judgement:
-        """Written into the run's folder, with its report. An error there hides nothing."""
+        """Write the judgement into the run's folder, with its report, and return it. An error there hides nothing."""
         try:
             self.write(run_dir)
             write_report()
@@ -97,7 +97,7 @@ def judge(
     asked: Asked | None = None,
     facts: RunFacts | None = None,
 ) -> Judgement:
-    """`target` is a run's folder or a history file, in `format`. Changes nothing. `facts` are a run's own, unless given.
+    """Judge a run's folder or a history file (`target`, in `format`). Changes nothing. `facts` are a run's own, unless given.
 
     Without `checkers`: those of the requested model, else those that the run's campaign names. For a bare history: those of the model that its
     operations show.
@@ -170,7 +170,7 @@ def _command(history: Path, format: str | None, asked: Asked, checkers: Sequence
 @contained()
 @rare_collections()
 def judge_record(record: RunRecord, facts: RunFacts, budget: Budget, run: str) -> Judgement:
-    """As `judge`, for a run in memory; `run` names it."""
+    """Judge a run in memory, as `judge` does; `run` names it."""
     return _judged(record, facts, check(record, _checks(record, facts), budget), run)
 
 
@@ -212,7 +212,9 @@ def _judged(record: RunRecord, facts: RunFacts, results: Mapping[str, CheckResul
 
 
 def power_model(record: RunRecord, verdict: Verdict) -> dict[str, str] | None:
-    """The disk model by which writes were lost; None when none could be. With a `note` where anomalies were found on disks that lose more than real ones, or no write was lost."""
+    """The disk model by which writes were lost; None when none could be. With a `note` where anomalies were found on disks that lose more than real
+    ones, or no write was lost.
+    """
     seen = [(model_seen(fault.kind, fault.intended, fault.observed), fault.intended) for fault in record.faults]
     model, intended = next(((model, intended) for model, intended in seen if model is not None), (None, {}))
     if model is None:

@@ -1,1 +1,1 @@
-"""From a campaign to a plan."""
+"""Plans of runs, and how they are made from campaigns."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ...hosts.ssh.provider import SshProvider
 
 TRACE_BYTES = 128 << 20
-"""A longer trace is not collected: a cluster that ran for weeks has written more than a run's checkers can read."""
+"""Longest trace that is collected: a cluster that ran for weeks has written more than a run's checkers can read."""
 BACK_S, LOOK_S = 10.0, 0.1
 """A supervisor waits up to 5 s before it restarts a node that keeps ending."""
 _NOT_DEPLOYED = ("peer_discovery", "learners", "seeds", "capacities")
@@ -54,7 +54,7 @@ class AttachedService(ReferenceService):
 
 
 def attached_system(campaign: Campaign, provider: Provider) -> System:
-    """The system as deployed. Raises `CampaignError` for what a running cluster cannot have."""
+    """Return the system as deployed. Raises `CampaignError` for what a running cluster cannot have."""
     inventory = _inventory_of(campaign)
     authority = kept_directory(inventory.stem)
     if not authority.is_dir():
@@ -84,7 +84,9 @@ def require_attachable(campaign: Campaign, plan: Plan, service: AttachedService)
 
 
 def attach(campaign: Campaign, plan: Plan, service: AttachedService, hosts: Sequence[Host]) -> list[dict[str, Any]]:
-    """Check the deployed cluster. Raises `DeployError` when a node does not run, or was deployed with other options than the campaign's. Returns what this run lacks."""
+    """Check the deployed cluster. Raises `DeployError` when a node does not run, or was deployed with other options than the campaign's. Returns what
+    this run lacks.
+    """
     found = on_all(hosts, lambda host: _config_of(service, host)).require("attaching to the cluster", DeployError)
     for name, config in found.items():
         difference = difference_of(campaign, plan, config)
@@ -117,7 +119,7 @@ def require_running(service: Service, hosts: Sequence[Host], within_s: float = B
 
 
 def difference_of(campaign: Campaign, plan: Plan, config: Mapping[str, Any]) -> str | None:
-    """How the campaign and the deployed node's configuration differ; None when they agree."""
+    """Return how the campaign and the deployed node's configuration differ; None when they agree."""
     if sorted(config["peers"]) != sorted(plan.nodes):
         return f"it was deployed with the nodes {', '.join(sorted(config['peers']))}, but the campaign has {', '.join(sorted(plan.nodes))}"
     if config["voters"] != dict(plan.voters):
@@ -173,6 +175,6 @@ def _inventory_of(campaign: Campaign) -> Path:
 
 
 def _moves_own_clocks(provider: SshProvider | Provider) -> bool:
-    """Whether the inventory lets faults move the machines' own clocks: then no library has to be loaded."""
+    """Return whether the inventory lets faults move the machines' own clocks: then no library has to be loaded."""
     inventory = getattr(provider, "inventory", None)
     return inventory is not None and all(entry.clock == "system" for entry in inventory.hosts)

@@ -51,7 +51,7 @@ class System:
 
 
 def make_plan(campaign: Campaign, directory: Path, able: Collection[str] | None = None) -> Plan:
-    """`directory` is the campaign file's. A missing seed is drawn here, once.
+    """Return the plan of a campaign. `directory` is the campaign file's. A missing seed is drawn here, once.
 
     `able` are the abilities of the hosts, from which faults are composed; None for the simulator, which has all.
     """
@@ -102,7 +102,7 @@ def _checker_options(campaign: Campaign) -> dict[str, Any]:
 
 
 def make_provider(campaign: Campaign, directory: Path, keep: bool = False) -> Provider:
-    """The provider of real hosts (`sim` has none). They stay up afterwards if the user or the campaign says `keep`."""
+    """Return the provider of real hosts (`sim` has none). They stay up afterwards if the user or the campaign says `keep`."""
     spec = campaign.hosts
     inventory = None if spec.inventory is None else directory / spec.inventory
     # Each run has its own local cluster: runs at the same time cannot meet, and `tri hosts list` shows one that was killed.
@@ -111,7 +111,7 @@ def make_provider(campaign: Campaign, directory: Path, keep: bool = False) -> Pr
 
 
 def needs_of(campaign: Campaign, plan: Plan | None = None) -> frozenset[str]:
-    """The abilities that the campaign's faults need, without those composed of what hosts can do. With a plan, which may have lost some of the
+    """Return the abilities that the campaign's faults need, without those composed of what hosts can do. With a plan, which may have lost some of the
     campaign's faults (by shrinking): those of the kinds that are left, and of the composed ones."""
     kinds = None if plan is None else {intent.kind for intent in plan.intents}
     specs = [item.spec for item in campaign.faults if isinstance(item.spec, FaultTiming)]
@@ -145,7 +145,7 @@ KEYED_WORKLOADS = frozenset({"register", "set"})
 
 
 def own_keys(campaign: Campaign) -> str:
-    """A prefix of keys that no earlier run has. Raises `CampaignError` for workloads that cannot be kept to them."""
+    """Return a prefix of keys that no earlier run has. Raises `CampaignError` for workloads that cannot be kept to them."""
     if unable := sorted(set(campaign.workload_specs) - KEYED_WORKLOADS):
         raise CampaignError(
             f"campaign {campaign.name}: workload {unable[0]!r} depends on everything in the cluster, also from earlier runs",
@@ -155,7 +155,7 @@ def own_keys(campaign: Campaign) -> str:
 
 
 def make_system(campaign: Campaign, plan: Plan, directory: Path) -> System:
-    """The reference cluster, or the system that the campaign's Python file defines."""
+    """Return the reference cluster, or the system that the campaign's Python file defines."""
     spec = campaign.system
     if spec.file is not None:
         asked = {name: workload.asked() for name, workload in plan.workloads.items()}
@@ -171,7 +171,7 @@ def make_system(campaign: Campaign, plan: Plan, directory: Path) -> System:
 
 
 def reference_options(plan: Plan) -> Mapping[str, Any]:
-    """The options of the reference node, the same for real hosts and for the simulator, which does not use `tls`."""
+    """Return the options of the reference node, the same for real hosts and for the simulator, which does not use `tls`."""
     from ...systems.reference.options import SECURED
 
     spec = SystemSpec.model_validate(plan.options["system"])

@@ -37,7 +37,7 @@ BY_CAPABILITY: Mapping[str, type] = {
 def load_system(
     path: Path, options: Mapping[str, Any], asked: Mapping[str, Collection[str]] | None = None
 ) -> tuple[Service, Callable[[], Client]]:
-    """The service, and a factory of clients. Raises `CampaignError` naming everything that is missing, with file and line.
+    """Return the service, and a factory of clients. Raises `CampaignError` naming everything that is missing, with file and line.
 
     `asked` are the operations that each workload asks for.
     """
@@ -82,7 +82,7 @@ def _service_problems(service: Any) -> Iterator[str]:
 
 
 def _lacking(client: Any, asked: Mapping[str, Collection[str]]) -> Iterator[str]:
-    """Operations of workloads that the client certainly does not support."""
+    """Yield an error for each operation of the workloads that the client certainly does not support."""
     named = {workload: lacking(client, workload, operations) for workload, operations in asked.items()}
     for f in dict.fromkeys(f for missing in named.values() for f in missing):
         takers = [workload for workload, missing in named.items() if f in missing]
@@ -109,7 +109,7 @@ def _attribute(thing: Any, name: str) -> Any:
 
 
 def _problems(thing: Any, protocol: type) -> Iterator[str]:
-    """Methods of the protocol that are missing or that cannot be called as the harness calls them."""
+    """Yield an error for each method of the protocol that is missing or cannot be called as the harness calls it."""
     for name, wanted in vars(protocol).items():
         if name.startswith("_") or not inspect.isfunction(wanted):
             continue

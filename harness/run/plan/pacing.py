@@ -34,13 +34,15 @@ def pace_of(load_ns: int) -> Pace:
 
 
 def holds(intent: Intent) -> bool:
-    """Whether a fault may be held: not a short restart that a search drew, whose effect is the restart itself, soon after which elections and reads come."""
+    """Return whether a fault may be held: not a short restart that a search drew, whose effect is the restart itself, soon after which elections and
+    reads come.
+    """
     short = intent.for_ns is not None and intent.for_ns < MEETING_NS
     return not (intent.drawn and short and intent.kind in RESTARTS)
 
 
 def held_for_ns(for_ns: int, most_ns: int) -> int:
-    """How much longer than its time a fault may last until an operation meets it."""
+    """Return how much longer than its time a fault may last until an operation meets it."""
     return min(max(2 * for_ns, HOLD_LEAST_NS), most_ns)
 
 

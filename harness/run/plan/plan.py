@@ -36,7 +36,7 @@ MOST_READ_BY_ALL = 64
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """All in ns. `quiet_ns` lies between the final heal and the final reads; `operation_ns` is an operation's deadline."""
+    """Times of a run, in ns. `quiet_ns` lies between the final heal and the final reads; `operation_ns` is an operation's deadline."""
 
     load_ns: int
     quiet_ns: int
@@ -46,8 +46,9 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Bounds in ns of the extra time that a run may take to show something. `hold_most_ns`: for a fault until an operation meets it. `load_more_ns`: for the
-    load until every active fault met one and every workload had a change acknowledged (`pacing`)."""
+    """Bounds in ns of the extra time that a run may take to show something. `hold_most_ns`: for a fault until an operation meets it. `load_more_ns`:
+    for the load until every active fault met one and every workload had a change acknowledged (`pacing`).
+    """
 
     hold_most_ns: int
     load_more_ns: int
@@ -55,7 +56,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Liveness:
-    """What follows the load: `intents` keep a core isolated for `for_ns`, and within `within_ns` the core must work.
+    """Liveness phase, after the load: `intents` keep a core isolated for `for_ns`, and within `within_ns` the core must work.
 
     `settle_ns` None: the rest is broken before the load's faults are healed. Else everything heals first, and the rest is broken that much later.
     """
@@ -93,10 +94,11 @@ class Pinned:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`options` are those of the system, the hosts and the checkers; `world` are the simulation parameters (`SimOptions`), {} for the defaults.
+    """Everything that is to happen in a run. `options` are those of the system, the hosts and the checkers; `world` are the simulation parameters
+    (`SimOptions`), {} for the defaults.
 
-    `settling` are the clients that try every node when everything is healed (`workloads.settle`); none in plans of older versions.
-    `pinned` None: operations are drawn by the workloads. `pace` None, as in plans of older versions: nothing is held, and the load ends at its time.
+    `settling` are the clients that try every node when everything is healed (`workloads.settle`); none in plans of older versions. `pinned` None:
+    operations are drawn by the workloads. `pace` None, as in plans of older versions: nothing is held, and the load ends at its time.
     """
 
     campaign: str
@@ -164,13 +166,13 @@ class Plan:
 
     @property
     def judged_by(self) -> dict[str, list[str]]:
-        """Workload → the checkers that judge its operations, for workloads that name them."""
+        """Checkers that judge the operations of each workload that names them."""
         found = {name: workload.checkers() for name, workload in self.workloads.items()}
         return {name: list(checkers) for name, checkers in found.items() if checkers is not None}
 
     @property
     def effects(self) -> dict[tuple[str, str], str]:
-        """(workload, operation) → the effect that the workload declares, where it differs from what checkers derive from the operation's name."""
+        """Effects that workloads declare, by (workload, operation), where they differ from what checkers derive from the operation's name."""
         found = {}
         for name, workload in self.workloads.items():
             for f, effect in workload.operations.items():
@@ -226,7 +228,7 @@ def _workload(name: str, spec: Mapping[str, Any]) -> Workload:
 
 
 def _require_resolvable(plan: Plan) -> None:
-    """Raises `ValueError` for a fault that lacks a parameter of its kind, or aims at something that is not a node, checked against a healthy cluster."""
+    """Raise `ValueError` for a fault that lacks a parameter of its kind, or aims at something that is not a node, checked against a healthy cluster."""
     nodes = list(plan.nodes)
     situation = Situation(nodes, plan.voters, nodes[0], nodes, nodes[0], dict, nodes[-1])
     known = {*nodes, CLIENTS}
@@ -287,7 +289,8 @@ def _pinned_json(pinned: Pinned) -> list[Any]:
 def make_slots(workloads: Mapping[str, Workload], nodes: Sequence[str], final_everywhere: bool = False) -> list[Slot]:
     """Every workload's clients, dealt in turn to its nodes, or to all of them (each workload starts at the first one).
 
-    `final_everywhere`: each node without a client of a workload has one for final reads only (`Slot.only_final`); so it has where the workload names its nodes.
+    `final_everywhere`: each node without a client of a workload has one for final reads only (`Slot.only_final`); so it has where the workload names
+    its nodes.
     """
     slots: list[Slot] = []
     for name, workload in workloads.items():

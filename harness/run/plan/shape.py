@@ -154,7 +154,7 @@ class PlanShape(TypedDict):
 
 
 def inspect(data: Any) -> None:
-    """Raises `ValueError` where the JSON is not a plan, exceeds the bounds, or uses a name that is not in it."""
+    """Raise `ValueError` where the JSON is not a plan, exceeds the bounds, or uses a name that is not in it."""
     typed(data, PlanShape)
     for wrong in chain(_numbers(data), _names(data)):
         raise ValueError(wrong)
@@ -163,7 +163,7 @@ def inspect(data: Any) -> None:
 
 
 def valid(place: str, kind: type[M], value: Any) -> M:
-    """`value` as that model. Raises `ValueError` with the place of the first error."""
+    """Return `value` as that model. Raises `ValueError` with the place of the first error."""
     try:
         return kind.model_validate(value)
     except pydantic.ValidationError as error:

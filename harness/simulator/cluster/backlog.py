@@ -23,7 +23,7 @@ from ...keyed_random import draw, key_of
 
 
 def ordered(inbox: Sequence[Event], key: int) -> list[Event]:
-    """The same events: storage, then connections in an order drawn by `key`, then timers; each source's own order stays."""
+    """Return the same events: storage, then connections in an order drawn by `key`, then timers; each source's own order stays."""
     return sorted(inbox, key=lambda event: _rank(event, key))
 
 

@@ -16,7 +16,9 @@ EPOCH_NS = 1_700_000_000 * 1_000_000_000
 
 
 class HostClock:
-    """Converts true (virtual) time to what this host reads. `wall_offset_ns` is the sum of the shifts by faults; `boots` counts boots of the host."""
+    """The clocks of one host, which convert true (virtual) time to its readings. `wall_offset_ns` is the sum of the shifts by faults; `boots` counts
+    boots of the host.
+    """
 
     def __init__(self, seed: int, node_key: int, options: SimOptions) -> None:
         self._seed, self._node_key, self._options = seed, node_key, options
@@ -53,7 +55,7 @@ class HostClock:
         self.drift_ppm += by_ppm
 
     def read(self, now_ns: int) -> tuple[int, int]:
-        """(monotonic, wall): both clocks at once."""
+        """Return both clocks at once: (monotonic, wall)."""
         elapsed_ns = now_ns - self._base_ns
         if self.drift_ppm:
             elapsed_ns += elapsed_ns * self.drift_ppm // ONE_MILLION
@@ -68,11 +70,11 @@ class HostClock:
         return self._raw_wall_ns(now_ns) + self.wall_offset_ns + self.wall_gain_ns(now_ns)
 
     def wall_gain_ns(self, now_ns: int) -> int:
-        """How far the wall clock is ahead because of its own drifts."""
+        """Return how far the wall clock is ahead because of its own drifts."""
         return sum((now_ns - since_ns) * ppm // ONE_MILLION for since_ns, ppm in self.wall_drifts.values())
 
     def true_ns(self, mono_ns: int) -> int:
-        """The first instant of true time at which this host reads `mono_ns` or more, if its rate stays."""
+        """Return the first instant of true time at which this host reads `mono_ns` or more, if its rate stays."""
         elapsed_ns = mono_ns - self._mono_base_ns
         if self.drift_ppm:
             elapsed_ns = -(-elapsed_ns * ONE_MILLION // (ONE_MILLION + self.drift_ppm))
@@ -81,15 +83,17 @@ class HostClock:
         return self._base_ns + elapsed_ns
 
     def offset_ns(self, now_ns: int) -> int:
-        """Monotonic time minus true time, now: what a harness that samples clocks would measure."""
+        """Return monotonic time minus true time, now: what a harness that samples clocks would measure."""
         return self.mono_ns(now_ns) - now_ns
 
     def offset_of_run_ns(self, now_ns: int) -> tuple[int, int] | None:
-        """An offset, and the largest distance of the true one from it. None when the host was booted again: then no single offset holds for the whole run."""
+        """Return an offset, and the largest distance of the true one from it. None when the host was booted again: then no single offset holds for
+        the whole run.
+        """
         return None if self.boots > 1 else self.offset_of_boot_ns(now_ns)
 
     def offset_of_boot_ns(self, now_ns: int) -> tuple[int, int]:
-        """An offset, and the largest distance of the true one from it since the last boot."""
+        """Return an offset, and the largest distance of the true one from it since the last boot."""
         low_ns, high_ns = self._offset_span_ns(now_ns)
         middle_ns = (low_ns + high_ns) // 2
         return middle_ns, high_ns - middle_ns
@@ -99,6 +103,8 @@ class HostClock:
         return self._wall_base_ns + elapsed_ns + elapsed_ns * self.drift_ppm // ONE_MILLION
 
     def _offset_span_ns(self, now_ns: int) -> tuple[int, int]:
-        """Between two changes of rate the offset moves one way, so its extremes are at the changes and now."""
+        """Return the least and the greatest offset since the last boot. Between two changes of rate it moves one way, so its extremes are at the changes
+        and now.
+        """
         offset_ns = self.offset_ns(now_ns)
         return min(self._low_ns, offset_ns), max(self._high_ns, offset_ns)

@@ -45,7 +45,7 @@ Edge = tuple[str, str]
 
 
 class SimCluster:
-    """`traces` maps a node to its trace lines, `inputs` (if recorded) to its steps as (incarnation, mono_ns, events)."""
+    """A cluster under virtual time. `traces` maps a node to its trace lines, `inputs` (if recorded) to its steps as (incarnation, mono_ns, events)."""
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class SimCluster:
         self.kernel.schedule(at_ns, call, *arguments)
 
     def run_until(self, at_ns: int) -> bool:
-        """Run up to and including virtual time `at_ns`. False when a callback called `interrupt` before."""
+        """Run up to and including virtual time `at_ns`. Returns False when a callback called `interrupt` before."""
         with self._fence():
             return self.kernel.run_until(at_ns)
 
@@ -120,7 +120,7 @@ class SimCluster:
         self.kernel.interrupt()
 
     def run_while(self, predicate: Callable[[], bool], limit_ns: int) -> bool:
-        """Run while `predicate()` holds, at most to virtual time `limit_ns`. True when it stopped holding in time."""
+        """Run while `predicate()` holds, at most to virtual time `limit_ns`. Returns True when it stopped holding in time."""
         with self._fence():
             return self.kernel.run_while(predicate, limit_ns)
 
@@ -131,7 +131,7 @@ class SimCluster:
             self.start(name)
 
     def start(self, node: str) -> None:
-        """Start the process (and the host, if it is off); nothing when it runs already."""
+        """Start the process (and the host, if it is off); do nothing when it runs already."""
         target = self._node(node)
         if target.alive:
             return
@@ -141,7 +141,7 @@ class SimCluster:
         self.peers.started(node)
 
     def kill(self, node: str) -> None:
-        """SIGKILL: the page cache stays, the kernel resets the connections."""
+        """Kill the process (SIGKILL): the page cache stays, the kernel resets the connections."""
         self._note("kill", node)
         if self._node(node).alive:
             self._node(node).kill()
@@ -185,7 +185,7 @@ class SimCluster:
         self._node(node).share_ppm = share_ppm
 
     def exhaust(self, node: str, exhausted: bool) -> None:
-        """Whether its process gets no descriptor for any further connection."""
+        """Give its process no descriptor for any further connection (`exhausted`), or as many as it needs again."""
         self._note("exhaust", node, exhausted)
         (self.exhausted.add if exhausted else self.exhausted.discard)(self._node(node).name)
 
@@ -223,7 +223,7 @@ class SimCluster:
         self._node(node).clock.drift(self.now_ns, by_ppm)
 
     def drift_wall(self, node: str, name: str, ppm: int) -> None:
-        """Make only the wall clock drift from now on; None removes the drift of that name, and what it gained."""
+        """Make only the wall clock drift from now on; 0 removes the drift of that name, and what it gained."""
         self._note("drift-wall", node, name, ppm)
         drifts = self._node(node).clock.wall_drifts
         if ppm:
@@ -237,7 +237,7 @@ class SimCluster:
         self._node(node).disk.trouble.add(what, by)
 
     def lose_writes(self, node: str, tear: int | None) -> int:
-        """Drop what a node that does not run had not synced; returns how many bytes that was. `tear`: see `Disk.lose`."""
+        """Drop what a node that does not run had not synced. Returns how many bytes that was. `tear`: see `Disk.lose`."""
         if self._node(node).alive:
             raise SimulationError(f"cannot lose the writes of {node}: it is running", "kill it first")
         self._note("lose-writes", node, -1 if tear is None else tear)
@@ -246,7 +246,7 @@ class SimCluster:
         return lost
 
     def decay(self, node: str, kind: str, bits: int) -> Decay | None:
-        """Damage data at rest on the disk of a node that does not run, as drawn. None when there is nothing to damage."""
+        """Damage data at rest on the disk of a node that does not run, as drawn. Returns None when there is nothing to damage."""
         if self._node(node).alive:
             raise SimulationError(f"cannot damage the disk of {node}: it is in use", "kill it first")
         self._note("decay", node, kind, bits)
@@ -272,7 +272,7 @@ class SimCluster:
             self.network.heal(*self._edge(source, target))
 
     def clog(self, source: str, target: str, until_ns: int | None = None) -> None:
-        """Nothing arrives over this edge before `until_ns`, or `unclog`. Clogs are counted."""
+        """Let nothing arrive over this edge before `until_ns`, or `unclog`. Clogs are counted."""
         self._note("clog", source, target, until_ns)
         self.network.clog(*self._edge(source, target), until_ns)
 
@@ -296,7 +296,9 @@ class SimCluster:
         self.peers.reset(node, peer)
 
     def reject(self, node: str, rejected: bool) -> None:
-        """Whether the host of a node rejects connections to other nodes: existing ones are reset, new ones are refused. Clients still reach it."""
+        """Make the host of a node reject connections to other nodes, or accept them again: existing ones are reset, new ones are refused. Clients still
+        reach it.
+        """
         self._note("reject", node, rejected)
         if not rejected:
             self.peers.rejecting.pop(self._node(node).name, None)

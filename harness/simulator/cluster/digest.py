@@ -22,7 +22,7 @@ _json = msgspec.json.Encoder()
 
 
 class RunDigest:
-    """Feed it every step, trace line and fault; `hexdigest` may be read at any time.
+    """Digest of every step, trace line and fault of a run; `hexdigest` may be read at any time.
 
     Pieces to be hashed are collected, and written as JSON, one a line, many at once.
     """
@@ -66,5 +66,5 @@ class RunDigest:
 
 
 def _plain(event: Event) -> Any:
-    """The event as JSON values; files become a mapping in the order of their names."""
+    """Return the event as JSON values; files become a mapping in the order of their names."""
     return (event.incarnation, event.seed, sorted(event.files.items())) if isinstance(event, Start) else event

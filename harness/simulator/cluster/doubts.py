@@ -11,7 +11,7 @@ from .node import SimNode
 
 
 class Doubts:
-    """With `spares`, no more nodes may be in doubt than a quorum can spare; otherwise any number."""
+    """Nodes in doubt of their log. With `spares`, no more of them are allowed than a quorum can spare; otherwise any number."""
 
     def __init__(self, nodes: Mapping[str, SimNode], spares: bool) -> None:
         self._nodes, self._spares = nodes, spares
@@ -44,7 +44,7 @@ class Doubts:
         return name in self._torn
 
     def _voters(self) -> Mapping[str, int]:
-        """The voters as known to the running node that has committed most."""
+        """Return the voters as known to the running node that has committed most."""
         statuses = [node.core.status() for node in self._nodes.values() if node.alive and isinstance(node.core, Core)]
         known = [status for status in statuses if "commit" in status]
         if not known:

@@ -64,7 +64,7 @@ class Stepper(Protocol):
 
 
 class World(Protocol):
-    """Receives a node's effects and observes its steps."""
+    """Receiver of a node's effects, and observer of its steps."""
 
     def send(self, node: str, effect: Send) -> None: ...
 
@@ -82,7 +82,7 @@ class World(Protocol):
 
 
 class SimNode:
-    """`process` is the state of its process, `powered` that of its host. `core` is None while no process runs."""
+    """One simulated node. `process` is the state of its process, `powered` that of its host. `core` is None while no process runs."""
 
     def __init__(
         self,
@@ -167,7 +167,7 @@ class SimNode:
         self._schedule_turn(0)
 
     def kill(self) -> None:
-        """SIGKILL: the page cache stays."""
+        """Kill the process (SIGKILL): the page cache stays."""
         self._die(DOWN, torn=True)
 
     def power_loss(self, whole: bool = False) -> None:
@@ -181,7 +181,7 @@ class SimNode:
                 self.disk.power_loss()
 
     def pause(self) -> None:
-        """SIGSTOP: events pile up, timers fall due, storage operations that the kernel has begun end."""
+        """Stop the process (SIGSTOP): events pile up, timers fall due, storage operations that the kernel has begun end."""
         if self.process is RUNNING and self.storage is not None:
             self.process = PAUSED
             self.storage.pause(True)
@@ -216,7 +216,7 @@ class SimNode:
         self._reset()
 
     def hold_storage(self, held: bool) -> None:
-        """While held, this node's disk begins no operation, in later incarnations too."""
+        """Hold or release this node's disk: while held, it begins no operation, in later incarnations too."""
         self.storage_held = held
         if self.storage is not None:
             self.storage.held = held
@@ -236,7 +236,7 @@ class SimNode:
         return self._turn_scheduled
 
     def _when_it_has_time(self, at_ns: int) -> int:
-        """When a starved process may run, as a kernel divides a processor: after its part of a period it waits for the next."""
+        """Return when a starved process may run, as a kernel divides a processor: after its part of a period it waits for the next."""
         into_ns = (at_ns + self.key) % CPU_PERIOD_NS
         own_ns = CPU_PERIOD_NS * self.share_ppm // WHOLE
         return at_ns if into_ns < own_ns else at_ns + CPU_PERIOD_NS - into_ns
@@ -366,7 +366,7 @@ def _short(events: list[Event]) -> str:
 
 
 def trace_line(node: SimNode, effect: Trace) -> dict[str, Any]:
-    """A trace line, in the form of docs/reference/traces.md."""
+    """Return a trace line, in the form of docs/reference/traces.md."""
     seq = trace_number(node.trace_seq, effect.event, effect.fields)
     node.trace_seq = seq + 1
     return {

@@ -24,9 +24,9 @@ Arrivals = dict[Edge, set[int]]
 """Which of the numbered probes came over each edge; late ones are added when they come."""
 
 LOOK_NS = 200 * MICROSECOND
-"""Between two probes of a link's quality."""
+"""Time between two probes of a link's quality."""
 LATE_LOOKS = 8
-"""At a slow disk that has not answered in the time of its probe."""
+"""Further looks at a slow disk that has not answered in the time of its probe."""
 
 
 class Probes:
@@ -86,13 +86,13 @@ class Probes:
 
 
 def unreachable(matrix: Mapping[Edge, bool]) -> list[list[str]]:
-    """The edges over which nothing arrived, as JSON."""
+    """Return the edges over which nothing arrived, as JSON."""
     return sorted([source, target] for (source, target), open_ in matrix.items() if not open_)
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceSeen:
-    """`error` is the first; `took_ns` is None when the device did not answer in time; `durable`: what was synced would survive."""
+    """Answer of a device. `error` is the first; `took_ns` is None when the device did not answer in time; `durable`: what was synced would survive."""
 
     error: str | None
     took_ns: int | None

@@ -1,7 +1,7 @@
 """Tasks under virtual time: the handlers of the socket runtime, at the end of a duration that is declared or drawn.
 
-`sleep` declares its duration; all others take a drawn time: most are short, a few long. As with threads, `workers` run at a time and the others wait in
-order. A process that ends takes its tasks with it (`stop`); the next one gets a new object.
+`sleep` declares its duration; all others take a drawn time: most are short, a few long. As with threads, `workers` run at a time and the others wait
+in order. A process that ends takes its tasks with it (`stop`); the next one gets a new object.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SECOND_NS = 1_000_000_000
 
 
 class SimTasks:
-    """Runs one incarnation's tasks; `finished(done)` is called at the end of each. `key` keys the draws."""
+    """Tasks of one incarnation; `finished(done)` is called at the end of each. `key` keys the draws."""
 
     def __init__(
         self, kernel: Kernel, key: int, workers: int, finished: Callable[[TaskDone], None], mean_ns: int = MEAN_NS
@@ -50,7 +50,7 @@ class SimTasks:
                 self._end(run)
 
     def stop(self) -> None:
-        """End with the process: no result of its tasks is reported any more."""
+        """Drop all tasks, since the process ends: no result of them is reported any more."""
         self._waiting.clear()
         self._running.clear()
         self._unwanted.clear()

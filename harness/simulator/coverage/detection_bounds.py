@@ -1,9 +1,9 @@
 """Bounds on the time in which failure detectors notice the end or the return of a member, derived from their configuration.
 
 SWIM probes every member once per round, in a new random order for each: at most 2(n - 1) - 1 periods lie between the begins of two probes of one
-member, and a probe is concluded one period after its begin. A node that doubts itself multiplies its periods by its score + 1, at most
-`HEALTH_LIMIT` + 1 (Lifeguard), and each answered probe lowers the score by 1. A probe of a suspect carries the suspicion and its answer the refutation,
-so that the same bound holds for a return. A suspicion without a refutation ends: it is longest without a confirmation. A refutation from before the end of the
+member, and a probe is concluded one period after its begin. A node that doubts itself multiplies its periods by its score + 1, at most `HEALTH_LIMIT`
++ 1 (Lifeguard), and each answered probe lowers the score by 1. A probe of a suspect carries the suspicion and its answer the refutation, so that the
+same bound holds for a return. A suspicion without a refutation ends: it is longest without a confirmation. A refutation from before the end of the
 member may still be on its way, and begins it once more.
 """
 
@@ -18,7 +18,7 @@ SLACK_PERIODS = 2
 
 
 def detection_bounds(configs: Sequence[MembershipConfig | None]) -> dict[str, int]:
-    """Fields of the simulated truth: 0 if some node has no detector."""
+    """Return fields of the simulated truth: 0 if some node has no detector."""
     found = [_bounds(config, len(configs)) for config in configs if config is not None]
     complete = len(found) == len(configs) > 0
     names = ("probing_ns", "detection_ns", "worst_detection_ns", "suspicion_ns")
@@ -26,7 +26,9 @@ def detection_bounds(configs: Sequence[MembershipConfig | None]) -> dict[str, in
 
 
 def _bounds(config: MembershipConfig, members: int) -> tuple[int, int, int, int]:
-    """At a score of 0; at any score while probes of all other members are answered; whatever happens to them; and from a suspicion to its end."""
+    """Return four bounds in ns: at a score of 0; at any score while probes of all other members are answered; whatever happens to them; and from a
+    suspicion to its end.
+    """
     if config.detector != "swim":
         bound_ns = config.silence_ns + 2 * config.heartbeat_ns
         return bound_ns, bound_ns, bound_ns, bound_ns

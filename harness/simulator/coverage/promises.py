@@ -12,8 +12,8 @@
 | the state never goes back within an incarnation | `snapshot-installed` |
 | an acknowledged write is the committed entry of its index, forever | `ack` |
 
-It is the simulator's tripwire: all traces are complete and in true order. `checkers` judge recorded runs, where neither is certain. A disk that loses what
-was synced binds its node to nothing, so a run with such a fault is not watched (`failures.trial`).
+It is the simulator's tripwire: all traces are complete and in true order. `checkers` judge recorded runs, where neither is certain. A disk that loses
+what was synced binds its node to nothing, so a run with such a fault is not watched (`failures.trial`).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class _NodeView:
         self.durable = min(self.durable, first - 1)
 
     def synced(self, index: int) -> None:
-        """An entry of this log is durable at `index`. So the cuts before it, or before what it follows, are durable too."""
+        """Record that an entry of this log is durable at `index`. So the cuts before it, or before what it follows, are durable too."""
         done = max((place for place, (first, _) in enumerate(self.cuts, 1) if first <= index), default=0)
         del self.cuts[:done]
 
@@ -68,7 +68,7 @@ class _NodeView:
 
 
 class Promises:
-    """`simulate(plan, watch=promises.attach)`; then `promises.broken` is the first broken one, as `kind: sentence`."""
+    """Raft's promises in one run: after `simulate(plan, watch=promises.attach)`, `broken` is the first broken one, as `kind: sentence`."""
 
     def __init__(self) -> None:
         self.broken: str | None = None
@@ -93,7 +93,7 @@ class Promises:
             self.broken = error.message
 
     def see(self, line: Line) -> None:
-        """Take a trace line. Raises `SafetyViolation`."""
+        """Check a trace line. Raises `SafetyViolation`."""
         handler = _HANDLERS.get(line["event"])
         if handler is not None:
             handler(self, line, self._nodes.setdefault(line["node"], _NodeView()))

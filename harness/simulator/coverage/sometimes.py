@@ -1,4 +1,4 @@
-"""Counts interesting states of simulated runs (what Antithesis calls "sometimes"), so that one that was never reached is seen.
+"""Counts of interesting states of simulated runs (what Antithesis calls "sometimes"), which show a state that was never reached.
 
 A search that finds nothing says little when it never came near where bugs are. So each state that is worth reaching has a name and a counter; the
 counters of many runs are added up, and those still at zero are shown in red.
@@ -9,10 +9,10 @@ counters of many runs are added up, and those still at zero are shown in red.
     total = merged(total, watch.counts)
     console.print(table(total))
 
-To add a state: give it a name and a sentence in `states.STATES`, and call `self._saw(name)` in the method that receives the trace line, message or deed that
-shows it (`_LINES`, `_MESSAGES` and `_DEEDS` name them; a new line or message is a new row there). What parts of the simulator count anyway goes into
-`_counted`. A state that a correct cluster cannot reach does not belong here: it would stay red. Watching changes nothing, and must stay cheap:
-no loops over logs, and only a look-up for what happens thousands of times.
+To add a state: give it a name and a sentence in `states.STATES`, and call `self._saw(name)` in the method that receives the trace line, message or
+deed that shows it (`_LINES`, `_MESSAGES` and `_DEEDS` name them; a new line or message is a new row there). What parts of the simulator count anyway
+goes into `_counted`. A state that a correct cluster cannot reach does not belong here: it would stay red. Watching changes nothing, and must stay
+cheap: no loops over logs, and only a look-up for what happens thousands of times.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class _Node:
 
 
 class Sometimes:
-    """Watches one simulated run. `counts` holds every name of `STATES`."""
+    """Watcher of one simulated run. `counts` holds every name of `STATES`."""
 
     def __init__(self) -> None:
         self._counts = dict.fromkeys(STATES, 0)

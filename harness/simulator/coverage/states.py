@@ -45,7 +45,7 @@ STATES: Mapping[str, str] = {
 
 
 def merged(total: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:
-    """The counts of two runs, or of two sums of runs, together."""
+    """Return the sum of the counts of two runs, or of two sums of runs."""
     return {name: total.get(name, 0) + more.get(name, 0) for name in STATES}
 
 
@@ -54,7 +54,7 @@ def unreached(counts: Mapping[str, int]) -> list[str]:
 
 
 def table(counts: Mapping[str, int], runs: int | None = None) -> Table:
-    """For a person: every state, how often it was seen, and what it is. One that was never seen is red."""
+    """Return a table for a person: every state, how often it was seen, and what it is. One that was never seen is red."""
     from rich.table import Table
 
     missing = len(unreached(counts))

@@ -1,4 +1,5 @@
-"""What only the simulator knows of a run, for the checkers (`tribulation.checkers.liveness.simulated_truth`): the disks that it damaged, and the requests that nodes left unanswered.
+"""What only the simulator knows of a run, for the checkers (`tribulation.checkers.liveness.simulated_truth`): the disks that it damaged, and the
+requests that nodes left unanswered.
 
 witness = Witness(cluster)        # before anything happens; it changes nothing
 truth = witness.truth(start_ns)   # JSON values, times as run time
@@ -28,14 +29,17 @@ _DAMAGES = frozenset({"decay", "replace-disk", "fail-fsync"})
 _CHANGES = frozenset({"voters", "transfer"})
 
 LATE_NS = 10 * MILLISECOND
-"""A request is overdue this long after its deadline by the node's own clock, if the node ran then and runs for half as long again without answering it. A
-loop turn takes 2 ms at most."""
+"""A request is overdue this long after its deadline by the node's own clock, if the node ran then and runs for half as long again without answering
+it. A loop turn takes 2 ms at most.
+"""
 
 _DISTURBS = frozenset({"pause", "resume", "starve"})
 """What may have kept a node from running: requests that are open then are not judged."""
 
 
 class Witness:
+    """Observer of one simulated run, from before its begin."""
+
     def __init__(self, cluster: SimCluster) -> None:
         self._cluster = cluster
         self._damaged_ns: dict[str, int] = {}
@@ -54,7 +58,7 @@ class Witness:
         cluster.effect_watchers.append(self._effects)
 
     def truth(self, start_ns: int, calm: bool) -> dict[str, Any]:
-        """Run time 0 is `start_ns` of virtual time. `calm`: whether the network was calm from the heal on."""
+        """Return the truth as JSON values. Run time 0 is `start_ns` of virtual time. `calm`: whether the network was calm from the heal on."""
         options, nodes = self._cluster.options, self._cluster.nodes.values()
         settle_ns = options.stall_timeout_ns + options.connect_timeout_ns + options.retransmit_max_ns
         return {
@@ -175,7 +179,7 @@ class _Open:
 
 
 def _what(body: Any) -> str:
-    """The request in a word or two."""
+    """Return the request in a word or two."""
     for word in ("admin", "memory", "do", "view"):
         if isinstance(body.get(word), str):
             return body[word] if word == "do" else f"{word} {body[word]}"

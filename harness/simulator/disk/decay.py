@@ -32,8 +32,8 @@ def rot(disk: Disk, bits: int) -> Decay | None:
 def misdirect(disk: Disk, bits: int) -> Decay | None:
     """Send a sector to the wrong place: one place then holds what another should, and the other holds what was there before.
 
-    The intended sector is as it was before, which on an appended log is zeros; the other holds its bytes. A sector is spared, as by `cut`, if the file would then
-    end exactly where a write had ended: what it acknowledged would be forgotten, and no system could notice.
+    The intended sector is as it was before, which on an appended log is zeros; the other holds its bytes. A sector is spared, as by `cut`, if the
+    file would then end exactly where a write had ended: what it acknowledged would be forgotten, and no system could notice.
     """
     pair = next(_misdirections(disk, bits), None)
     if pair is None:
@@ -45,7 +45,7 @@ def misdirect(disk: Disk, bits: int) -> Decay | None:
 
 
 def _misdirections(disk: Disk, bits: int) -> Iterator[tuple[_Place, _Place]]:
-    """Pairs of intended sector and sector that was hit, of those that change anything: the drawn one first, then all others."""
+    """Yield pairs of intended sector and sector that was hit, of those that change anything: the drawn one first, then all others."""
     sectors = [(inode, start) for inode in disk.inodes() for start in range(0, len(inode.durable) - SECTOR + 1, SECTOR)]
     count, first, skip = len(sectors), bits, mix(bits)
     for step in range(count):
@@ -64,7 +64,7 @@ def _sector(inode: Inode, start: int) -> bytes:
 
 
 def _ends_there(inode: Inode, at: int) -> bool:
-    """Whether the file without its bytes from here on looks as if the later writes had never happened: no system could notice."""
+    """Return whether the file without its bytes from here on looks as if the later writes had never happened: no system could notice."""
     return at in inode.ends and not any(inode.durable[at + SECTOR :])
 
 
@@ -82,14 +82,14 @@ def cut(disk: Disk, bits: int) -> Decay | None:
 
 
 def _cuts(disk: Disk) -> tuple[Inode | None, list[int]]:
-    """The youngest file, and the lengths to which it may be cut."""
+    """Return the youngest file, and the lengths to which it may be cut."""
     inode = max((inode for inode in disk.inodes() if inode.durable), key=lambda inode: inode.number, default=None)
     length = 0 if inode is None else len(inode.durable)
     return inode, [size for size in range(max(1, length - SECTOR + 1), length) if inode and size not in inode.ends]
 
 
 def may_show(disk: Disk, kind: str) -> bool:
-    """Whether this damage would change anything on the disk now."""
+    """Return whether this damage would change anything on the disk now."""
     if kind == "misdirected-write":
         return next(_misdirections(disk, 0), None) is not None
     return bool(_cuts(disk)[1]) if kind == "truncate" else any(inode.durable for inode in disk.inodes())

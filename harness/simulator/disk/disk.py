@@ -54,13 +54,13 @@ class Inode:
         self.pending.clear()
 
     def forget_pending(self) -> None:
-        """A failed fsync: the kernel marks the pages clean, so readers see them and no later fsync writes them."""
+        """Apply a failed fsync: the kernel marks the pages clean, so readers see them and no later fsync writes them."""
         self.pending.clear()
 
 
 @dataclass(slots=True)
 class Trouble:
-    """Each field counts the faults that require it, except `slow_ns`, the sum of their mean delays.
+    """Faults of a device. Each field counts those that require it, except `slow_ns`, the sum of their mean delays.
 
     `held` syncs are not answered, so what is written meanwhile may be lost. `waiting` are completions that a device owes.
     """
@@ -122,21 +122,21 @@ class Disk:
         self.lossy_cuts = 0
 
     def wrong(self) -> list[str]:
-        """Names of what is wrong with the device now, and whether bytes on it are damaged; empty for a good disk."""
+        """Return the names of the faults of the device now, and `decayed` if bytes on it are damaged; empty for a good disk."""
         found = [field.name for field in fields(self.trouble) if getattr(self.trouble, field.name)]
         return [*found, *(["decayed"] if self.decays else [])]
 
     def files(self) -> dict[str, bytes]:
-        """Every name with its bytes, as a process that starts now would read them."""
+        """Return every name with its bytes, as a process that starts now would read them."""
         return {name: bytes(self._names[name].cached) for name in sorted(self._names)}
 
     def durable_bytes(self, file: str) -> bytes:
-        """The part of this file that would certainly survive a power loss now."""
+        """Return the part of this file that would certainly survive a power loss now."""
         inode = self._durable_names.get(file)
         return b"" if inode is None else bytes(inode.durable)
 
     def inodes(self) -> list[Inode]:
-        """Every named file, in the order of names."""
+        """Return every named file, in the order of names."""
         return [self._names[name] for name in sorted(self._names)]
 
     def append(self, file: str, data: bytes) -> None:
@@ -196,12 +196,12 @@ class Disk:
         self.lossy_cuts += self.lost_bytes > lost_before
 
     def can_lose(self, tear: bool) -> bool:
-        """Whether `lose` would drop, or tear, anything now."""
+        """Return whether `lose` would drop, or tear, anything now."""
         inodes = (*self._names.values(), *self._durable_names.values())
         return self._last_written() is not None if tear else any(one.data for i in inodes for one in i.pending)
 
     def lose(self, tear: int | None) -> int:
-        """Drop everything that is not synced; returns how many bytes that was. With `tear`, bits of a draw, the last write
+        """Drop everything that is not synced. Returns how many bytes that was. With `tear`, bits of a draw, the last write
         to a file with a durable name survives in part, and what was written to that file before it survives completely."""
         lost_before, torn = self.lost_bytes, self._last_written() if tear is not None else None
         inodes = {inode.number: inode for inode in (*self._names.values(), *self._durable_names.values())}
@@ -216,7 +216,7 @@ class Disk:
         return self.lost_bytes - lost_before
 
     def _last_written(self) -> Inode | None:
-        """The youngest file with unsynced writes, as far as a disk knows."""
+        """Return the youngest file with unsynced writes, as far as a disk knows."""
         named = self._durable_names.values()
         candidates = [inode for inode in named if any(change.data for change in inode.pending)]
         return max(candidates, key=lambda inode: inode.number, default=None)
@@ -232,7 +232,7 @@ class Disk:
         inode.pending.clear()
 
     def durable_files(self) -> dict[str, bytes]:
-        """Every file as a power loss now would certainly leave it."""
+        """Return every file as a power loss now would certainly leave it."""
         return {name: bytes(inode.durable) for name, inode in sorted(self._durable_names.items())}
 
     def wipe(self) -> None:
@@ -307,7 +307,7 @@ class Disk:
                 self.lost_bytes += end - start
 
     def _resolve_names(self) -> None:
-        """Directory changes are journalled: a prefix of them survives."""
+        """Resolve the pending names: directory changes are journalled, so a prefix of them survives."""
         kept = self._bits(key_of("names")) % (len(self._pending_names) + 1)
         names = self._durable_names
         for old, new, inode in self._pending_names[:kept]:

@@ -37,7 +37,7 @@ Finished = Callable[[int, str | None], None]
 
 
 class Storage:
-    """Carries out one incarnation's operations on a disk; `finished(op, error)` is called at the end of each."""
+    """Operations of one incarnation on a disk; `finished(op, error)` is called at the end of each."""
 
     def __init__(self, kernel: Kernel, disk: Disk, key: int, options: SimOptions, finished: Finished) -> None:
         self._kernel, self._disk, self._key, self._options = kernel, disk, key, options
@@ -87,7 +87,7 @@ class Storage:
         self._fail_next_fsync = True
 
     def end(self, *, torn: bool) -> None:
-        """End with the process: what was queued never happens, except that (`torn`) the current write may be half done."""
+        """Drop what is queued, since the process ends; only (`torn`) the current write may be half done."""
         self._ended = True
         for file, queue in self._queues.items():
             head = queue[0] if queue else None
@@ -97,7 +97,7 @@ class Storage:
                     self._disk.append(file, head.data[: (bits >> 2) % (len(head.data) + 1)])
 
     def _can_start(self, file: str, effect: StorageEffect) -> bool:
-        """Whether the head of the queue of `file` may begin."""
+        """Return whether the head of the queue of `file` may begin."""
         for op in effect.after:
             if op in self._pending:
                 return False
@@ -134,7 +134,7 @@ class Storage:
         self._kernel.schedule_step(self._key, at_ns, self._end_job, files, job, errors)
 
     def _slowness_ns(self, op: int) -> int:
-        """A drawn delay, never less than half of the slow disk's mean, so that a probe can distinguish it from chance."""
+        """Return a drawn delay, never less than half of the slow disk's mean, so that a probe can distinguish it from chance."""
         slow_ns = self._disk.trouble.slow_ns
         return slow_ns // 2 + exponential(draw(self._key, op, 0x510), slow_ns // 2) if slow_ns else 0
 

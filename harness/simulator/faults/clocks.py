@@ -15,7 +15,7 @@ DRIFT_LOOK_NS = 20 * MILLISECOND
 
 
 class ClockFaults:
-    """`_offsets_ns`: what each fault adds to wall clocks now; `_drifts`: what it adds to rates, in parts per million."""
+    """Faults of clocks. `_offsets_ns`: what each fault adds to wall clocks now; `_drifts`: what it adds to rates, in parts per million."""
 
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
@@ -87,7 +87,7 @@ class ClockFaults:
         self._ground.later(3 * period_ns // 2, then, judged)
 
     def _by_others_ns(self, node: str, ident: str) -> int:
-        """What other faults add to this wall clock now."""
+        """Return what other faults add to this wall clock now."""
         jumps_ns = sum(offsets.get(node, 0) for other, offsets in self._offsets_ns.items() if other != ident)
         return jumps_ns + self._gain_ns(node)
 
@@ -165,16 +165,16 @@ class ClockFaults:
         self._ground.later(DRIFT_LOOK_NS, then, judged)
 
     def _raw_wall_ns(self, node: str) -> int:
-        """The wall clock without the jumps and drifts of other faults."""
+        """Return the wall clock without its offset and without its own drifts."""
         found = self._ground.cluster.nodes[node]
         return found.wall_ns() - found.clock.wall_offset_ns - self._gain_ns(node)
 
     def _gain_ns(self, node: str) -> int:
-        """What this wall clock's own drifts have added to it."""
+        """Return what this wall clock's own drifts have added to it."""
         return self._ground.cluster.nodes[node].clock.wall_gain_ns(self._ground.cluster.now_ns)
 
     def _gone_astray_ns(self, node: str) -> int:
-        """What past and present drifts have added to this wall clock: not an error of the shift that is healed."""
+        """Return what past and present drifts have added to this wall clock: not an error of the shift that is healed."""
         found = self._ground.cluster.nodes[node]
         return abs(self._ground.wall_offset_ns(node) - found.clock.wall_offset_ns)
 

@@ -15,7 +15,7 @@ ATTEMPT_MS = 2000
 
 
 def members_seen(cluster: SimCluster, leader: str | None) -> Mapping[str, int]:
-    """Member → incarnation, by the leader's last view in this life of it; empty when it had none."""
+    """Return by member its incarnation, from the leader's last view in its present life; empty when it had none."""
     line = cluster.latest[leader].get("view") if leader is not None else None
     if leader is None or line is None or line["incarnation"] != cluster.nodes[leader].incarnation:
         return {}
@@ -23,9 +23,11 @@ def members_seen(cluster: SimCluster, leader: str | None) -> Mapping[str, int]:
 
 
 class Departure:
-    """Asks the current leader (`leader()`) to remove `nodes`, until they are gone or `deadline_ns` has passed; then calls `then(error)`, once.
+    """Removal of `nodes` by requests to the current leader (`leader()`), until they are gone or `deadline_ns` has passed; then `then(error)` is called,
+    once.
 
-    A node is gone when it is in no view and votes no more (`voters()`). One that only failed is missing in the views alone, and may come back."""
+    A node is gone when it is in no view and votes no more (`voters()`). One that only failed is missing in the views alone, and may come back.
+    """
 
     def __init__(
         self,
@@ -64,7 +66,9 @@ class Departure:
 
 
 class Return:
-    """Waits until `nodes` are members in their present life, or `deadline_ns` has passed; then calls `then(error)`, once. `revive(node)` is called for each that is not."""
+    """Wait until `nodes` are members in their present life, or `deadline_ns` has passed; then `then(error)` is called, once. `revive(node)` is called for
+    each that is not.
+    """
 
     def __init__(
         self,

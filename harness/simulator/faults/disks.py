@@ -39,7 +39,7 @@ HOLD_NS = 300 * MILLISECOND
 
 
 class DiskFaults:
-    """The weights of the voters, the disks that were wiped and the decay so far decide which disks may decay."""
+    """Faults of disks. The weights of the voters, the disks that were wiped and the decay so far decide which disks may decay."""
 
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
@@ -89,7 +89,7 @@ class DiskFaults:
         self._backups.clear()
 
     def may_show(self, fault: Resolved) -> bool:
-        """Whether damage at rest would change something now on each disk that may be damaged; there must be at least one."""
+        """Return whether damage at rest would change something now on each disk that may be damaged; there must be at least one."""
         if fault.what["effect"] not in AT_REST:
             return True
         disks = [self._ground.cluster.nodes[node].disk for node in self._damageable(fault)]
@@ -105,11 +105,11 @@ class DiskFaults:
         return self._other_faults_of(node)[0]
 
     def _other_faults_of(self, node: str) -> list[Resolved | None]:
-        """Faults of which its device may show one; None: it may show none, because there is none."""
+        """Return the faults of which its device may show one; [None] if there is none."""
         return [fault for fault in self._active.values() if node in fault.what["nodes"]] or [None]
 
     def _probe(self, fault: Resolved, then: Then, expected: Callable[[str], Sequence[Resolved | None]]) -> None:
-        """`expected(node)` are the faults of which this device must show one; None: it must show none."""
+        """Probe the devices. `expected(node)` are the faults of which this device must show one; None: it must show none."""
         nodes: list[str] = list(fault.what["nodes"])
         seen: dict[str, dict[str, Any]] = {}
         wrong: list[str] = []
@@ -148,7 +148,7 @@ class DiskFaults:
         ground.later(BOOT_NS, then, look)
 
     def _healed(self, fault: Resolved, facts: dict[str, Any]) -> Observation:
-        """The observation of a heal. Nodes with another disk fault may have halted again."""
+        """Return the observation of a heal. Nodes with another disk fault may have halted again."""
         nodes = [node for node in fault.what["nodes"] if self._other_fault_of(node) is None]
         seen = self._ground.running(nodes, fault)
         return Observation(seen.verified, {**facts, **seen.observed})
@@ -230,7 +230,7 @@ class DiskFaults:
         ground.later(BOOT_NS, then, look)
 
     def _damageable(self, fault: Resolved) -> list[str]:
-        """The targets that the atlas does not spare."""
+        """Return the targets that may be damaged: a quorum must keep its data."""
         nodes = self._ground.cluster.nodes
         damaged = [name for name, node in nodes.items() if node.disk.decays]
         return may_be_damaged(
@@ -261,7 +261,7 @@ class DiskFaults:
                 "processes": {node: cluster.process(node).value for node in allowed},
                 "refused": {node: reason.split("\n")[0] for node, reason in reasons.items() if reason},
             }
-            # The atlas spares nodes whose damage, added to that of others, would be too much.
+            # Nodes are spared whose damage, added to that of others, would be too much.
             hidden = {} if allowed else ground.hidden_by(fault, [*decayed, *sorted(self._ground.wiped)], cluster.now_ns)
             return Observation(bool(changed) and changed == allowed, {**facts, **hidden})
 
@@ -273,7 +273,7 @@ def _checksum(disk: Disk) -> int:
 
 
 def _fits(device: DeviceSeen, fault: Resolved | None) -> bool:
-    """Whether the device behaves as the fault requires; without a fault, as a good one."""
+    """Return whether the device behaves as the fault requires; without a fault, as a good one."""
     seen = Device(device.error, device.took_ns, device.durable)
     if fault is None or fault.what["effect"] not in FIELDS:
         return shows(seen, None)

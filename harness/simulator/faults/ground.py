@@ -28,7 +28,7 @@ AGAIN_NS = 50 * MILLISECOND
 
 
 class Family(Protocol):
-    """A family knows each fault by its intent's id. `then` is never called within a call."""
+    """Family of kinds of fault. It knows each fault by its intent's id. `then` is never called within a call."""
 
     def inject(self, fault: Resolved, then: Then) -> None: ...
 
@@ -56,12 +56,14 @@ class BringsBack(Protocol):
 
 
 class Ground:
-    """`down` and `stopped` map a fault to the nodes that it holds so; `covering` knows which faults were seen, and when they were active.
+    """Shared state of the families. `down` and `stopped` map a fault to the nodes that it holds so; `covering` knows which faults were seen, and when
+    they were active.
 
     `wiped` are nodes whose disks lost what was promised; no heal restores that, so it lasts for the whole run. `away` maps a fault to the voters that
     it keeps away, with the weights that they must have again.
 
-    `hold_most_ns` is how long a fault may wait for a moment at which it can show; 0: it happens at its time, with or without effect."""
+    `hold_most_ns` is how long a fault may wait for a moment at which it can show; 0: it happens at its time, with or without effect.
+    """
 
     def __init__(self, cluster: SimCluster, situation: Callable[[], Situation], hold_most_ns: int = 0) -> None:
         self.cluster, self.situation = cluster, situation
@@ -99,12 +101,12 @@ class Ground:
         self.cluster.schedule(self.cluster.now_ns + delay_ns, lambda: then(look()))
 
     def waits(self, fault: Resolved) -> bool:
-        """Whether a fault that would not show now may wait longer, counted from the first call."""
+        """Return whether a fault that would not show now may wait longer; the time counts from the first call."""
         now_ns = self.cluster.now_ns
         return now_ns < self._until_ns.setdefault(fault.intent.id, now_ns + self._hold_most_ns)
 
     def hidden_by(self, fault: Resolved, targets: Iterable[str | Edge], since_ns: int) -> dict[str, list[str]]:
-        """The faults that mask all these targets, if any; reported with an observation that saw nothing."""
+        """Return the faults that mask all these targets, if any; reported with an observation that saw nothing."""
         found = self.covering.hidden(fault, targets, since_ns)
         return {"hidden_by": sorted(found)} if found else {}
 
@@ -130,7 +132,9 @@ class Ground:
         return Observation(verified, {"processes": {node: state.value for node, state in states.items()}})
 
     def running(self, nodes: Iterable[str], fault: Resolved) -> Observation:
-        """Whether nodes run again after this fault. Left out: nodes that another fault holds, or keeps from running (a node with a failing disk stops itself)."""
+        """Observe whether nodes run again after this fault, except those that another fault holds, or keeps from running (a node with a failing disk stops
+        itself).
+        """
         now_ns = self.cluster.now_ns
         free = [node for node in nodes if not self.is_held(node)]
         down = {node for node in free if self.cluster.process(node) is not Process.RUNNING}
@@ -140,7 +144,7 @@ class Ground:
         )
 
     def wall_offset_ns(self, node: str) -> int:
-        """This host's wall clock minus the harness's, both read now."""
+        """Return this host's wall clock minus the harness's, both read now."""
         return self.cluster.nodes[node].wall_ns() - EPOCH_NS - self.cluster.now_ns
 
 
@@ -167,7 +171,7 @@ def restore(cluster: SimCluster, nodes: Iterable[str] | None = None) -> None:
 
 
 def still_on(cluster: SimCluster) -> dict[str, list[str]]:
-    """By kind, nodes on which something of it is in force: the simulator knows it exactly, while a measurement during other faults may be off."""
+    """Return by kind the nodes on which a fault of it is active: the simulator knows it exactly, while a measurement during other faults may be off."""
     clocks = {name: node.clock for name, node in cluster.nodes.items()}
     return {
         "clock": [

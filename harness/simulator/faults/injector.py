@@ -1,7 +1,7 @@
 """`SimInjector`: faults on a simulated cluster, each verified by its own observation.
 
-It carries out the kinds of `tribulation.harness.nemesis.faults.fault`, each by a family of `faults/`. Nothing may block under virtual time, so every call has a
-form that answers through a callback: `begin_inject`, `begin_heal`, `begin_heal_all`. The blocking forms of the `Injector` protocol run the
+It carries out the kinds of `tribulation.harness.nemesis.faults.fault`, each by a family of `faults/`. Nothing may block under virtual time, so every
+call has a form that answers through a callback: `begin_inject`, `begin_heal`, `begin_heal_all`. The blocking forms of the `Injector` protocol run the
 simulation until the answer has come, and are for callers outside of it.
 """
 
@@ -24,7 +24,7 @@ from .reconfigure import DEADLINE_NS
 
 
 class SimInjector:
-    """One fault is injected and healed by its intent's id; only the families know what is active."""
+    """Injector of a simulated cluster. A fault is injected and healed by its intent's id; only the families know what is active."""
 
     def __init__(self, cluster: SimCluster, hold_most_ns: int = 0) -> None:
         self._cluster = cluster
@@ -34,14 +34,14 @@ class SimInjector:
     # The protocol
 
     def situation(self) -> Situation:
-        """The situation according to the traces: the leader is the last one elected in the highest term that has not stepped down since."""
+        """Return the situation according to the traces: the leader is the last one elected in the highest term that has not stepped down since."""
         cluster = self._cluster
         leader, voters = _leader_and_voters(cluster)
         former = _former(cluster, leader)
         return Situation(tuple(cluster.nodes), voters, leader, tuple(cluster.up), roles=self._roles, former=former)
 
     def _roles(self) -> dict[str, str]:
-        """The role that each core reports, without changing it."""
+        """Return the role that each core reports, without changing it."""
         cores = {node: self._cluster.nodes[node].core for node in self._cluster.up}
         return {node: str(core.status()["role"]) for node, core in cores.items() if isinstance(core, Core)}
 
@@ -61,7 +61,7 @@ class SimInjector:
     # Under virtual time
 
     def waits(self, fault: Resolved) -> bool:
-        """Whether it should be injected later, since it would change nothing now and may still wait."""
+        """Return whether the fault should be injected later: it would change nothing now, and may still wait."""
         family = self._families.get(fault.intent.kind)
         return isinstance(family, Patient) and not family.may_show(fault) and self._ground.waits(fault)
 
@@ -134,7 +134,7 @@ class SimInjector:
 
 
 def _bring_all_back(families: list[BringsBack], then: Callable[[FaultError | None], None]) -> None:
-    """One family after the other, up to the first error."""
+    """Bring back what each family keeps away, one family after the other, up to the first error."""
     if not families:
         then(None)
         return
@@ -143,7 +143,7 @@ def _bring_all_back(families: list[BringsBack], then: Callable[[FaultError | Non
 
 
 def _former(cluster: SimCluster, leader: str | None) -> str | None:
-    """The node elected last of those that do not lead now."""
+    """Return the node elected last of those that do not lead now."""
     elected = {
         name: int(cluster.latest[name]["leader"]["term"])
         for name in cluster.nodes
@@ -153,7 +153,7 @@ def _former(cluster: SimCluster, leader: str | None) -> str | None:
 
 
 def _leader_and_voters(cluster: SimCluster) -> tuple[str | None, dict[str, int]]:
-    """From the trace lines, latest last: the node that was elected in the highest term and still leads, and the weights committed last."""
+    """Return, from the latest trace lines, the node that was elected in the highest term and still leads, and the weights committed last."""
     leader: tuple[int, str] | None = None
     config: tuple[int, dict[str, int]] = (-1, {})
     for name, node in cluster.nodes.items():
@@ -176,5 +176,5 @@ def _leader_and_voters(cluster: SimCluster) -> tuple[str | None, dict[str, int]]
 
 
 def _aims_at_nothing(fault: Resolved) -> bool:
-    """Whether its target is empty: two voters have no minority, for example."""
+    """Return whether the fault's target is empty: two voters have no minority, for example."""
     return any(fault.what.get(name) == [] for name in ("nodes", "edges"))

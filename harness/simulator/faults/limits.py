@@ -25,7 +25,7 @@ GROWS_NS = 1 * SECOND
 
 
 class _LimitFaults(ABC):
-    """`_active` are the active faults in their order: of two the stricter one holds."""
+    """Base of the limits. `_active` are the active faults in their order: of two the stricter one holds."""
 
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
@@ -92,7 +92,7 @@ class CpuLimits(_LimitFaults):
 
 
 class MemoryLimits(_LimitFaults):
-    """`_kills` counts for each fault and node how often its process was killed."""
+    """Limits of memory. `_kills` counts for each fault and node how often its process was killed."""
 
     def __init__(self, ground: Ground) -> None:
         super().__init__(ground)
@@ -157,7 +157,7 @@ class DescriptorLimits(_LimitFaults):
         self._look_at_connections(fault, True, then)
 
     def _look_at_connections(self, fault: Resolved, on: bool, then: Then) -> None:
-        """Observe whether a connection from the clients' place is accepted. A refusal means nothing where none could be accepted anyway."""
+        """Observe whether a connection from the clients' vertex is accepted. A refusal means nothing where none could be accepted anyway."""
         cluster, since_ns = self._ground.cluster, self._ground.cluster.now_ns
         accepted: set[str] = set()
         nodes: list[str] = fault.what["nodes"]
@@ -177,7 +177,7 @@ class DescriptorLimits(_LimitFaults):
         self._ground.later(50 * MILLISECOND, then, judge)
 
     def _free(self, fault: Resolved) -> list[str]:
-        """Nodes whose process runs, so that the lack shows."""
+        """Return the nodes whose process runs, so that the lack shows."""
         return [node for node in fault.what["nodes"] if self._ground.cluster.process(node) is Process.RUNNING]
 
     def _is_reachable(self, node: str) -> bool:
@@ -190,7 +190,7 @@ def _adding(accepted: set[str], node: str) -> Callable[[], None]:
 
 
 def _share_of_periods(times: list[int]) -> int:
-    """The part of a period that contains all these times, in parts per million."""
+    """Return the part of a period that contains all these times, in parts per million."""
     into = sorted(time % CPU_PERIOD_NS for time in times)
     gaps = [after - before for before, after in zip(into, [*into[1:], into[0] + CPU_PERIOD_NS], strict=True)]
     return (CPU_PERIOD_NS - max(gaps)) * WHOLE // CPU_PERIOD_NS

@@ -21,7 +21,7 @@ WITNESSES = 16
 
 
 class _LinkFaults(ABC):
-    """`_active` maps a fault to its edges."""
+    """Base of the faults of links. `_active` maps a fault to its edges."""
 
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
@@ -74,7 +74,7 @@ class Cuts(_LinkFaults):
 
 
 class Clogs(_LinkFaults):
-    """`_stuck` maps a fault to the probes that it holds back."""
+    """Clogged links. `_stuck` maps a fault to the probes that it holds back."""
 
     def __init__(self, ground: Ground) -> None:
         super().__init__(ground)
@@ -133,7 +133,7 @@ class ShapedLinks(_LinkFaults):
 
 
 def every_ns(shaping: Shaping) -> int:
-    """Time between two probes: twice as many as a rate lets through."""
+    """Return the time between two probes: twice as many are sent as the rate lets through."""
     return min(LOOK_NS, PACKET_BITS * SECOND // shaping.rate_bps // 2) if shaping.rate_bps else LOOK_NS
 
 
@@ -149,7 +149,9 @@ def _judge_shape(
     refused: dict[Edge, int],
     hidden_by: Callable[[list[Edge]], dict[str, list[str]]],
 ) -> Observation:
-    """Compare with what was asked. An edge that is also cut shows nothing, and neither does one that another fault met during the probes."""
+    """Compare what was seen with the requested shaping. An edge that is also cut shows nothing, and neither does one that another fault met during
+    the probes.
+    """
     heard = {edge: arrivals for edge, arrivals in seen.items() if arrivals}
     odd = [edge for edge, arrivals in heard.items() if not _is_shaped(arrivals, rounds, asked, refused[edge])]
     unlike = [edge for edge in odd if not hidden_by([edge])]
@@ -187,7 +189,7 @@ def _is_shaped(arrivals: list[tuple[int, int]], rounds: int, asked: Shaping, ref
 
 
 def _kept_to_rate(arrivals: list[tuple[int, int]], asked: Shaping) -> bool:
-    """Whether the rate held. Probes are sent faster than it allows, so they waited for each other, or found the buffer full."""
+    """Return whether the rate held. Probes are sent faster than it allows, so they waited for each other, or found the buffer full."""
     sent_ns = [number * every_ns(asked) for number, _ in arrivals]
     came_ns = [sent + took for sent, (_, took) in zip(sent_ns, arrivals, strict=True)]
     least_ns = (len(arrivals) - 1) * PACKET_BITS * SECOND // asked.rate_bps - asked.jitter_ns

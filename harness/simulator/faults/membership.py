@@ -34,7 +34,7 @@ class _Move:
 
 
 class MembershipFaults:
-    """What its own heal cannot bring back, the final one does. `_left` are the nodes that left, or were to leave, by fault."""
+    """Faults of membership. What its own heal cannot bring back, the final one does. `_left` are the nodes that left, or were to leave, by fault."""
 
     def __init__(self, ground: Ground) -> None:
         self._ground, self._situation, self._away = ground, ground.situation, ground.away
@@ -178,7 +178,7 @@ class MembershipFaults:
             move.then(error)
 
     def _needed(self, move: _Move) -> list[str]:
-        """Nodes that could be spared when the fault was resolved, and cannot now: others may have left, or died, since."""
+        """Return the nodes that could be spared when the fault was resolved, and cannot now: others may have left, or died, since."""
         situation = self._situation()
         leaving = [node for node, held in move.weights.items() if situation.voters.get(node, 0) and not held]
         away = {node: held for weights in self._away.values() for node, held in weights.items() if node not in leaving}

@@ -35,7 +35,7 @@ class _ProcessFaults(ABC):
         ground.later(slow_ns + BOOT_NS if down else 1, then, lambda: ground.running(fault.what["nodes"], fault))
 
     def _hold_for_a_while(self, fault: Resolved, nodes: list[str]) -> int:
-        """Begin a slow start: stopped from its first moment, by no active fault. Returns for how long."""
+        """Begin a slow start: the processes are stopped from their first moment, by no active fault. Returns for how long."""
         slow_ns: int = fault.what.get("slow_start_ns", 0)
         ground, name = self._ground, f"{fault.intent.id}/slow-start"
         if slow_ns and nodes:
@@ -99,7 +99,7 @@ class PowerLosses(_ProcessFaults):
 
 
 class Wipes(_ProcessFaults):
-    """A quorum's disks are never wiped."""
+    """Wiped disks; those of a quorum are never wiped."""
 
     def _begin(self, fault: Resolved, nodes: list[str], then: Then) -> None:
         ground, cluster = self._ground, self._ground.cluster

@@ -17,7 +17,7 @@ DEADLINE_NS = 30 * SECOND
 
 
 class Reconfiguration:
-    """Sends requests to the current leader (`leader()`), until one is ok or `deadline_ns` has passed; then calls `then(error)` once.
+    """Change of weights by requests to the current leader (`leader()`), until one is ok or `deadline_ns` has passed; then `then(error)` is called, once.
 
     `voters()` are all weights to move to. It is called again for each request: other changes may have been made meanwhile.
     """

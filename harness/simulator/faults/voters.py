@@ -41,7 +41,7 @@ class VoterChanges:
         ).ask()
 
     def _kept_away(self) -> dict[str, int]:
-        """Nodes that another fault keeps from voting: weight 0, whatever is requested."""
+        """Return the nodes that another fault keeps from voting, with weight 0, whatever is requested."""
         return {node: 0 for weights in self._ground.away.values() for node in weights}
 
     def heal(self, fault: Resolved, then: Then) -> None:

@@ -29,7 +29,7 @@ class End(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`body` is the reply; `reason` says why there is none."""
+    """End of a request. `body` is the reply; `reason` says why there is none."""
 
     end: End
     body: Mapping[str, Any] | None = None
@@ -41,7 +41,7 @@ Callback = Callable[[Answer], None]
 
 @dataclass(slots=True)
 class Connection:
-    """`name` is what the node calls it. `up` and `down` are its two streams; `asked` are requests without an answer."""
+    """Connection of a client to a node. `name` is what the node calls it. `up` and `down` are its two streams; `asked` are requests without an answer."""
 
     client: str
     node: str
@@ -55,7 +55,9 @@ class Connection:
 
 
 class Clients:
-    """`deliver(node, event)` hands an event to a node's process; `alive(node)` says whether there is one, `exhausted` those without a descriptor left."""
+    """Connections of all clients. `deliver(node, event)` hands an event to a node's process; `alive(node)` says whether there is one; `exhausted` are
+    those without a descriptor left.
+    """
 
     def __init__(
         self,

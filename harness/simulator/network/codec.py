@@ -17,12 +17,12 @@ from ..errors import ContractViolation
 
 
 def framed(message: Message) -> bytes:
-    """The bytes that a node writes to another one."""
+    """Return the bytes that a node writes to another one."""
     return checked(encode_payload(to_wire(message)))
 
 
 def unframed(data: bytes) -> Message | None:
-    """The message that the other node reads; None where it closes the connection instead. It stops at a frame's header if the length is too large."""
+    """Return the message that the other node reads; None where it closes the connection instead. It stops at a frame's header if the length is too large."""
     decoder = Decoder()
     decoder.feed(data)
     try:
@@ -41,7 +41,7 @@ class Codec:
         """Number of the next message that is encoded."""
 
     def carry(self, message: Message) -> Message:
-        """The message as its receiver gets it."""
+        """Return the message as its receiver gets it."""
         if not self._chosen():
             return message
         received = from_wire(self._through(Kind.MESSAGE, to_wire(message)))
@@ -50,14 +50,14 @@ class Codec:
         return received
 
     def body(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A client's request or a reply as the other side gets it."""
+        """Return a client's request or a reply as the other side gets it."""
         if not self._chosen():
             return body
         received: Mapping[str, Any] = self._through(Kind.REQUEST, body)
         return received
 
     def _chosen(self) -> bool:
-        """Whether to encode this one. The gap to the next one is drawn, `one_in` on average."""
+        """Return whether to encode this message. The gap to the next one is drawn, `one_in` on average."""
         self._seen += 1
         if self._seen != self._next:
             return False

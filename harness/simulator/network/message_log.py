@@ -21,7 +21,7 @@ NEVER = -1
 
 
 class Sent(NamedTuple):
-    """`arrived_ns` is None for a message that was lost, or was still under way at the end."""
+    """A message between nodes. `arrived_ns` is None for one that was lost, or was still under way at the end."""
 
     sent_ns: int
     arrived_ns: int | None
@@ -54,7 +54,7 @@ class MessageLog:
             del self._under_way[key]
 
     def between(self, spans_ns: Sequence[tuple[int, int]]) -> Iterator[Sent]:
-        """The messages that were sent, arrived or were under way in one of the spans."""
+        """Yield the messages that were sent, arrived or were under way in one of the spans."""
         names = [name.split("\n") for name in self._numbers]
         for sent_ns, arrived_ns, name in zip(self._sent_ns, self._arrived_ns, self._names, strict=True):
             if any(sent_ns <= until_ns and arrived_ns >= from_ns for from_ns, until_ns in spans_ns):
@@ -73,7 +73,7 @@ class MessageLog:
 
 
 def _words(message: Any) -> tuple[str, str]:
-    """Its kind, and what it is about: `append`, `term 2, 3 entries`."""
+    """Return the kind of a message, and what it is about: `append`, `term 2, 3 entries`."""
     about = [f"term {message.term}"] if hasattr(message, "term") else []
     if entries := getattr(message, "entries", ()):
         about.append(f"{len(entries)} entries" if len(entries) > 1 else "1 entry")

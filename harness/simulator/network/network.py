@@ -51,13 +51,13 @@ class Shaping:
     """Bits per second; 0: no bound."""
 
     def __str__(self) -> str:
-        """Leave out what is not asked for, since older digests were made without it."""
+        """Return the repr, with corruption and rate only where they are requested: older digests were made without them."""
         more = {name: value for name in ("corrupt_ppm", "rate_bps") if (value := getattr(self, name))}
         return f"{self!r} {more}" if more else repr(self)
 
     @property
     def gone_ppm(self) -> int:
-        """Packets that are lost, or dropped for their checksum."""
+        """Chance that a packet is lost, or dropped for its checksum."""
         return self.loss_ppm + (ONE_MILLION - self.loss_ppm) * self.corrupt_ppm // ONE_MILLION
 
     def and_also(self, other: Shaping) -> Shaping:
@@ -133,7 +133,7 @@ class Stream:
 
 
 class Network:
-    """Vertices are node names and whatever else can be cut off, such as the clients. `cuts_on` counts the active cuts."""
+    """The links between all vertices: node names and whatever else can be cut off, such as the clients. `cuts_on` counts the active cuts."""
 
     def __init__(self, kernel: Kernel, seed: int, vertices: tuple[str, ...], options: SimOptions) -> None:
         self._kernel, self._seed, self._options = kernel, seed, options
@@ -148,7 +148,7 @@ class Network:
         self._udp = Shaping(options.datagram_loss_ppm, options.datagram_duplicate_ppm, options.datagram_reorder_ppm)
 
     def bits(self, link: Link) -> int:
-        """A draw for the next packet of this link."""
+        """Return a draw for the next packet of this link."""
         link.counter += 1
         return mix(link.key ^ link.counter)
 
@@ -194,7 +194,7 @@ class Network:
                 self.heal(link.source, link.target)
 
     def altered(self) -> list[tuple[str, str]]:
-        """The edges that a fault cuts, clogs or shapes now."""
+        """Return the edges that a fault cuts, clogs, shapes or tampers with now."""
         return [
             edge
             for edge, link in self.links.items()
@@ -236,7 +236,7 @@ class Network:
             link.tampers[name] = tamper
 
     def tampered(self, link: Link, data: bytes) -> bytes:
-        """These bytes as they arrive."""
+        """Return these bytes as they arrive."""
         for tamper in link.tampers.values():
             link.tampered += 1
             data = tamper(draw(link.key, _TAMPER, link.tampered), data)
@@ -252,7 +252,7 @@ class Network:
                     link.waiting.clear()
 
     def blocked_since_ns(self, source: str, target: str) -> int | None:
-        """Since when `source` receives no acknowledgement from `target`; None when the round trip works."""
+        """Return since when `source` receives no acknowledgement from `target`; None when the round trip works."""
         since = [link.cut_since_ns for link in (self.links[source, target], self.links[target, source]) if link.cuts]
         if target in self.off_since_ns:
             since.append(self.off_since_ns[target])
@@ -326,7 +326,7 @@ class Network:
             self._kernel.schedule(max(at_ns, link.clogged_until_ns), self._datagram_arrives, link, call, arguments)
 
     def _waits_ns(self, link: Link, shaping: Shaping) -> int | None:
-        """How long the next packet waits for the link's rate; None when there is no room for it in the buffer."""
+        """Return how long the next packet waits for the link's rate; None when there is no room for it in the buffer."""
         if not shaping.rate_bps:
             return 0
         now_ns = self._kernel.now_ns
@@ -378,7 +378,7 @@ def _late_ns(shaping: Shaping, bits: int) -> int:
 
 
 def _retransmission_ns(shaping: Shaping, bits: int) -> int:
-    """The delay of a packet because its first copies were lost; at most five losses in a row."""
+    """Return the delay of a packet because its first copies were lost; at most five losses in a row."""
     late_ns, timeout_ns = 0, RETRANSMIT_NS
     for attempt in range(5):
         if not happens(mix(bits ^ (11 + attempt)) % ONE_MILLION, shaping.gone_ppm):

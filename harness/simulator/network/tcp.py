@@ -5,7 +5,8 @@ resets its connections, a host without power sends nothing, and a cut is noticed
 receiver does not hold is answered with a reset, as TCP does. The transport's pings detect a silent end. They are not simulated one
 by one: after an event that a ping would detect, a timer is set for the time of its detection.
 
-Beyond TCP, single messages may be lost, duplicated or late (options, or a link's shaping): reconnects have this effect on a protocol, and Raft must tolerate it.
+Beyond TCP, single messages may be lost, duplicated or late (options, or a link's shaping): reconnects have this effect on a protocol, and Raft must
+tolerate it.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class View:
 
 
 class Observer(Protocol):
-    """Sees each message as it is sent and as it is handed to its receiver; it must change nothing."""
+    """Observer of each message as it is sent and as it is handed to its receiver; it must change nothing."""
 
     def sent(self, source: str, target: str, message: Message) -> None: ...
 
@@ -55,7 +56,7 @@ class Observer(Protocol):
 
 
 class Peers:
-    """`deliver(node, event)` hands an event to a node's process; `alive` and `paused` say in which state that process is.
+    """Connections between nodes. `deliver(node, event)` hands an event to a node's process; `alive` and `paused` say in which state that process is.
 
     An `exhausted` process has no descriptor for another connection: it does not dial or accept, and keeps its connections.
     """
@@ -94,7 +95,7 @@ class Peers:
         """Frames for a connection that their receiver did not hold: it was half-open."""
 
     def calm(self) -> None:
-        """From now on lose, repeat and reorder messages only where a fault requires it, not everywhere."""
+        """Lose, repeat and reorder messages only where a fault requires it, from now on."""
         self._options = replace(self._options, loss_ppm=0, duplicate_ppm=0, reorder_ppm=0, late_ppm=0)
         self._disorderly = False
         self._kernel.in_order()
@@ -123,7 +124,7 @@ class Peers:
                 self._network.stream(stream, self._reset_arrives, peer, node, connection)
 
     def disturbed(self, source: str, target: str) -> None:
-        """The way from `source` to `target` was cut, or `target` lost its power: pings of both sides go unanswered."""
+        """Record that the way from `source` to `target` was cut, or that `target` lost its power: pings of both sides go unanswered."""
         for view in (self._views.get((source, target)), self._views.get((target, source))):
             if view is not None and view.connection is not None:
                 self._watch(view)
@@ -174,7 +175,7 @@ class Peers:
         network.stream(view.stream, self._frame_arrives, view, view.connection, message)
 
     def _comes_late(self, link: Link, view: View, message: Message, bits: int) -> bool:
-        """Have the message, or a copy of it, arrive a few election timeouts late. True: there is no other copy."""
+        """Have the message, or a copy of it, arrive a few election timeouts late, if so drawn. Returns True if there is no other copy."""
         if not happens(bits, self._options.late_ppm):
             return False
         self.late += 1

@@ -12,7 +12,9 @@ from .network import Network
 
 
 class Datagrams:
-    """Hosts are distinguished by address and port, as their configurations have them. One broadcast domain holds them all, or those of a region."""
+    """Datagrams between hosts, which are distinguished by the address and port of their configurations. One broadcast domain holds all of them, or those
+    of a region.
+    """
 
     def __init__(
         self,

@@ -18,7 +18,7 @@ CREATE_GAP_NS = 100_000_000
 
 
 class BankSpec(WorkloadSpec):
-    """`accounts` with `balance` each; transfers move up to `amount`; `reads` in a hundred operations read all balances."""
+    """A bank of `accounts` with `balance` each; transfers move up to `amount`; `reads` in a hundred operations read all balances."""
 
     judged_by: ClassVar[tuple[str, ...]] = ("bank",)
 
@@ -42,7 +42,7 @@ class Bank(Workload):
     spec: BankSpec
 
     def load(self) -> Generator:
-        """Every client tries to create the accounts first; the first one succeeds."""
+        """Create the accounts first: every client tries, and the first one succeeds."""
         create = Op("create", self.name, self._balances, workload=self.name)
         first = until_ok(limit(CREATE_TRIES, stagger(CREATE_GAP_NS, each(lambda _: create))))
         return sequence(first, self.spec.paced(each(self._operation)))

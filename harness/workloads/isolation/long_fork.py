@@ -49,7 +49,7 @@ class LongFork(Workload):
         return Op("txn", None, [["r", key, None] for key in keys], workload=self.name)
 
     def _operation(self, context: Context) -> Op:
-        """Consecutive operations of all clients belong to one group; which of them write is drawn for each group."""
+        """Return a client's next operation. Consecutive ones of all clients belong to one group; which of them write is drawn for each group."""
         spec, number = self.spec, unique_value(context)
         size = spec.group * (1 + spec.reads)
         group, place = divmod(number, size)

@@ -1,7 +1,7 @@
 """Locks and elections: a client that holds one releases it before anything else, and no other client may hold it meanwhile.
 
-A lock that is released when a lease runs out, while its holder believes to have it, has two holders: the workload `mutex` finds that. Such a lock can only promise growing
-tokens, which the resource compares: `fencing: true` judges only those.
+A lock that is released when a lease runs out, while its holder still believes to hold it, has two holders: the workload `mutex` finds that. Such a
+lock can only promise growing tokens, which the resource compares: `fencing: true` judges only those.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FINAL_GAP_NS = 60_000_000
 
 
 class MutexSpec(WorkloadSpec):
-    """`keys` locks; `fencing`: each acquire returns a greater token, with which the holder turns to a resource."""
+    """`keys` locks; `fencing`: each acquire returns a greater token, with which the holder accesses a resource."""
 
     judged_by: ClassVar[tuple[str, ...]] = ("mutex", "fencing-tokens")
 
@@ -48,7 +48,7 @@ class Mutex(Workload):
         return self.spec.paced(Holding(self, keys))
 
     def final(self, keys: tuple[str, ...]) -> Generator:
-        """Each lock is taken and let go once by every client."""
+        """Take and release each lock once, by every client."""
 
         def once(key: str) -> Generator:
             held = limit(FINAL_TRIES, stagger(FINAL_GAP_NS, Holding(self, (key,))))
@@ -64,7 +64,7 @@ class Mutex(Workload):
 
 
 class LeaderElection(Mutex):
-    """A leader is elected as a lock is taken; with `fencing` it is the terms that are judged."""
+    """Elections: a leader is elected as a lock is taken; with `fencing` the terms are judged."""
 
     operations: ClassVar = {"elect": CHANGES, "access": CHANGES, "resign": CHANGES}
     needs = (
@@ -77,7 +77,7 @@ class LeaderElection(Mutex):
 
 @dataclass(frozen=True)
 class Holding(Generator):
-    """`held` is the lock that this client has, with its `token`; None: it has none."""
+    """Operations of one client. `held` is the lock that it has, with its `token`; None: it has none."""
 
     workload: Mutex
     keys: tuple[str, ...]

@@ -1,4 +1,6 @@
-"""Append-only logs: values are sent, get offsets, and are polled from an offset on. At the end every node's client reads each log from its beginning to its end."""
+"""Append-only logs: values are sent, get offsets, and are polled from an offset on. At the end every node's client reads each log from its beginning
+to its end.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ class Log(Workload):
 
 @dataclass(frozen=True)
 class Reading(Generator):
-    """`positions`: of each log that this client has read from, the offset after the last that it got. `only`: this log is polled, and nothing is sent."""
+    """Operations of one client. `positions`: of each log that it has read from, the offset after the last that it got. `only`: this log is polled,
+    and nothing is sent.
+    """
 
     log: Log
     only: str | None = None
@@ -77,7 +81,7 @@ class Reading(Generator):
 
 
 def polled(outcome: Outcome) -> Mapping[str, list[list[int]]]:
-    """The messages of each log. What is none of a poll's answers holds none; the checker says what is wrong with it."""
+    """Return the messages of each log. Anything but the answer of a poll has none; the checker reports it."""
     try:
         ((_, found),) = outcome.value
         return {key: [[int(offset), value] for offset, value in messages] for key, messages in found.items()}

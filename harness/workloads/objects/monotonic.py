@@ -1,4 +1,4 @@
-"""Monotonic values: each client writes growing values to a key of its own, and reads those of others, which must never fall for it."""
+"""Monotonic values: each client writes growing values to a key of its own and reads the keys of all; no client may see a value fall."""
 
 from __future__ import annotations
 

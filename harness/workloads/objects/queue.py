@@ -74,7 +74,9 @@ def found_nothing(op: Op, outcome: Outcome) -> bool:
 
 @dataclass(frozen=True)
 class Patient(Generator):
-    """After an operation that was `refused`, wait longer and longer; exhausted when nothing but refusals came for `REFUSED_NS`."""
+    """The operations of `inner`, with longer and longer waits after those that were `refused`; exhausted when nothing but refusals came for
+    `REFUSED_NS`.
+    """
 
     inner: Generator
     refused: Callable[[Op, Outcome], bool]

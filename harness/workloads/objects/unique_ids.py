@@ -1,4 +1,4 @@
-"""Unique identifiers: every one that is given out is another."""
+"""Unique identifiers: none is given out twice."""
 
 from __future__ import annotations
 
