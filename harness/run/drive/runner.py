@@ -300,9 +300,7 @@ class Runner:
         return actions
 
     def _lasts_longer(self, now_ns: int) -> bool:
-        """Return whether the load goes on past its time, so that its faults meet operations, its workloads show something, and a core is drawn that
-        stays a quorum.
-        """
+        """Return whether the load goes on past its time: its faults must meet operations, its workloads show something, and a core stay a quorum."""
         if now_ns >= self._load_limit_ns:
             return False
         if self.plan.liveness is not None and self._faults.moves_voters:

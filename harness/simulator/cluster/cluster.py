@@ -296,9 +296,7 @@ class SimCluster:
         self.peers.reset(node, peer)
 
     def reject(self, node: str, rejected: bool) -> None:
-        """Make the host of a node reject connections to other nodes, or accept them again: existing ones are reset, new ones are refused. Clients still
-        reach it.
-        """
+        """Have the host of a node reject connections with other nodes, or no longer: they are reset, and new ones refused. Clients still reach it."""
         self._note("reject", node, rejected)
         if not rejected:
             self.peers.rejecting.pop(self._node(node).name, None)
