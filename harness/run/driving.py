@@ -47,9 +47,7 @@ some seconds, and it takes 15 s to start its agent again.
 
 
 def drive(run: Run, hosts: Sequence[Host]) -> None:
-    """Drive the load, from the first operation to the last final read: write history and ledger, and keep what else is known in the run's facts. Then
-    stop the agents, which may fail.
-    """
+    """Drive the load to its last final read: write history and ledger, and keep the run's facts. Then stop the agents, which may fail."""
     service, provider, clock = run.system.service, run.provider, RunClock()
     dial = NodeDial(provider, {host.name: host.address for host in hosts}, service.port)
 

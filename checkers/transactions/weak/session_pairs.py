@@ -21,11 +21,9 @@ def known_through_reading(
 ) -> tuple[Int64, Int64, Int64]:
     """Return for each read the last entry of its key in every process that the reader had read from, up to what it had read there.
 
-    Reads are sorted by process and program order.
-
-    The entries of key k are lists `lists_of[k] .. lists_of[k+1]`, one per process; list l holds places `entry_place[list_begin[l]:list_begin[l+1]]`,
-    growing. A read came from transaction `read_source_place` of `read_source_process` (-1: from the initial state, or from its own process). The
-    result is (read, entry, the read by which it was known); equal neighbours are returned once.
+    Reads are sorted by process and program order. The entries of key k are lists `lists_of[k] .. lists_of[k+1]`, one per process; list l holds places
+    `entry_place[list_begin[l]:list_begin[l+1]]`, growing. A read came from transaction `read_source_place` of `read_source_process` (-1: from the
+    initial state, or from its own process). The result is (read, entry, the read by which it was known); equal neighbours are returned once.
     """
     found = np.empty((3, 1024), np.int64)
     used = 0
