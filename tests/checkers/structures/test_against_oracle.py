@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from .fuzz import agree
+from .fuzz import BUSY, agree, busy
 from .objects import CASES
 
 
@@ -17,3 +17,9 @@ def test_verdicts_and_orders_equal_the_oracles(case: str) -> None:
         legal, _ = agree(case, seed)
         seen[legal] += 1
     assert min(seen[True], seen[False]) >= 2, f"all alike proves nothing: {seen}"
+
+
+@pytest.mark.parametrize("case", BUSY)
+def test_what_many_clients_saw_of_a_correct_object_is_valid(case: str) -> None:
+    for seed in range(8):
+        busy(case, seed)

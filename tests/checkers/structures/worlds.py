@@ -120,8 +120,9 @@ class Fifo:
             return argument
         if not self.items:
             return None
-        value = self.items[self.leaves(self.items)]
-        self.items.remove(value)
+        at = self.leaves(self.items)
+        value = self.items[at]
+        del self.items[at]
         return value
 
 
@@ -138,7 +139,7 @@ class Priorities(Fifo):
 
     def __init__(self, random: Random) -> None:
         super().__init__("insert", "poll", _greatest)
-        self.left = random.sample(range(1, 40), 30)
+        self.left = random.sample(range(1, 100), 60)
 
     def calls(self, random: Random) -> tuple[str, Any]:
         return (self.put, self.left.pop()) if random.random() < 0.5 else (self.take, None)
