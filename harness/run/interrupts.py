@@ -1,4 +1,4 @@
-"""Ctrl-C, and the signals that mean the same, during a run: the first ends it in order, later ones only print a message.
+"""Ctrl-C, and the signals that mean the same, during a run: the first ends it in order, later ones print a message and omit the check.
 
 An exception raised inside starting a process, healing or taking hosts down would leave things behind. So a signal is only remembered,
 and checked between steps that are bounded in time. Knows nothing of runs.
@@ -24,7 +24,7 @@ from ..errors import TribulationError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 FIRST = b"\ninterrupted: faults are healed, files collected and hosts taken down before this ends\n"
-AGAIN = b"\nstill healing and taking down; if this process is killed, hosts heal themselves within 10 s: see `tri hosts list`\n"
+AGAIN = b"\nstill healing and taking down, and then ends without a check; if this process is killed, hosts heal themselves within 10 s: see `tri hosts list`\n"
 
 
 class Interrupted(TribulationError):
@@ -37,7 +37,8 @@ class Interrupts:
     """Memory of the signals that ask the run to end."""
 
     def __init__(self) -> None:
-        self._asked = False
+        self._asked = self.again = False
+        """`again`: the user asked more than once, and waits for nothing but the undoing."""
 
     def asked(self) -> bool:
         """Return whether the user wants the run to end."""
@@ -65,6 +66,6 @@ class Interrupts:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         # Written past the console: a signal may come while the console is printing.
-        again, self._asked = self._asked, True
+        self.again, self._asked = self._asked, True
         with suppress(OSError):  # the terminal may be gone; that may be why the signal came
-            os.write(2, AGAIN if again else FIRST)
+            os.write(2, AGAIN if self.again else FIRST)

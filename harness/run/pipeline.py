@@ -127,8 +127,8 @@ def _claimed(run: Run, hosts: Sequence[Host]) -> AbstractContextManager[object]:
 
 
 def _judged_after_interrupt(run: Run) -> Judgement:
-    """Report an anomaly that was recorded before the user ended the run; else report that the run was ended, when everything is undone."""
-    if run.began:
+    """Report an anomaly that was recorded before the user ended the run, unless the user ended it twice; else report that the run was ended, when everything is undone."""
+    if run.began and not run.interrupts.again:
         judgement = _finished(run, Budget(time_s=min(run.campaign.checker_timeout / 1e9, INTERRUPTED_CHECK_S)))
         if judgement.verdict is Verdict.INVALID:
             return judgement

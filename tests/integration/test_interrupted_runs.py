@@ -26,8 +26,11 @@ workloads:
 OPERATIONS = 300
 
 
-@pytest.mark.parametrize(("stale", "exit_code"), [("true", 1), ("false", 130)])
-def test_an_anomaly_outranks_the_interrupt(tmp_path: Path, labs: Path, namespaces: None, stale, exit_code) -> None:
+@pytest.mark.parametrize(("stale", "exit_code", "signals"), [("true", 1, 1), ("false", 130, 1), ("true", 130, 2)])
+def test_an_anomaly_outranks_one_interrupt(
+    tmp_path: Path, labs: Path, namespaces: None, stale, exit_code, signals
+) -> None:
+    """A second one omits the check: everything is undone, and the folder can be checked later."""
     campaign, runs = tmp_path / "campaign.yaml", tmp_path / "runs"
     system = ROOT / "tests" / "systems" / "register_server.py"
     campaign.write_text(CAMPAIGN.replace("SYSTEM", str(system)).replace("STALE", stale))
@@ -42,11 +45,18 @@ def test_an_anomaly_outranks_the_interrupt(tmp_path: Path, labs: Path, namespace
     )
     history = runs / "latest" / "history.jsonl"
     await_that(lambda: history.exists() and history.read_bytes().count(b"\n") > 2 * OPERATIONS, "operations", 60.0)
-    process.send_signal(signal.SIGINT)
+    for count in range(signals):
+        process.send_signal(signal.SIGINT)
+        if count:
+            break
+        assert process.stderr is not None
+        while "interrupted: " not in process.stderr.readline():
+            pass
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == exit_code, stderr
     facts = json.loads((runs / "latest" / "run.json").read_text())
     assert facts["state"] == "sealed" and facts["errors"] == ["the user ended the run before its final reads"]
+    assert (runs / "latest" / "verdict.json").exists() == (signals == 1)
     if exit_code == 1:
         assert json.loads(stdout)["verdict"] == "invalid"
     else:
