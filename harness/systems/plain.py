@@ -13,6 +13,10 @@ from ..errors import shown
 
 DEEPEST = 50
 BEYOND = 10**INTEGER_DIGITS
+FIELDS = frozenset(
+    {"index", "time", "time_ns", "process", "type", "f", "value", "key", "workload", "level", "node", "error", "effect"}
+)
+"""Fields of every history line, so that no `extra` may have such a name."""
 MOST_BYTES = LINE_BYTES // 2 - (1 << 20)
 """JSON of an operation or of an answer: a line of the history has both, and names."""
 
@@ -28,6 +32,12 @@ def refuse_large(values: Any, what: str) -> None:
     """Raises `ValueError` for more than a line of the history holds, and `TypeError` as the recorder would, but not in the run's own thread."""
     if (size := len(encode_fields(values))) > MOST_BYTES:
         raise ValueError(f"{what} has {size >> 20} MiB; at most {MOST_BYTES >> 20} MiB are recorded")
+
+
+def refuse_taken(extra: Mapping[str, Any], whose: str) -> None:
+    """Raises `ValueError` for an `extra` with the name of a field."""
+    if taken := sorted(FIELDS.intersection(extra)):
+        raise ValueError(f"{whose} {taken[0]!r}, which is a field of every history line")
 
 
 def plain(value: Any, place: str, depth: int = 0, many: tuple[type[Any], ...] = (list, tuple, set, frozenset)) -> Any:

@@ -30,7 +30,7 @@ from tribulation.histories.model.operation import FOUND_NOTHING, MISMATCH
 from ...errors import shown
 from ...foreign import in_one_process
 from ...systems.base import Client, Dial, Op, Outcome
-from ...systems.plain import exact, plain, refuse_large
+from ...systems.plain import exact, plain, refuse_large, refuse_taken
 from ...workloads.sized import Sizes
 from .causes import CLIENT_ERROR
 from .runner import Invocation
@@ -41,11 +41,6 @@ REFUSALS = FOUND_NOTHING | {MISMATCH, "no-quorum"}
 
 _OUTCOMES = ("ok", "fail", "info")
 _OF_A_CONNECTION = re.compile(r"connect|closed|reset|pipe|eof|timeout|timed.out|unreachable|oserror", re.IGNORECASE)
-_FIELDS = frozenset(
-    {"index", "time", "time_ns", "process", "type", "f", "value", "key", "workload", "level", "node", "error", "effect"}
-)
-"""Fields of every history line, so that no `extra` may have such a name."""
-
 GRACE_S = 0.3
 """How much longer than an operation's time the answer of a `SplitClient` is awaited."""
 
@@ -253,8 +248,7 @@ def checked(answer: Any) -> Outcome:
     if not isinstance(answer.extra, Mapping) or not all(isinstance(name, str) for name in answer.extra):
         raise TypeError(f"invoke answered an Outcome with extra {shown(answer.extra)}, which is not a mapping of names")
     extra = {exact(name): plain(value, f"{OUTCOME} extra {name!r}") for name, value in answer.extra.items()}
-    if taken := sorted(_FIELDS.intersection(extra)):
-        raise ValueError(f"invoke answered an Outcome with extra {taken[0]!r}, which is a field of every history line")
+    refuse_taken(extra, "invoke answered an Outcome with extra")
     value = plain(answer.value, f"{OUTCOME} value")
     error = None if answer.error is None else plain(answer.error, f"{OUTCOME} error")
     refuse_large([value, extra, error], "invoke answered an Outcome that")

@@ -13,6 +13,7 @@ import msgspec
 from tribulation.histories.files.codec import refuse_repeats
 
 from ..base import Outcome
+from ..plain import plain, refuse_large, refuse_taken
 
 PROTOCOL = 1
 EXCERPT = 80
@@ -97,7 +98,7 @@ def answer_of(line: bytes, request: int) -> Answer:
 
 
 def outcome_of(answer: Answer, sent_ns: int, received_ns: int) -> Outcome:
-    """The outcome of an operation. Raises `WrongAnswer` for stamps outside of the time from when the request was sent until its answer was received."""
+    """The outcome of an operation. Raises `WrongAnswer` for stamps outside of the time from when the request was sent until its answer was received, and for what no history can hold."""
     invoked_ns, completed_ns = _stamp(answer.invoked_ns, "invoked_ns"), _stamp(answer.completed_ns, "completed_ns")
     if invoked_ns < sent_ns:
         raise WrongAnswer(f"stamped invoked_ns {_ms(sent_ns - invoked_ns)} before the request was sent")
@@ -106,8 +107,14 @@ def outcome_of(answer: Answer, sent_ns: int, received_ns: int) -> Outcome:
     if completed_ns < invoked_ns:
         raise WrongAnswer(f"stamped completed_ns {_ms(invoked_ns - completed_ns)} before invoked_ns")
     stamps: Mapping[str, Any] = {"client_ns": [invoked_ns - sent_ns, completed_ns - sent_ns]}
+    try:
+        value, extra = plain(answer.value, "answered a value that"), plain(answer.extra, "answered an extra that")
+        refuse_taken(extra, "answered with extra")
+        refuse_large([value, extra, answer.error], "answered with a line that")
+    except (TypeError, ValueError) as error:
+        raise WrongAnswer(str(error)) from None
     served_by = {} if answer.served_by is None else {"served_by": answer.served_by}
-    return Outcome(answer.type, answer.value, answer.error, {**answer.extra, **served_by, **stamps})
+    return Outcome(answer.type, value, answer.error, {**extra, **served_by, **stamps})
 
 
 def _stamp(given: Stamp | None, name: str) -> int:

@@ -77,6 +77,13 @@ for line in sys.stdin:
         say(id=request["id"], type="ok")
     elif f == "served by":
         stamped(request, served_by=value)
+    elif f == "deep":
+        deep = 1
+        for _ in range(value):
+            deep = [deep]
+        stamped(request, value=deep)
+    elif f == "extra":
+        stamped(request, extra=value)
     elif f == "twice":
         stamped(request)
         print("once more", flush=True)
@@ -229,6 +236,9 @@ WRONG: dict[str, tuple[str, Any, str, str]] = {
         "client-error",
         "answered request 9, and 3 is the open one",
     ),
+    "too deep": ("deep", 51, "client-error", "answered a value that is nested more than 50 deep"),
+    "far too deep": ("deep", 900, "client-error", "answered a value that is nested more than 50 deep"),
+    "a field as extra": ("extra", {"time": 1}, "client-error", "answered with extra 'time', which is a field of every"),
     "half a line": ("raw", '{"id"', "client-silent", """did not answer to the end of its line '{"id"' in time"""),
     "nothing": ("silent", None, "client-silent", "did not answer in time"),
     "an endless line": ("endless", None, "client-error", "wrote a line of more than 1 MiB"),
