@@ -21,6 +21,7 @@ from typing import Any
 
 import fabric
 import paramiko
+from paramiko.common import MSG_CHANNEL_DATA, MSG_CHANNEL_EXTENDED_DATA
 
 from ..errors import ConnectError
 from .diagnosis import REASON_LOST, UnknownHostKey, explain, explain_tunnel
@@ -197,6 +198,8 @@ class Connection:
                 error, self.target.where, self.target.name, key=self.target.key, timeout_s=timeout_s
             ) from None
         made.transport.set_keepalive(5)
+        for each in (made, *self._gateways):
+            _hold_to_window(each.transport)
         return made
 
     def _reach(self, made: Any, timeout_s: float) -> socket.socket | paramiko.Channel | None:
@@ -252,6 +255,22 @@ class Connection:
                 made.client.load_system_host_keys(str(known_hosts))
         if isinstance(made.gateway, fabric.Connection):
             self._trust_known_hosts(made.gateway)
+
+
+def _hold_to_window(transport: Any) -> None:
+    """End the connection when a host sends more than the window of a channel allows: paramiko keeps it all, which would fill this machine's memory."""
+    table = transport._channel_handler_table
+
+    def within(take: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+        def took(channel: Any, message: Any) -> None:
+            if len(channel.in_buffer) + len(channel.in_stderr_buffer) > channel.in_window_size:
+                raise paramiko.SSHException("the host sent more than the window of a channel allows")
+            take(channel, message)
+
+        return took
+
+    data = (MSG_CHANNEL_DATA, MSG_CHANNEL_EXTENDED_DATA)
+    transport._channel_handler_table = {**table, **{kind: within(table[kind]) for kind in data}}
 
 
 def _limits(timeout_s: float) -> dict[str, Any]:
