@@ -14,10 +14,12 @@ import shutil
 import time
 from pathlib import Path
 
+from tribulation.histories.files.opening import open_regular
+
 from ...errors import HostError
 from .layout import groups
 from .layout.layout import DESCRIPTION, GROUPS, KEPT, USERS
-from .layout.state import exclusive, free_lock, in_use, is_alive
+from .layout.state import MOST_BYTES, exclusive, free_lock, in_use, is_alive
 
 ENDING_S = 5.0
 """How long the processes of a lab may take to end after their supervisor."""
@@ -53,8 +55,8 @@ def sweep(base: Path, but: str) -> list[str]:
 def remove(lab: Path) -> None:
     """Remove the files of a lab whose supervisor is gone, and the control groups of its hosts; the kernel removed the rest."""
     recorded: list[str] = []
-    with contextlib.suppress(FileNotFoundError):
-        recorded = (lab / GROUPS).read_text().splitlines()
+    with contextlib.suppress(OSError), open_regular(lab / GROUPS) as file:
+        recorded = file.read(MOST_BYTES).decode(errors="surrogateescape").splitlines()
     deadline_s = time.monotonic() + ENDING_S
     while lab.exists():
         try:

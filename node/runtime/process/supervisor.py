@@ -107,7 +107,7 @@ class Supervisor:
         self._started_s = 0.0
         self._not_before_s = 0.0
         self._backoff_s = BACKOFF_FIRST_S
-        self._hopeless = False
+        self._hopeless = self._stopped = False
         self._lock = -1
 
     def take_charge(self) -> bool:
@@ -133,13 +133,13 @@ class Supervisor:
             if ending:
                 _say(f"ends on signal {ending[0]}")
                 self._terminate()
-                (self._directory / control.SUPERVISOR_PID).unlink(missing_ok=True)
+                self._remove(control.SUPERVISOR_PID)
                 return
 
     def _settle(self) -> None:
         """Check once: reap the child, then start or kill it."""
         self._reap()
-        if (self._directory / control.STOPPED).exists():
+        if self._is_stopped():
             self._hopeless = False
             self._backoff_s = BACKOFF_FIRST_S
             self._not_before_s = 0.0
@@ -150,15 +150,31 @@ class Supervisor:
         if not self._notifier.notified:
             self._notify_when_ready()
 
+    def _is_stopped(self) -> bool:
+        """Return whether the marker is there; what was known last while the disk does not answer."""
+        try:
+            os.stat(self._directory / control.STOPPED)
+            self._stopped = True
+        except FileNotFoundError:
+            self._stopped = False
+        except OSError:
+            pass
+        return self._stopped
+
+    def _remove(self, name: str) -> None:
+        """Remove a file. On a disk that refuses it stays, and names a process that has ended, which `control` recognizes."""
+        with suppress(OSError):
+            (self._directory / name).unlink(missing_ok=True)
+
     def _notify_when_ready(self) -> None:
         """Notify when the node is ready. A node that the marker keeps stopped also counts as ready: the boot of the machine need not wait for it."""
-        if (self._directory / control.STOPPED).exists():
+        if self._is_stopped():
             self._notifier.ready("kept stopped by the marker")
         elif self._child is not None and is_ready(self._directory, self._child.pid):
             self._notifier.ready(f"node runs, pid {self._child.pid}")
 
     def _start(self) -> None:
-        """Start the node. Where its disk or its machine refuses, that is tried again, as after an end: a supervisor outlives a full disk."""
+        """Start the node. Where its disk or its machine refuses, that is tried again, as after an end: a supervisor outlives a full or read-only disk."""
         try:
             self._spawn()
         except OSError as error:
@@ -191,7 +207,7 @@ class Supervisor:
             return
         code = self._child.returncode
         self._child = None
-        (self._directory / control.NODE_PID).unlink(missing_ok=True)
+        self._remove(control.NODE_PID)
         if time.monotonic() - self._started_s > STEADY_S:
             self._backoff_s = BACKOFF_FIRST_S
         self._hopeless = code == EXIT_CONFIG
@@ -217,7 +233,7 @@ class Supervisor:
             _say(f"node did not end within {TERMINATE_S} s: killed")
             self._child.kill()
             self._child.wait(TERMINATE_S)
-        (self._directory / control.NODE_PID).unlink(missing_ok=True)
+        self._remove(control.NODE_PID)
 
     def _kill_orphan(self) -> None:
         """Kill a node whose supervisor was killed: it holds the lock and the port that the next one needs."""

@@ -110,7 +110,7 @@ def hostile(tmp_path: Path) -> Iterator[Callable[[Misbehave], tuple[RemoteHost, 
 def test_a_host_that_sends_beyond_its_window_loses_the_connection_and_fills_no_memory(
     how: str, hostile: Callable[[Misbehave], tuple[RemoteHost, _Server]]
 ) -> None:
-    """Nobody reads: a helper's output waits until it is asked."""
+    """The output of a helper waits until it is read."""
     host, server = hostile(FLOODS[how])
     channel = host.start("helper", timeout_s=30.0)
     kept = channel._channel  # type: ignore[attr-defined]

@@ -54,6 +54,33 @@ def test_a_disk_that_takes_nothing_ends_no_supervisor(tmp_path: Path) -> None:
         supervisor.wait()
 
 
+def test_a_disk_that_refuses_to_remove_a_file_ends_no_supervisor(tmp_path: Path) -> None:
+    """As one that the kernel made read-only. A folder in the place of the file refuses for root too."""
+    pid_file = tmp_path / control.NODE_PID
+    with open(tmp_path / control.SUPERVISOR_LOG, "ab") as log:
+        supervisor = subprocess.Popen(
+            [sys.executable, "-c", SUPERVISE, str(tmp_path)], stdout=log, stderr=log, env={"PYTHONPATH": str(ROOT)}
+        )
+    try:
+        wait_for(lambda: bool(_pid(pid_file)), "the node's first process")
+        first = _pid(pid_file)
+        pid_file.unlink()
+        pid_file.mkdir()
+        os.kill(first, signal.SIGKILL)
+        wait_for(lambda: first not in _children(supervisor.pid) or supervisor.poll() is not None, "the end to be seen")
+        time.sleep(BACK_OFFS_S)
+        assert supervisor.poll() is None, (tmp_path / control.SUPERVISOR_LOG).read_text()
+        pid_file.rmdir()
+        wait_for(lambda: pid_file.is_file(), "the node to be started again")
+        pid_file.unlink()
+        pid_file.mkdir()
+        supervisor.terminate()
+        assert supervisor.wait(20) == 0
+    finally:
+        supervisor.kill()
+        supervisor.wait()
+
+
 def _pid(file: Path) -> int:
     """0 while there is none."""
     try:

@@ -10,18 +10,43 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal, NotRequired, TypedDict
+
+import msgspec
+
+from tribulation.histories.files.opening import open_regular
 
 from ....errors import HostError
 from ....wan import Regions
-from .layout import ALIVE, DESCRIPTION, KEPT, USERS
+from .layout import ALIVE, DESCRIPTION, KEPT, MAX_NODES, USERS
+
+MOST_BYTES = 1 << 20
+
+
+_Few = Annotated[int, msgspec.Meta(ge=0, le=MAX_NODES)]
+
+
+class _RegionsShape(TypedDict):
+    sizes: dict[str, _Few]
+    ways: dict[str, Annotated[list[int], msgspec.Meta(max_length=3)]]
+
+
+class Settings(TypedDict):
+    """`lab.json`. The last three are those of machines."""
+
+    nodes: _Few
+    user: NotRequired[str]
+    lease_s: NotRequired[float]
+    regions: NotRequired[_RegionsShape | None]
+    clock: NotRequired[Literal["library", "system"]]
+    accelerator: NotRequired[str]
+    subnet: NotRequired[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +126,23 @@ def list_labs(directory: str | Path | None = None) -> list[Lab]:
 
 def find_lab(base: Path, name: str) -> Lab:
     nodes, regions = 0, None
-    with contextlib.suppress(OSError, ValueError, KeyError):
+    with contextlib.suppress(OSError, HostError):
         settings = read_settings(base / name)
-        nodes = int(settings["nodes"])
-        regions = Regions.from_json(settings["regions"]) if settings.get("regions") else None
+        nodes = settings["nodes"]
+        regions = Regions.from_json(found) if (found := settings.get("regions")) else None
     lab = base / name
     return Lab(name, lab, nodes, is_alive(lab), regions, in_use(lab), (lab / KEPT).exists())
 
 
-def read_settings(lab: Path) -> dict[str, Any]:
-    settings: dict[str, Any] = json.loads((lab / DESCRIPTION).read_text())
-    return settings
+def read_settings(lab: Path) -> Settings:
+    """What `lab.json` says. Raises `OSError`, and `HostError` for what no lab has written."""
+    try:
+        with open_regular(lab / DESCRIPTION) as file:
+            return msgspec.json.decode(file.read(MOST_BYTES), type=Settings)
+    except (ValueError, RecursionError) as error:
+        raise HostError(
+            f"{lab / DESCRIPTION}: not what a lab writes: {error}", hint=f"tri hosts down --name {lab.name} removes it"
+        ) from error
 
 
 def is_alive(lab: Path) -> bool:
@@ -127,7 +158,7 @@ def in_use(lab: Path) -> bool:
 def _is_locked(path: Path, lock: int) -> bool:
     """Whether the lock of another process excludes this one."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
         return False
     try:

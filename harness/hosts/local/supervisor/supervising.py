@@ -166,8 +166,10 @@ class Supervisor(ABC, Generic[H]):
         """Whether the lab's path still leads to this lab's directory: it may be gone, or belong to a new lab of the same name."""
         try:
             return os.path.samestat(os.fstat(self._directory), os.stat(self._lab))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
+        except OSError:
+            return True  # A disk that does not answer says nothing.
 
     def _accept(self, listener: socket.socket) -> None:
         while True:
