@@ -190,7 +190,7 @@ class Upgrade:
 
 def states_of(service: ReferenceService, hosts: Sequence[Host], dial: Dial) -> dict[str, Status | None]:
     answers = on_all(hosts, lambda host: service.ask(host.name, dial, requests.STATUS, _ASK_S)).values
-    return {host.name: answers.get(host.name) for host in hosts}
+    return {host.name: requests.report_of(answers.get(host.name)) for host in hosts}
 
 
 def _refuse_new(seen: Mapping[str, Observed]) -> None:

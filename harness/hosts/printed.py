@@ -26,7 +26,6 @@ _WRONG = (
     LookupError,
     AttributeError,
     ArithmeticError,
-    RecursionError,
     msgspec.ValidationError,
 )
 
@@ -49,8 +48,11 @@ def whole(text: str, base: int = 10) -> int:
 
 
 def parsed_json(text: str) -> Any:
-    """JSON with numbers of 64 bits only. Raises `ValueError`, and `RecursionError` if it is nested too deeply."""
-    return json.loads(text, parse_int=whole, parse_float=_finite, parse_constant=_no_number)
+    """JSON with numbers of 64 bits only. Raises `ValueError`."""
+    try:
+        return json.loads(text, parse_int=whole, parse_float=_finite, parse_constant=_no_number)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def object_in(text: str) -> dict[str, Any]:

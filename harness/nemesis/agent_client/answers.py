@@ -30,7 +30,7 @@ def parsed(vertex: str, question: str, line: str) -> Answer:
     """Return the answer to `question` (`question_of`) on this line. Raises `FaultError` when it is invalid, also when the agent reports that it could not do it."""
     try:
         found = parsed_json(line)
-    except (ValueError, RecursionError):
+    except ValueError:
         raise _wrong(vertex, "with what is not JSON", line) from None
     if not isinstance(found, dict) or not isinstance(found.get("ok"), bool):
         raise _wrong(vertex, "without the field `ok`", line)
@@ -46,7 +46,7 @@ def printed(vertex: str, question: str, text: str) -> Answer:
     """As `parsed`, of an agent that was run for this one request: its output is the answer alone."""
     try:
         found = parsed_json(text)
-    except (ValueError, RecursionError):
+    except ValueError:
         raise _wrong(vertex, "with what is not JSON", text) from None
     if not isinstance(found, dict):
         raise _wrong(vertex, "without any field", text)

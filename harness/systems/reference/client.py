@@ -349,6 +349,10 @@ class ReferenceClient:
             if not data:
                 raise ConnectionResetError("closed by the node")
             self._decoder.feed(data)
+        if not isinstance(found.payload, Mapping):
+            raise FrameError(
+                "unexpected-kind", f"a {found.kind.name} frame does not belong here", "is it a node's port?"
+            )
         return found.kind, found.payload
 
 

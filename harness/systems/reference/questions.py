@@ -101,7 +101,10 @@ class ReferenceQuestions(ABC):
         answer = self.ask(leader, dial, body, 2 * ASK_S) if leader is not None else None
         if answer is None or not requests.is_ok(answer):
             return None
-        return {name: str(record["state"]) for name, record in answer["results"][0].items()}
+        try:
+            return {name: str(record["state"]) for name, record in answer["results"][0].items()}
+        except (LookupError, TypeError, AttributeError):
+            return None
 
     def ask(self, node: str, dial: Dial, body: Mapping[str, Any], timeout_s: float = ASK_S) -> Mapping[str, Any] | None:
         """Send one administrative request; Return None when the node does not answer."""

@@ -46,9 +46,31 @@ def is_ok(answer: Json | None) -> bool:
     return answer is not None and answer.get("status") == "ok"
 
 
+_IN_STATUS: Mapping[str, type] = {
+    "node": str,
+    "role": str,
+    "term": int,
+    "commit": int,
+    "last_index": int,
+    "torn": bool,
+    "voters": Mapping,
+}
+
+
+def report_of(answer: Json | None) -> Json | None:
+    """The report in an answer to `STATUS`; None where there is none, as of a node that is busy, or of a program that is not a node."""
+    if answer is None or not is_ok(answer) or not isinstance(answer.get("leader"), str | None):
+        return None
+    if not all(isinstance(answer.get(name), kind) for name, kind in _IN_STATUS.items()):
+        return None
+    return answer if all(isinstance(weight, int) for weight in answer["voters"].values()) else None
+
+
 def reported_leader(answers: Iterable[Json | None]) -> str | None:
     """The leader in the highest term, by its own report among the nodes' answers to `STATUS`."""
     mine = [
-        (answer["term"], answer["node"]) for answer in answers if answer and answer.get("leader") == answer.get("node")
+        (report["term"], report["node"])
+        for report in map(report_of, answers)
+        if report is not None and report["leader"] == report["node"]
     ]
     return max(mine)[1] if mine else None

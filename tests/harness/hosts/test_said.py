@@ -17,6 +17,7 @@ from tribulation.harness.hosts.printed import parsed_json
 from tribulation.harness.hosts.selection import probe
 from tribulation.harness.hosts.ssh import admission, claims, reach
 from tribulation.harness.nemesis.agent_client.answers import parsed
+from tribulation.harness.nemesis.cluster.following import _line_of
 from tribulation.harness.nemesis.kinds.clocks.abilities import sets
 from tribulation.harness.run.plan.attached import AttachedService, _config_of, _size_of
 from tribulation.harness.systems.reference.system import ReferenceService
@@ -108,3 +109,10 @@ def test_no_source_reads_a_number_or_json_of_a_command_by_itself() -> None:
             if reads and any(isinstance(part, ast.Attribute) and part.attr == "stdout" for part in ast.walk(node)):
                 found.append(f"{path.relative_to(HARNESS)}:{node.lineno}")
     assert found == []
+
+
+@pytest.mark.parametrize("text", [text for text in NONSENSE if text.startswith(("[", "{", "9"))])
+def test_a_line_of_a_follower_that_is_nonsense_is_no_bug(text: str) -> None:
+    """`Following` takes `ValueError` for a host that is off, and every other exception for a bug of this program."""
+    with pytest.raises(ValueError):
+        _line_of(text)

@@ -22,6 +22,18 @@ BODIES = {
     "view": requests.view("members", {}, "stale", 100),
 }
 
+REPORT = {
+    "status": "ok",
+    "node": "n1",
+    "role": "leader",
+    "leader": "n1",
+    "term": 2,
+    "commit": 3,
+    "last_index": 4,
+    "torn": False,
+    "voters": {"n1": 1},
+}
+
 
 @pytest.mark.parametrize("name", BODIES)
 def test_a_node_takes_it(name: str) -> None:
@@ -30,11 +42,26 @@ def test_a_node_takes_it(name: str) -> None:
 
 def test_the_reported_leader_is_that_of_the_highest_term() -> None:
     def answer(node: str, leader: str | None, term: int) -> dict[str, object]:
-        return {"status": "ok", "node": node, "leader": leader, "term": term}
+        return {**REPORT, "node": node, "leader": leader, "term": term}
 
     old, new = answer("n1", "n1", 3), answer("n2", "n2", 4)
     assert requests.reported_leader([old, None, new, answer("n3", "n1", 3)]) == "n2"
     assert requests.reported_leader([None, answer("n3", "n1", 9)]) is None
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {},
+        {"status": "fail", "error": "busy", "node": "n1"},
+        {"status": "ok"},
+        *({**REPORT, name: wrong} for name in REPORT for wrong in ([], 1.5, {"n1": "2"})),
+    ],
+)
+def test_what_is_no_report_of_a_node_is_none(odd: dict[str, object]) -> None:
+    """Any program may answer at a node's port, and a node that is busy reports nothing."""
+    assert requests.report_of(odd) is None
+    assert requests.reported_leader([odd, REPORT]) == "n1"
 
 
 def test_a_deadline_is_never_zero() -> None:
