@@ -15,6 +15,10 @@ from .state.store import Store
 Json = dict[str, Any]
 
 
+class NotUndone(RuntimeError):
+    """Parts are still in force, each with the reason."""
+
+
 def apply(store: Store, config: Json, wanted: Json) -> None:
     """Under the store's lock, with the watchdog armed. The undo of old and new is on disk before anything is done."""
     unknown = sorted(set(wanted) - {part.NAME for part in PARTS})
@@ -34,13 +38,29 @@ def apply(store: Store, config: Json, wanted: Json) -> None:
 
 
 def undo_all(store: Store, who: str) -> list[str]:
-    """Undo all that is in force on this host, under the store's lock; says what that was. Undone twice, the second says nothing."""
-    force = store.force()
-    undone = [what for part in reversed(PARTS) for what in part.undo(force.get(part.NAME, {}))]
-    if force:
-        store.set_force({})
+    """Undo all that is in force on this host, under the store's lock; says what that was. Undone twice, the second says nothing.
+
+    A part that cannot be undone does not keep the others in force. It stays recorded, and `NotUndone` is raised at the end.
+    """
+    force, failures = {}, []
+    try:
+        force = store.force()
+    except ValueError as error:
+        # What is known without the account, such as our firewall table, goes.
+        failures.append(f"{store.path('force.json')} is damaged: {error}")
+    undone, left = [], dict(force)
+    for part in reversed(PARTS):
+        try:
+            undone += part.undo(force.get(part.NAME, {}))
+            left.pop(part.NAME, None)
+        except Exception as error:
+            failures.append(f"{part.NAME}: {type(error).__name__}: {error}")
+    if force != left:
+        store.set_force(left)
     if undone:
         store.write_journal({"who": who, "undone": undone})
+    if failures:
+        raise NotUndone("; ".join(failures))
     account.end_others(store, (), who)
     return undone
 

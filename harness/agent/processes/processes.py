@@ -7,8 +7,10 @@ process without such a supervisor, `again`, how it was running when it was kille
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -25,6 +27,7 @@ FIRST_STOP_S = 1.0
 """A process to be killed is stopped first, so that it cannot fork; one that does not stop in this time is killed anyway."""
 POLL_S = 0.005
 QUICK_LOOKS = 10
+PID_BYTES = 64
 GATES = frozenset({"sshd", "sshd-session", "sshd-auth", "dropbear", "systemd", "init", "tini"})
 """Programs in whose session or control group others than the system may be."""
 DISK_PROGRAM = b"/disk.pyz"
@@ -72,11 +75,18 @@ def find(how: dict[str, Any]) -> int | None:
     pid = how.get("pid")
     if how.get("pid_file"):
         try:
-            with open(how["pid_file"]) as file:
-                pid = int(file.read().split()[0])
+            pid = int(_pid_text(how["pid_file"]).split()[0])
         except (FileNotFoundError, ValueError, IndexError):
             pid = None
     return pid if pid is not None and alive(pid) and _is_it(pid, how.get("contains", "")) else None
+
+
+def _pid_text(path: str) -> bytes:
+    """The beginning of a pid file. Raises `OSError` for a pipe or a device, which another user may have put there and which would hold every undo."""
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", path)
+        return file.read(PID_BYTES)
 
 
 def _is_it(pid: int, contains: str) -> bool:
@@ -233,7 +243,8 @@ def resume(stopped: Iterable[list[int]], how: dict[str, Any] | None = None) -> l
     """Continue those of the list that are still the same processes, and all of the system `how`; returns the pids of those that were stopped."""
     pairs = {(pid, started) for pid, started in stopped}
     if how:
-        with contextlib.suppress(RuntimeError):
+        # A pid file that cannot be read, as on a disk that fails, must not keep known processes stopped.
+        with contextlib.suppress(RuntimeError, OSError):
             pairs |= {(process.pid, process.started) for process in tree(how).processes}
     woken = []
     for pid, started in sorted(pairs):

@@ -36,11 +36,10 @@ class Store:
             yield
 
     def force(self) -> dict[str, Any]:
-        """By part, what may be in force; empty when nothing is."""
+        """By part, what may be in force; empty when nothing is. Raises `ValueError` for a damaged file."""
         try:
-            with open(self.path("force.json")) as file:
-                force: dict[str, Any] = json.load(file)
-                return force
+            with open(self.path("force.json"), "rb") as file:
+                return read_object(file.read())
         except FileNotFoundError:
             return {}
 
