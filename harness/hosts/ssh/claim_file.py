@@ -14,6 +14,19 @@ import sys
 from typing import Any
 
 TRIES = 5
+FIELDS = {
+    "token": str,
+    "owner": str,
+    "what": str,
+    "pid": int,
+    "started": str,
+    "place": str,
+    "since": str,
+    "folders": list,
+}
+"""Of a claim, with the type of each."""
+LONGEST_S = 1e10
+"""Longer than any machine is up."""
 
 
 def act(path: str, asked: dict[str, Any]) -> dict[str, Any]:
@@ -85,9 +98,13 @@ def _read(path: str) -> dict[str, Any] | None:
     try:
         with open(path, encoding="utf-8") as file:
             found: dict[str, Any] = json.load(file)
-    except (FileNotFoundError, ValueError):
+        claim = found["claim"]
+        whole = all(isinstance(claim[name], kind) for name, kind in FIELDS.items())
+        whole = whole and all(isinstance(folder, str) for folder in claim["folders"])
+        whole = whole and isinstance(found["boot"], str) and 0.0 <= found["uptime_s"] < LONGEST_S
+    except (FileNotFoundError, ValueError, LookupError, TypeError, RecursionError):
         return None
-    return found
+    return found if whole else None
 
 
 def _write(path: str, claim: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -151,6 +152,7 @@ def test_a_host_that_does_not_answer_leaves_nothing_claimed(hosts: list[Loopback
 RACER = """
 import sys
 from pathlib import Path
+from typing import Any
 from tribulation.harness.hosts.ssh.claims import ClaimedError, Claims
 from tribulation.harness.hosts.local import LocalProvider
 lab = LocalProvider.find("shared", Path(sys.argv[1]))
@@ -209,3 +211,36 @@ def test_a_user_without_a_name_owns_a_claim_all_the_same(monkeypatch: pytest.Mon
     monkeypatch.setattr(pwd, "getpwuid", lambda uid: {}[uid])
     monkeypatch.setenv("LOGNAME", "")  # so that what is set here is taken back
     assert Claim.mine("tri run").owner.startswith(f"uid-{os.getuid()}@")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "",
+        "[]",
+        "{}",
+        "null",
+        "[" * 100_000,
+        '{"claim": []}',
+        '{"claim": {"token": 1}}',
+        lambda found: found["claim"].pop("folders"),
+        lambda found: found["claim"].update(folders=[1]),
+        lambda found: found["claim"].update(pid="1"),
+        lambda found: found.pop("boot"),
+        lambda found: found.update(uptime_s="1"),
+        lambda found: found.update(uptime_s=float("nan")),
+        lambda found: found.update(uptime_s=1e300),
+    ],
+)
+def test_a_damaged_claim_is_none_since_no_owner_could_release_it(
+    hosts: list[LoopbackHost], damage: str | Callable[[dict[str, Any]], object]
+) -> None:
+    others(hosts[0], replace(claim(), place="engine", token="theirs"))
+    path = Path(hosts[0].directory) / FILE
+    found = json.loads(path.read_text())
+    if not isinstance(damage, str):
+        damage(found)
+    path.write_text(damage if isinstance(damage, str) else json.dumps(found))
+    with Claims(hosts[:1], "tri run").held():
+        assert json.loads(path.read_text())["claim"]["what"] == "tri run"
+    assert not path.exists()
