@@ -183,7 +183,7 @@ def _settle(service: fault_disk.OnDisk, hosts: Sequence[Host], model: str) -> No
 def _collect_and_remove(run: Run, hosts: Sequence[Host]) -> None:
     """Collect files and remove the system. An error here does not hide an earlier error or a verdict."""
     with run.phase("collect"):
-        missed = collect(hosts, run.system.service, run.run_dir)
+        missed = collect(hosts, run.system.service, run.run_dir, lambda: run.interrupts.again)
         for one in missed:
             run.settings.notify("collect", f"{one['host']}: {one['file']}: {one['why']}")
         run.note(uncollected=missed)

@@ -136,9 +136,11 @@ def difference_of(campaign: Campaign, plan: Plan, config: Mapping[str, Any]) -> 
     for name in sorted(campaign.system.model_fields_set - {"voters", "name", "options"}):
         if name == "file":
             return "`tri deploy up` does not deploy a system from a file"
-        wanted = deployed[name] if name == "tls" and asked[name] is None else asked[name]
-        if wanted != deployed[name]:
-            return f"it was deployed with {name} {deployed[name]!r}, but the campaign needs {wanted!r}"
+        # A configuration without the field is one of another release, or none of ours.
+        found = deployed.get(name)
+        wanted = found if name == "tls" and asked[name] is None else asked[name]
+        if wanted != found:
+            return f"it was deployed with {name} {found!r}, but the campaign needs {wanted!r}"
     return None
 
 

@@ -66,7 +66,9 @@ class Home:
         self.mark_not_ready()
         previous = 0
         if self.incarnation.exists():
-            text = self.incarnation.read_bytes()[:_COUNT_BYTES].decode("ascii", "replace").strip()
+            # Without O_NONBLOCK, opening a pipe waits for its writer.
+            with open(os.open(self.incarnation, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+                text = file.read(_COUNT_BYTES).decode("ascii", "replace").strip()
             found = _COUNT.fullmatch(text)
             if found is None or (found["crc"] and found["crc"] != _checksum(found["count"])):
                 raise HomeError(

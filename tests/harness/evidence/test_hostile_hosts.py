@@ -41,6 +41,39 @@ def _files(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
 
 
+def test_a_host_that_is_slow_for_thousands_of_files_keeps_no_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each part comes before its own deadline."""
+    now_s = [0.0]
+    monkeypatch.setattr(collecting.time, "monotonic", lambda: now_s[0])
+    monkeypatch.setattr(
+        LyingHost, "get_part", lambda *_, **__: now_s.__setitem__(0, now_s[0] + 59.0) or b"x", raising=True
+    )
+    _, missed = _run(tmp_path, [f"logs/{number}" for number in range(4096)])
+    assert now_s[0] < collecting.COLLECT_S + 60
+    assert [one["file"] for one in missed] == ["logs/1006", "*"] and all("too slow" in one["why"] for one in missed)
+
+
+def test_a_fast_host_may_take_as_long_as_its_bytes_need(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = [0.0]
+    monkeypatch.setattr(collecting.time, "monotonic", lambda: now_s[0])
+    monkeypatch.setattr(LyingHost, "get_part", lambda *_, **__: now_s.__setitem__(0, now_s[0] + 1.9) or bytes(2 << 20))
+    _, missed = _run(tmp_path, [f"logs/{number}" for number in range(400)])
+    assert missed == [] and now_s[0] > collecting.COLLECT_S
+
+
+def test_a_user_who_is_hurried_waits_for_no_more_files(tmp_path: Path) -> None:
+    asked = iter([False, False, True])
+    host: Any = LyingHost(name="n1", part=b"log")
+    names = Names({f"logs/{number}": "/d" for number in range(9)})
+    missed = collect([host], names, tmp_path, lambda: next(asked, True))  # type: ignore[arg-type]
+    assert _files(tmp_path) == ["logs/n1/0"]
+    assert [one["file"] for one in missed] == ["*"] and missed[0]["why"].startswith(
+        "8 files were not fetched: the user"
+    )
+
+
 HOSTILE = (
     "../x", "inputs/../../x", "inputs/../../../../victim", "logs/../../../../../victim", "/etc/x", "//x", "", ".", "inputs/", "inputs//x", "logs/./x",
     "inputs/a\nb", "logs/\x1b[31m", "logs/a\x00b", "logs/\u202ex", "logs/\ud800", "logs/" + "x" * 300, "logs/" + "d/" * 40 + "x",

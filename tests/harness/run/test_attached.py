@@ -70,6 +70,14 @@ def test_what_the_campaign_says_must_be_so_and_the_rest_is_taken_as_it_is(
     assert found is None if difference is None else found is not None and difference in found
 
 
+def test_a_configuration_without_a_field_differs_in_it(inventory: Path) -> None:
+    """As that of another release, or of a host that reports false data."""
+    asked = campaign(inventory, system={"timing": "fast"})
+    config = {name: value for name, value in deployed().items() if name != "timing"}
+    found = difference_of(asked, make_plan(asked, inventory.parent), config)
+    assert found == "it was deployed with timing None, but the campaign needs 'fast'"
+
+
 def test_other_nodes_are_another_cluster(inventory: Path) -> None:
     asked = campaign(inventory)
     config = {**deployed(), "peers": {"n1": [], "n9": []}}

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tribulation.node.runtime.disk.home import Home, HomeError
 from tribulation.node.runtime.options import EXIT_CONFIG
 from tribulation.node.runtime.process.boot import MOST_CONFIG_BYTES, main
+from tribulation.node.runtime.telemetry.logs import NodeLog
 
 
 @pytest.mark.parametrize(
@@ -29,3 +31,19 @@ def test_what_is_no_file_of_a_configuration(
     made(path)
     assert main(["--config", str(path)]) == EXIT_CONFIG
     assert why in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("made", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), Path.mkdir])
+@pytest.mark.parametrize("name", ["incarnation", "node.log"])
+def test_what_is_no_file_in_a_node_s_folder_holds_no_start(
+    tmp_path: Path, name: str, made: Callable[[Path], object]
+) -> None:
+    """`incarnation` counts starts, so without it there is none; a device takes a log."""
+    made(tmp_path / name)
+    home = Home(tmp_path)
+    if name == "incarnation":
+        with pytest.raises((HomeError, OSError)):
+            home.next_incarnation()
+    elif not (tmp_path / name).is_char_device():
+        with pytest.raises(OSError):
+            NodeLog(home.log)
