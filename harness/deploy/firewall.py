@@ -8,10 +8,11 @@ gone, and `tri deploy up` adds them again.
 from __future__ import annotations
 
 import ipaddress
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from ..hosts.printed import parsed_json
 
 MARK = "tribulation: "
 _OURS = "tribulation"
@@ -43,6 +44,12 @@ def opening_commands(ruleset: str, openings: Sequence[Opening]) -> list[str]:
                 match = f"{'ip' if version == 4 else 'ip6'} saddr {opening.source} {opening.kind} dport {opening.port}"
                 commands.append(f'insert rule {" ".join(chain)} {match} accept comment "{opening.comment}"')
     return commands
+
+
+def understand(ruleset: str) -> None:
+    """Raise what the functions above would raise, if this is not a ruleset."""
+    opening_commands(ruleset, ())
+    closing_commands(ruleset)
 
 
 def closing_commands(ruleset: str) -> list[str]:
@@ -80,5 +87,5 @@ def _rules(ruleset: str) -> list[Any]:
 
 
 def _items(ruleset: str, kind: str) -> Iterator[Any]:
-    found = json.loads(ruleset)["nftables"] if ruleset else []
+    found = parsed_json(ruleset)["nftables"] if ruleset else []
     return (item[kind] for item in found if kind in item)

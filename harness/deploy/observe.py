@@ -14,7 +14,7 @@ from cryptography import x509
 from ..hosts.base import Host
 from ..hosts.printed import object_in, parsed_json, understood
 from ..systems.reference.system import TLS_FILES, ReferenceService
-from . import unit
+from . import firewall, unit
 
 MADE = "deployed.json"
 """In a host's directory: the record of everything that deployment creates outside of the service's folder, written before it is created, so that all of it can be removed."""
@@ -106,10 +106,11 @@ def observe(host: Host, service: ReferenceService, names: Sequence[str], ports: 
     script = Path(__file__).with_name("look.py").read_text(encoding="utf-8")
     command = [*host.sudo, host.python, "-I", "-S", "-c", script, json.dumps(asked)]
     said = host.run(command, timeout_s=60.0).stdout
-    with understood(host.name, said, "facts about the host"):
+    with understood(host.name, said, "the state of the host"):
         facts = object_in(said)
         made = facts.pop("made")
         found = msgspec.convert({**facts, "made": parsed_json(made) if made else None}, Observed)
+        firewall.understand(found.rules)
     # As the login: sudo may write anywhere, and most of what is put there is put without it.
     writable = host.run(["test", "-w", found.nearest], check=False).exit_code == 0
     return replace(found, sudo=bool(host.sudo), writable=writable)

@@ -9,7 +9,6 @@ A plan is made only from the present state: an interrupted deployment is continu
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,6 +16,7 @@ from typing import Any, Literal
 
 from tribulation.node.runtime.process import control
 
+from ..hosts.printed import parsed_json
 from ..systems.reference.package import digest
 from .firewall import Opening, closing_commands, opening_commands
 from .observe import Observed
@@ -235,7 +235,7 @@ def _refusals(wanted: Wanted, observed: Observed) -> list[Refusal]:
 
 def _foreign_cluster(wanted: Wanted, observed: Observed) -> str | None:
     try:
-        found = json.loads(observed.config).get("cluster") if observed.config else None
+        found = parsed_json(observed.config).get("cluster") if observed.config else None
     except (ValueError, AttributeError):
         return None
     return str(found) if found not in (None, wanted.cluster) else None

@@ -11,6 +11,7 @@ from tribulation.node.config.cluster import MembershipConfig
 from tribulation.node.runtime.process import control
 
 from ..hosts.base import Host
+from ..hosts.printed import parsed_json
 from ..nemesis.inject.injector import PROBE_PORT
 from ..systems.reference.package import digest
 from ..systems.reference.system import TLS_FILES, ReferenceService
@@ -83,7 +84,7 @@ def deployed_timing(observed: Sequence[Observed]) -> Any:
     """The timing of the deployed cluster, so that the user need not repeat it; None where there is none."""
     for each in observed:
         try:
-            return json.loads(each.config)["timing"]
+            return parsed_json(each.config)["timing"]
         except (ValueError, KeyError, TypeError):
             continue
     return None

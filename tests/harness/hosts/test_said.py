@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from tribulation.harness.deploy.observe import observe
+from tribulation.harness.deploy.plan import _foreign_cluster
+from tribulation.harness.deploy.wanted import deployed_timing
 from tribulation.harness.errors import HostError, TribulationError
 from tribulation.harness.hosts.base import CommandResult
 from tribulation.harness.hosts.printed import parsed_json
@@ -73,6 +75,46 @@ def test_nonsense_is_the_hosts_error(text: str, question: Any) -> None:
     except TribulationError as error:
         assert error.exit_code == 4 and error.hint
         assert len(error.message) < 1000
+
+
+FACTS = {
+    "executable": "/usr/bin/python3",
+    "missing": [],
+    "nearest": "/",
+    "files": {},
+    "ports": [],
+    "made": "",
+    "rules": "",
+}
+CHAIN = {"family": "inet", "table": "filter", "name": "in", "type": "filter", "hook": "input", "policy": "drop"}
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        "nonsense",
+        "[" * 100_000,
+        "[]",
+        "{}",
+        '{"nftables": 7}',
+        '{"nftables": [7]}',
+        '{"nftables": [{"rule": {}}]}',
+        '{"nftables": [{"rule": {"family": "inet", "table": "t", "chain": "c", "comment": "tribulation: x"}}]}',
+        '{"nftables": [{"chain": {"family": []}}]}',
+        json.dumps({"nftables": [{"chain": {**CHAIN, "table": 7}}]}),
+        json.dumps({"nftables": [{"chain": CHAIN}, {"rule": {**CHAIN, "chain": "in", "expr": 7}}]}),
+    ],
+)
+def test_a_firewall_that_is_nonsense_is_the_hosts_error(rules: str) -> None:
+    with pytest.raises(HostError, match=r"printed .* where the state of the host was asked for"):
+        observe(_host(json.dumps({**FACTS, "rules": rules})), SERVICE, [], [])
+
+
+@pytest.mark.parametrize("config", ["[" * 100_000, "[]", "7", '{"timing": ' + "9" * 5000 + "}"])
+def test_a_configuration_that_is_nonsense_is_no_bug(config: str) -> None:
+    observed = observe(_host(json.dumps({**FACTS, "config": config})), SERVICE, [], [])
+    assert deployed_timing([observed]) is None
+    assert _foreign_cluster(SimpleNamespace(cluster="c"), observed) is None  # type: ignore[arg-type]
 
 
 def test_what_is_asked_for_is_named_and_what_was_printed_is_shown() -> None:
