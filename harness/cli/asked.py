@@ -9,10 +9,11 @@ from pathlib import Path
 from tribulation.checkers import CheckResult
 from tribulation.checkers.model_names import ALIASES, MODELS, checkers_of, model_named
 from tribulation.checkers.transactions.table.lattice import level_named, levels
-from tribulation.histories.files.opening import write_named
+from tribulation.histories.files.opening import NamedFile
 
 from ..errors import CampaignError
 from .choices import unknown
+from .console import say
 
 
 def known_model(name: str | None) -> str | None:
@@ -37,20 +38,29 @@ def known_level(name: str | None) -> str | None:
     return found
 
 
-def write_certificate(path: Path, results: Mapping[str, CheckResult]) -> None:
-    """Object → history indices of its operations in a legal order, by checker: what `tribulation.checkers.verify` re-checks."""
+def begun_certificate(path: Path) -> NamedFile:
+    """A certificate without an order, as long as nothing is checked. Raises `CampaignError` where the file cannot be written."""
+    try:
+        return NamedFile(path, "{}\n")
+    except OSError as error:
+        raise CampaignError(
+            f"cannot write {path}: {error.strerror}", hint="name a file in a folder that exists"
+        ) from error
+
+
+def write_certificate(file: NamedFile, results: Mapping[str, CheckResult]) -> None:
+    """Object → history indices of its operations in a legal order, by checker: what `tribulation.checkers.verify` re-checks.
+
+    That it cannot be written changes no exit code.
+    """
     found = {
         name: {key: list(order) for key, order in result.certificate.items()}
         for name, result in results.items()
         if result.certificate is not None
     }
     try:
-        write_named(path, json.dumps(found, default=int) + "\n")
+        file.write(json.dumps(found, default=int) + "\n")
     except OSError as error:
-        raise CampaignError(
-            f"cannot write {path}: {error.strerror}", hint="name a file in a folder that exists"
-        ) from error
+        say(f"warning: cannot write {file.path}: {error.strerror}")
     if not found:
-        from .console import say
-
-        say(f"no checker found an order; {path} is empty (only valid verdicts of fast paths have one)")
+        say(f"no checker found an order; {file.path} is empty (only valid verdicts of fast paths have one)")

@@ -14,6 +14,10 @@ from click.core import Argument
 from ..errors import CampaignError, TribulationError
 
 
+_DERIVED = ("verdict.json", "shrink.json", "search.json", "digests.json", "messages.jsonl", "clients")
+"""What a run's folder holds besides its evidence, and other commands read."""
+
+
 class UsageRefused(TribulationError):
     """The command line is wrong; nothing was changed."""
 
@@ -59,7 +63,7 @@ def _is_part(path: Path, read: Path) -> bool:
         return read.exists() and path.samefile(read)
     inside = path.resolve()
     own = inside.relative_to(read.resolve()).parts if inside.is_relative_to(read.resolve()) else ()
-    return own[:1] != () and own[0] in (*PARTS, *FOLDERS, RUN_FILE)
+    return own[:1] != () and own[0] in (*PARTS, *FOLDERS, RUN_FILE, *_DERIVED)
 
 
 def _described(error: click.ClickException, context: click.Context | None, words: str) -> tuple[str, str]:

@@ -119,7 +119,8 @@ def validate(
     try:
         made = pydantic.TypeAdapter(model).validate_python(data)
     except pydantic.ValidationError as error:
-        problems += [_problem(detail, model, data) for detail in error.errors(include_url=False)]
+        details = error.errors(include_url=False)
+        problems += [_problem(detail, model, data) for detail in details if not _follows(detail, details)]
         refuse(problems, positions, path)
     if problems:
         refuse(problems, positions, path)
@@ -203,6 +204,14 @@ def _walk(node: yaml.Node, at: Location, lines: dict[Location, int]) -> Iterator
 
 def _said(key: yaml.Node) -> str:
     return shown(key.value) if isinstance(key, yaml.ScalarNode) else "a list or a mapping"
+
+
+def _follows(detail: Any, details: Sequence[Any]) -> bool:
+    """Whether a list is too short only because of the mistakes in its items, which pydantic leaves out before it counts."""
+    at = detail["loc"]
+    return detail["type"] == "too_short" and any(
+        other["loc"][: len(at)] == at and len(other["loc"]) > len(at) for other in details
+    )
 
 
 def _problem(detail: Any, model: Any, data: Any) -> Problem:

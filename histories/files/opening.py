@@ -27,10 +27,37 @@ def open_regular(path: str | Path) -> IO[bytes]:
     raise OSError(errno.EINVAL, f"it is {kind}, not a regular file")
 
 
+_WRITTEN = os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+
+
 def write_named(path: str | Path, text: str) -> None:
     """Write to whatever a user named: a file, `/dev/stdout`, a pipe that is read. Raises OSError for a pipe that is not, instead of waiting for its reader."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
-    with os.fdopen(os.open(path, flags, 0o666), "wb") as file:
+    _write(os.open(path, _WRITTEN | os.O_TRUNC, 0o666), text)
+
+
+class NamedFile:
+    """What a user named for the result of a command: opened when the command begins, and written when it ends.
+
+    Raises OSError for what cannot be written. A pipe or device gets only the result: it cannot be replaced later.
+    """
+
+    def __init__(self, path: str | Path, beginning: str) -> None:
+        self.path, descriptor = path, os.open(path, _WRITTEN, 0o666)
+        self._special = None if stat.S_ISREG(os.fstat(descriptor).st_mode) else descriptor
+        if self._special is None:
+            os.close(descriptor)
+            write_named(path, beginning)
+
+    def write(self, text: str) -> None:
+        """Write the result, once. Raises OSError."""
+        if self._special is None:
+            write_named(self.path, text)
+        else:
+            _write(self._special, text)
+
+
+def _write(descriptor: int, text: str) -> None:
+    with os.fdopen(descriptor, "wb") as file:
         os.set_blocking(file.fileno(), True)
         file.write(text.encode("utf-8"))
 

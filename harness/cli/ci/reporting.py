@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import click
 
 from tribulation.checkers import Verdict
-from tribulation.histories.files.opening import write_named
+from tribulation.histories.files.opening import NamedFile, open_regular
 
 from ...errors import CampaignError, text_of
 from ...run.outcome.verdict import ENDED_BY_USER, EXIT_UNKNOWN, EXIT_VALID, Judgement
@@ -45,9 +45,8 @@ def ci_options(command: F) -> F:
 
 @contextmanager
 def reporting(path: Path | None, fail_on: str) -> Iterator[Reporting]:
-    """Raises `CampaignError` when the file cannot be written."""
-    report = Reporting(path, fail_on)
-    report.begin()
+    """Raises `CampaignError` when the file cannot be written, or is another file than a report."""
+    report = Reporting(None if path is None else _begun(path), fail_on)
     try:
         yield report
     except BaseException as error:
@@ -57,16 +56,8 @@ def reporting(path: Path | None, fail_on: str) -> Iterator[Reporting]:
 
 @dataclass(frozen=True, slots=True)
 class Reporting:
-    path: Path | None
+    file: NamedFile | None
     fail_on: str
-
-    def begin(self) -> None:
-        try:
-            self._write("tri", [Case("run", "error", "ended", "the command ended without a verdict")], {})
-        except OSError as error:
-            raise CampaignError(
-                f"--junit: cannot write {self.path}: {error.strerror}", hint="name a file in a folder that exists"
-            ) from error
 
     def print(self, judgement: Judgement, as_json: bool) -> int:
         """Print and write it, and return the exit code."""
@@ -89,19 +80,30 @@ class Reporting:
         """That it cannot be written changes no exit code."""
         for line in github.lines(cases) if github.wanted() else ():
             print(line, file=sys.stderr)
-        try:
-            self._write(suite, cases, known, unknown_passes=unknown_passes)
-        except OSError as error:
-            print(f"warning: cannot write {self.path}: {error.strerror}", file=sys.stderr)
-
-    def _write(
-        self, suite: str, cases: Sequence[Case], known: Mapping[str, object], *, unknown_passes: bool = False
-    ) -> None:
-        if self.path is not None:
+        if self.file is not None:
             from . import junit
 
-            text = junit.document(suite, cases, known, unknown_passes=unknown_passes)
-            write_named(self.path, text)
+            try:
+                self.file.write(junit.document(suite, cases, known, unknown_passes=unknown_passes))
+            except OSError as error:
+                print(f"warning: cannot write {self.file.path}: {error.strerror}", file=sys.stderr)
+
+
+def _begun(path: Path) -> NamedFile:
+    """The file with what it says until the command ends. Only XML is replaced, because the command also reads files that only its campaign names."""
+    from . import junit
+
+    try:
+        if path.is_file():
+            with open_regular(path) as file:
+                if file.read(64).lstrip()[:1] not in (b"", b"<"):
+                    raise CampaignError(f"--junit: {path} is not XML, and would be lost", hint="name another file")
+        cases = [Case("run", "error", "ended", "the command ended without a verdict")]
+        return NamedFile(path, junit.document("tri", cases, {}))
+    except OSError as error:
+        raise CampaignError(
+            f"--junit: cannot write {path}: {error.strerror}", hint="name a file in a folder that exists"
+        ) from error
 
 
 def may_pass(judgement: Judgement) -> bool:

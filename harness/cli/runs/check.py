@@ -87,16 +87,17 @@ def command(
     from tribulation.checkers import Budget
 
     from ...run.outcome.verdict import Asked, judge
-    from ..asked import known_level, known_model, write_certificate
+    from ..asked import begun_certificate, known_level, known_model, write_certificate
 
     refuse_to_replace(target, junit=junit, certificate=certificate)
     with reporting(junit, fail_on) as report:
         _require_known(target, checkers)
-        asked = Asked(known_model(model), known_level(consistency), exact, certificate is not None)
+        order = None if certificate is None else begun_certificate(certificate)
+        asked = Asked(known_model(model), known_level(consistency), exact, order is not None)
         judgement = judge(target, list(checkers), Budget(time_s, memory_mb), format=format_name, asked=asked)
-        if certificate is not None:
-            write_certificate(certificate, judgement.results)
         code = report.print(judgement, as_json)
+        if order is not None:
+            write_certificate(order, judgement.results)
     if explain and not as_json:
         from .explain import print_witnesses
 

@@ -79,6 +79,8 @@ def test_convert_says_what_it_did_and_takes_the_ending_as_the_format(
         (["shrink", "stale.jsonl", "--output", "./stale.jsonl"], "--output: stale.jsonl is what the command reads"),
         (["shrink", "linked.jsonl", "--output", "valid.jsonl"], "--output: valid.jsonl is what the command reads"),
         (["convert", "linked.jsonl", "valid.jsonl"], "TARGET: valid.jsonl is what the command reads"),
+        (["run", "mine.yaml", "--junit", "inv.yaml"], "--junit: inv.yaml is not XML, and would be lost"),
+        (["convert", "run", "run/verdict.json"], "TARGET: run/verdict.json is what the command reads"),
         (["convert", "run", "run/history.jsonl"], "TARGET: run/history.jsonl is what the command reads"),
         (["convert", "valid.jsonl", "run/history.jsonl"], "TARGET: run/history.jsonl is evidence of the run "),
         (["convert", "run/history.jsonl", "run/trace/n1.jsonl"], "TARGET: run/trace/n1.jsonl is evidence of the run "),
@@ -101,11 +103,31 @@ def _made(folder: Path) -> list[Path]:
     """Everything below `folder`, with a run's folder, a campaign and a link to a history."""
     for name in ("run/trace", "run/logs"):
         Path(name).mkdir(parents=True)
-    read = ("run/history.jsonl", "run/trace/n1.jsonl", "run/plan.json", "run/logs/n1.tar.gz", "run/run.json")
+    read = (
+        *("run/history.jsonl", "run/trace/n1.jsonl", "run/plan.json"),
+        *("run/logs/n1.tar.gz", "run/run.json", "run/verdict.json"),
+    )
     for name in (*read, "mine.yaml", "inv.yaml"):
         Path(name).write_text("as it was\n")
     Path("linked.jsonl").symlink_to("valid.jsonl")
     return list(folder.rglob("*"))
+
+
+def test_an_anomaly_is_reported_also_where_its_certificate_cannot_be_written(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tri("check", "stale.jsonl", "--certificate", "/dev/full") == 1
+    said = capsys.readouterr()
+    assert "invalid" in said.out and "warning: cannot write /dev/full: No space left on device" in said.err
+
+
+@pytest.mark.parametrize("option", ["--certificate", "--junit"])
+def test_a_pipe_gets_the_result_alone(folder: Path, option: str) -> None:
+    reader = os.open("unread", os.O_RDONLY | os.O_NONBLOCK)
+    assert tri("check", "valid.jsonl", option, "unread") == 0
+    with os.fdopen(reader) as file:
+        got = file.read()
+    assert got.count("<?xml") == 1 if option == "--junit" else "linearizable" in json.loads(got)
 
 
 @pytest.mark.parametrize(

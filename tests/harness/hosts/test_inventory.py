@@ -120,6 +120,12 @@ hosts:
     ]
 
 
+def test_a_host_with_a_mistake_is_not_called_missing(tmp_path: Path) -> None:
+    with pytest.raises(CampaignError) as caught:
+        load_inventory(written(tmp_path, "consent: true\nhosts:\n  - {name: n1, address: 10.0.0.1, port: 0}\n"))
+    assert "hosts[0].port" in caught.value.message and "at least 1 item" not in caught.value.message
+
+
 def test_no_hosts_is_no_inventory(tmp_path: Path) -> None:
     with pytest.raises(CampaignError, match=r"vps.yaml:2: hosts: .*at least 1 item"):
         load_inventory(written(tmp_path, "consent: true\nhosts: []\n"))
