@@ -61,6 +61,10 @@ class _Containment:
     def _end(self) -> None:
         os._exit, sys.setrecursionlimit = self._exit, self._limit
         sys.stdout, sys.stderr = self._streams
+        if self._copies:
+            # What went around the replaced `sys.stdout` is still in its buffer.
+            with suppress(OSError, ValueError):
+                sys.stdout.flush()
         for descriptor, copy in zip((1, 2), self._copies, strict=False):
             os.dup2(copy, descriptor)
             os.close(copy)

@@ -14,7 +14,7 @@ from click.core import Argument
 from ..errors import CampaignError, TribulationError
 
 _DERIVED = ("verdict.json", "shrink.json", "search.json", "digests.json", "messages.jsonl", "clients")
-"""What a run's folder holds besides its evidence, and other commands read."""
+"""Files of a run's folder that other commands read, apart from its evidence."""
 
 
 class UsageRefused(TribulationError):

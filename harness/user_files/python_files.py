@@ -43,7 +43,9 @@ def imported(path: Path, what: str) -> ModuleType:
         raise
     except BaseException as error:  # also what a library's loop raises: asyncio's CancelledError, gevent's Timeout
         del sys.modules[spec.name]
-        at = f"{error.filename}:{error.lineno}" if isinstance(error, SyntaxError) else place_of_users(error)
+        at = place_of_users(error)
+        if isinstance(error, SyntaxError):  # a zero byte has no line
+            at = f"{error.filename}:{error.lineno}" if error.filename is not None else str(path)
         if isinstance(error, ImportError) and error.path is None and error.name in MOVED:
             text = f"{path}: there is no package {error.name!r}"
             raise CampaignError(text, hint=f"it is now 'tribulation.{error.name}'") from error

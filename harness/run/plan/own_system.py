@@ -7,6 +7,7 @@ imported, at the load and later; an installed one of the same name comes first. 
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ def _service_problems(service: Any) -> Iterator[str]:
     yield from _problems(service, Service)
     for name, kinds in ATTRIBUTES.items():
         value = _attribute(service, name)
-        if not isinstance(value, kinds) or (name == "capabilities" and isinstance(value, str)):
+        if not isinstance(value, kinds) or not _FITS[name](value):
             what = "is missing" if value is None else f"is {value!r}"
             yield f"{type(service).__name__}.{name} {what}: {_WANTED[name]}"
     claimed = _attribute(service, "capabilities")
@@ -95,9 +96,15 @@ def _lacking(client: Any, asked: Mapping[str, Collection[str]]) -> Iterator[str]
 
 
 _WANTED = {
-    "name": "a text that names the system",
+    "name": "a text that names the system: letters, digits, dots, dashes and underscores, at most 64",
     "port": "the number of the port where clients connect, on every host",
     "capabilities": "a frozenset of texts, frozenset() for none",
+}
+_FITS: Mapping[str, Callable[[Any], bool]] = {
+    # It is also the name of the system's folder on a host, which is removed at the end.
+    "name": lambda value: re.fullmatch(r"[^\W_][\w.-]{0,63}", value) is not None,
+    "port": lambda value: not isinstance(value, bool) and 1 <= value <= 65535,
+    "capabilities": lambda value: not isinstance(value, str),
 }
 
 

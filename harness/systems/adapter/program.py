@@ -83,9 +83,9 @@ class ProgramClient(DriverClient):
         else:
             if shutil.which(program) is None and not (self._folder() / program).is_file():
                 yield f"{name}.command: there is no program {shown(program)} on this machine"
-        if isinstance(self.operations, str) or not self.operations:
+        if not _texts(self.operations) or not self.operations:
             yield f"{name}.operations is {shown(self.operations)}: a set of the operations that the program has"
-        if isinstance(self.files, str):
+        if not _texts(self.files):
             yield f"{name}.files is {shown(self.files)}: a list of names of files"
         else:
             missing = [file for file in self.files if not (self._folder() / file).is_file()]
@@ -191,3 +191,7 @@ class ProgramClient(DriverClient):
 
     def _folder(self) -> Path:
         return Path(inspect.getfile(type(self))).absolute().parent
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, Collection) and not isinstance(value, str) and all(isinstance(one, str) for one in value)

@@ -138,7 +138,7 @@ class Program:
         except subprocess.TimeoutExpired:
             return ProgramEnded(f"{self.name} closed its standard output {when}")
         self._drain.join(END_S)
-        how = f"with exit status {code}" if code >= 0 else f"by {signal.Signals(-code).name}"
+        how = f"with exit status {code}" if code >= 0 else f"by {_signal_name(-code)}"
         last = _last_words(self._tail)
         return ProgramEnded(f"{self.name} ended {how} {when}" + (f"; its last words: {last}" if last else ""))
 
@@ -183,3 +183,8 @@ def _append(kept: int, data: bytes) -> None:
     with suppress(OSError):
         if kept >= 0 and (room := MOST_STDERR - os.fstat(kept).st_size) > 0:
             os.write(kept, data[:room])
+
+
+def _signal_name(number: int) -> str:
+    """Of real-time signals, Python names only the first and the last."""
+    return signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"

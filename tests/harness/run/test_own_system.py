@@ -123,6 +123,11 @@ def test_a_plugin_keeps_the_module_that_it_shares_with_a_system(write, tmp_path:
             r"Client.invoke\(op, timeout_s\) is called with 2 arguments, but the method is invoke\(op\)",
         ),
         ('name: str = "own"', "names: str = 1", "Own.name is missing: a text that names the system"),
+        ('name: str = "own"', 'name: str = ".."', r"Own.name is '\.\.': a text that names the system"),
+        ('name: str = "own"', 'name: str = ""', "Own.name is ''"),
+        ('name: str = "own"', 'name: str = "a/b"', "Own.name is 'a/b'"),
+        ("port: int = 7000", "port: int = True", "Own.port is True: the number of the port"),
+        ("port: int = 7000", "port: int = 65536", "Own.port is 65536"),
         ("port: int = 7000", 'port: str = "7000"', "Own.port is '7000': the number of the port"),
         (
             "= frozenset()",
@@ -148,14 +153,15 @@ def test_a_file_that_does_not_exist_is_named_so(tmp_path: Path) -> None:
     [
         ("import helper", "import helper, no_such_module", 7, "ModuleNotFoundError: No module named 'no_such_module'"),
         ("    return Own(options)", "    return Own(options['version'])", 39, "service(options) raised KeyError"),
+        ("class Client:", "class Client:\0", None, "SyntaxError: source code"),
         ("class Client:", "class Client(:", 28, "SyntaxError: invalid syntax"),
     ],
 )
-def test_an_exception_at_the_load_says_where(write, before: str, after: str, line: int, reported: str) -> None:
+def test_an_exception_at_the_load_says_where(write, before: str, after: str, line: int | None, reported: str) -> None:
     path = write(WHOLE.replace(before, after))
     with pytest.raises(CampaignError) as caught:
         load_system(path, {})
-    assert f"{path}:{line}" in str(caught.value) and reported in str(caught.value)
+    assert (f"{path}:{line}" if line else str(path)) in str(caught.value) and reported in str(caught.value)
 
 
 def test_a_run_folder_says_where_the_file_is(write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

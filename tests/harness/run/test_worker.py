@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import queue
+import subprocess
 import sys
 import time
 from decimal import Decimal
@@ -309,3 +310,15 @@ def test_no_users_code_leaves_ours_with_fewer_calls_than_before():
     with contained():
         sys.setrecursionlimit(least - 500)
         assert sys.getrecursionlimit() == least
+
+
+def test_what_users_code_writes_to_the_streams_of_python_itself_goes_to_stderr():
+    program = """
+import sys
+from tribulation.harness.foreign import contained
+with contained():
+    sys.__stdout__.write("theirs")
+print("ours")
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert (ran.stdout, ran.stderr) == ("ours\n", "theirs")

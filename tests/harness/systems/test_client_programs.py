@@ -90,7 +90,7 @@ for line in sys.stdin:
     elif f == "exit":
         sys.exit(0)
     elif f == "kill":
-        os.kill(os.getpid(), 9)
+        os.kill(os.getpid(), request.get("value") or 9)
     elif f == "stop answering":
         os.close(1)
         time.sleep(60)
@@ -216,6 +216,7 @@ def test_a_refused_setup_is_no_connection(opened: Callable[..., Own]) -> None:
 WRONG: dict[str, tuple[str, Any, str, str]] = {
     "ends": ("exit", None, "client-ended", "ended with exit status 0 before it answered; its last words: it began"),
     "is killed": ("kill", None, "client-ended", "ended by SIGKILL before it answered"),
+    "is killed by a nameless signal": ("kill", 40, "client-ended", "ended by signal 40 before it answered"),
     "closes its output": ("stop answering", None, "client-ended", "closed its standard output before it answered"),
     "a line that is not JSON": ("raw", "Listening\n", "client-error", "wrote a line that is not JSON: 'Listening'"),
     "bytes": ("raw", "\u00e9\n", "client-error", "wrote a line that is not JSON"),
@@ -359,6 +360,9 @@ def test_mistakes_of_the_class_are_known_before_anything_starts() -> None:
         operations = "read"
         files = "client.js"
 
+    class Numbers(ProgramClient):
+        command, operations, files = (sys.executable,), 5, 5  # type: ignore[assignment]
+
     class Gone(Own):
         files = ("not-there.js",)
 
@@ -370,6 +374,10 @@ def test_mistakes_of_the_class_are_known_before_anything_starts() -> None:
         "Text.command returned 'node client.js', not a list of a program and its arguments",
         "Text.operations is 'read'",
         "Text.files is 'client.js'",
+    ]
+    assert [problem.split(":")[0] for problem in Numbers().problems()] == [
+        "Numbers.operations is 5",
+        "Numbers.files is 5",
     ]
     assert list(Gone().problems()) == ["Gone.files names 'not-there.js', and there is no such file"]
     assert list(Own().problems()) == []
