@@ -13,7 +13,6 @@ from tribulation.histories.files.opening import NamedFile
 
 from ..errors import CampaignError
 from .choices import unknown
-from .console import say
 
 
 def known_model(name: str | None) -> str | None:
@@ -58,9 +57,12 @@ def write_certificate(file: NamedFile, results: Mapping[str, CheckResult]) -> No
         for name, result in results.items()
         if result.certificate is not None
     }
+    lost = ""
     try:
         file.write(json.dumps(found, default=int) + "\n")
     except OSError as error:
-        say(f"warning: cannot write {file.path}: {error.strerror}")
-    if not found:
-        say(f"no checker found an order; {file.path} is empty (only valid verdicts of fast paths have one)")
+        lost = f"warning: cannot write {file.path}: {error.strerror}"
+    if lost or not found:
+        from .console import say
+
+        say(lost or f"no checker found an order; {file.path} is empty (only valid verdicts of fast paths have one)")

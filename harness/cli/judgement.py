@@ -10,6 +10,7 @@ from rich.table import Table
 
 from tribulation.checkers.soundness.severity import rank
 from tribulation.checkers.soundness.unjudged import UNJUDGED, listed
+from tribulation.histories.printable import in_a_line
 
 from ..report import words
 from ..run.outcome.verdict import Judgement
@@ -32,7 +33,7 @@ def print_judgement(judgement: Judgement) -> None:
     out.print(marked("\n[bold {}]{}[/]{}{}", COLOURS[verdict], verdict, expected, only))
     _print_anomalies(judgement)
     if document["unjudged"] and UNJUDGED not in judgement.results:
-        left = listed(document["unjudged"])
+        left = in_a_line(listed(document["unjudged"]))
         out.print(marked("  [yellow]unjudged[/] {}: no named checker judges these acknowledged operations", left))
     if note := (document["power_model"] or {}).get("note"):
         out.print(marked("  [yellow]power model[/] {}", note))
@@ -81,8 +82,9 @@ def _print_anomalies(judgement: Judgement) -> None:
 def _print_causes(causes: Sequence[Mapping[str, Any]]) -> None:
     """Why operations did not end ok; of an error of the client also where it was raised."""
     for cause in causes[:SHOWN_CAUSES]:
-        what = f"{cause['type']} {cause['error'] or 'without a reason'}"
-        message = f": {cause['message']}" if cause["message"] else ""
+        # Words of the system and its client: they begin no line.
+        what = in_a_line(f"{cause['type']} {words.shortened(cause['error'] or 'without a reason')}")
+        message = in_a_line(f": {cause['message']}") if cause["message"] else ""
         out.print(f"            {cause['count']} × {what}{message}")
         for line in cause.get("traceback", "").splitlines():
             out.print(f"              {line}")
@@ -93,7 +95,7 @@ def _print_causes(causes: Sequence[Mapping[str, Any]]) -> None:
 def _print_checkers(judgement: Judgement) -> None:
     table = Table(box=None, pad_edge=False, show_header=False)
     for name, result in judgement.results.items():
-        note = result.reason or (result.anomalies[0].kind if result.anomalies else "")
+        note = in_a_line(result.reason or (result.anomalies[0].kind if result.anomalies else ""))
         table.add_row(name, marked("[{}]{}[/]", COLOURS[result.verdict.value], result.verdict.value), note)
     out.print(table)
 

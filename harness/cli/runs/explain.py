@@ -16,6 +16,7 @@ from tribulation.checkers import Anomaly
 from tribulation.checkers.model_names import prepared
 from tribulation.histories import History, HistoryError, Operation
 from tribulation.histories.model.columns import Columns
+from tribulation.histories.printable import in_a_line
 
 from ...report import words
 from ...run.outcome.verdict import Judgement
@@ -41,7 +42,7 @@ def print_witnesses(judgement: Judgement) -> None:
             out.print(f"  {anomaly.explanation}")
             _print_operations(anomaly, history)
         if result.reason and not result.anomalies:
-            out.print(marked("\n[yellow]{}[/] {}", name, result.reason))
+            out.print(marked("\n[yellow]{}[/] {}", name, in_a_line(result.reason)))
 
 
 def _print_operations(anomaly: Anomaly, history: History) -> None:

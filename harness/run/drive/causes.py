@@ -34,7 +34,7 @@ class Causes:
         if outcome.type == "ok":
             return
         message = str(outcome.extra.get("message", ""))[:MESSAGE_LENGTH]
-        key = (outcome.type, outcome.error or "", _VARIES.sub("N", message))
+        key = (outcome.type, (outcome.error or "")[:MESSAGE_LENGTH], _VARIES.sub("N", message))
         if key not in self._found and len(self._found) >= MOST_CAUSES:
             key, message = (outcome.type, "other", ""), ""
         cause = self._found.setdefault(key, _Cause(0, message, traceback))

@@ -17,7 +17,10 @@ from hypothesis import strategies as st
 from rich.table import Table
 
 from tests.integration.running import ROOT
+from tribulation.harness.cli import judgement
 from tribulation.harness.cli.console import _Console, marked
+from tribulation.harness.run.drive.causes import Causes
+from tribulation.harness.systems.base import Outcome
 from tribulation.histories.printable import in_a_line, printable
 
 EVIL = "\x1b[2J\x1b]0;title\x07[red]x[/red][link=file:///x]y[/link]\r\nvalid\u202e\x9b31m\x7f:smile:"
@@ -79,6 +82,26 @@ def test_a_hostile_history_is_shown_as_text(tmp_path: Path, options: tuple[str, 
     shown = _tri_on_a_terminal("check", str(path), *options)
     assert "\x1b[" in shown and "[red]x[/red]" in OURS.sub("", shown)
     assert _is_clean(OURS.sub("", shown))
+
+
+def test_the_name_of_an_operation_and_the_reason_of_a_failure_forge_no_verdict(tmp_path: Path) -> None:
+    f, path = "x\n\nvalid (as expected)\n", tmp_path / "history.jsonl"
+    lines = [{"process": 0, "type": type, "f": f, "value": 1} for type in ("invoke", "ok")]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    for options in ((), ("--explain",), ("--checker", "vacuity")):
+        said = _tri("check", str(path), *options).stdout
+        assert "unjudged" in said and "\\u000a" in said and not re.search(r"^\s*valid \(as", said, re.M), said
+
+
+def test_the_causes_of_failures_are_one_line_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    causes = Causes()
+    causes.add(Outcome("info", error="x\n\nvalid\n" + "e" * 1_000_000, extra={"message": "\nvalid\n"}))
+    console = _Console(width=100)
+    monkeypatch.setattr(judgement, "out", console)
+    with console.capture() as caught:
+        judgement._print_causes(causes.top())
+    said = caught.get()
+    assert "1 × info x\\u000a" in said and len(said) < 1000 and "\nvalid" not in said
 
 
 def test_json_is_the_same_document(tmp_path: Path) -> None:
