@@ -17,6 +17,7 @@ from ..model.bounds import DEPTH, HINT
 from ..model.canonical import canonical, same
 from ..model.errors import HistoryError
 from ..model.history import History
+from ..model.operation import NEMESIS
 from .edn_atoms import TOKEN, Unreadable, atom, character, string
 from .maps import history_of_maps
 
@@ -61,7 +62,33 @@ class _Open:
 def read_edn_history(path: str | Path) -> History:
     """The history in an EDN file; `:process :nemesis` is the nemesis."""
     path = Path(path)
-    return history_of_maps(_maps(read_text(path), str(path)), str(path))
+    history = history_of_maps(_maps(read_text(path), str(path)), str(path))
+    refuse_numbers_of_two_kinds(history)
+    return history
+
+
+def refuse_numbers_of_two_kinds(history: History) -> None:
+    """Raise `HistoryError` where one number occurs both as an integer and as a float: EDN says that 1 and 1.0 differ, and to checkers they are equal."""
+    kinds: dict[int | float, type] = {}
+    for event in history.events:
+        if event.process == NEMESIS:
+            continue
+        for number in (*_numbers(event.key), *_numbers(event.value)):
+            if kinds.setdefault(number, type(number)) is not type(number):
+                raise HistoryError(
+                    f"{history.source}: event {event.index}: {int(number)} occurs also as {float(number)}: in EDN they differ, and to a checker they are equal",
+                    "write every number of the history in one way",
+                )
+
+
+def _numbers(value: Any) -> Iterator[int | float]:
+    if type(value) in (int, float):
+        yield value
+    elif isinstance(value, (list, tuple, frozenset)):
+        for item in value:
+            yield from _numbers(item)
+    elif isinstance(value, dict):
+        yield from _numbers([*value, *value.values()])
 
 
 def _maps(text: str, source: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

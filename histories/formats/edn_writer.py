@@ -12,6 +12,8 @@ from ..model.operation import NEMESIS, Event
 from .maps import fields_of_event
 
 _KEYWORDS = ("type", "f")
+_LARGEST_FLOAT = 1e299
+"""Smaller floats without a fraction are written as integers, as which they are equal: in EDN, 1 and 1.0 differ."""
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 
 
@@ -38,6 +40,8 @@ def edn(value: Any) -> str:
             return {None: "nil", True: "true", False: "false"}[value]
         case str():
             return f'"{value.translate(_ESCAPES)}"'
+        case float() if value.is_integer() and abs(value) < _LARGEST_FLOAT:
+            return str(int(value))
         case int() | float():
             return json.dumps(value)
         case list() | tuple():

@@ -17,7 +17,7 @@ from ..model.bounds import name_problem, problem, refuse
 from ..model.errors import HistoryError
 from ..model.history import History
 from ..model.operation import MISMATCH, NEMESIS, Event, Type
-from .edn import parse_edn
+from .edn import parse_edn, refuse_numbers_of_two_kinds
 from .edn_writer import edn
 
 _LINE = re.compile(
@@ -41,7 +41,9 @@ def read_jepsen_log(path: str | Path) -> History:
                 f"{path}:{number}: not an operation:\n  {line[:200]}",
                 "an operation is `INFO  jepsen.util - PROCESS :type :f value`",
             )
-    return History(events, source=str(path))
+    history = History(events, source=str(path))
+    refuse_numbers_of_two_kinds(history)
+    return history
 
 
 def _event(match: re.Match[str], index: int, place: str) -> Event:
