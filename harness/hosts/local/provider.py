@@ -340,7 +340,12 @@ class LocalProvider:
 
     def _take_down(self) -> None:
         """Send `down` to the supervisor, and wait for the end of the connection: it comes when the lab is gone. If the supervisor hangs, kill it."""
-        with contextlib.closing(wire.connect(self._lab, ANSWER_TIMEOUT_S)) as supervisor:
+        try:
+            connection = wire.connect(self._lab, ANSWER_TIMEOUT_S)
+        except TimeoutError as error:
+            hint = f"look at {self._lab}/supervisor.log; without commands, it ends with its lease"
+            raise HostError(f"lab {self.lab_name!r}: its supervisor does not answer ({error})", hint) from None
+        with contextlib.closing(connection) as supervisor:
             pid = wire.peer_pid(supervisor)
             try:
                 wire.send(supervisor, {"do": "down"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -18,6 +19,7 @@ import pytest
 from tests.integration.running import everybody, namespaces_of
 from tribulation.harness.errors import CampaignError, HostError
 from tribulation.harness.hosts.local import LocalProvider, launch, list_labs, provider
+from tribulation.harness.hosts.local.layout import wire
 
 from .conftest import await_true
 
@@ -82,6 +84,28 @@ def test_up_and_down_leave_no_process_namespace_mount_or_file(labs: Path) -> Non
     with pytest.raises(OSError, match="lab 'gone' is down"):
         provider.dial("10.77.0.1", 22, timeout_s=1)
     provider.down()  # once more is no error
+
+
+def test_a_supervisor_that_lacked_descriptors_answers_again(labs: Path) -> None:
+    """As when very many clients connect at once: each of their sockets is made by the supervisor."""
+    provider = LocalProvider(nodes=1, name="crowded", directory=labs)
+    provider.up()
+    lab = labs / "crowded"
+    with contextlib.closing(wire.connect(lab, 10.0)) as first:
+        supervisor = wire.peer_pid(first)
+    held = len(list(Path(f"/proc/{supervisor}/fd").iterdir()))
+    hard = resource.prlimit(supervisor, resource.RLIMIT_NOFILE)[1]
+    resource.prlimit(supervisor, resource.RLIMIT_NOFILE, (held + 8, hard))
+    crowd = [wire.connect(lab, 10.0) for _ in range(100)]
+    await_true(lambda: b"not accepted" in (lab / "supervisor.log").read_bytes(), "the supervisor without descriptors")
+    with pytest.raises(TimeoutError):
+        while len(crowd) < 500:
+            crowd.append(wire.connect(lab, 0.5))
+    for connection in crowd:
+        connection.close()
+    assert provider.status()["name"] == "crowded"
+    provider.down()
+    assert not lab.exists()
 
 
 def test_a_second_up_finds_the_same_lab_and_another_size_is_refused(labs: Path) -> None:

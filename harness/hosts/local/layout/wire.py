@@ -10,12 +10,14 @@ import json
 import os
 import socket
 import struct
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 SOCKET = "supervisor.sock"
 _LIMIT = 1 << 20
+AGAIN_S = 0.01
 
 
 class WireError(Exception):
@@ -26,16 +28,24 @@ def connect(lab: Path, timeout_s: float) -> socket.socket:
     """A connection to the supervisor of the lab in directory `lab`. Raises `OSError`."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.settimeout(timeout_s)
+    deadline_s = time.monotonic() + timeout_s
     # A unix socket's path is limited to 107 bytes: reach a longer one through the directory's descriptor.
     directory = os.open(lab, os.O_PATH | os.O_DIRECTORY)
     try:
-        sock.connect(f"/proc/self/fd/{directory}/{SOCKET}")
+        while True:
+            try:
+                sock.connect(f"/proc/self/fd/{directory}/{SOCKET}")
+                return sock
+            except BlockingIOError:
+                # More connections wait to be accepted than fit: with a timeout, the kernel does not wait by itself.
+                if time.monotonic() > deadline_s:
+                    raise TimeoutError(f"not accepted within {timeout_s:g} s") from None
+                time.sleep(AGAIN_S)
     except BaseException:
         sock.close()
         raise
     finally:
         os.close(directory)
-    return sock
 
 
 def socket_at(lab: Path, place: str | None, family: int, kind: int, timeout_s: float) -> socket.socket:

@@ -44,6 +44,7 @@ from .machinery import MachineError
 from .outages import Outages
 
 _CLIENT_TIMEOUT_S = 60.0
+_ACCEPT_AGAIN_S = 0.1
 _LOOK_AT_OUTAGES_S = 0.1
 _LOOK_AT_DIRECTORY_S = 1.0
 
@@ -172,9 +173,20 @@ class Supervisor(ABC, Generic[H]):
             return True  # A disk that does not answer says nothing.
 
     def _accept(self, listener: socket.socket) -> None:
+        """Never ends: without it, no command would reach the lab until its lease is over."""
         while True:
-            client, _ = listener.accept()
-            threading.Thread(target=self._converse, args=(client,), daemon=True).start()
+            try:
+                client, _ = listener.accept()
+            except OSError as error:
+                # Perhaps out of descriptors, which end with the connections that have them.
+                _log(f"a connection was not accepted: {error}")
+                time.sleep(_ACCEPT_AGAIN_S)
+                continue
+            try:
+                threading.Thread(target=self._converse, args=(client,), daemon=True).start()
+            except RuntimeError as error:
+                _log(f"a connection was dropped: {error}")
+                client.close()
 
     def _converse(self, client: socket.socket) -> None:
         """Handle one request and its answer. A requester that hangs or sends nonsense costs only its own connection."""
