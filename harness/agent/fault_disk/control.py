@@ -54,7 +54,12 @@ def listen(state: str) -> socket.socket:
 
 def answer_one(listener: socket.socket, respond: Callable[[Json], Json]) -> None:
     """Answer one request. The disk is blocked meanwhile, so the client has to send at once."""
-    with contextlib.closing(listener.accept()[0]) as sock:
+    try:
+        accepted = listener.accept()[0]
+    except OSError:
+        # The host may have no descriptor left. The client waits, and the disk goes on.
+        return
+    with contextlib.closing(accepted) as sock:
         try:
             answer: Json = {"ok": True, **respond(read_object(receive_line(sock, PATIENCE_TO_ANSWER_S)))}
         except Exception as error:

@@ -124,7 +124,11 @@ class Wire:
 
     def _answer(self) -> bool:
         """Handle one request; return whether it was the last."""
-        connection, _ = self._listener.accept()
+        try:
+            connection, _ = self._listener.accept()
+        except OSError:
+            # The host may have no descriptor left. The client waits, and packets go on.
+            return False
         with connection, contextlib.suppress(OSError, ValueError):
             request = read_object(receive_line(connection, ANSWER_S))
             error = None

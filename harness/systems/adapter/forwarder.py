@@ -52,8 +52,15 @@ class Forwarder:
                     near, _ = self._listener.accept()
                 except TimeoutError:
                     continue
+                except OSError:
+                    # This process may have no descriptor left: the driver waits for its deadline, which is still kept here.
+                    time.sleep(TICK_S)
+                    continue
                 self.used = True
-                threading.Thread(target=self._serve, args=(near,), name="forwarded", daemon=True).start()
+                try:
+                    threading.Thread(target=self._serve, args=(near,), name="forwarded", daemon=True).start()
+                except RuntimeError:  # no thread can be started
+                    _reset(near)
 
     def _serve(self, near: socket.socket) -> None:
         way = _Way(near)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shlex
 import socket
 import struct
@@ -298,3 +299,23 @@ def test_a_stop_signals_no_process_that_is_not_the_systems(tmp_path: Path, pid: 
 
     with pytest.raises(DeployError, match=r"Wrong\.pid\(n1\) answered"):
         Wrong().stop(Listening("n1", "127.0.0.1", tmp_path))
+
+
+def test_a_forwarder_that_lacked_descriptors_accepts_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    accept, refused = socket.socket.accept, []
+
+    def full(self: socket.socket) -> Any:
+        if len(refused) < 3:
+            refused.append(self)
+            raise OSError(errno.EMFILE, "Too many open files")
+        return accept(self)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        monkeypatch.setattr(socket.socket, "accept", full)
+        forwarder = Forwarder(lambda: socket.create_connection(listener.getsockname(), 5))
+        with socket.create_connection(forwarder.address, 5) as near:
+            far, _ = accept(listener)
+            with far:
+                near.sendall(b"here")
+                assert far.recv(4) == b"here" and len(refused) == 3
+        forwarder.close()
