@@ -4,6 +4,7 @@
 
 Of the run's folder it reads which operations the witness names (`verdict.json`) and those operations (`history.jsonl`).
 That an element of a queue never came out is seen in no few operations: there it reads all operations on that queue, and counts.
+That an operation was answered on a side without a quorum is seen with the partitions of that time (`ledger.jsonl`) and the voters (`run.json`).
 """
 
 from __future__ import annotations
@@ -28,10 +29,13 @@ def operations(lines: Iterator[str], wanted: Container[int]) -> list[Json]:
     done: list[Json] = []
     for line in map(json.loads, lines):
         if line["type"] == "invoke" and line["index"] in wanted:
-            found[line["process"]] = {"begins": line["index"], "ends": None, "type": "info", **_shared(line)}
+            began = {"begins": line["index"], "began_ns": line["time"], "node": line.get("node")}
+            found[line["process"]] = {**began, "ends": None, "type": "info", **_shared(line)}
         elif line["process"] in found and line["type"] != "invoke":
             op = found.pop(line["process"])
-            done.append({**op, "ends": line["index"], "type": line["type"], "returned": line.get("value")})
+            end = {"ends": line["index"], "ended_ns": line["time"], "type": line["type"], "returned": line.get("value")}
+            # A client that follows a leader may be answered by another node than it asked first.
+            done.append({**op, **end, "node": line.get("served_by") or op["node"]})
     return sorted([*done, *found.values()], key=lambda op: op["begins"])
 
 
@@ -171,6 +175,26 @@ def _is_linear(order: tuple[Json, ...]) -> bool:
     return True
 
 
+def without_quorum(op: Json, ledger: list[Json], voters: dict[str, int]) -> str | None:
+    """An acknowledged operation began and ended while verified partitions left its node no exchange with nodes of more than half of the votes."""
+    if op["type"] != "ok":
+        return None
+    cut: set[tuple[str, str]] = set()
+    for fault in (line for line in ledger if line.get("kind") == "cut"):
+        own = {line["phase"]: line for line in ledger if line.get("id") == fault["id"]}
+        in_force = own.get("verified", {}).get("verified") and own["injected"]["time"] <= op["began_ns"]
+        if in_force and op["ended_ns"] <= own.get("healing", {"time": op["ended_ns"]})["time"]:
+            cut |= {(a, b) for a, b in fault["what"]["edges"]}
+    side, size = {op["node"]}, 0
+    while size < len(side):
+        size = len(side)
+        side |= {b for a in side for b in voters if (a, b) not in cut and (b, a) not in cut}
+    votes = sum(weight for node, weight in voters.items() if node in side)
+    if 2 * votes > sum(voters.values()):
+        return None
+    return f"it was answered by {op['node']} while partitions left it {votes} of {sum(voters.values())} votes"
+
+
 def witnesses(verdict: Json) -> Iterator[tuple[str, list[int]]]:
     for name, result in verdict["checkers"].items():
         for anomaly in result["anomalies"]:
@@ -180,11 +204,14 @@ def witnesses(verdict: Json) -> Iterator[tuple[str, list[int]]]:
 def main(run: str) -> int:
     folder = Path(run)
     found = list(witnesses(json.loads((folder / "verdict.json").read_text())))
+    voters = json.loads((folder / "run.json").read_text()).get("voters") or {}
+    ledger = [json.loads(line) for line in (folder / "ledger.jsonl").read_text().splitlines()]
     derived = 0
     for name, wanted in found:
         with (folder / "history.jsonl").open() as lines:
             ops = operations(lines, set(wanted))
-        why = contradiction(ops)
+        alone = name.startswith("quorum: ") and len(ops) == 1
+        why = without_quorum(ops[0], ledger, voters) if alone else contradiction(ops)
         if any(op["f"] == "enqueue" for op in ops):
             with (folder / "history.jsonl").open() as lines:
                 why = never_came_out(ops, operations(lines, EVERY))

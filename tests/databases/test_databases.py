@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tribulation.harness.nemesis.faults.power_models import STRICTER
+
 SYSTEMS = Path(__file__).resolve().parents[2] / "systems"
 HOLDS = sorted(path.stem for pattern in ("*-holds.yaml", "*-hold.yaml") for path in SYSTEMS.glob(pattern))
 FALLS = sorted(path.stem for pattern in ("*-falls.yaml", "*-fall.yaml") for path in SYSTEMS.glob(pattern))
@@ -90,7 +92,7 @@ def test_the_strict_model_takes_what_no_journaling_file_system_takes_and_the_ver
     assert document["power_model"]["model"] == "strict"
     assert exit_code != 0
     if document["verdict"] == "invalid":
-        assert "stricter" in document["power_model"]["note"]
+        assert document["power_model"]["note"] == STRICTER
 
 
 def test_the_trial_of_a_server_that_does_not_sync_finds_what_a_power_loss_takes(tri, namespaces):

@@ -95,3 +95,38 @@ def test_two_inserts_that_were_each_to_find_no_row(second: tuple[str, str], both
     first = op("insert", 1, 0, 2, key=None, value=["a", [1, None]])
     other = op("insert", 2, 1, 3, type, key=None, value=[key, [None, 2]])
     assert (derive.contradiction([first, other]) is not None) == both
+
+
+CUT = {"n1-n2": ("n1", "n2"), "n1-n3": ("n1", "n3")}
+VOTERS = {"n1": 1, "n2": 1, "n3": 1}
+
+
+def ledger(*edges: str, verified: bool = True, end_ns: int | None = 90) -> list[Any]:
+    what = {"edges": [way for edge in edges for way in (CUT[edge], CUT[edge][::-1])]}
+    lines = [
+        {"time": 10, "phase": "intended", "id": "cut.1", "kind": "cut", "what": what},
+        {"time": 20, "phase": "injected", "id": "cut.1"},
+        {"time": 40, "phase": "verified", "id": "cut.1", "verified": verified},
+    ]
+    return [*lines, *([{"time": end_ns, "phase": "healing", "id": "cut.1"}] if end_ns else [])]
+
+
+def answered(began_ns: int, ended_ns: int, node: str = "n1") -> Any:
+    return op("read", 1, 0, 1, began_ns=began_ns, ended_ns=ended_ns, node=node)
+
+
+@pytest.mark.parametrize(
+    ("one", "lines", "without"),
+    [
+        (answered(20, 90), ledger("n1-n2", "n1-n3"), True),
+        (answered(30, 500), ledger("n1-n2", "n1-n3", end_ns=None), True),
+        (answered(19, 60), ledger("n1-n2", "n1-n3"), False),
+        (answered(30, 91), ledger("n1-n2", "n1-n3"), False),
+        (answered(30, 60, "n2"), ledger("n1-n2", "n1-n3"), False),
+        (answered(30, 60), ledger("n1-n2"), False),
+        (answered(30, 60), ledger("n1-n2", "n1-n3", verified=False), False),
+        (op("read", 1, 0, None, "info", began_ns=30, node="n1"), ledger("n1-n2", "n1-n3"), False),
+    ],
+)
+def test_an_answer_on_a_side_without_a_quorum(one: Any, lines: list[Any], without: bool) -> None:
+    assert (derive.without_quorum(one, lines, VOTERS) is not None) == without
