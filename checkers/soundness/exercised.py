@@ -1,7 +1,7 @@
 """What the operations of a run exercised: which kinds took place, and whether any read saw a change. For `vacuity`.
 
 Workloads are separate: that reads of registers saw writes says nothing about sets. What a read can show depends on what it returns. A value was seen
-where an operation of that key wrote it. A sum or all balances show a change where they differ from the first ones seen. Other reads show one where
+where an operation of that object, a key of a workload, wrote it. A sum or all balances show a change where they differ from the first ones seen. Other reads show one where
 they are not empty.
 """
 
@@ -113,23 +113,24 @@ def _looks_at_values(history: History) -> Iterable[tuple[str | None, bool]] | No
         return None
     asked[cas] = columns.lists.items[offsets[rows] + 1]
     several = len(columns.values)
-    written = columns.key.astype(np.int64) * several + asked
+    objects = (columns.workload.astype(np.int64) * (len(columns.keys) + 1) + columns.key) * several
+    written = objects + asked
     seen = np.flatnonzero(reads & (columns.type == OK))
     # A reply without a value reads as None, which may have been written.
     result = np.maximum(columns.result[seen], NONE_ID)
     texts = np.array([isinstance(value, str) and bool(value) for value in columns.values], np.bool_)
-    saw = np.isin(columns.key[seen].astype(np.int64) * several + result, written[~reads]) | texts[result]
+    saw = np.isin(objects[seen] + result, written[~reads]) | texts[result]
     names = [columns.workload_names[number] for number in columns.workload[seen].tolist()]
     return list(zip(names, saw.tolist(), strict=True))
 
 
 def _looks(ops: Sequence[Operation]) -> Iterable[tuple[str | None, bool]]:
     """Yield the workload of each ok read, and whether it showed a change. For sums that are read only once this cannot be known."""
-    written: set[tuple[Any, Hashable]] = set()
+    written: set[tuple[str | None, Hashable, Hashable]] = set()
     for op in ops:
         if op.f in WRITES:
             cas = op.f == "cas" and isinstance(op.argument, (list, tuple)) and len(op.argument) == 2
-            written.add((canonical(op.key), canonical(op.argument[1] if cas else op.argument)))
+            written.add((op.workload, canonical(op.key), canonical(op.argument[1] if cas else op.argument)))
     counters = {(op.workload, canonical(op.key)) for op in ops if op.f == "add"}
     sums: dict[tuple[Any, Hashable], list[Operation]] = {}
     for op in ops:
@@ -150,10 +151,12 @@ def _looks(ops: Sequence[Operation]) -> Iterable[tuple[str | None, bool]]:
         yield from ((read.workload, not same(read.result, first)) for read in reads if len(reads) > 1)
 
 
-def _saw(op: Operation, written: set[tuple[Any, Hashable]]) -> bool:
+def _saw(op: Operation, written: set[tuple[str | None, Hashable, Hashable]]) -> bool:
     key = canonical(op.key)
-    if (key, canonical(op.result)) in written:
+    if (op.workload, key, canonical(op.result)) in written:
         return True
     if isinstance(op.result, str):
         return bool(op.result)
-    return isinstance(op.result, (list, tuple)) and any((key, canonical(item)) in written for item in op.result)
+    return isinstance(op.result, (list, tuple)) and any(
+        (op.workload, key, canonical(item)) in written for item in op.result
+    )

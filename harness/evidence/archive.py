@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from tribulation.histories.files.opening import open_regular
-from tribulation.histories.files.replacing import refuse_special, replacing
+from tribulation.histories.files.replacing import is_temporary_of, refuse_special, replacing
 
 from ..errors import CampaignError
 from ..user_files.renamed import Words, current, written
@@ -192,7 +192,7 @@ def _names(run_dir: Path, file: Path) -> Iterator[str]:
         folders.sort()
         for name in sorted([*names, *(one for one in folders if os.path.islink(os.path.join(place, one)))]):
             path = Path(place, name)
-            if path.parent == file.parent.resolve() and name in (file.name, f"{file.name}.tmp"):
+            if path.parent == file.parent.resolve() and (name == file.name or is_temporary_of(file, name)):
                 continue
             if path.is_symlink() or not path.is_file():
                 raise CampaignError(

@@ -15,8 +15,10 @@ from typing import Any
 
 import msgspec
 
-from tribulation.checkers import Budget
+from tribulation.checkers import CHECKERS, Budget, OptionError
+from tribulation.checkers.base.options import refuse
 from tribulation.checkers.base.result import RunRecord
+from tribulation.checkers.campaign_options import problems
 from tribulation.histories import History, MemoryRecorder, write_history
 from tribulation.histories.files.store import RunStore
 from tribulation.node.config.node import NodeConfig
@@ -25,7 +27,7 @@ from tribulation.node.errors import ConfigError
 
 from ..campaign.model import Campaign, HostsSpec
 from ..campaign.simulable import require_simulable
-from ..errors import CampaignError
+from ..errors import CampaignError, shown
 from ..evidence.seal import HISTORY_FILE, LEDGER_FILE
 from ..evidence.writing import RunFolderError, writing
 from ..foreign import contained
@@ -190,11 +192,25 @@ def simulate(
 
 
 def cluster_of(plan: Plan) -> SimCluster:
-    """Return the plan's cluster before anything happens. Raises `CampaignError` for a system that cannot be simulated."""
+    """Return the plan's cluster before anything happens. Raises `CampaignError` for a system that cannot be simulated, and for checkers that there are not."""
     require_simulable(plan.options["system"], f"the plan of campaign {plan.campaign}")
+    _require_checkers(plan)
     hosts = HostsSpec.model_validate(plan.options.get("hosts") or {})
     options = replace(world_of(plan), fence=False)
     return SimCluster(node_configs(plan), plan.seed, options, regions=hosts.placed)
+
+
+def _require_checkers(plan: Plan) -> None:
+    """Refuse a plan that was changed by hand before it is simulated; a campaign's were refused already."""
+    named = plan.options.get("checkers", "auto")
+    for name in () if isinstance(named, str) else named:
+        if name not in CHECKERS:
+            hint = "`tri list checkers` shows what there is"
+            raise CampaignError(f"the plan of campaign {plan.campaign}: no checker {shown(name)}", hint=hint)
+    try:
+        refuse(problems(plan.options.get("checker_options", {})))
+    except OptionError as error:
+        raise CampaignError(f"the plan of campaign {plan.campaign}: {error.message}", hint=error.hint) from error
 
 
 def world_of(plan: Plan) -> SimOptions:

@@ -81,7 +81,7 @@ def keep(plan: Plan, signature: Signature, name: str, corpus: Path) -> Path:
     write_history(folder / HISTORY_FILE, done.record.history)
     expected = {
         "signature": {"checker": failure.signature.checker, "kind": failure.signature.kind},
-        "flaws": list(plan.options["system"]["flaws"]),
+        "flaws": list(plan.options["system"].get("flaws", ())),
         "story": [" ".join(line) for line in story(plan)],
         "core": fingerprint(),
         "world": world_fingerprint(),

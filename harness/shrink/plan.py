@@ -136,7 +136,7 @@ def _rounds(state: State, steps: Steps) -> None:
 def stability(best: Failure, trials: Trials, notify: Notify = silent) -> Stability:
     """Try the plan again, a correct node, other seeds, and its neighbours, as far as the allowance reaches."""
     plan = best.plan
-    flaws = plan.options["system"]["flaws"]
+    flaws = plan.options["system"].get("flaws", ())
     correct = [without_flaws(plan)] if flaws else []
     seeds = [replace(plan, seed=plan.seed + by) for by in range(1, SEEDS + 1)]
     near = [other for by_ns in (-MS, MS) for other in edits.nudged(plan, by_ns)]

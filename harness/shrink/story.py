@@ -59,7 +59,7 @@ def document(source: str, shrunk: Any, stability: Any) -> Mapping[str, Any]:
     return {
         "source": source,
         "signature": {"checker": shrunk.signature.checker, "kind": shrunk.signature.kind},
-        "flaws": list(plan.options["system"]["flaws"]),
+        "flaws": list(plan.options["system"].get("flaws", ())),
         "before": asdict(shrunk.before),
         "after": asdict(shrunk.after),
         "one_minimal": shrunk.one_minimal,

@@ -1,6 +1,6 @@
 """Writes a file next to its name and puts it in place in one step, so that no reader sees half of it.
 
-A link at either name is replaced, never followed: the creator of the folder must not choose another file to be overwritten. A device, pipe or folder is
+A link at its name is replaced, never followed: the creator of the folder must not choose another file to be overwritten. A device, pipe or folder is
 not replaced: root would remove `/dev/null` from the machine.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,8 +21,7 @@ def replacing(path: str | Path) -> Iterator[IO[bytes]]:
     """Open a file for writing. At the end it replaces `path`; after an error it is removed."""
     path = Path(path)
     refuse_special(path)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.unlink(missing_ok=True)
+    temporary = temporary_beside(path)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
         with os.fdopen(os.open(temporary, flags, 0o666), "wb") as file:
@@ -29,6 +29,16 @@ def replacing(path: str | Path) -> Iterator[IO[bytes]]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def temporary_beside(path: Path) -> Path:
+    """A name next to `path` that no other process uses: two commands may write the same file at once."""
+    return path.with_name(f"{path.name[:200]}.{os.urandom(6).hex()}.tmp")
+
+
+def is_temporary_of(path: Path, name: str) -> bool:
+    """Whether `name` is one that `temporary_beside(path)` gives."""
+    return re.fullmatch(rf"{re.escape(path.name[:200])}\.[0-9a-f]{{12}}\.tmp", name) is not None
 
 
 def refuse_special(path: str | Path, *, links: bool = True) -> None:

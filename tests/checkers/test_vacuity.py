@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from tribulation.checkers.base.operation_counts import Crowd
 from tribulation.checkers.base.result import Budget
 from tribulation.checkers.faults.kinds import called
 from tribulation.checkers.faults.masked import AFTERMATH_NS, masked
-from tribulation.histories import History, Operation, Type, parse
+from tribulation.histories import History, Operation, Type, parse, read_history
 
 from .test_run_figures import history
 from .trace_book import MS
@@ -242,3 +244,20 @@ def test_one_that_hangs_throughout_is_not_the_run() -> None:
     rows: list[tuple[int, int, str, str, str, object]] = [(0, 6_000, "info", "n3", "write", 99)]
     rows += [(1, 2, "ok", "n1", "write", 1), (3, 4, "ok", "n1", "read", 1)]
     assert "ended ok in" not in (run_of(history(*rows), 6_000).reason or "")
+
+
+@pytest.mark.parametrize("from_file", [False, True])
+def test_a_read_saw_a_write_only_of_its_own_workload(tmp_path: Path, from_file: bool) -> None:
+    """Equal keys of two workloads are two objects."""
+    lines = [
+        {"process": 0, "type": type, "f": f, "key": "k", "value": value, "workload": workload}
+        for f, value, workload in (("write", 1, "one"), ("read", 1, "one"), ("write", 2, "two"), ("read", 1, "two"))
+        for type in ("invoke", "ok")
+    ]
+    (tmp_path / "history.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = read_history(tmp_path / "history.jsonl")
+    if not from_file:
+        found = History(found.events)
+    result = checker("vacuity").check(RunRecord(found), Budget())
+    assert result.verdict is Verdict.UNKNOWN
+    assert result.reason == "none of 1 ok reads of workload two saw a value that was written"

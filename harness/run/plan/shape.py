@@ -130,6 +130,21 @@ class _Liveness(TypedDict):
     intents: Annotated[list[_Intent], Meta(max_length=MOST_FAULTS)]
 
 
+class _System(TypedDict):
+    """The fields that are read by themselves; `SystemSpec` checks all."""
+
+    flaws: NotRequired[list[_Name]]
+
+
+class _Options(TypedDict):
+    system: _System
+    hosts: NotRequired[dict[str, Any]]
+    checkers: NotRequired[Literal["auto"] | Annotated[list[_Name], Meta(min_length=1)]]
+    checker_options: NotRequired[dict[_Name, Any]]
+    expect: NotRequired[Literal["valid", "invalid", "unknown"]]
+    plugins: NotRequired[list[str]]
+
+
 _Operation = tuple[_Name, str | int | float | bool | None, Any, _Text, _Name]
 
 
@@ -144,7 +159,7 @@ class PlanShape(TypedDict):
     workloads: Annotated[dict[str, dict[str, Any]], Meta(max_length=MOST_ITEMS)]
     slots: _Slots
     intents: Annotated[list[_Intent], Meta(max_length=MOST_STARTS)]
-    options: dict[str, Any]
+    options: _Options
     world: dict[str, bool | int]
     pinned: Annotated[list[tuple[_Index, _RunTime, _Operation]], Meta(max_length=MOST_PINNED)] | None
     liveness: NotRequired[_Liveness | None]

@@ -81,7 +81,7 @@ class ProgramClient(DriverClient):
         except DeployError as error:
             yield error.message
         else:
-            if shutil.which(program) is None and not (self._folder() / program).is_file():
+            if shutil.which(program) is None and shutil.which(self._folder() / program) is None:
                 yield f"{name}.command: there is no program {shown(program)} on this machine"
         if not _texts(self.operations) or not self.operations:
             yield f"{name}.operations is {shown(self.operations)}: a set of the operations that the program has"

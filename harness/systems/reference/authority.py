@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from tribulation.histories.files.replacing import temporary_beside
 from tribulation.node.runtime.security.authentic import KEY_BYTES
 from tribulation.node.runtime.security.identity import Identity
 
@@ -148,8 +149,7 @@ def client_context(authorities: bytes, shown: Issued | None) -> ssl.SSLContext:
 
 def write_secret(path: Path, content: bytes) -> None:
     """Write atomically, readable only for the owner from the first byte on."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.unlink(missing_ok=True)
+    temporary = temporary_beside(path)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)

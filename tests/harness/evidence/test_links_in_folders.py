@@ -39,7 +39,22 @@ def test_a_link_is_replaced_and_a_failure_leaves_nothing(tmp_path: Path) -> None
     assert (victim.read_text(), path.read_text(), path.is_symlink()) == ("mine", "new", False)
     with pytest.raises(ZeroDivisionError), replacing(path):
         raise ZeroDivisionError
-    assert sorted(os.listdir(tmp_path)) == ["file", "victim"] and path.read_text() == "new"
+    assert sorted(os.listdir(tmp_path)) == ["file", "file.tmp", "victim"] and path.read_text() == "new"
+
+
+def test_of_two_that_write_a_file_at_once_each_writes_a_whole_one(tmp_path: Path) -> None:
+    """The first to end put the half-written file of the other in place, and the other failed."""
+    path = tmp_path / "file"
+    first, second = replacing(path), replacing(path)
+    one, two = first.__enter__(), second.__enter__()
+    two.write(b"sec")
+    two.flush()
+    one.write(b"first")
+    first.__exit__(None, None, None)
+    assert path.read_text() == "first"
+    two.write(b"ond")
+    second.__exit__(None, None, None)
+    assert (os.listdir(tmp_path), path.read_text()) == (["file"], "second")
 
 
 @pytest.mark.parametrize("folder", ["trace", "inputs", "logs"])

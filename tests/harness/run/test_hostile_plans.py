@@ -19,6 +19,7 @@ from tribulation.harness.errors import CampaignError
 from tribulation.harness.evidence.documents import required_document
 from tribulation.harness.run.plan.build import make_plan
 from tribulation.harness.run.plan.plan import Plan
+from tribulation.harness.run.simulated import cluster_of
 
 SOON_S = 1.5
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "150"))
@@ -121,6 +122,13 @@ def test_any_value_in_a_plan_is_taken_or_refused_with_its_place_and_soon(
         (("liveness", "for_ns"), 10**18, "$.liveness.for_ns"),
         (("options", "system", "snapshot_threshold"), -1, "$.options.system.snapshot_threshold"),
         (("options", "hosts", "nodes"), 10**6, "$.options.hosts.nodes"),
+        (("options", "hosts"), None, "$.options.hosts"),
+        (("options", "checkers"), 5, "$.options.checkers"),
+        (("options", "checkers"), [], "$.options.checkers"),
+        (("options", "checker_options"), 1.5, "$.options.checker_options"),
+        (("options", "expect"), [], "$.options.expect"),
+        (("options", "plugins"), "x", "$.options.plugins"),
+        (("options", "system", "flaws"), None, "$.options.system.flaws"),
         (("world", "redial_min_ns"), 0, "$.world.redial_min_ns"),
         (("world", "meteor"), 1, "no option 'meteor' of a world"),
         (("voters", "n9"), 1, "$.voters: no node 'n9'"),
@@ -166,3 +174,20 @@ def test_every_command_refuses_a_plan_that_was_changed_by_hand(
     said = capsys.readouterr().err
     assert ended.value.code == 2, said
     assert "plan.json: not a plan: Expected `int` <= 3600000000000000 - at `$.timing.load_ns`" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"checker_options": {"max_recovery_s": "x"}}, "option max_recovery_s: must be a finite number"),
+        ({"checker_options": {"linearizable": []}}, "the options of checker 'linearizable' must be a mapping"),
+        ({"checkers": ["no-such"]}, "no checker 'no-such'"),
+    ],
+)
+def test_checkers_and_options_that_there_are_not_are_refused_before_the_run_is_simulated(
+    plans: list[dict[str, Any]], options: dict[str, Any], said: str
+) -> None:
+    plan = Plan.from_json({**plans[0], "options": {**plans[0]["options"], **options}})
+    with pytest.raises(CampaignError) as raised:
+        cluster_of(plan)
+    assert said in raised.value.message and raised.value.hint

@@ -363,6 +363,9 @@ def test_mistakes_of_the_class_are_known_before_anything_starts() -> None:
     class Numbers(ProgramClient):
         command, operations, files = (sys.executable,), 5, 5  # type: ignore[assignment]
 
+    class NotExecutable(Own):
+        command = (__file__,)
+
     class Gone(Own):
         files = ("not-there.js",)
 
@@ -379,5 +382,7 @@ def test_mistakes_of_the_class_are_known_before_anything_starts() -> None:
         "Numbers.operations is 5",
         "Numbers.files is 5",
     ]
+    (problem,) = NotExecutable().problems()
+    assert problem.startswith("NotExecutable.command: there is no program ")
     assert list(Gone().problems()) == ["Gone.files names 'not-there.js', and there is no such file"]
     assert list(Own().problems()) == []
