@@ -213,7 +213,7 @@ def _run(name: str, record: RunRecord, budget: Budget, asked: bool) -> CheckResu
         return CheckResult(name, Verdict.UNKNOWN, reason=f"the history is inconsistent: {error.message}")
     except MemoryError:
         return CheckResult(name, Verdict.UNKNOWN, reason="the checker ran out of memory")
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         # A bug in a checker must not pass for a verdict, and must not hide the verdicts of the others.
         place = traceback.extract_tb(error.__traceback__)[-1]
         reason = f"the checker failed: {type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})"

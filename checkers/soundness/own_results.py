@@ -37,7 +37,18 @@ def _wrong(answer: Any) -> str | None:
         return f"the verdict valid together with the anomaly {_shown(answer.anomalies[0].kind)}"
     if answer.verdict is Verdict.INVALID and not answer.anomalies:
         return "the verdict invalid without an anomaly"
+    if not _is_finite(answer.stats) or not all(_is_finite(anomaly.details) for anomaly in answer.anomalies):
+        return "a number that is not finite, in stats or details"
     return None
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether every number in it is one of JSON."""
+    if isinstance(value, float | np.floating):
+        return bool(np.isfinite(value))
+    if isinstance(value, Mapping):
+        return all(_is_finite(item) for pair in value.items() for item in pair)
+    return not isinstance(value, list | tuple | set | frozenset) or all(map(_is_finite, value))
 
 
 def _is_proper(anomaly: Any) -> bool:

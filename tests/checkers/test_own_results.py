@@ -50,6 +50,11 @@ def judged():
         (CheckResult("own", Verdict.INVALID, (replace(BAD, ops=("0",)),)), "the anomalies"),
         (CheckResult("own", Verdict.VALID, stats=None), "stats or a reason"),
         (CheckResult("own", Verdict.UNKNOWN, reason=7), "stats or a reason"),
+        (CheckResult("own", Verdict.VALID, stats={"rates": [1.0, float("nan")]}), "a number that is not finite"),
+        (
+            CheckResult("own", Verdict.INVALID, (replace(BAD, details={"s": float("inf")}),)),
+            "a number that is not finite",
+        ),
     ],
 )
 def test_what_is_no_proper_result_is_no_verdict(judged, returned, reported, gaps):
@@ -60,3 +65,22 @@ def test_what_is_no_proper_result_is_no_verdict(judged, returned, reported, gaps
 def test_a_proper_result_stays_as_it_is(judged):
     assert judged(CheckResult("own", Verdict.VALID)) == CheckResult("own", Verdict.VALID)
     assert judged(CheckResult("own", Verdict.INVALID, (BAD,))).verdict is Verdict.INVALID
+
+
+def test_a_checker_that_exits_is_unknown_and_hides_no_other():
+    class Own:
+        name = "own"
+
+        def applies(self, record):
+            return True
+
+        def check(self, record, budget):
+            raise SystemExit(0)
+
+    add_checker("own", Own)
+    try:
+        results = check(RunRecord(parse("p0 w1 p0 w2 p1 r1")), ["own", "linearizable"])
+    finally:
+        CHECKERS.pop("own", None)
+    assert results["own"].verdict is Verdict.UNKNOWN and "SystemExit" in results["own"].reason
+    assert results["linearizable"].verdict is Verdict.INVALID

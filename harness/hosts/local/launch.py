@@ -84,7 +84,9 @@ def check_programs() -> None:
 def check_namespaces() -> None:
     """Check by making namespaces: the kernel's settings do not say what it allows."""
     try:
-        done = subprocess.run(isolate("true"), env=environment(), capture_output=True, text=True, timeout=20)
+        done = subprocess.run(
+            isolate("true"), env=environment(), capture_output=True, text=True, errors="replace", timeout=20
+        )
     except subprocess.TimeoutExpired:
         raise HostError("making namespaces took more than 20 s", hint="the machine is overloaded; try again") from None
     except OSError as error:

@@ -200,7 +200,13 @@ class QemuProvider(LocalProvider):
     def _plug(self, subnet: int, supervisor_pid: int) -> None:
         lines = "\n".join(cable_lines(subnet, supervisor_pid)) + "\n"
         done = subprocess.run(
-            ["ip", "-batch", "-"], input=lines, env=launch.environment(), capture_output=True, text=True, timeout=20
+            ["ip", "-batch", "-"],
+            input=lines,
+            env=launch.environment(),
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=20,
         )
         if done.returncode:
             what = f"no network link into lab {self.lab_name!r}: {done.stderr.strip()[-300:]}"
@@ -260,6 +266,8 @@ def free_subnet(addresses: str | bytes) -> int:
 def _copy(base: Path, disk: Path) -> None:
     """Copy sparsely, and share data with the image where the file system can."""
     command = ["cp", "--reflink=auto", "--sparse=always", str(base), str(disk)]
-    done = subprocess.run(command, env=launch.environment(), capture_output=True, text=True, timeout=COPY_S)
+    done = subprocess.run(
+        command, env=launch.environment(), capture_output=True, text=True, errors="replace", timeout=COPY_S
+    )
     if done.returncode:
         raise HostError(f"no disk at {disk}: {done.stderr.strip()[-300:]}", hint="is there free space on that disk?")

@@ -198,7 +198,7 @@ def _isolated(script: str, stdin: str, hint: str) -> None:
     command = launch.isolate("sh", "-c", script)
     try:
         done = subprocess.run(
-            command, input=stdin, env=launch.environment(), capture_output=True, text=True, timeout=20
+            command, input=stdin, env=launch.environment(), capture_output=True, text=True, errors="replace", timeout=20
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise HostError(f"`{script}`: {error}", hint=hint) from None

@@ -149,6 +149,7 @@ class VagrantProvider:
                 stdout=None if show else subprocess.PIPE,
                 stderr=None if show else subprocess.PIPE,
                 text=True,
+                errors="replace",
                 timeout=timeout_s,
             )
         except subprocess.TimeoutExpired:

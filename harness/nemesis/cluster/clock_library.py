@@ -70,7 +70,7 @@ def _compiled(source: Path, options: Sequence[str], linked: Sequence[str]) -> by
     with tempfile.TemporaryDirectory(prefix="tribulation-") as folder:
         made = Path(folder) / source.stem
         command = [compiler, *options, "-Wall", "-Wextra", "-Werror", "-o", str(made), str(source), *linked]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=60)
         if done.returncode != 0:
             raise FaultError(
                 f"{source.name} does not compile: {done.stderr.strip()}",

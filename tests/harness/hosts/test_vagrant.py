@@ -144,3 +144,11 @@ def test_without_vagrant_there_is_a_hint(machines: Path, monkeypatch: pytest.Mon
     with pytest.raises(HostError, match="vagrant is not installed") as caught:
         VagrantProvider(directory=machines).up()
     assert "apt install vagrant" in str(caught.value.hint)
+
+
+def test_what_vagrant_says_in_another_encoding_is_read(machines: Path) -> None:
+    (machines / "status").write_bytes(STATUS.encode() + "1,n1,ui,über\n".encode("latin-1"))
+    VagrantProvider(directory=machines).up()
+    (machines / "status").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(HostError, match="no machine"):
+        VagrantProvider(directory=machines).up()
