@@ -1,4 +1,4 @@
-"""What an object answered, in order of linearization points, and how that becomes columns in order of invocation."""
+"""Draft of a history: the answers of an object in order of linearization points, and their conversion to columns in order of invocation."""
 
 from __future__ import annotations
 

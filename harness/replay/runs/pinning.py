@@ -1,4 +1,4 @@
-"""Makes a plan from a recorded history and its faults, to repeat them in the simulator.
+"""Plan made from a recorded history and its faults, to repeat them in the simulator.
 
 Each operation is pinned to the time at which it was invoked and to the client that did; each fault names the nodes and edges to which it was
 resolved, at the time at which it was active. Facts that a plan does not contain (message delays, the elected leader) depend on the seed.

@@ -164,7 +164,10 @@ def _wrong(shape: Shape, fault: Resolved, seen: Seen | None, count: int, before_
 def _judge_together(
     shapes: Mapping[Edge, Shape], seen: Mapping[Edge, Seen | None], count: int, wrong: dict[Edge, list[str]]
 ) -> None:
-    """An effect too rare for one link to show is shown by those that one host shapes alike: its receivers', and for duplicates its senders'."""
+        """Add to `wrong` the effects that are too rare to judge on one link.
+
+        They are judged on all links of the same shape that share a host: a sender, or for duplicates a receiver.
+        """
     for end in (0, 1):
         groups: dict[tuple[str, str], list[Edge]] = {}
         for edge, shape in shapes.items():
