@@ -81,7 +81,7 @@ def power(lab: QemuProvider, host: RemoteHost) -> None:
 
 
 def clock(host: RemoteHost) -> None:
-        """Check that setting a machine's clock leaves this machine's clock alone."""
+    """Check that setting a machine's clock leaves this machine's clock alone."""
     set_clock = "import time; time.clock_settime(time.CLOCK_REALTIME, time.time() + {})"
     before_s = time.time() - time.monotonic()
     host.run([host.python, "-c", set_clock.format(3600)])

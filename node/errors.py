@@ -8,7 +8,7 @@ from __future__ import annotations
 
 
 class NodeError(Exception):
-        """An error of the node: `message` describes it, with the value and the place; `hint` describes how to fix it."""
+    """An error of the node: `message` describes it, with the value and the place; `hint` describes how to fix it."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)

@@ -73,7 +73,7 @@ def growing(chance: np.random.Generator, plan: Schedule, put: str) -> Draft:
 
 
 def element_set(chance: np.random.Generator, plan: Schedule) -> Draft:
-        """Draft a history of a set. Each element is added once and removed at most once; reads of an element come at any time."""
+    """Draft a history of a set. Each element is added once and removed at most once; reads of an element come at any time."""
     count = len(plan)
     f = chance.choice(np.array([ADD, REMOVE, CONTAINS], np.uint8), count)
     values: list[Any] = [*numbers(count), False, True]

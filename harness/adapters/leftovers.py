@@ -39,7 +39,7 @@ def end(host: Host, pids: Iterable[str]) -> None:
 
 
 def zombies(host: Host, pid: int) -> int:
-    """How many processes below `pid` have ended and were not waited for."""
+    """Return how many processes below `pid` have ended and were not waited for."""
     found = host.run(_ZOMBIES.format(pid=pid), check=False).stdout.split()
     return len(found)
 

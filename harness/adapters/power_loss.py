@@ -66,7 +66,7 @@ def power_loss(
 
 
 def load(workload: str, start_s: float) -> dict[str, Any]:
-    """What the run does. Before it reads what is left, it waits twice as long as the system took to start: a server may recover slower than it starts."""
+    """Return what the run does. Before it reads what is left, it waits twice as long as the system took to start: a server may recover slower than it starts."""
     return {
         "name": "power-loss",
         "duration": "10s",

@@ -122,7 +122,7 @@ USED = ("Path", "Daemon", "DriverClient", "Outcome")
 
 
 def _taken(name: str, module: str, class_name: str) -> str | None:
-    """Why files, classes or a campaign of this name would not work."""
+    """Return why files, classes or a campaign of this name would not work."""
     if iskeyword(module) or iskeyword(class_name):
         return f"{module if iskeyword(module) else class_name} is a word of Python"
     if {class_name, f"{class_name}Client"} & set(USED):

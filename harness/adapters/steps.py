@@ -67,7 +67,7 @@ def bounded(call: Callable[[], Any], within_s: float, what: str) -> Any:
 
 
 def soon(true: Callable[[], bool], within_s: float = 1.0) -> bool:
-        """Return whether `true` becomes true in time. A process that has ended stays listed for a moment."""
+    """Return whether `true` becomes true in time. A process that has ended stays listed for a moment."""
     deadline_s = time.monotonic() + within_s
     while not (found := true()) and time.monotonic() < deadline_s:
         time.sleep(0.05)

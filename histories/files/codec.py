@@ -116,14 +116,14 @@ def decode_once(line: bytes) -> dict[str, Any]:
 
 
 def may_repeat(line: bytes, fields: Any) -> bool:
-    """Whether an object in a line may have a name twice, given the decoded line. Without whitespace before colons each name adds one `":`, however it is
+    """Return whether an object in a line may have a name twice, given the decoded line. Without whitespace before colons each name adds one `":`, however it is
     spelled, and texts only add more. So if a line has as many of these as decoded names, no name is there twice; otherwise `refuse_repeats` decides.
     """
     return any(spaced in line for spaced in _SPACED_COLONS) or line.count(b'":') != names_in(fields)
 
 
 def names_in(value: Any) -> int:
-    """How many names the objects in a decoded value have together."""
+    """Return how many names the objects in a decoded value have together."""
     found, items = (len(value), value.values()) if type(value) is dict else (0, value if type(value) is list else ())
     if _HOLDERS.isdisjoint(map(type, items)):
         return found
@@ -131,7 +131,7 @@ def names_in(value: Any) -> int:
 
 
 def any_may_repeat(content: bytes, objects: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether any of many lines may have a name twice in an object, given their objects (`one_a_line`)."""
+    """Return whether any of many lines may have a name twice in an object, given their objects (`one_a_line`)."""
     if any(spaced in content for spaced in _SPACED_COLONS):
         return True
     if content.count(b'":') == sum(map(len, objects)):
@@ -142,7 +142,7 @@ def any_may_repeat(content: bytes, objects: Sequence[Mapping[str, Any]]) -> bool
 
 
 def _differs(line: bytes, fields: Mapping[str, Any]) -> bool:
-    """Whether there are more names in the line than were decoded of it; a line with one brace has no inner objects."""
+    """Return whether there are more names in the line than were decoded of it; a line with one brace has no inner objects."""
     found = line.count(b'":')
     return found != len(fields) and (line.count(b"{") == 1 or found != names_in(fields))
 
@@ -156,7 +156,7 @@ def _repeats(line: bytes) -> bool:
 
 
 def event_may_repeat(line: bytes) -> bool:
-    """Whether the line of an event may have a field that columns need twice, or an object in it any name; a cheap look."""
+    """Return whether the line of an event may have a field that columns need twice, or an object in it any name; a cheap look."""
     names = _READ.findall(line)
     if len(set(names)) != len(names) or b"\\u" in line or _SPACED.search(line) is not None:
         return True
@@ -196,7 +196,7 @@ def decode_lines(content: bytes) -> list[dict[str, Any]] | None:
 
 
 def one_a_line(content: bytes, objects: int) -> bool:
-    """Whether each of the lines holds exactly one object; `objects` is the number of decoded ones. The decoder also takes objects that share a line or are broken over several; `}`, a newline
+    """Return whether each of the lines holds exactly one object; `objects` is the number of decoded ones. The decoder also takes objects that share a line or are broken over several; `}`, a newline
     and `{` follow each other only between objects.
     """
     return content.count(b"\n") == objects == content.count(b"}\n{") + 1

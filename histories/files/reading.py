@@ -132,7 +132,7 @@ _BRACKETS = re.compile(rb"[][{}]")
 
 
 def _is_cut(line: bytes) -> bool:
-    """Whether a crash can leave a line in this form: an object that is never closed, or zero bytes in place of unwritten ones."""
+    """Return whether a crash can leave a line in this form: an object that is never closed, or zero bytes in place of unwritten ones."""
     if b"\0" in line:
         return line.lstrip()[:1] in (b"{", b"\0")
     depth = 0
@@ -224,7 +224,7 @@ _DIGITS_ALIKE = bytes.maketrans(b"0123456789", b"1111111111")
 
 
 def _has_strange_line(lines: bytes) -> bool:
-    """Whether a line may hold a value out of bounds, or a name twice. Lines that differ only in their digits are checked once: equal names stay equal
+    """Return whether a line may hold a value out of bounds, or a name twice. Lines that differ only in their digits are checked once: equal names stay equal
     and long numbers stay long, so a problem in one of these lines is also in the checked one.
     """
     alike = lines.translate(_DIGITS_ALIKE).split(b"\n")

@@ -84,7 +84,7 @@ def may_exceed(line: bytes) -> bool:
 
 
 def any_may_exceed(content: bytes) -> bool:
-    """Whether any of many whole lines may hold a value out of bounds, in one test of all of them."""
+    """Return whether any of many whole lines may hold a value out of bounds, in one test of all of them."""
     if _LONG_ZEROS in content.translate(_ZEROS):
         return True
     import numpy as np

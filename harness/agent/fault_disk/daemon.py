@@ -153,7 +153,7 @@ class Daemon:
         return result
 
     def _act(self, what: str, request: Json) -> Json:
-                """Execute a request that changes the data, and return its answer."""
+        """Execute a request that changes the data, and return its answer."""
         decay = self._decay
         if what == "crash" and request.get("torn"):
             return torn(self._tree, Random(request["draw"]))

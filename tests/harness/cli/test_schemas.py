@@ -110,7 +110,7 @@ def tri(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[int, An
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-        """Make a failing run and return the JSON it printed; `run` is its folder."""
+    """Make a failing run and return the JSON it printed; `run` is its folder."""
     printed, runs = io.StringIO(), tmp_path_factory.mktemp("ran") / "runs"
     faults = "faults=[{partition: {shape: leader-minority, after: 1s, for: 1s}}]"
     few = ("--set", "duration=3s", "--set", faults, "--set", "workloads=[{register: {rate: 200/s}}]")

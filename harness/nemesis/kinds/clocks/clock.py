@@ -288,7 +288,7 @@ class Clock(FaultKind):
         return {"offsets_ns": {node: _offset_ns(node, parameters, stream) for node in nodes}}
 
     def pinned(self, what: Mapping[str, Any]) -> list[Json]:
-                """Return one intent for each distinct recorded value, with the nodes whose clocks took it."""
+        """Return one intent for each distinct recorded value, with the nodes whose clocks took it."""
         rest = {name: what[name] for name in ("period_ns", "monotonic") if name in what}
         found: list[Json] = []
         for recorded, parameter in _RECORDED.items():

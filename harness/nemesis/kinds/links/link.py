@@ -164,10 +164,10 @@ def _wrong(shape: Shape, fault: Resolved, seen: Seen | None, count: int, before_
 def _judge_together(
     shapes: Mapping[Edge, Shape], seen: Mapping[Edge, Seen | None], count: int, wrong: dict[Edge, list[str]]
 ) -> None:
-        """Add to `wrong` the effects that are too rare to judge on one link.
+    """Add to `wrong` the effects that are too rare to judge on one link.
 
-        They are judged on all links of the same shape that share a host: a sender, or for duplicates a receiver.
-        """
+    They are judged on all links of the same shape to the same receiver, or for duplicates from the same sender.
+    """
     for end in (0, 1):
         groups: dict[tuple[str, str], list[Edge]] = {}
         for edge, shape in shapes.items():

@@ -56,10 +56,10 @@ class OnHosts(Package):
             yield from of_nodes(fault.what["nodes"], "slow_start", {"hold_ns": fault.what["slow_start_ns"]})
 
     def begin(self, fault: Resolved, ground: Ground) -> Json:
-                """Record the processes that do not exist before the kill, for they cannot be verified as killed.
+        """Record the processes that do not exist before the kill, for they cannot be verified as killed.
 
-                A service may name a process of another system, or one that has ended.
-                """
+        A service may name a process of another system, or one that has ended.
+        """
         if missing := _not_there(fault.what["nodes"], ground):
             ground.notes[fault.intent.id] = {"not_there_before": missing}
         return {"not_there_before": missing} if missing else {}

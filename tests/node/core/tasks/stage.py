@@ -98,7 +98,7 @@ class Stage:
         self.hear(AgentsHere(running, state or {}))
 
     def apply(self) -> list[dict[str, Any]]:
-                """Append every wish to the log, in order, and return the answers: the machine hears of the change, then that it was applied."""
+        """Append every wish to the log, in order, and return the answers: the machine hears of the change, then that it was applied."""
         answers = []
         for key, (command, fields) in list(self.wishes.items()):
             answer = self.log.say(command, **fields)
