@@ -1,10 +1,11 @@
-"""Three emulated machines from nothing to nothing: booted, looked at by `tri doctor`, one of them robbed of its power, all taken down, and nothing left.
+"""Three emulated machines from nothing to nothing: booted, looked at by `tri doctor`, one of them robbed of its power, all taken down, and nothing
+left.
 
     make machines            (or: .venv/bin/python -P benchmarks/machines.py [--nodes 3] [--campaign])
 
-As root; minutes, and more where the image is built first. What is compared: a file that was synced before the power went, and one that was not; each machine's
-clock, moved, and this machine's, not; namespaces, links, mounts, firewall and QEMU processes of this machine before and after. With `--campaign`,
-`campaigns/machines.yaml` runs in between. The exit code says whether all of it was as it should be.
+As root; minutes, and more where the image is built first. What is compared: a file that was synced before the power went, and one that was not; each
+machine's clock, moved, and this machine's, not; namespaces, links, mounts, firewall and QEMU processes of this machine before and after. With
+`--campaign`, `campaigns/machines.yaml` runs in between. The exit code says whether all of it was as it should be.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def power(lab: QemuProvider, host: RemoteHost) -> None:
-    """What was synced is there after a power loss; what was only written is not, and neither is anything in memory."""
+    """Check that after a power loss only what was synced is there: nothing that was only written, and nothing in memory."""
     boot = host.run("cat /proc/sys/kernel/random/boot_id").stdout
     host.run(
         "cd /root && echo kept >synced && sync synced . && echo lost >unsynced && echo lost >/run/in-memory && cat synced unsynced"

@@ -49,7 +49,7 @@ def run_once(campaign: str, seed: int, further: list[str]) -> dict[str, object]:
 
 
 def describe(document: dict[str, object]) -> str:
-    """Which checkers said what, in a few words."""
+    """Return the verdicts that are not valid with the kinds of their anomalies, and the errors of the run."""
     found = []
     for name, result in document["checkers"].items():  # type: ignore[attr-defined]
         if result["verdict"] != "valid":

@@ -4,9 +4,10 @@
     python benchmarks/throughput.py --clients 8 --rounds 3 --out FILE
     python benchmarks/throughput.py --appendfsync always             the server syncs each write to disk
 
-One Redis server on loopback. A round measures the bare loops, then the clients of a run as threads and as processes (`clients: processes`), one after another. Each client reads and
-writes eight keys, half of each, as fast as it can. On the run's side is everything that a run does for an operation: generator, runner, client process and forwarder, history on disk.
-Compare only figures of one round: other work on the machine lowers all of them. `cpu_us` is processor time for an operation, of clients, run and server together.
+One Redis server on loopback. A round measures the bare loops, then the clients of a run as threads and as processes (`clients: processes`), one after
+another. Each client reads and writes eight keys, half of each, as fast as it can. On the run's side is everything that a run does for an operation:
+generator, runner, client process and forwarder, history on disk. Compare only figures of one round: other work on the machine lowers all of them.
+`cpu_us` is processor time for an operation, of clients, run and server together.
 """
 
 from __future__ import annotations
@@ -187,7 +188,7 @@ def a_round(clients: int, seconds: float, appendfsync: str) -> dict[str, Figure]
 
 
 def shares(rounds: list[dict[str, Figure]], way: str) -> list[float]:
-    """What part of the bare loops' operations it carries out, in each round."""
+    """Return the rate of `way` as a share of the bare loops' rate, in each round."""
     return [round(found[way]["per_s"] / found["bare"]["per_s"], 3) for found in rounds]
 
 

@@ -33,12 +33,12 @@ PYTHON = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "plat
 
 
 def is_of_the_machine(error: BaseException) -> bool:
-    """Whether the harness's own machine lacks something."""
+    """Return whether the harness's own machine lacks something."""
     return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in MACHINE)
 
 
 def is_of_a_package(error: BaseException) -> bool:
-    """Whether an installed package could not be loaded, as compiled ones without memory."""
+    """Return whether an installed package could not be loaded, as compiled ones without memory."""
     return isinstance(error, ImportError) and not (error.name or "").startswith("tribulation")
 
 
@@ -94,7 +94,7 @@ class Trouble:
             self.errors.append(text)
 
     def add(self, where: str, error: BaseException) -> None:
-        """What was raised `where`: an error of the environment says so by its type; everything else is a bug."""
+        """Record an exception raised at `where`: as an error if its type or traceback blames the environment, else as a bug."""
         if isinstance(error, TribulationError) and error.exit_code != BUG_EXIT:
             self.error(f"{where}: {error}")
             return

@@ -2,9 +2,9 @@
 
     python scripts/determinism.py --plans 20 --repeats 100
 
-Each process differs in its Python (all that are found and can import the harness), PYTHONHASHSEED (0, 1, random), working directory, time zone, locale,
-optimisation, and in what else it did before. Every run's digest covers every byte of every event and effect. All runs of a plan must have one digest; when
-they do not, the first step that differs is named, with what it did in both, and the exit code is 1.
+Each process differs in its Python (all that are found and can import the harness), PYTHONHASHSEED (0, 1, random), working directory, time zone,
+locale, optimisation, and in what else it did before. Every run's digest covers every byte of every event and effect. All runs of a plan must have one
+digest; when they do not, the first step that differs is named, with what it did in both, and the exit code is 1.
 
 With `--venvs DIR`, interpreters that lack the requirements get a virtual environment there.
 """
@@ -152,7 +152,7 @@ def first_difference(one: Sequence[str], other: Sequence[str]) -> str:
 
 
 def explain(plan: Path, a: Setting, b: Setting, marks: tuple[list[str], list[str]]) -> str:
-    """Where two runs part: the thousand steps by the marks that were kept, the step by running both settings again."""
+    """Describe where two runs diverge: the window of steps by their marks, the step by running both settings again."""
     equal = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(*marks, strict=False)))
     window = f"they part between steps {equal * MARK_EVERY} and {(equal + 1) * MARK_EVERY}"
     with tempfile.TemporaryDirectory() as folder:
@@ -263,7 +263,9 @@ def survey(
     say: Callable[[str], None] = print,
     until_s: float = float("inf"),
 ) -> int:
-    """Run every plan once, and again, and so on; the number of plans that have more than one digest. At `until_s` (monotonic) it stops and shows what it has."""
+    """Run every plan once, and again, and so on; the number of plans that have more than one digest. At `until_s` (monotonic) it stops and shows what
+    it has.
+    """
     directories = [str(ROOT), str(folder), "/"]
     streams = {plan: settings(pythons, directories) for plan in plans}
     runs: dict[Path, dict[str, list[tuple[Setting, dict[str, Any]]]]] = {plan: defaultdict(list) for plan in plans}

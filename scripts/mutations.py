@@ -1,7 +1,7 @@
 """The changes that `mutate.py` makes: small ones that a programmer might make by mistake.
 
-Each is made in a copy of the syntax tree. Left alone is what decides no verdict: docstrings and other text, annotations, imports, f-strings and functions that
-answer text; and what makes no difference by construction (`_left_alone` says why).
+Each is made in a copy of the syntax tree. Left alone is what decides no verdict: docstrings and other text, annotations, imports, f-strings and
+functions that answer text; and what makes no difference by construction (`_left_alone` says why).
 """
 
 from __future__ import annotations
@@ -230,7 +230,7 @@ _STRICTNESS: list[set[type[ast.cmpop]]] = [{ast.Lt, ast.LtE}, {ast.Gt, ast.GtE}]
 
 
 def _of_positions(node: ast.Compare) -> bool:
-    """Whether an invocation's position is compared with a completion's: no two events have one position, so that `<` and `<=` are the same."""
+    """Return whether an invocation's position is compared with a completion's: no two events have one position, so that `<` and `<=` are the same."""
     text = ast.unparse(node)
     return "invoke" in text and "complete" in text and "_ns" not in text
 

@@ -101,7 +101,9 @@ def prose_of_yaml(text: str) -> Iterator[tuple[int, str]]:
 
 
 def prose_of_python(text: str, *, messages: bool) -> Iterator[tuple[int, str, bool]]:
-    """Comments, if any has a word of the list, and docstrings; with `messages`, also formatted strings and strings of three words and more (the flag is then set)."""
+    """Comments, if any has a word of the list, and docstrings; with `messages`, also formatted strings and strings of three words and more (the flag
+    is then set).
+    """
     if any(_ANY.search(line, line.index("#")) for line in text.splitlines() if "#" in line):
         # To split a file into tokens takes long.
         for token in tokenize.generate_tokens(io.StringIO(text).readline):
@@ -140,7 +142,7 @@ def findings_in(path: Path) -> list[Finding]:
 
 
 def files() -> list[Path]:
-    """What is checked; the list of changes and what is generated from docstrings are not."""
+    """Return the files to check; the list of changes and the pages generated from docstrings are not among them."""
     written = [path for path in (ROOT / "docs").rglob("*.md") if path not in GENERATED and path.parent not in GENERATED]
     pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *written]
     code = [path for folder in CODE for path in (ROOT / folder).rglob("*.py")]

@@ -1,4 +1,5 @@
-"""Derive the anomaly of a run again, from the witness's operations alone, by trying every order. Standard library only; it shares no code with the checkers.
+"""Derive the anomaly of a run again, from the witness's operations alone, by trying every order. Standard library only; it shares no code with the
+checkers.
 
     python systems/derive.py RUN        exit code 0: the operations of the witness contradict what was promised; 1: they do not
 
@@ -45,7 +46,7 @@ def _shared(line: Json) -> Json:
 
 
 def contradiction(ops: list[Json]) -> str | None:
-    """Why these operations cannot have happened as they were answered; None when they can."""
+    """Return why these operations cannot have happened as they were answered; None when they can."""
     if any(op["f"] == "txn" for op in ops):
         return _no_serial_order(ops)
     if any(op["f"] == "insert" for op in ops):
@@ -93,7 +94,9 @@ def _elements(seen: Any) -> set[Any]:
 
 
 def _both_inserted(ops: list[Json]) -> str | None:
-    """An insert of a key is done only where no row of that key is there, and nothing removes rows: in every order of two that were done the later one finds the earlier one's row."""
+    """An insert of a key is done only where no row of that key is there, and nothing removes rows: in every order of two that were done the later one
+    finds the earlier one's row.
+    """
     done: set[str] = set()
     for op in (op for op in ops if op["f"] == "insert" and op["type"] == "ok"):
         if (key := op["value"][0]) in done:
@@ -120,7 +123,9 @@ def _missing_elements(ops: list[Json]) -> str | None:
 
 
 def never_came_out(ops: list[Json], history: list[Json]) -> str | None:
-    """Elements were acknowledged before a dequeue began that found the queue empty, and more of them never came out than dequeues without an answer can have taken."""
+    """Elements were acknowledged before a dequeue began that found the queue empty, and more of them never came out than dequeues without an answer
+    can have taken.
+    """
     gone = [op for op in ops if op["f"] == "enqueue" and op["type"] == "ok"]
     empty = [op for op in ops if op["f"] == "dequeue" and op["type"] == "ok" and op["returned"] is None]
     if not gone or not empty or gone[0]["ends"] > empty[-1]["begins"]:

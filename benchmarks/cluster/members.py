@@ -154,7 +154,7 @@ def up(count: int, agents: int, voters: int, at_once: int) -> dict[str, Any]:
         active_s = (time.monotonic_ns() - began_ns) / 1e9
 
         def deploy(numbers: range) -> int:
-            """How many of these run."""
+            """Deploy the agents of these numbers, and return how many of them run."""
             wanted = [{"agent": f"a{i}.generic", "type": "generic", "on": nodes[i % count].name} for i in numbers]
             node = nodes[numbers.start // at_once % count]
             answer = node.ask({"do": "agents.deploy", "with": {"agents": wanted}, "await": True}, 30.0)

@@ -60,7 +60,7 @@ def learn(node: Node, prefix: str, count: int, level: str = "eventual") -> float
 
 
 def sync(node: Node, source: Node, limit_s: float = 60.0) -> Mapping[str, Any]:
-    """What the node traced of a sync that it was asked for."""
+    """Sync a node's memory from `source`, and return the trace line of that sync."""
     before = len(node.traces("memory-synced"))
     answer = node.ask({"memory": "sync", "from": source.name})
     assert answer["status"] == "ok", answer

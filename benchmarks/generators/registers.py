@@ -68,7 +68,7 @@ def few_valued_register(chance: np.random.Generator, plan: Schedule, few: int, n
 
 
 def _play(f: np.ndarray, expected: Int32, new: Int32, effect: Bools) -> tuple[Int32, Bools]:
-    """What each operation found, and which cas missed."""
+    """Return the value that each operation found, and whether it is a cas that missed."""
     state = NONE_ID
     found: list[int] = []
     missed: list[bool] = []

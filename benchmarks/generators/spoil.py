@@ -120,8 +120,8 @@ def lost_element(put: str, take: str) -> Plant:
 def swapped(put: str, take: str, first_in: bool | None) -> Plant:
     """Two removals, one after the other, return each other's elements, which both were in before.
 
-    `first_in` says which of the two must have been put in first for this to be wrong: the one that was removed first (a queue), the other one (a stack),
-    or None for neither.
+    `first_in` says which of the two must have been put in first for this to be wrong: the one that was removed first (a queue), the other one (a
+    stack), or None for neither.
     """
 
     def into(columns: Columns, chance: np.random.Generator) -> Columns | None:
@@ -201,7 +201,7 @@ def repeated_item(columns: Columns, chance: np.random.Generator) -> Columns | No
 
 
 def answered(value: bool) -> Plant:
-    """Whether the set contains an element is answered wrongly: True long before its add began, or False after it ended and before its removal began."""
+    """Plant a wrong answer to `contains`: True before the element's add began, or False after its add ended and before its removal began."""
 
     def into(columns: Columns, chance: np.random.Generator) -> Columns | None:
         for row in middle(columns, chance, "contains"):

@@ -6,8 +6,9 @@
 
 Each prints one JSON document, and ends with 1 when something did not hold.
 
-`kills` and `connections` are runs of `tri run`, judged by its checkers. `damages` runs three node processes: one is killed, one of its files is damaged, it is started again. Right is
-that it refuses with an exit code of its own and a hint in its words, or serves, and comes to the state of the others; either way the others have everything that was acknowledged.
+`kills` and `connections` are runs of `tri run`, judged by its checkers. `damages` runs three node processes: one is killed, one of its files is
+damaged, it is started again. Right is that it refuses with an exit code of its own and a hint in its words, or serves, and comes to the state of the
+others; either way the others have everything that was acknowledged.
 """
 
 from __future__ import annotations
@@ -278,7 +279,7 @@ def _damage(path: Path, draws: Random) -> str:
 
 
 def _start(cluster: Processes, place: Path) -> str:
-    """What became of the damaged node."""
+    """Start the damaged node, and return how that ended, in words."""
     (place / "n2" / "ready").unlink(missing_ok=True)
     began = (place / "n2" / "out").stat().st_size if (place / "n2" / "out").exists() else 0
     process = cluster.start_again("n2")

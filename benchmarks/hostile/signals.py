@@ -4,7 +4,8 @@
 
 Each round starts `tri run` of a short campaign on three local hosts and sends it SIGINT, SIGTERM or SIGHUP after a random part of the time that a
 whole run takes. Right are 130 (interrupted, everything undone), the run's own 0 where the signal came too late, and the signal's own death where it
-came before `tri` had begun. Left may be nothing: no process, namespace, mount, control group, lab or temporary file. Exit code 1 when one round was wrong.
+came before `tri` had begun. Left may be nothing: no process, namespace, mount, control group, lab or temporary file. Exit code 1 when one round was
+wrong.
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ def _run(folder: Path, number: signal.Signals | None, after_s: float) -> Round:
 
 
 def _right(number: signal.Signals | None, phase: str) -> set[int]:
-    """Which exit codes are right; 3 where a machine under load could not verify a fault in time."""
+    """Return the right exit codes; 3 is one of them, since a machine under load may not verify a fault in time."""
     if number is None:
         return {0, 3}
     return {0, 3, 130} | ({-number} if phase == "start" else set())

@@ -1,4 +1,5 @@
-"""This node compared with etcd and PySyncObj on this machine: the same clients, values and durability, in rotated order; ratios of the same round, with their spread.
+"""This node compared with etcd and PySyncObj on this machine: the same clients, values and durability, in rotated order; ratios of the same round,
+with their spread.
 
     make bench-peers [ROUNDS=6]
     python -m benchmarks.peers.peers [--rounds 6] [--seconds 5] [--systems tribulation etcd pysyncobj] [--rows write-1 …] [--out FILE]
@@ -107,7 +108,7 @@ def _ratios(rounds: list[dict[str, dict[str, Figures]]]) -> dict[str, dict[str, 
 
 
 def _print(ratios: dict[str, dict[str, dict[str, list[float]]]]) -> None:
-    """How many times better this node is: the median, and in brackets the spread of the rounds."""
+    """Print how many times better this node is: the median, and in brackets the spread of the rounds."""
     for row, peers in ratios.items():
         for peer, figures in peers.items():
             words = "  ".join(f"{name} {middle} ({low}-{high})" for name, (middle, low, high) in figures.items())

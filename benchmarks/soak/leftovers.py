@@ -27,7 +27,7 @@ def snapshot() -> Snapshot:
 
 
 def left_over(before: Snapshot, after: Snapshot) -> dict[str, list[str]]:
-    """What there was not before, and is now."""
+    """Return the names that are in `after` and not in `before`, by kind."""
     return {kind: sorted(names - before.get(kind, set())) for kind, names in after.items() if names - before[kind]}
 
 
@@ -44,7 +44,7 @@ def _control_groups() -> Iterable[str]:
 
 
 def _lines(command: list[str]) -> list[str]:
-    """What a tool says; nothing when there is no such tool, or it may not look."""
+    """Return the output lines of a tool; none if it is missing or fails."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except OSError:

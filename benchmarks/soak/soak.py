@@ -3,9 +3,9 @@
     python -P benchmarks/soak/soak.py [--load 2m] [--campaign campaigns/soak.yaml] [--runs runs] [--set KEY=VALUE …] [--json]
     python -P benchmarks/soak/soak.py --again runs/soak/latest        the report once more, from what was written down
 
-Each second it notes the resident memory, the descriptors and the threads of the harness, its lab's supervisor, and of every process on every host (nodes, agents, watchdogs,
-fault disks, packet queues): `soak.csv` in the run's folder. Afterwards it compares the machine with what it was before, and times each
-checker on the history. `soak.json` has all of it. Times are wall times; another load on the machine lengthens them.
+Each second it notes the resident memory, the descriptors and the threads of the harness, its lab's supervisor, and of every process on every host
+(nodes, agents, watchdogs, fault disks, packet queues): `soak.csv` in the run's folder. Afterwards it compares the machine with what it was before,
+and times each checker on the history. `soak.json` has all of it. Times are wall times; another load on the machine lengthens them.
 
 Exit code: that of the run; 1 too when a figure is not flat, or something was left behind.
 """
@@ -205,7 +205,7 @@ def _rounded(found: Any) -> dict[str, Any]:
 
 
 def _left_over(before: Snapshot, members: Members) -> dict[str, list[str]]:
-    """What is still there when the lab's last processes have had time to go."""
+    """Return what is still left over after the lab's last processes had `SETTLE_S` to end."""
     deadline_s = time.monotonic() + SETTLE_S
     while True:
         found = {**left_over(before, snapshot()), **members.left()}
@@ -215,7 +215,10 @@ def _left_over(before: Snapshot, members: Members) -> dict[str, list[str]]:
 
 
 def _checked(run_dir: Path) -> dict[str, Any]:
-    """How long it takes to read the history, and each checker that needs no traces on it; the run itself has been judged by all of them."""
+    """Read the history again and run each checker that needs no traces. Return their times and verdicts, and the phases of the run.
+
+    The run itself has been judged by all checkers.
+    """
     began_s = time.monotonic()
     facts, history = read_facts(run_dir), read_history(run_dir / "history.jsonl")
     record = record_of(facts, history, {}, read_ledger(run_dir / "ledger.jsonl"))
@@ -244,7 +247,7 @@ def _is_in_auto(name: str, record: RunRecord) -> bool:
 
 
 def spans_s(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """How long each phase of the command took, to a second: the last two are all checkers, and the report."""
+    """Return the length of each phase of the command in seconds, as exact as the samples: the last two are all checkers, and the report."""
     found: dict[str, tuple[float, float]] = {}
     for row in rows:
         first, _ = found.get(row["phase"], (row["time_s"], row["time_s"]))

@@ -1,11 +1,13 @@
 """The guide for rented machines, carried out as it stands on emulated machines that only SSH reaches, for an ordinary user with sudo.
 
-    make vps-test            (or: .venv/bin/python -P benchmarks/vps/vps_guide.py [--nodes 3] [--here] [--keep-log FILE] [--stay FOLDER [--first SECTION]])
+make vps-test            (or: .venv/bin/python -P benchmarks/vps/vps_guide.py [--nodes 3] [--here] [--keep-log FILE] [--stay FOLDER [--first
+SECTION]])
 
-As root; half an hour, and more on a busy machine. A newcomer with a home of its own takes every command of the `sh` blocks in order, makes the files, and replaces only the words that the
-guide says to replace. Every exit code that the guide states is compared. Where the guide says that a machine of yours may die, the harness is killed while a partition, a delay, clocks and
-a pause are in force, and the machines are looked at by `ssh` alone until they are whole. `--here` takes only the commands that need no machines. The exit code says whether all of it was as
-the guide says. The last commit is tested, because the guide begins with a clone. With `--stay` the newcomer's home, in FOLDER, and the machines stay when a step goes wrong, so that
+As root; half an hour, and more on a busy machine. A newcomer with a home of its own takes every command of the `sh` blocks in order, makes the files,
+and replaces only the words that the guide says to replace. Every exit code that the guide states is compared. Where the guide says that a machine of
+yours may die, the harness is killed while a partition, a delay, clocks and a pause are in force, and the machines are looked at by `ssh` alone until
+they are whole. `--here` takes only the commands that need no machines. The exit code says whether all of it was as the guide says. The last commit is
+tested, because the guide begins with a clone. With `--stay` the newcomer's home, in FOLDER, and the machines stay when a step goes wrong, so that
 `--first 7` can go on with section 7; `git pull` there brings a repair.
 """
 
@@ -222,7 +224,7 @@ def harmed(newcomer: Newcomer, address: str) -> set[str]:
 
 
 def prepare(hosts: Sequence[RemoteHost], public_key: str, folder: Path) -> None:
-    """What the provider does: the newcomer's key for the ordinary user, no login for root, and a mirror of packages in place of the internet."""
+    """Prepare hosts as the provider does: the newcomer's key for the ordinary user, no login for root, and a mirror of packages in place of the internet."""
     mirror = folder / "mirror"
     mirror.mkdir()
     mirror.chmod(0o755)

@@ -1,7 +1,7 @@
 """A history's operations as arrays, with their places in the system's log: for checkers that look at each operation of a run.
 
-It has for all operations what `acknowledged` returns for one. A history that was read as columns needs no objects for it; for another one, or for one with
-fields of unusual types, the arrays are made from the objects. `operation` gives the object of a row, for a witness.
+It has for all operations what `acknowledged` returns for one. A history that was read as columns needs no objects for it; for another one, or for one
+with fields of unusual types, the arrays are made from the objects. `operation` gives the object of a row, for a witness.
 """
 
 from __future__ import annotations
@@ -43,10 +43,12 @@ _LOCAL = ("stale", "eventual")
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """One entry for each operation, in order of invocation. If there is no completion, `complete` is `OPEN` and `complete_ns` `NO_NUMBER`; `index` and `term` are `NO_NUMBER` if absent.
+    """One entry for each operation, in order of invocation. If there is no completion, `complete` is `OPEN` and `complete_ns` `NO_NUMBER`; `index`
+    and `term` are `NO_NUMBER` if absent.
 
-    `node`, `server` and `effect` index `names`, `command` indexes `commands`, `key` indexes `keys` (canonical); `ABSENT` if there is none. `local`: the operation asked a node
-    for its own state; `marked`: the answer was the node's own state and was marked so. `empty`: a removal failed because nothing was there.
+    `node`, `server` and `effect` index `names`, `command` indexes `commands`, `key` indexes `keys` (canonical); `ABSENT` if there is none. `local`:
+    the operation asked a node for its own state; `marked`: the answer was the node's own state and was marked so. `empty`: a removal failed because
+    nothing was there.
     """
 
     operations: Callable[[], Sequence[Operation]]
@@ -138,7 +140,7 @@ def logged_of(history: History) -> Logged:
 
 
 def _is_plain(columns: Columns) -> bool:
-    """Whether columns show which operations may change state. Only transactions of an unusual form do not."""
+    """Return whether columns show which operations may change state. Only transactions of an unusual form do not."""
     return "tx" not in columns.f_names
 
 

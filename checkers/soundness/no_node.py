@@ -1,8 +1,8 @@
 """Operations that ended ok while no node could have answered them: what answered is not the system under test, or the faults did not hold.
 
-A client may answer from a cache of its own, talk to a stale address, or reach a copy of the system that no fault knows of. A node cannot answer while it
-is certainly down, or certainly cut off from the clients in one direction. Where one of these holds of each node during a whole operation, its answer came
-from elsewhere.
+A client may answer from a cache of its own, talk to a stale address, or reach a copy of the system that no fault knows of. A node cannot answer while
+it is certainly down, or certainly cut off from the clients in one direction. Where one of these holds of each node during a whole operation, its
+answer came from elsewhere.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _silences(record: RunRecord) -> Iterator[tuple[int, int, set[str]]]:
 
 
 def _reasons(epoch: Epoch, node: str) -> set[str]:
-    """Why it certainly cannot answer a client."""
+    """Return the reasons for which the node certainly cannot answer a client."""
     found = {
         "down": node in epoch.down,
         "requests": (CLIENTS, node) in epoch.cut,

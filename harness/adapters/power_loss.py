@@ -66,7 +66,10 @@ def power_loss(
 
 
 def load(workload: str, start_s: float) -> dict[str, Any]:
-    """Return what the run does. Before it reads what is left, it waits twice as long as the system took to start: a server may recover slower than it starts."""
+    """Return the campaign of the run.
+
+    Before it reads what is left, it waits for twice the time that the system took to start (`start_s`): a server may recover slower than it starts.
+    """
     return {
         "name": "power-loss",
         "duration": "10s",

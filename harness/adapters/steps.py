@@ -46,7 +46,7 @@ _OF_AN_OPERATION = f"a method returns the value that was read, nothing, or an Ou
 
 
 def bounded(call: Callable[[], Any], within_s: float, what: str) -> Any:
-    """What the call answers. Raises `Wrong` when it does not return, and what it raises."""
+    """Return the result of the call. Raises `Wrong` if the call raises, or does not return within `within_s` seconds."""
     answer: list[Any] = []
     raised: list[BaseException] = []
 

@@ -105,7 +105,7 @@ def _loaded(
 
 
 def _names_unknown(data: Mapping[str, Any]) -> bool:
-    """Whether the campaign uses a name that only an installed distribution may have: looking for these takes a while."""
+    """Return whether the campaign uses a name that only an installed distribution may have: looking for these takes a while."""
     workloads, checkers = data.get("workloads"), data.get("checkers")
     named = [
         next(iter(item), None) for item in (workloads if isinstance(workloads, list) else ()) if isinstance(item, dict)
@@ -316,7 +316,7 @@ def _operation_problems(campaign: Campaign) -> Iterator[Problem]:
 
 
 def _has_members(campaign: Campaign) -> bool:
-    """Whether the system has members. Of another system that is unknown before it was asked."""
+    """Return whether the system has members. Of another system that is unknown before it was asked."""
     return campaign.system.membership is not None or campaign.system.file is not None
 
 

@@ -34,7 +34,7 @@ def upgraded(text: str, path: str | Path) -> tuple[str, list[Old]]:
 
 
 def _spans(text: str) -> dict[tuple[Place, bool], Span]:
-    """Where each key and each scalar is in the text; an alias is where its anchor is."""
+    """Return where each key and each scalar is in the text; an alias is where its anchor is."""
     loader = BoundedLoader(text)
     try:
         found: dict[tuple[Place, bool], Span] = {}

@@ -80,7 +80,7 @@ def _print_anomalies(judgement: Judgement) -> None:
 
 
 def _print_causes(causes: Sequence[Mapping[str, Any]]) -> None:
-    """Why operations did not end ok; of an error of the client also where it was raised."""
+    """Print why operations did not end ok, and for an error of the client also where it was raised."""
     for cause in causes[:SHOWN_CAUSES]:
         # Words of the system and its client: they begin no line.
         what = in_a_line(f"{cause['type']} {words.shortened(cause['error'] or 'without a reason')}")

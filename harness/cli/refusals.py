@@ -32,7 +32,8 @@ def refusal(error: click.ClickException) -> UsageRefused:
 
 
 def refuse_to_replace(read: Path | None, **outputs: Path | None) -> None:
-    """Raise `CampaignError` where a file to write is what the command reads, or evidence of a run: of the folder `read`, or of the folder in which the file is.
+    """Raise `CampaignError` where a file to write is what the command reads, or evidence of a run: of the folder `read`, or of the folder in which
+    the file is.
 
     An output has the name of its option, or of its argument in capitals.
     """
@@ -86,7 +87,7 @@ def _name(param: click.Parameter | None) -> str:
 
 
 def _meaning(param: click.Parameter | None) -> str | None:
-    """What an option is for, in its own words."""
+    """Return the name and the help text of an option; None without a help text."""
     text = getattr(param, "help", None)
     return None if not text else f"{_name(param)}: {text[0].lower()}{text[1:]}"
 

@@ -85,7 +85,7 @@ def _missing_folders(path: str) -> tuple[list[str], str]:
 
 
 def _others_may_enter(path: str) -> bool:
-    """Whether a user without special rights can reach that folder, where it exists."""
+    """Return whether a user without special rights can reach that folder, where it exists."""
     while path != "/":
         if os.path.isdir(path) and not os.stat(path).st_mode & 0o001:
             return False
@@ -101,7 +101,7 @@ def _process(folder: str, pid_file: str) -> int | None:
 
 
 def _age_s(pid: int | None) -> float | None:
-    """How long this process has run."""
+    """Return how long this process has run."""
     fields = _text(f"/proc/{pid}/stat").rpartition(")")[2].split() if pid is not None else []
     if not fields:
         return None
@@ -122,7 +122,9 @@ def _holders(kind: str, port: int, address: str, folder: str) -> list[dict[str, 
 
 
 def _bound(kind: str, port: int, numbers: set[bytes]) -> set[str]:
-    """Inodes of conflicting sockets: listening, or, for UDP, not connected, at one of these addresses or at all addresses. An empty list means all addresses."""
+    """Inodes of conflicting sockets: listening, or, for UDP, not connected, at one of these addresses or at all addresses. An empty list means all
+    addresses.
+    """
     found: set[str] = set()
     for family in ("", "6"):
         for line in _text(f"/proc/net/{kind}{family}").splitlines()[1:]:

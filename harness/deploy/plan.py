@@ -80,7 +80,8 @@ class HostPlan:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The desired state of one host. `files` maps a name in the service's folder to its digest; `authority` is the digest of the authority's certificate, None without TLS.
+    """The desired state of one host. `files` maps a name in the service's folder to its digest; `authority` is the digest of the authority's
+    certificate, None without TLS.
 
     `openings` are empty unless the firewall is to be opened, which `firewall` says. `unit` is the text for a host where systemd runs the node.
     """
@@ -159,20 +160,20 @@ def plan_down(host: str, observed: Observed) -> HostPlan:
 
 
 def _is_up(observed: Observed) -> bool:
-    """Whether the host is in the desired state: a node runs, nothing keeps it down, and it starts at boot if there is a manager."""
+    """Return whether the host is in the desired state: a node runs, nothing keeps it down, and it starts at boot if there is a manager."""
     managed = not observed.by_unit or (observed.active == "active" and observed.enabled == "enabled")
     return observed.node is not None and observed.supervisor is not None and not observed.kept_down and managed
 
 
 def _manager_changes(wanted: Wanted, observed: Observed) -> bool:
-    """Whether the node has another manager than desired, or one with another configuration."""
+    """Return whether the node has another manager than desired, or one with another configuration."""
     if observed.by_unit:
         return observed.unit != wanted.unit or (observed.supervisor is not None and observed.active != "active")
     return bool(observed.unit)
 
 
 def _certify(wanted: Wanted, observed: Observed, now: datetime) -> str:
-    """Why new certificates are needed; empty when they are not."""
+    """Return why new certificates are needed; an empty string if they are not."""
     if wanted.authority is None:
         return ""
     name, content = wanted.authority

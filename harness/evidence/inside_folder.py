@@ -18,7 +18,7 @@ PARTS = 8
 def place(folder: Path, name: str) -> Path:
     """The path of `name` below `folder`; its parents are made. Raises `ValueError` for an invalid name, and where a link is in the way."""
     parts = name.split("/")
-    if len(parts) > PARTS or any(why_not(part) for part in parts):
+    if len(parts) > PARTS or any(is_forbidden(part) for part in parts):
         raise ValueError(f"{shown(name)!r} is not a name below the run's folder")
     current = folder.resolve()
     for part in parts[:-1]:
@@ -41,8 +41,8 @@ def create(folder: Path, name: str) -> BinaryIO:
         raise ValueError(f"{path} is there already") from None
 
 
-def why_not(part: str) -> bool:
-    """Whether `part` cannot be a part of a name: empty, `..`, with unprintable characters, or too long."""
+def is_forbidden(part: str) -> bool:
+    """Return whether `part` cannot be a part of a name: empty, `..`, with unprintable characters, or too long."""
     return part in ("", ".", "..") or not part.isprintable() or "\\" in part or len(part.encode()) > NAME_BYTES
 
 

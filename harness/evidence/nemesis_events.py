@@ -46,7 +46,7 @@ def well_formed(history: History, *names: str) -> Iterator[Event]:
 
 
 def malformed(history: History) -> str | None:
-    """What is wrong with the first event that `well_formed` leaves out."""
+    """Describe the first event that `well_formed` leaves out; None if it leaves out none."""
     for event in history.nemesis:
         wrong = _problem(event) if event.f in _SHAPES else None
         if wrong is not None:

@@ -174,7 +174,7 @@ def look_at(faults: Sequence[Fault]) -> None:
 
 
 def has_faults(plan_file: Path) -> bool:
-    """Whether that plan has faults; False if it cannot be read."""
+    """Return whether that plan has faults; False if it cannot be read."""
     try:
         plan = read_document(plan_file)
         return bool(plan.get("intents") or (plan.get("liveness") or {}).get("intents"))

@@ -130,7 +130,7 @@ def _compared(run_dir: Path, name: str, sealed: Mapping[str, Any]) -> Gap | None
 
 
 def _begins_a_history(path: Path, lines: int) -> bool:
-    """Whether these are the first lines of the history, by the index of the last."""
+    """Return whether the file holds the first `lines` lines of a history, by the index in its last whole line."""
     if not lines:
         return True
     with path.open("rb") as file:

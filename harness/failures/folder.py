@@ -39,12 +39,12 @@ def read_record(run_dir: Path) -> RunRecord:
 
 
 def is_simulated(plan: Plan) -> bool:
-    """Whether the plan was carried out in the simulator, where the plan alone determines the run."""
+    """Return whether the plan was carried out in the simulator, where the plan alone determines the run."""
     return bool(plan.options.get("hosts", {}).get("provider") == "sim")
 
 
 def is_own(plan: Plan) -> bool:
-    """Whether the system under test was defined by a file of the user."""
+    """Return whether the system under test was defined by a file of the user."""
     return plan.options["system"].get("file") is not None
 
 

@@ -25,7 +25,7 @@ class Signature:
         return f"{self.checker}/{self.kind}" + (f" ({self.shape})" if self.shape else "")
 
     def same_failure(self, other: Signature) -> bool:
-        """Whether the two are the same failure, with more or fewer operations."""
+        """Return whether the two are the same failure, with more or fewer operations."""
         return (self.checker, self.kind) == (other.checker, other.kind)
 
 
@@ -41,7 +41,7 @@ def signatures(results: Mapping[str, CheckResult], history: History) -> list[Sig
 
 
 def fails_alike(wanted: Signature, found: list[Signature]) -> bool:
-    """Whether the failure is among those found."""
+    """Return whether one of the failures found is the wanted one."""
     return any(wanted.same_failure(signature) for signature in found)
 
 

@@ -42,7 +42,9 @@ _DAMAGES = frozenset({*AT_REST, OLD_FILES, "torn-write", "lying"})
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """The result of a trial. `done` is None, and `error` set, when an exception ended it. `failures` are explained in a sentence each. Times are CPU time."""
+    """The result of a trial. `done` is None, and `error` set, when an exception ended it. `failures` are explained in a sentence each. Times are CPU
+    time.
+    """
 
     plan: Plan
     done: Simulated | None = None
@@ -95,7 +97,7 @@ def attempt(
 
 
 def _damages(intent: Intent) -> bool:
-    """Whether a fault may remove synced data from a disk."""
+    """Return whether a fault may remove synced data from a disk."""
     return intent.kind in ("wipe", "membership") or intent.parameters.get("effect") in _DAMAGES
 
 
@@ -123,7 +125,9 @@ def broken_checkers(results: Mapping[str, CheckResult]) -> dict[Signature, str]:
 
 
 def crash_signature(error: BaseException) -> Signature:
-    """A crash as a signature: the part, the exception and the place, such as `node/AssertionError in invariants._check_roles`. Crashes at one place are one failure."""
+    """A crash as a signature: the part, the exception and the place, such as `node/AssertionError in invariants._check_roles`. Crashes at one place
+    are one failure.
+    """
     root = _root(error)
     frames = traceback.extract_tb(root.__traceback__)
     place = f" in {Path(frames[-1].filename).stem}.{frames[-1].name}" if frames else ""

@@ -36,5 +36,5 @@ class LateLineError(CommandError):
 
 
 def lost_or_late(error: Exception) -> bool:
-    """Whether a command has no exit code: its host may not be usable any more."""
+    """Return whether the error is of a command without an exit code: its host may not be usable any more."""
     return isinstance(error, CommandError) and error.command_exit_code is None

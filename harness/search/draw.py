@@ -2,11 +2,10 @@
 
     plan = searched_plan(load_campaign(path, hosts="sim"), seed=7)
 
-In a swarm, a seed draws what the campaign leaves open: simulation parameters, the node's knobs, how long and how hard the clients try, the faults, and whether a
-liveness phase follows.
-One seed in four keeps the campaign's own faults and length as written, so that the author's intention is always among the trials. In the
-others each of its faults is on or off like those of the swarm. The system, its flaws, voters and checkers are never drawn. Faults that the seed drew
-are marked (`Intent.drawn`): one of them that did nothing is no doubt.
+In a swarm, a seed draws what the campaign leaves open: simulation parameters, the node's knobs, how long and how hard the clients try, the faults,
+and whether a liveness phase follows. One seed in four keeps the campaign's own faults and length as written, so that the author's intention is always
+among the trials. In the others each of its faults is on or off like those of the swarm. The system, its flaws, voters and checkers are never drawn.
+Faults that the seed drew are marked (`Intent.drawn`): one of them that did nothing is no doubt.
 """
 
 from __future__ import annotations
@@ -108,8 +107,9 @@ def _in_drawn_world(campaign: Campaign, seed: int, directory: Path) -> Plan:
 
 
 def keeps_time(plan: Plan) -> bool:
-    """Whether the plan's network is quick enough for its nodes to elect a leader that stays: Raft requires broadcast times an order of magnitude below
-    the election timeout (Ongaro and Ousterhout 2014, 5.6). Otherwise liveness cannot be required."""
+    """Return whether the plan's network is quick enough for its nodes to elect a leader that stays: Raft requires broadcast times an order of
+    magnitude below the election timeout (Ongaro and Ousterhout 2014, 5.6). Otherwise liveness cannot be required.
+    """
     return world_of(plan).keeps_time(next(iter(node_configs(plan).values())).timing.election_min_ns)
 
 

@@ -156,7 +156,7 @@ def _movable(plan: Plan) -> list[Intent]:
 
 
 def _shaped(intent: Intent) -> bool:
-    """Whether any other shape of links can replace this one: it has no target, direction or edges of its own."""
+    """Return whether any other shape of links can replace this one: it has no target, direction or edges of its own."""
     return intent.parameters.get("shape") in SHAPES
 
 

@@ -53,7 +53,8 @@ OPEN_BURST_NS = 80 * MILLISECOND
 
 
 def open_load(seed: int, load_ns: int, nodes: Sequence[str]) -> dict[str, Any]:
-    """For some seeds: options of a workload whose operations do not wait for each other, with bursts. A deposed leader then has a long tail that conflicts.
+    """For some seeds: options of a workload whose operations do not wait for each other, with bursts. A deposed leader then has a long tail that
+    conflicts.
 
     In half of them all its clients are at one node: when that node leads and is cut off, the next leader commits less than the tail is long.
     """
@@ -71,7 +72,10 @@ def open_load(seed: int, load_ns: int, nodes: Sequence[str]) -> dict[str, Any]:
 
 
 def quiet(seed: int) -> bool:
-    """Whether nearly all operations of a seed read: logs stay equal while leaders change, so that a node that heard nothing for a while may win."""
+    """Return whether nearly all operations of this seed are reads.
+
+    Then logs stay equal while leaders change, and a node that was cut off for a while may win an election.
+    """
     return Knobs(seed, "swarm/quiet").on("at-all", QUIET_PPM)
 
 

@@ -41,8 +41,8 @@ class Clue:
 def focused(plan: Plan, clue: Clue) -> Iterator[Plan]:
     """Small plans, smallest first: windows of growing length, with the witness alone and with all operations; then the whole.
 
-    All operations in a short window come before the witness in a long one. They cost more to run, but leave room for variation: when other faults are dropped, another
-    operation may meet the moment that matters.
+    All operations in a short window come before the witness in a long one. They cost more to run, but leave room for variation: when other faults are
+    dropped, another operation may meet the moment that matters.
     """
     plan = edits.at_moments(plan, clue.moments)
     for short_ns, long_ns in pairwise((*WINDOWS_NS, WINDOWS_NS[-1])):
@@ -126,6 +126,6 @@ def clue_of(record: RunRecord, plan: Plan, ops: Sequence[int], at_ns: int | None
 
 
 def moments_of(record: RunRecord) -> dict[str, edits.Moment]:
-    """When each fault started by an event began, and the event's node."""
+    """Return the start of each fault that an event triggered (ns), and the event's node, by the fault's id."""
     found = {fault.id: (fault.start_ns, fault.intended.get("trigger")) for fault in record.faults}
     return {name: (at_ns, trigger["node"]) for name, (at_ns, trigger) in found.items() if trigger is not None}

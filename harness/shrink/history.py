@@ -3,8 +3,8 @@
     found = shrink_history(record, Signature("linearizable", "stale-read"), Allowance(time_s=60))
     found.history            # of the whole history's events those of the operations that are left
 
-An operation is left out only if its absence cannot make an anomaly (`observing`), so an anomaly in the rest is one of the whole. The checker judges every
-candidate; a candidate is kept when it shows the same kind again.
+An operation is left out only if its absence cannot make an anomaly (`observing`), so an anomaly in the rest is one of the whole. The checker judges
+every candidate; a candidate is kept when it shows the same kind again.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ class _Shrinking:
         yield [row for row, op in enumerate(self.ops) if (op.workload, str(op.key)) in keys]
 
     def accept(self, rows: Iterable[int]) -> bool:
-        """Whether the rows, with all that they need, show the anomaly; then they are kept."""
+        """Return whether the rows, with all that they need, show the anomaly; then they are kept."""
         kept = self._links.closure(rows)
         if kept == self.kept:
             return True

@@ -52,7 +52,7 @@ class HostTrials:
         return self._known[name]
 
     def rate(self, plan: Plan) -> tuple[int, int]:
-        """How many of `repeat` runs fail alike. Costs nothing of the allowance."""
+        """Return how many of `repeat` runs fail alike, and `repeat`. Costs nothing of the allowance."""
         return sum(self._once(plan) is not None for _ in range(self._repeat)), self._repeat
 
     def _tries(self, plan: Plan) -> Failure | None:
@@ -86,7 +86,9 @@ class HostTrials:
 
 
 def runs_on_hosts(source: Source, settings: Settings) -> Run:
-    """A function that runs plans on the hosts of the source's campaign; each run leaves its folder. Raises `CampaignError` for an adapter without the user's trust."""
+    """A function that runs plans on the hosts of the source's campaign; each run leaves its folder. Raises `CampaignError` for an adapter without the
+    user's trust.
+    """
     file = source.plan.options["system"].get("file")
     require_trust(f"{source.place}/plan.json", [] if file is None else [file])
 

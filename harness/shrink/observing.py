@@ -184,7 +184,7 @@ def _pure(op: Operation) -> bool:
 
 
 def _sees_all(op: Operation) -> bool:
-    """Whether the answer depends on everything that was done: balances, and refusals that say what a value was not."""
+    """Return whether the answer depends on everything that was done: balances, and refusals that say what a value was not."""
     if op.f == "cas" and op.type is Type.FAIL:
         return True
     return op.f in REGISTER_READS and op.type is Type.OK and isinstance(op.result, dict)

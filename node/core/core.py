@@ -112,7 +112,7 @@ class Core:
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def status(self) -> dict[str, Any]:
-        """What `{"admin": "status"}` answers."""
+        """Return the answer to `{"admin": "status"}`."""
         merged: dict[str, Any] = {"node": self.config.node, "incarnation": self._incarnation}
         for machine in self._machines.values():
             merged.update(machine.status())

@@ -59,7 +59,7 @@ def put(path: str, setting: Setting) -> None:
 
 
 def get(path: str) -> Setting:
-    """What is in force; true time when there is no such file."""
+    """Return the active setting of this file; true time if there is no such file."""
     try:
         with open(path, "rb") as file:
             content = file.read()

@@ -43,7 +43,7 @@ def why_not(pids: Sequence[int]) -> list[str]:
 
 
 def move(pids: Sequence[int], block: str, file: str, library: str) -> None:
-    """What fails is kept in `failures`."""
+    """Move the clocks of these processes. The reason of each failure is kept in `failures`."""
     if not pids:
         return
     answer = _in_another({"move": list(pids), "block": block, "file": file, "library": library})
@@ -67,7 +67,7 @@ def restore(owner: int) -> list[int]:
 
 
 def tried(block: str) -> str | None:
-    """Why the clock of a process cannot be moved on this host; None when it could, and was true again afterwards."""
+    """Move the clock of a test process and restore it. Return why that failed on this host, or None."""
     if not os.path.exists(block):
         return NO_CODE
     with tempfile.TemporaryDirectory() as folder, Observer({}) as process:

@@ -1,7 +1,8 @@
-"""Moves the clocks of processes that begin while a clock fault is on: a forked child has its parent's vDSO, but one that runs another program has a new one.
+"""Moves the clocks of processes that begin while a clock fault is on: a forked child has its parent's vDSO, but one that runs another program has a
+new one.
 
-A thread of the agent. Such a process sees the true time until then, for at most twice `LOOK_S` and what moving takes; `late` says how long that was. One that ends
-sooner is not moved.
+A thread of the agent. Such a process sees the true time until then, for at most twice `LOOK_S` and what moving takes; `late` says how long that was.
+One that ends sooner is not moved.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class Newcomers:
 
 
 def _form(pid: int) -> bytes:
-    """What identifies a program in memory. An exec changes it: the kernel draws its addresses again."""
+    """Return bytes that identify a program in memory: its auxiliary vector. An exec changes them, since the kernel draws its addresses again."""
     try:
         with open(f"/proc/{pid}/auxv", "rb") as file:
             return file.read()

@@ -32,7 +32,7 @@ class Means:
 
 
 def look(pid: int, by: Means) -> Json:
-    """What is known of one process: `means` by which a wrong clock reaches it, `reads` that the library counted, or `why` it does not reach it."""
+    """Return what is known of one process: `means` by which a wrong clock reaches it, `reads` that the library counted, or `why` it does not reach it."""
     known = proc.read(pid)
     seen: Json = {"pid": pid}
     process = f"{known.name if known else 'a process'} (pid {pid})"
@@ -55,7 +55,8 @@ def look(pid: int, by: Means) -> Json:
 def evidence(members: Members, by: Means, paused: bool = False, wait_s: float = WAIT_S) -> Json:
     """`affected` when the clock reaches every process of the service, its `members`, and one at least asks for the time while we look; else `why` not.
 
-    Of one that is `paused` it is enough that it could. `uncounted`: why it is unknown whether a process asks its vDSO; that it would be moved is enough then.
+    Of one that is `paused` it is enough that it could. `uncounted`: why it is unknown whether a process asks its vDSO; that it would be moved is
+    enough then.
     """
     misses = _Misses(members, by, min(SETTLE_S, wait_s))
     began_s = time.monotonic()
@@ -75,7 +76,7 @@ def evidence(members: Members, by: Means, paused: bool = False, wait_s: float = 
 
 
 def missed(members: Members, by: Means) -> list[str]:
-    """Why the clock does not reach some of these; empty when it reaches all."""
+    """Return why the clock does not reach some of these; empty when it reaches all."""
     misses = _Misses(members, by, SETTLE_S)
     misses.look()
     while misses.any and not misses.lasting and misses.age_s < WAIT_S:
@@ -148,7 +149,7 @@ class _Asking:
 
 
 def flag_at(pid: int, library: str) -> int:
-    """Where the preloaded library of this process learns that its clock is moved below it; 0 without such a library."""
+    """Return the address of the flag that informs the preloaded library of a clock moved below it; 0 without such a library."""
     return _address(pid, library, FLAG) or 0
 
 

@@ -211,7 +211,7 @@ def _misdirect(tree: Tree, files: list[tuple[str, File]], random: Random) -> lis
 
 
 def _ends_there(tree: Tree, file: File, at: int) -> bool:
-    """Whether the file, when cut here, looks as if the later writes had never happened, so that no system could notice."""
+    """Return whether the file, when cut here, looks as if the later writes had never happened, so that no system could notice."""
     return at in file.ends and not any(tree.read(file, at + SECTOR, file.size))
 
 

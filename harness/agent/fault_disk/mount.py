@@ -64,7 +64,7 @@ def unescaped(point: str) -> str:
 
 
 def mounted(directory: str) -> bool:
-    """Whether a fault disk is mounted over this directory, with or without a living daemon."""
+    """Return whether a fault disk is mounted over this directory, with or without a living daemon."""
     wanted = os.path.abspath(directory)
     with open("/proc/self/mountinfo", errors="surrogateescape") as file:
         for line in file:

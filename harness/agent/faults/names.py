@@ -1,7 +1,7 @@
 """Names that do not resolve on this host, or resolve to other hosts: `{"names": {"n2": [], "n3": ["10.77.0.1"]}}`, each name with its new addresses.
 
-Changed copies are mounted over the files that resolvers read (bind mounts); the files themselves are not changed, and are visible again after the unmount. If a name
-must have no address, name servers are made unreachable too.
+Changed copies are mounted over the files that resolvers read (bind mounts); the files themselves are not changed, and are visible again after the
+unmount. If a name must have no address, name servers are made unreachable too.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def uncover(path: str) -> bool:
 
 
 def is_covered(path: str) -> bool:
-    """Whether the topmost mount there is our copy, as reported by the kernel."""
+    """Return whether the topmost mount at `path` is our copy, as reported by the kernel."""
     target, top = os.path.realpath(path), ""
     with open("/proc/self/mountinfo", errors="surrogateescape") as file:
         for line in file:

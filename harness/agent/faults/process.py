@@ -1,7 +1,7 @@
 """The system's processes: `{"killed": true}`, `{"paused": true}`, or both. `started_by_service` means that a killed one was already restarted.
 
-This affects all processes of the system (`..processes.tree`). A heal continues each of them, also one that another program had stopped before: none may stay stopped
-because the record of what stopped it was lost.
+This affects all processes of the system (`..processes.tree`). A heal continues each of them, also one that another program had stopped before: none
+may stay stopped because the record of what stopped it was lost.
 """
 
 from __future__ import annotations
@@ -77,6 +77,6 @@ def _force(
 
 
 def killable(process: Json) -> Json:
-    """How to find the process, and, without a supervisor, how to restart it."""
+    """Return the fields by which to find the process; for one without a supervisor also `again`, by which to restart it."""
     pid = processes.find(process) if process.get("remember") else None
     return process if pid is None else {**process, "again": processes.remember(pid)}

@@ -65,7 +65,7 @@ def remove() -> bool:
 
 
 def possible() -> bool:
-    """Whether nft accepts such a rule."""
+    """Return whether nft accepts such a rule."""
     probe = "".join(
         f"table {family} {TABLE}_probe {{\nchain c {{\ntype filter hook output priority 0;\n{family} daddr {to} numgen random mod 2 < 1 dup to {to}\n}}\n}}\n"
         for family, to in (("ip", "192.0.2.1"), ("ip6", "2001:db8::1"))

@@ -66,7 +66,7 @@ def _set(name: str, kind: str, version: int, addresses: list[str]) -> list[str]:
 
 
 def present() -> bool:
-    """Whether our table exists; False also on a host without nft, where it cannot exist."""
+    """Return whether our table exists; False also on a host without nft, where it cannot exist."""
     return TABLE in nft.tables()
 
 

@@ -1,7 +1,8 @@
 """Links shaped by the sender's kernel, if it has `netem`: a class and a netem for each peer, below an htb that passes all other packets at once.
 
-Planning is pure (`plan`). The device's root qdisc is replaced only if it is the kernel's default (its handle is 0): then deleting ours restores exactly
-that one. `netem` delays by a mean with a spread on both sides, so a delay with a random part up to the jitter has a mean that is larger by half of the jitter.
+Planning is pure (`plan`). The device's root qdisc is replaced only if it is the kernel's default (its handle is 0): then deleting ours restores
+exactly that one. `netem` delays by a mean with a spread on both sides, so a delay with a random part up to the jitter has a mean that is larger by
+half of the jitter.
 
 netem is not used for copies (`duplicates`), clogs and flaps (`wire`), and packets that are overtaken *and* late, because its `reorder` sends at once
 the packets that it does not delay.
@@ -25,7 +26,9 @@ ICMP6 = 58
 
 
 def possible() -> bool:
-    """Whether netem works, tried in a separate network namespace, so that nothing of the host is touched. A device with another qdisc is left alone."""
+    """Return whether netem works, tried in a separate network namespace, so that nothing of the host is touched. A device with another qdisc is left
+    alone.
+    """
     command = ["unshare", "-n", "tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"]
     try:
         return subprocess.run(command, capture_output=True, timeout=10).returncode == 0 and is_free()
@@ -42,7 +45,7 @@ def device_to(address: str) -> str:
 
 
 def is_free(device: str | None = None) -> bool:
-    """Whether the root qdisc of the device (or of all devices) is the kernel's default, or ours."""
+    """Return whether the root qdisc of the device (or of all devices) is the kernel's default, or ours."""
     of = ["dev", device] if device else []
     done = subprocess.run(["tc", "-j", "qdisc", "show", *of], capture_output=True, text=True, timeout=10)
     roots = [each for each in json.loads(done.stdout or "[]") if each.get("root")]

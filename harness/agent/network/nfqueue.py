@@ -1,7 +1,7 @@
 """Packets that the kernel queues for a program, over netlink, with only the standard library.
 
-A packet waits in the kernel until its verdict; this module reads its number, its family and the requested number of its first bytes.
-Packets come segmented and with their checksums filled in, because the queue does not declare that it can do without. The kernel does not trust a payload that is
+A packet waits in the kernel until its verdict; this module reads its number, its family and the requested number of its first bytes. Packets come
+segmented and with their checksums filled in, because the queue does not declare that it can do without. The kernel does not trust a payload that is
 given back: the receiver's checksum finds a flipped bit, as if it had flipped on the wire.
 
 See linux/netfilter/nfnetlink_queue.h.
@@ -156,7 +156,7 @@ def parse(data: bytes) -> Packet | None:
 
 
 def available(number: int) -> bool:
-    """Whether such a queue is available: no other program uses it, and the kernel supports queues."""
+    """Return whether such a queue is available: no other program uses it, and the kernel supports queues."""
     try:
         Queue(number).close()
     except OSError as error:

@@ -15,7 +15,7 @@ def load(text: str, what: str) -> None:
 
 
 def accepts(text: str) -> bool:
-    """Whether nft accepts these rules; nothing is loaded."""
+    """Return whether nft accepts these rules; nothing is loaded."""
     try:
         return _run(["-c", "-f", "-"], text).returncode == 0
     except FileNotFoundError:

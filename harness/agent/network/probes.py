@@ -81,7 +81,7 @@ class Probes:
         threading.Thread(target=send, daemon=True).start()
 
     def is_sending(self, number: int) -> bool:
-        """Whether this host still has packets of this burst to send."""
+        """Return whether this host still has packets of this burst to send."""
         with self._lock:
             return number in self._sending
 

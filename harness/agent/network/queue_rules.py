@@ -1,7 +1,7 @@
 """The rules that send arriving packets to the links' helper (`wire`): nft's own `queue` if the kernel has it, otherwise iptables' NFQUEUE.
 
-Packets are queued before the firewall's cuts (prerouting), so that a delayed packet meets the cuts that are active at its arrival. Packets that control
-the host, and IPv6 neighbour discovery (the equivalent of ARP), are never queued. Rules bypass a queue without a holder.
+Packets are queued before the firewall's cuts (prerouting), so that a delayed packet meets the cuts that are active at its arrival. Packets that
+control the host, and IPv6 neighbour discovery (the equivalent of ARP), are never queued. Rules bypass a queue without a holder.
 
 iptables creates its table `mangle` if there was none; it is removed again if it has no rules of other programs.
 """
@@ -117,7 +117,7 @@ def _remove_chain(family: str, chain: str, before: list[str]) -> bool:
 
 
 def _is_bare(family: str) -> bool:
-    """Whether the table has only the built-in chains, and no rule in them."""
+    """Return whether the table has only the built-in chains, and no rule in them."""
     with contextlib.suppress(FileNotFoundError, ValueError):
         listed = json.loads(_run(["nft", "-j", "list", "table", family, "mangle"]).stdout)["nftables"]
         kinds = [(next(iter(entry)), entry) for entry in listed if "metainfo" not in entry]

@@ -124,7 +124,7 @@ class Links:
 
 
 def shape_problem(shape: Any) -> str | None:
-    """Why this cannot be a shape; None when it can."""
+    """Return why this cannot be a shape; None when it can."""
     if not isinstance(shape, dict):
         return "is not an object"
     for name in _NUMBERS:
@@ -163,10 +163,11 @@ _SHORTEST = {TCP: 20, UDP: 8}
 
 
 def with_flipped_data(packet: bytes, random: Random) -> bytes:
-    """Flip one bit of the application's data and correct the checksum, so that the network does not notice. A packet without data and a fragment stay unchanged.
+    """Flip one bit of the application's data and correct the checksum, so that the network does not notice. A packet without data and a fragment stay
+    unchanged.
 
-    Only data of TCP and UDP changes: with other ports or sequence numbers it would be another packet. The transport's checksum is updated (RFC 1624), so
-    that the receiver's kernel hands the bytes to the application.
+    Only data of TCP and UDP changes: with other ports or sequence numbers it would be another packet. The transport's checksum is updated (RFC 1624),
+    so that the receiver's kernel hands the bytes to the application.
     """
     transport, protocol, end = _transport(packet)
     if protocol not in _CHECKSUM_AT or end - transport < _SHORTEST[protocol]:

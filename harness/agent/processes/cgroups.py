@@ -1,7 +1,7 @@
 """Control groups of our own, in which the tested process gets little CPU time or memory: version 2 where it has the controller, else version 1.
 
-A host may have no such file system mounted, as local hosts do not: it is then mounted for the length of one command, in a mount namespace that ends with
-that command, so that nothing of it has to be taken away. A group of version 1 is made below the one that the process is in, whose limits go on
+A host may have no such file system mounted, as local hosts do not: it is then mounted for the length of one command, in a mount namespace that ends
+with that command, so that nothing of it has to be taken away. A group of version 1 is made below the one that the process is in, whose limits go on
 to hold; of version 2 at the top, since a group there holds either processes or groups. Nothing but groups of our name is made, changed or removed.
 """
 
@@ -77,7 +77,7 @@ def find(name: str) -> Controller | None:
 
 
 def _mounted(name: str, version: int) -> str:
-    """Where its file system is mounted here, from its root and not only to be read; empty if nowhere."""
+    """Return the directory where this controller's file system is mounted, from its root and writable; empty if there is none."""
     with open("/proc/self/mountinfo", errors="surrogateescape") as file:
         for line in file:
             fields, _, rest = line.partition(" - ")

@@ -81,7 +81,10 @@ def _paths(controller: cgroups.Controller, how: Json) -> dict[Process, str]:
 
 
 def _look_at_cpu(how: Json, measure: bool) -> Json:
-    """How much of a processor a process of ours in the same group gets, that wants all of it; without a group, how much of the time the processes were not stopped."""
+    """Measure the CPU limit: the share of a processor that a busy test process in the same group gets.
+
+    Without a group it is the share of the time in which the system's processes were not stopped.
+    """
     group = _group_of(cgroups.CPU, how)
     controller = group.controller
     if controller is None or not group.inside:
@@ -126,7 +129,10 @@ def _share_running(found: Sequence[Process]) -> int | None:
 
 
 def _look_at_memory(how: Json, measure: bool) -> Json:
-    """Whether the kernel killed for want of memory: a process of the system, or one of ours that fills what is left. It takes ours first, since that asks for it."""
+    """Measure the memory limit: report whether the kernel killed a process of the system, or our test process, which fills what is left.
+
+    The kernel kills the test process first, since that one asks for memory.
+    """
     group = _group_of(cgroups.MEMORY, how)
     controller = group.controller
     seen: Json = {**group.facts, "group_bytes": 0, "oom_kills": 0, "probe_killed": None}
@@ -151,7 +157,9 @@ def _look_at_memory(how: Json, measure: bool) -> Json:
 
 
 def _look_at_descriptors(how: Json, measure: bool) -> Json:
-    """Of the process that the service names, and the limits of all; once limited, looked at until all have one, or often: one that is being born may have its parent's for an instant."""
+    """Of the process that the service names, and the limits of all; once limited, looked at until all have one, or often: one that is being born may
+    have its parent's for an instant.
+    """
     seen: Json = {"descriptors": None, "open": None}
     if (pid := processes.find(how)) is not None:
         seen["descriptors"] = descriptors.read(pid)

@@ -93,7 +93,10 @@ def control_groups(pid: int) -> frozenset[str]:
 
 
 def resident_bytes(pid: int) -> int:
-    """What it has in memory that is its own, and its share of what it has together with others: what a group counts, had it been there from the beginning."""
+    """Return the private memory of a process plus its share of shared memory, in bytes.
+
+    A group counts as much for a process that was in it from the beginning.
+    """
     # Kernels before 5.4 do not know shares apart from files.
     return _kilobytes(pid, "smaps_rollup", "Pss_Anon:", "Pss_Shmem:") or _kilobytes(
         pid, "status", "RssAnon:", "RssShmem:"

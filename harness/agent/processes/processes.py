@@ -1,7 +1,8 @@
-"""Kill, start, stop and continue the system's processes: that which a pid file or a pid names, and all that belong to it (`trees`). Everything may be asked twice.
+"""Kill, start, stop and continue the system's processes: that which a pid file or a pid names, and all that belong to it (`trees`). Everything may be
+asked twice.
 
-`how` says how to find and control it: `pid_file` or `pid`; `contains`, text of its command line; `marker`, a file that makes its supervisor leave it down; and, for a
-process without such a supervisor, `again`, how it was running when it was killed (`remember`).
+`how` says how to find and control it: `pid_file` or `pid`; `contains`, text of its command line; `marker`, a file that makes its supervisor leave it
+down; and, for a process without such a supervisor, `again`, how it was running when it was killed (`remember`).
 """
 
 from __future__ import annotations
@@ -90,12 +91,12 @@ def _pid_text(path: str) -> bytes:
 
 
 def _is_it(pid: int, contains: str) -> bool:
-    """Whether the pid is the system's process. Numbers are used again, so a stale pid file may name another process; its command line decides."""
+    """Return whether the pid is the system's process. Numbers are used again, so a stale pid file may name another process; its command line decides."""
     return not contains or contains.encode() in proc.command_line(pid)
 
 
 def tree(how: dict[str, Any]) -> Tree:
-    """What belongs to the system now. Raises `RuntimeError` where that would be the agent itself."""
+    """Return the processes that belong to the system now. Raises `RuntimeError` if the agent itself would be one of them."""
     key, table = _key(how), proc.table()
     root = find(how)
     apart = _apart(table)
@@ -179,7 +180,7 @@ def start(how: dict[str, Any]) -> bool:
 
 
 def remember(pid: int) -> dict[str, Any] | None:
-    """How the process was started, as far as the system knows: what is needed to start its like again."""
+    """Return the arguments, directory and environment with which the process was started, to start another one like it; None if unreadable."""
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
             argv = [part.decode(errors="surrogateescape") for part in file.read().split(b"\0")[:-1]]

@@ -7,8 +7,8 @@ The service names one process, the *root*. To it belong
 * processes that were seen to belong earlier, under whatever parent they are now;
 * orphans in the root's own session, process group or control group that began after it: what a descendant left when it ended.
 
-A session, group or control group is the root's *own* if it holds no process that faults must not touch. Never belong: process 1, the agent and its programs, what they
-descend from, and what the root descends from (a supervisor that starts it again) with its other children.
+A session, group or control group is the root's *own* if it holds no process that faults must not touch. Never belong: process 1, the agent and its
+programs, what they descend from, and what the root descends from (a supervisor that starts it again) with its other children.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def belonging(
 
 
 def still_heads(table: Table, seen: Heads, found: Mapping[int, Process]) -> dict[int, int]:
-    """What has to be remembered of `seen` and of those found now."""
+    """Return the heads of sessions and groups to remember: those found now, and those of `seen` that ended while their session or group lives."""
     used = {number for process in found.values() for number in (process.session, process.group)}
     gone = {pid: started for pid, started in seen.items() if pid not in found and pid in used and pid not in table}
     return {**gone, **{pid: process.started for pid, process in found.items()}}
@@ -109,7 +109,7 @@ class _Places:
         self._since = root.started
 
     def orphaned_in(self, process: Process) -> bool:
-        """Whether it is in such a place and has no ancestor there that is not part of the system."""
+        """Return whether the process is in a place of the system's own and has no ancestor there that is not part of the system."""
         if not self._own or process.started < self._since:
             return False
         shared = self._marks(process) & self._own

@@ -155,7 +155,7 @@ def _flow(value: Any) -> str:
 
 
 def _needs_of_fault(kind: str) -> list[str]:
-    """What hosts, and the system under test, must be able to do."""
+    """Return the requirements of a fault on hosts, their provider and the system under test, in words."""
     from ...nemesis.registry import PACKAGES
     from ...nemesis.schedule.abilities import OF_THE_PROVIDER, OF_THE_SYSTEM
 
@@ -212,7 +212,7 @@ def _checker(name: str) -> Entry:
 
 
 def _option_type(option: Any) -> str:
-    """What it accepts, found out by trying: a declaration holds a function, not a type."""
+    """Return the type of the values that the option accepts, found by trials: a declaration holds a function, not a type."""
     tries = {"true | false": True, "integer": 3, "number": 0.5, "list of names": ["a"]}
     kinds = [kind for kind, value in tries.items() if option.accepts(value) is None]
     kind = "number" if "number" in kinds and "integer" in kinds else kinds[0] if kinds else "text"

@@ -98,7 +98,7 @@ def recorded_runs(
 
 
 def _damage_of_facts(run: Path) -> str | None:
-    """What is wrong with run.json: then the verdict of the folder is unknown, whatever an earlier one says."""
+    """Describe what is wrong with run.json, or return None. With a damaged one the folder's verdict is unknown, whatever an earlier one says."""
     from ...evidence.seal import RUN_FILE
     from ...run.outcome.run_folder import read_facts
 

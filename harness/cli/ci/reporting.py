@@ -107,6 +107,6 @@ def _begun(path: Path) -> NamedFile:
 
 
 def may_pass(judgement: Judgement) -> bool:
-    """Whether an unknown verdict may pass: at least one checker found its part valid, and the run was not ended early."""
+    """Return whether an unknown verdict may pass: at least one checker found its part valid, and the run was not ended early."""
     decided = any(result.verdict is Verdict.VALID for result in judgement.results.values())
     return decided and ENDED_BY_USER not in judgement.facts.errors

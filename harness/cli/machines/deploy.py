@@ -147,7 +147,7 @@ def _options(inventory: Path, timing: Any) -> dict[str, Any]:
 
 
 def _show_plans(make: Callable[[], Sequence[HostPlan]], as_json: bool) -> int:
-    """What would be done; exit code 4 when a host refuses."""
+    """Show what would be done on each host. Return the exit code: 4 if a host refuses, else 0."""
     plans = make()
     if as_json:
         out.print_json(json.dumps({"plan": [plan.to_json() for plan in plans]}))

@@ -90,7 +90,7 @@ def machines_of(choice: Chosen) -> Iterator[QemuProvider | VagrantProvider]:
 
 
 def _needs(campaign: Path, hosts: str) -> frozenset[str]:
-    """What its faults take of hosts, those that are composed of what hosts can do included."""
+    """Return the abilities that the campaign's faults need of hosts; composed faults are included."""
     from ...campaign.load import load_campaign
     from ...nemesis.schedule.mix import possible_needs
     from ...run.plan.build import needs_of

@@ -80,7 +80,8 @@ def up(
 ) -> None:
     """Bring up NODES hosts.
 
-    A local lab goes down by itself 10 minutes after its last use, one of emulated machines after 12 hours. Of machines the inventory is printed as well, which every other command takes.
+    A local lab goes down by itself 10 minutes after its last use, one of emulated machines after 12 hours. Of machines the inventory is printed as
+    well, which every other command takes.
     """
     spec = _spec(provider, nodes, regions, wan, clock)
     say(f"bringing up {spec.nodes} {provider} hosts")
@@ -182,7 +183,7 @@ LEFT = {"in use": "a process uses it", "up": "it was started to stay up, under t
 
 
 def _goes(lab: Lab) -> bool:
-    """Whether it goes down without being named: no one needs it any more."""
+    """Return whether the lab goes down without being named: nothing needs it any more, or it is the default one."""
     return lab.standing in ("stale", "unused") or (lab.standing == "up" and lab.name == DEFAULT_LAB)
 
 

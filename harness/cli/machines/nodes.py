@@ -103,7 +103,7 @@ def _is_lab(name: str) -> bool:
 
 @contextmanager
 def _dial(inventory_file: str | None, lab_name: str | None) -> Iterator[tuple[Dial, str]]:
-    """How nodes are reached, and what the cluster is called there when nothing else is said."""
+    """Yield the function that dials nodes, and the default name of their cluster."""
     if inventory_file is not None:
         from ...hosts.ssh.provider import SshProvider
 
@@ -128,7 +128,7 @@ def _dial(inventory_file: str | None, lab_name: str | None) -> Iterator[tuple[Di
 
 
 def _tls(inventory: str | None, name: str | None) -> ssl.SSLContext | None:
-    """What a cluster that was deployed to an inventory from here is asked with; None where its nodes are not known to have certificates."""
+    """Return the TLS context for a cluster that was deployed to an inventory from here; None if its nodes are not known to have certificates."""
     from ...systems.reference.authority import Authority, kept_directory
 
     if inventory is None:

@@ -40,7 +40,9 @@ BOOT_S = 300.0
 """An emulated boot takes 15 to 30 s on an idle machine, and longer when many boot at once."""
 BOOT_HOOKS_S = 240
 PYTHON = "/usr/bin/python3"
-"""The full path. Where `tri` runs by the same interpreter, archives are sent to the machines compiled: emulated machines take long to compile them (`bytecode`)."""
+"""The full path. Where `tri` runs by the same interpreter, archives are sent to the machines compiled: emulated machines take long to compile them
+(`bytecode`).
+"""
 _BOOTING = ("refused", "banner", "lost", "timeout", "unreachable")
 _TRY_AGAIN_S = 0.5
 LOGINS = 4
@@ -48,7 +50,7 @@ COPY_S = 300.0
 
 
 def lab_directory() -> Path:
-    """Where labs of emulated machines are kept, below those of local hosts; no local lab's name begins with a dot."""
+    """Return where labs of emulated machines are kept, below those of local hosts; no local lab's name begins with a dot."""
     return state.default_directory() / ".qemu"
 
 

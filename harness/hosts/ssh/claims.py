@@ -3,9 +3,10 @@
     with Claims(hosts, "tri run quickstart.yaml").held():
         ...                                   # renewed in the background; released at the end
 
-A claim names its owner, and how long ago it was renewed; that age is measured by the host's own uptime, which no clock fault changes. `decide` is pure: it decides about
-a claim that is found. One program on the host (`claim_file.py`) makes, replaces and removes the file under a lock, so that exactly one of two racing harnesses gets it. Hosts are
-claimed in one order everywhere: of two harnesses that want the same hosts, one gets all of them.
+A claim names its owner, and how long ago it was renewed; that age is measured by the host's own uptime, which no clock fault changes. `decide` is
+pure: it decides about a claim that is found. One program on the host (`claim_file.py`) makes, replaces and removes the file under a lock, so that
+exactly one of two racing harnesses gets it. Hosts are claimed in one order everywhere: of two harnesses that want the same hosts, one gets all of
+them.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def decide(found: Claim | None, age_s: float, take_over: bool, gone: Callable[[C
 
 
 def is_gone(claim: Claim) -> bool:
-    """Whether the owner was a process of this machine and boot that has ended. For others it is unknown here."""
+    """Return whether the owner was a process of this machine and boot that has ended. For others it is unknown here."""
     return claim.place == _place() and _start_of(claim.pid) != claim.started
 
 

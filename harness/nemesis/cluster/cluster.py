@@ -120,9 +120,11 @@ class Cluster:
         return self.processes_of(list(self.nodes))
 
     def processes_of(self, names: Collection[str], of: str | None = None) -> dict[str, Json]:
-        """`pid`, `state` and start of each node's process, None where there is none, as on a host that is off; and which of all that belong to it are `running`, which `stopped`.
+        """`pid`, `state` and start of each node's process, None where there is none, as on a host that is off; and which of all that belong to it are
+        `running`, which `stopped`.
 
-        `of` names one of several processes of a host."""
+        `of` names one of several processes of a host.
+        """
         asked = {name: {"do": "process", "named": of} for name in names if name not in self.off}
         answers, failures = ask(self.nodes, asked)
         # A host that went off during the request has none, like those that had been off before.
@@ -181,7 +183,10 @@ class Cluster:
         }
 
     def _clients_agent(self, port: int) -> AgentClient:
-        """Where clients run with the harness, hosts know them by the address that controls them, if there is no better one."""
+        """Return the agent of the clients.
+
+        Without client addresses of their own, hosts know the clients by the address from which they are controlled.
+        """
         addresses = list(self.provider.client_addresses.get(CLIENTS, ()))
         known = addresses or [next(iter(self.hosts.values())).control[0]]
         if self._client_host is None:

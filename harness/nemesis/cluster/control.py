@@ -85,5 +85,5 @@ def process_of(service: Service, host: Host) -> dict[str, Any]:
 
 
 def boots_by_itself(host: Host) -> bool:
-    """Whether the host's init starts the service."""
+    """Return whether the host's init starts the service."""
     return host.run(["test", "-x", f"{host.directory}/{SERVICE_HOOK}"], check=False).exit_code == 0

@@ -219,7 +219,7 @@ class HostInjector:
         return {"apply_ms": round((time.monotonic() - started_s) * 1e3, 1), **facts}
 
     def _finish(self, fault: Resolved) -> Json:
-        """What fails here is tried again at the final heal."""
+        """Finish a fault and return its facts. If that raises, the final heal tries again."""
         facts = package_of(fault.intent.kind).finish(fault, self._ground)
         self._unfinished.pop(fault.intent.id, None)
         return facts
@@ -235,7 +235,9 @@ class HostInjector:
         return observation
 
     def _hiding_its_end(self, fault: Resolved, observation: Observation) -> tuple[str, ...]:
-        """The faults because of which a node could not report whether this one is over: active ones, and those that ended so recently that the node still starts."""
+        """The faults because of which a node could not report whether this one is over: active ones, and those that ended so recently that the node
+        still starts.
+        """
         since_ns = self._clock() - STARTING_NS
         return self._covering.hidden(fault, unheard(fault, observation), since_ns, ending=True)
 

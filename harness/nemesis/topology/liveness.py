@@ -90,7 +90,7 @@ class LivenessSpec(BoundedModel):
         return self
 
     def needs(self) -> frozenset[str]:
-        """What hosts must be capable of."""
+        """Return the abilities that hosts need."""
         return frozenset({WAYS[self.rest].kind})
 
     def intents(self) -> list[Intent]:

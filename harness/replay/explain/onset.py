@@ -109,7 +109,7 @@ def find_onset(
 
 
 def beyond_chance(before: Point, after: Point) -> bool:
-    """Whether two rates differ by more than twice the standard error that they would have if they were equal (two proportions, pooled)."""
+    """Return whether two rates differ by more than twice the standard error that they would have if they were equal (two proportions, pooled)."""
     runs = before.salts + after.salts
     pooled = (before.fails + after.fails) / runs if runs else 0.0
     if not before.salts or not after.salts:

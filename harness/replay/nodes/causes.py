@@ -82,7 +82,7 @@ class Disk:
             _apply(self._files, effect)
 
     def boot(self, found: Mapping[str, bytes]) -> Boot:
-        """Whether `found` is possible on this disk now; in any case the next life begins with it."""
+        """Classify `found`, the files at a start, by what this disk can hold now; in any case the next life begins with them."""
         possible: dict[str, list[bytes | None]] = {name: [bytes(data)] for name, data in self._files.items()}
         files = self._files
         for effect in self._pending.values():
@@ -100,7 +100,7 @@ class Disk:
 
 
 def _may_be(found: bytes | None, states: Sequence[bytes | None]) -> bool:
-    """Whether it is one of the states, or a partial append from one to the next."""
+    """Return whether it is one of the states, or a partial append from one to the next."""
     if any(found == state for state in states):
         return True
     pairs = pairwise(states)

@@ -1,12 +1,12 @@
 """The sender of every received message: each message is matched with its send, link by link.
 
-A recording holds no message identifiers, and needs none. What node B took from node A came over one connection at a time, each in order and
-without copies; a new connection is taken only when the old one is closed. So the messages B received from A are a subsequence of those A sent to B,
-over all their lives. Matching each with the *earliest* equal send that is left finds that subsequence if there is one. (Any other choice
-pairs a message with a later send; the earliest is the one that can contradict causality least.)
+A recording holds no message identifiers, and needs none. What node B took from node A came over one connection at a time, each in order and without
+copies; a new connection is taken only when the old one is closed. So the messages B received from A are a subsequence of those A sent to B, over all
+their lives. Matching each with the *earliest* equal send that is left finds that subsequence if there is one. (Any other choice pairs a message with
+a later send; the earliest is the one that can contradict causality least.)
 
-Only the end of a life of A may be missing: a killed node loses the last moments of its recording, and files are collected while nodes
-run. A message that B received from that time is `BEYOND` it. A message that no send explains although later ones have theirs is `UNEXPLAINED`: A never sent it.
+Only the end of a life of A may be missing: a killed node loses the last moments of its recording, and files are collected while nodes run. A message
+that B received from that time is `BEYOND` it. A message that no send explains although later ones have theirs is `UNEXPLAINED`: A never sent it.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def match(lives: Sequence[Life], received: Sequence[bytes]) -> list[int]:
 
 
 def _before(life: Life, rest: Sequence[bytes]) -> int:
-    """How many of `rest` come before the first message of the sender's next life: the number that lets that life explain most.
+    """Return how many of `rest` come before the first message of the sender's next life: the number that lets that life explain most.
 
     Zero if it explains nothing at all: then a later life decides.
     """

@@ -71,7 +71,9 @@ def plan_of_run(plan: Plan, record: RunRecord, flaws: Sequence[str] = ()) -> Pin
 
 
 def plan_of_history(name: str, record: RunRecord, flaws: Sequence[str] = (), nodes: int = 5) -> PinnedPlan:
-    """The plan of a bare history: the reference cluster, with the nodes that the history names or `nodes` of them, and one client for each concurrent process."""
+    """The plan of a bare history: the reference cluster, with the nodes that the history names or `nodes` of them, and one client for each concurrent
+    process.
+    """
     invocations = _invocations(record)
     if not invocations:
         raise CampaignError(f"{name}: the history has no operation", hint="use a history with operations of clients")
@@ -121,7 +123,7 @@ def _invocations(record: RunRecord) -> list[Event]:
 
 
 def _by_itself(event: Event) -> bool:
-    """Whether every plan contains it anyway: changes to the cluster, and the clients that try each node at the end."""
+    """Return whether every plan contains it anyway: changes to the cluster, and the clients that try each node at the end."""
     return event.process == NEMESIS or event.workload == SETTLE
 
 
@@ -168,7 +170,7 @@ def intents_of(faults: Iterable[Fault], load_end_ns: int | None) -> list[Intent]
 
 
 def _held_ns(fault: Fault, load_end_ns: int | None) -> int | None:
-    """How long it was active; None when it lasted until everything was healed."""
+    """Return how long it was active; None when it lasted until everything was healed."""
     assert fault.injected_ns is not None
     kind = catalog.kind_of(fault.kind)
     if fault.heal_ns is None or (kind is not None and kind.spec.stays):

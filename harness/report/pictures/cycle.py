@@ -176,7 +176,7 @@ def _arrow(places: Sequence[tuple[float, float]], at: int, kind: str, key: str) 
 
 
 def _at_edge(x: float, y: float, to_x: float, to_y: float, gap: float) -> tuple[float, float]:
-    """Where a line from a box's centre leaves the box."""
+    """Return where a line from a box's centre leaves the box."""
     dx, dy = to_x - x, to_y - y
     half_x, half_y = BOX_WIDTH / 2 + gap, BOX_HEIGHT / 2 + gap
     share = min(half_x / abs(dx) if dx else 1e9, half_y / abs(dy) if dy else 1e9)

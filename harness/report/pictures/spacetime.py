@@ -126,7 +126,7 @@ def diagram(
 
 
 def _end_ns(one: Message, until_ns: int) -> int:
-    """When it arrived; a lost message ends a little after it was sent."""
+    """Return the time at which the message's line ends: its arrival, or for a lost one a little after it was sent."""
     return min(until_ns, one.sent_ns + _PAD_NS // 2) if one.arrived_ns is None else one.arrived_ns
 
 

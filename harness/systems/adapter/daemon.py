@@ -7,8 +7,8 @@
         def command(self, host, cluster):
             return ["redis-server", "--port", str(self.port), "--dir", self.path(host, "data"), "--appendonly", "yes"]
 
-The process is a session of its own: signals of `stop` reach everything that it started. Its identity is its pid and its start time, so that a reused pid
-is never taken for it. Capabilities follow from what a class defines.
+The process is a session of its own: signals of `stop` reach everything that it started. Its identity is its pid and its start time, so that a reused
+pid is never taken for it. Capabilities follow from what a class defines.
 """
 
 from __future__ import annotations
@@ -50,8 +50,9 @@ _FROM_METHODS = {
 class Daemon:
     """Implements `Service`. A subclass has `port` and `command`, or `ports` and `processes`; everything else has a default.
 
-    `programs` must be on each host; `packages` names the Debian packages that contain them. `data` is the folder below the adapter's own with everything that must survive
-    a power loss; None: none. With it the system can have faults of disks and power. `client_port` is where clients connect, if that is not `port`.
+    `programs` must be on each host; `packages` names the Debian packages that contain them. `data` is the folder below the adapter's own with
+    everything that must survive a power loss; None: none. With it the system can have faults of disks and power. `client_port` is where clients
+    connect, if that is not `port`.
     """
 
     port: int
@@ -83,7 +84,9 @@ class Daemon:
         raise NotImplementedError
 
     def processes(self, host: Host, cluster: Sequence[Host]) -> Mapping[str, Sequence[str]]:
-        """The command of each process of this host, by name; for a single process use `command`. A shell keeps several processes, and each is a target of faults by its name."""
+        """The command of each process of this host, by name; for a single process use `command`. A shell keeps several processes, and each is a
+        target of faults by its name.
+        """
         return {"server": self.command(host, cluster)}
 
     def files(self, host: Host, cluster: Sequence[Host]) -> Mapping[str, str | bytes]:
@@ -97,11 +100,11 @@ class Daemon:
         """Prepare the host, once after the installation, as `initdb` does. Processes that it leaves behind end with the system."""
 
     def ready(self, host: Host) -> bool:
-        """Whether it serves clients. By default: whether something listens on each port."""
+        """Return whether it serves clients. By default: whether something listens on each port."""
         return all(listens(host, port) for port in (self.ports.values() or (self.port,)))
 
     def runs_on(self, host: Host, cluster: Sequence[Host]) -> bool:
-        """Whether this host has a process of the system; False for the spare hosts of a single server."""
+        """Return whether this host has a process of the system; False for the spare hosts of a single server."""
         return True
 
     def leader(self, hosts: Sequence[Host], dial: Dial) -> str | None:
@@ -278,7 +281,7 @@ class Daemon:
 
 
 def listens(host: Host, port: int) -> bool:
-    """Whether a process of the host listens on that TCP port. Reads /proc: a host needs no program for it."""
+    """Return whether a process of the host listens on that TCP port. Reads /proc: a host needs no program for it."""
     found = host.run("cat /proc/net/tcp /proc/net/tcp6 2>/dev/null", check=False)
     rows = (line.split() for line in found.stdout.splitlines())
     return any(len(row) > 3 and row[3] == "0A" and row[1].endswith(f":{port:04X}") for row in rows)

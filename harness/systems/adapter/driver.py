@@ -12,8 +12,9 @@
         def write(self, op):
             self.connection.set(op.key, op.value)
 
-One method per operation, by the name of its `f` (or for one workload alone, as `bank_read`). It returns the value that was read, or an `Outcome`. An exception becomes `info`, which is always safe: the
-operation may have happened, or may still happen. `definite` are the exceptions that guarantee that nothing happened and nothing will; they become `fail`.
+One method per operation, by the name of its `f` (or for one workload alone, as `bank_read`). It returns the value that was read, or an `Outcome`. An
+exception becomes `info`, which is always safe: the operation may have happened, or may still happen. `definite` are the exceptions that guarantee
+that nothing happened and nothing will; they become `fail`.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ GRACE_S = 0.2
 class DriverClient:
     """Implements `Client`. A subclass has `connect` and one method per operation; `connection` is what `connect` returned.
 
-    `node` is the one that the client is bound to; `addresses` are all nodes' addresses in the system's own network. `served_by` is the node that answers, if it is
-    another one: a client that asks another process for that node sets it in `connect`, and dials `address(node)`.
+    `node` is the one that the client is bound to; `addresses` are all nodes' addresses in the system's own network. `served_by` is the node that
+    answers, if it is another one: a client that asks another process for that node sets it in `connect`, and dials `address(node)`.
     """
 
     definite: ClassVar[tuple[type[Exception], ...]] = ()
@@ -142,5 +143,5 @@ def _dialler(dial: Dial, node: str, port: int | None, timeout_s: float) -> Calla
 
 
 def _of_the_driver(error: Exception) -> bool:
-    """Whether the error is the driver's. Python's own errors, other than those of the network, are mistakes of the adapter."""
+    """Return whether the error is the driver's. Python's own errors, other than those of the network, are mistakes of the adapter."""
     return isinstance(error, OSError) or type(error).__module__ != "builtins"

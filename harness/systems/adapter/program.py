@@ -57,8 +57,8 @@ NOT_CONNECTED = "and had not connected to an address of its setup: faults would 
 class ProgramClient(DriverClient):
     """Implements `Client`. A subclass names the program and the operations that it has; relative paths are below the folder of the subclass's file.
 
-    `ports`: further ports by name, in addition to the one where clients connect; the program gets an address of each, for each node. `files`: further files of the program,
-    which the run's folder keeps a copy of, as of those that `command` names.
+    `ports`: further ports by name, in addition to the one where clients connect; the program gets an address of each, for each node. `files`: further
+    files of the program, which the run's folder keeps a copy of, as of those that `command` names.
     """
 
     command: ClassVar[Sequence[str]] = ()
@@ -74,7 +74,7 @@ class ProgramClient(DriverClient):
         """What went wrong at the setup, when it is a mistake of the program."""
 
     def problems(self) -> Iterator[str]:
-        """What is wrong with the class, known before anything starts."""
+        """Describe what is wrong with the class, known before anything starts."""
         name = type(self).__name__
         try:
             program = words(name, "command", self.command)[0]
@@ -107,7 +107,9 @@ class ProgramClient(DriverClient):
         self._ask(Hello(self._next(), PROTOCOL), time.monotonic() + within_s)
 
     def connect(self, address: tuple[str, int], timeout_s: float) -> Program | None:
-        """Have the program connect; start it first where it is not. Raises `ConnectionError` when it cannot; a mistake of the program is the outcome of its first operation."""
+        """Have the program connect; start it first where it is not. Raises `ConnectionError` when it cannot; a mistake of the program is the outcome
+        of its first operation.
+        """
         deadline_s = time.monotonic() + timeout_s
         try:
             if self._started is None:

@@ -165,7 +165,7 @@ def _end_with_the_run() -> None:
 
 
 def _ready(descriptor: int, event: int, deadline_s: float) -> bool:
-    """Whether it is ready before that time (monotonic). An end or an error is ready as well."""
+    """Return whether it is ready before that time (monotonic). An end or an error is ready as well."""
     poll = select.poll()
     poll.register(descriptor, event)
     return bool(poll.poll(max(0, round((deadline_s - time.monotonic()) * 1000))))

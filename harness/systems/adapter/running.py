@@ -3,8 +3,9 @@
     class Etcd(RunningUnit):
         unit, port = "etcd.service", 2379
 
-systemd starts again what is killed. So that a kill lasts as long as its fault, each host has a drop-in for the unit in /run for the time of the run: the unit is always started
-again, and its start waits while a marker exists. Only the marker has to be removed for that, which the watchdog of faults does as well when the harness is gone.
+systemd starts again what is killed. So that a kill lasts as long as its fault, each host has a drop-in for the unit in /run for the time of the run:
+the unit is always started again, and its start waits while a marker exists. Only the marker has to be removed for that, which the watchdog of faults
+does as well when the harness is gone.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class _Running:
         return type(self).__name__.lower()
 
     def ready(self, host: Host) -> bool:
-        """Whether it serves clients. By default: whether something listens on the port."""
+        """Return whether it serves clients. By default: whether something listens on the port."""
         return listens(host, self.port)
 
     def leader(self, hosts: Sequence[Host], dial: Dial) -> str | None:
@@ -173,10 +174,11 @@ class RunningUnit(_Running):
 
 
 class RunningCgroup(_Running):
-    """Implements `Service` for the processes of a control group, such as that of a container: `cgroup` is its path below `/sys/fs/cgroup`. The root of its processes
-    is the oldest one.
+    """Implements `Service` for the processes of a control group, such as that of a container: `cgroup` is its path below `/sys/fs/cgroup`. The root
+    of its processes is the oldest one.
 
-    `restart` is a command that starts the system again after a kill, in the same group. Without the harness the watchdog starts the process as it was, outside of the group.
+    `restart` is a command that starts the system again after a kill, in the same group. Without the harness the watchdog starts the process as it
+    was, outside of the group.
     """
 
     cgroup: str

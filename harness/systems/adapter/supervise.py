@@ -1,7 +1,7 @@
 """The shell program that keeps several processes on one host, so that each can be stopped, killed and started by itself. Pure.
 
-Below the adapter's folder each process has `NAME.pid`, `NAME.log` and, while it must stay down, `NAME.down`. A process that ends by itself gets that marker too; only a
-start removes it.
+Below the adapter's folder each process has `NAME.pid`, `NAME.log` and, while it must stay down, `NAME.down`. A process that ends by itself gets that
+marker too; only a start removes it.
 """
 
 from __future__ import annotations
@@ -31,5 +31,5 @@ def program(processes: Mapping[str, Sequence[str]]) -> str:
 
 
 def control(folder: str, name: str) -> dict[str, str]:
-    """How an agent finds this process, and keeps it down."""
+    """Return how an agent finds this process, and keeps it down."""
     return {"pid_file": f"{folder}/{name}.pid", "marker": f"{folder}/{name}.down"}

@@ -5,8 +5,8 @@
     node = authority.node("n1")                               # node.certificate, node.key: PEM
     context = authority.client("service")                     # an ssl.SSLContext that shows a client's certificate
 
-Keys are on the curve P-256. Certificates are X.509 version 3 and valid for `LIFE` from now on, with `MARGIN` before and after: faults move the clocks of hosts, and a host whose clock is
-off by less than that must still be understood. A key on a disk has mode 0600, in a directory of mode 0700.
+Keys are on the curve P-256. Certificates are X.509 version 3 and valid for `LIFE` from now on, with `MARGIN` before and after: faults move the clocks
+of hosts, and a host whose clock is off by less than that must still be understood. A key on a disk has mode 0600, in a directory of mode 0700.
 """
 
 from __future__ import annotations
@@ -121,12 +121,14 @@ class Authority:
         return Issued(signed.public_bytes(serialization.Encoding.PEM), _pem(key))
 
     def client(self, name: str) -> ssl.SSLContext:
-        """A context for connections to nodes of this cluster. The caller must compare the name in the other side's certificate: the authority signs for all of them."""
+        """A context for connections to nodes of this cluster. The caller must compare the name in the other side's certificate: the authority signs
+        for all of them.
+        """
         return client_context(self.certificate, self.issue(Identity(self.cluster, "client", name)))
 
 
 def kept_directory(cluster: str) -> Path:
-    """Where this user keeps the authority of a cluster that is deployed to stay: in the folder of the labs, which have keys as well."""
+    """Return the directory in which this user keeps the authority of a cluster that is deployed to stay: next to the labs."""
     labs = default_directory()
     return labs.with_name(f"{labs.name}-authorities") / quote(cluster, safe="")
 

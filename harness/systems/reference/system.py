@@ -47,7 +47,9 @@ _COLLECTED = ("node.log", "node.log.1", "node.out", "supervisor.log", "config.js
 _INPUTS = re.compile(r"inputs/events-[0-9]{6,20}\.log")
 """One file for each incarnation (`node/runtime/loop/inputs.py`). A host may list anything; other names are not asked for."""
 _FIRST_LOOKS, _FIRST_STEP_S, _STEP_S = 40, 0.05, 1.0
-"""A node of a common machine is ready at one of the first looks. A small machine takes longer, and each look, of several processes, takes processor time from the node."""
+"""A node of a common machine is ready at one of the first looks. A small machine takes longer, and each look, of several processes, takes processor
+time from the node.
+"""
 _ENDINGS = 5
 _ENDS_AGAIN = 3
 
@@ -189,13 +191,15 @@ done; exit 1"""
             return whole(text) if text else None
 
     def control(self, host: Host) -> Mapping[str, Any]:
-        """Where faults find the process and the marker that keeps it down."""
+        """Return the paths by which faults find the process and the marker that keeps it down."""
         files = self.control_of(host)
         # Text that its command line must contain: process numbers are used again, and a stale pid file must never point at another process.
         return {"pid_file": files.pid_file, "marker": files.marker, "contains": files.path("")}
 
     def replacement(self, host: Host) -> Replacement:
-        """A data folder whose log begins with a doubt: the incarnation that finds it does not vote or become a candidate before a leader has completed its log."""
+        """A data folder whose log begins with a doubt: the incarnation that finds it does not vote or become a candidate before a leader has
+        completed its log.
+        """
         return Replacement(self.control_of(host).path("data"), forgotten_log())
 
     def data_directory(self, host: Host) -> str:
@@ -281,7 +285,7 @@ done; exit 1"""
 
 
 def service(options: Mapping[str, Any]) -> ReferenceService:
-    """What a campaign's `system:` loads."""
+    """Make the service that a campaign's `system:` loads."""
     return ReferenceService(options)
 
 

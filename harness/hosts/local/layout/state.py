@@ -86,7 +86,7 @@ def default_directory() -> Path:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether `path`, or the first directory above it that exists (where it would be made), is this user's and writable."""
+    """Return whether `path`, or the first directory above it that exists (where it would be made), is this user's and writable."""
     while not path.exists():
         path = path.parent
     return os.access(path, os.W_OK | os.X_OK) and path.stat().st_uid == os.geteuid()
@@ -146,17 +146,17 @@ def read_settings(lab: Path) -> Settings:
 
 
 def is_alive(lab: Path) -> bool:
-    """Whether a supervisor holds the lab's lock. A process id would not show it: another process may have it by now."""
+    """Return whether a supervisor holds the lab's lock. A process id would not show it: another process may have it by now."""
     return _is_locked(lab / ALIVE, fcntl.LOCK_SH)
 
 
 def in_use(lab: Path) -> bool:
-    """Whether a process uses the lab, or brings it up."""
+    """Return whether a process uses the lab, or brings it up."""
     return _is_locked(lab / USERS, fcntl.LOCK_EX)
 
 
 def _is_locked(path: Path, lock: int) -> bool:
-    """Whether the lock of another process excludes this one."""
+    """Return whether the lock of another process excludes this one."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:

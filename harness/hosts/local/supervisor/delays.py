@@ -1,4 +1,5 @@
-"""Delays between the regions of a lab, where the kernel has no netem: `python -m tribulation.harness.hosts.local.supervisor.delays '{"7200": [delay_ns, jitter_ns]}'`.
+"""Delays between the regions of a lab, where the kernel has no netem: `python -m tribulation.harness.hosts.local.supervisor.delays '{"7200":
+[delay_ns, jitter_ns]}'`.
 
 Packets of each way wait in a kernel queue. Each is released when its delay and a drawn jitter are over, and never before an
 earlier one of the same way, as on a real line. It runs until it is killed, at the end of the lab.
@@ -31,7 +32,7 @@ class Line:
     last_ns: int = 0
 
     def due_ns(self, now_ns: int, random: Random) -> int:
-        """When the packet that comes now is released."""
+        """Return when the packet that comes now is released."""
         at_ns = now_ns + self.delay_ns + (random.randint(0, self.jitter_ns) if self.jitter_ns else 0)
         self.last_ns = max(self.last_ns, at_ns)
         return self.last_ns

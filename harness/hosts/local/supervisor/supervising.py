@@ -164,7 +164,7 @@ class Supervisor(ABC, Generic[H]):
         self._ending.set()
 
     def _is_there(self) -> bool:
-        """Whether the lab's path still leads to this lab's directory: it may be gone, or belong to a new lab of the same name."""
+        """Return whether the lab's path still leads to this lab's directory: it may be gone, or belong to a new lab of the same name."""
         try:
             return os.path.samestat(os.fstat(self._directory), os.stat(self._lab))
         except (FileNotFoundError, NotADirectoryError):

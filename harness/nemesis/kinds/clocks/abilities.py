@@ -34,7 +34,10 @@ def drifts_and_strobes(host: Host) -> str:
 
 
 def _by_shim(host: Host, library: ClockLibrary) -> str:
-    """Whether programs that bypass the library are supported is found by changing the clock of one."""
+    """Describe the support for clock faults with the preloaded library.
+
+    Support for programs that bypass the library is tested by changing the clock of one.
+    """
     why = ask_part(host, {"part": "clock", "try": library.block})["why"]
     return (
         "preloaded clock library, and the vDSO of Go and static programs"

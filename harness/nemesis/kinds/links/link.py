@@ -191,7 +191,7 @@ def _not_later(fault: Resolved, seen: Mapping[Edge, Seen | None], before_ns: Map
 
 
 def _latest_ns(shapes: Iterable[Shape], count: int, size: int = 0) -> int:
-    """How late the last packet of a burst of so many may be; at a rate, other traffic has its share."""
+    """Return how late the last packet of a burst of so many may be; at a rate, other traffic has its share."""
     return max(
         (
             shape.get("delay_ns", 0)

@@ -84,7 +84,7 @@ def is_whole(healed: Shape, seen: Mapping[str, Any] | None, count: int, before_n
 
 
 def rate_burst(rate_bps: int) -> tuple[int, int]:
-    """How many packets, and of what size, take a fifth of a second at this rate; no more than a buffer holds."""
+    """Return how many packets, and of what size, take a fifth of a second at this rate; no more than a buffer holds."""
     size = 1400 if rate_bps >= 1_000_000 else 300
     return min(200, max(8, rate_bps // 5 // ((size + 28) * 8))), size
 
