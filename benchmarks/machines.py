@@ -121,7 +121,7 @@ def check(what: str, right: bool) -> None:
 
 
 def qemu_processes() -> set[str]:
-    """Of this machine, no matter which process started them; those of labs are in PID namespaces below it."""
+    """Return the pids of this machine's emulators, no matter which process started them; those of labs are in PID namespaces below it."""
     found = set()
     for path in Path("/proc").glob("[0-9]*/comm"):
         try:

@@ -55,7 +55,7 @@ Figure = dict[str, float]
 
 @contextmanager
 def redis_server(appendfsync: str) -> Iterator[tuple[int, int]]:
-    """Its process and its port."""
+    """Run a Redis server, and yield its pid and its port."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = int(free.getsockname()[1])
     with tempfile.TemporaryDirectory() as folder:

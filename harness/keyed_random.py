@@ -52,7 +52,7 @@ def between(bits: int, low: int, high: int) -> int:
 
 
 def happens(bits: int, ppm: int) -> bool:
-    """True with a probability of `ppm` parts per million."""
+    """Return True with a probability of `ppm` parts per million."""
     return bits % ONE_MILLION < ppm
 
 

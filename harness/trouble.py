@@ -51,7 +51,7 @@ def place_of_users(error: BaseException) -> str | None:
 
 
 def described(error: BaseException | None) -> str:
-    """In one line what was raised; of a user's file also where in it."""
+    """Describe an error in one line; one raised in a user's file with the place in it."""
     if isinstance(error, TribulationError):
         return error.message
     place = place_of_users(error) if error is not None else None

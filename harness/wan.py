@@ -18,7 +18,7 @@ SEPARATOR = "-"
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """From one region to another: every packet is `delay_ns` later, and by a draw up to `jitter_ns`; `rate_bps` bits a second get through (0: all)."""
+    """Way from one region to another: every packet is `delay_ns` later, and by a draw up to `jitter_ns`; `rate_bps` bits a second get through (0: all)."""
 
     delay_ns: int = 0
     jitter_ns: int = 0
@@ -30,7 +30,7 @@ OPEN = Way()
 
 @dataclass(frozen=True, slots=True)
 class Regions:
-    """How many nodes each region has, and the way between two of them, the same in both directions; a pair that is not named is `OPEN`."""
+    """Number of nodes of each region, and the way between two of them, the same in both directions; a pair that is not named is `OPEN`."""
 
     sizes: Mapping[str, int]
     ways: Mapping[tuple[str, str], Way] = field(default_factory=dict)
@@ -46,14 +46,14 @@ class Regions:
         return {f"n{number}": region for number, region in enumerate(regions, 1)}
 
     def of(self, node: str) -> str | None:
-        """None for vertices in no region, such as the clients."""
+        """Return the region of a node; None for vertices in no region, such as the clients."""
         return self.names.get(node)
 
     def way(self, source: str, sink: str) -> Way:
         return self.ways.get((source, sink)) or self.ways.get((sink, source)) or OPEN
 
     def links(self) -> dict[tuple[str, str], Way]:
-        """By directed link between two nodes of different regions, where anything is to be done at all."""
+        """Return the ways by directed link between two nodes of different regions, where anything is to be done at all."""
         names = self.names
         found = {(a, b): self.way(names[a], names[b]) for a in names for b in names if names[a] != names[b]}
         return {link: way for link, way in found.items() if way != OPEN}

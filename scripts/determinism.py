@@ -54,7 +54,7 @@ class Setting:
 
 
 def settings(pythons: Sequence[str], directories: Sequence[str]) -> Iterator[Setting]:
-    """Without end. Lists of different lengths are gone through side by side, so that their values meet in many ways."""
+    """Yield settings without end. Lists of different lengths are gone through side by side, so that their values meet in many ways."""
     options = OPTIONS + OPTIONS[:1]
     cycles = [itertools.cycle(values) for values in (pythons, HASH_SEEDS, ZONES, LOCALES, directories, options)]
     for number in itertools.count():
@@ -99,7 +99,7 @@ def run_elsewhere(setting: Setting, plan: Path, texts: Path | None = None, timeo
 
 
 def child(plan: str, pollute: int, texts: str | None) -> None:
-    """In the process of a setting: run, and print digest and marks as JSON. `texts`: a file for every step and line as text."""
+    """Run the plan, in the process of a setting, and print digest and marks as JSON. `texts`: a file for every step and line as text."""
     import random
 
     random.seed(pollute)

@@ -117,7 +117,7 @@ def _copy(folder: Path) -> Path:
 
 
 class Tally:
-    """Counts, and prints survivors as they are found."""
+    """Counts of the trials; survivors are printed as they are found."""
 
     def __init__(self, total: int) -> None:
         self.total, self.tried, self.survived = total, 0, 0
@@ -154,7 +154,7 @@ def _diff(mutation: Mutation) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Survivors:
-    """What an earlier output lists. A mutant is known by its module and difference, so that it is found again where lines have moved."""
+    """Survivors that an earlier output lists. A mutant is known by its module and difference, so that it is found again where lines have moved."""
 
     diffs: Set[tuple[str, str]]
     lines: Mapping[tuple[str, str], Sequence[int]]
@@ -218,7 +218,7 @@ class Bench:
         return measured
 
     def _try_living(self, trials: Sequence[tuple[Mutant, Trial]]) -> list[Mutant]:
-        """Returns those that have to be tried from the import on."""
+        """Try mutants on living functions. Return those that have to be tried from the import on."""
         reader, writer = os.pipe()
 
         def parse(number: int, code: int) -> None:

@@ -104,7 +104,7 @@ def try_one(mutant: Mutant, living: Living, campaigns: Sequence[object], cpu_s: 
 
 
 def _searched(mutant: Mutant, living: Living, campaigns: Sequence[object], cpu_s: float) -> int:
-    """In the child. A loop without end is ended by a signal, and counts as found: so would a node be that hangs."""
+    """Search for the mutant, in the child. A loop without end is ended by a signal, and counts as found: so would a node be that hangs."""
     module, mutation = mutant
     file = str(ROOT / module)
     if not put_in_place(Trial(file, mutation, []), living[file]):

@@ -32,7 +32,7 @@ UNFIT = 98
 
 @dataclass(slots=True)
 class Measured:
-    """What running the tests once, unchanged, measured."""
+    """Measurements of one run of the unchanged tests."""
 
     cpu_s: dict[str, float] = field(default_factory=dict)
     """Per test; traced, so more than it takes else."""
@@ -65,7 +65,7 @@ class Measured:
 
 
 class Measure:
-    """Runs the tests once, traced. `folder`: whose files' lines are of interest."""
+    """Plugin that runs the tests once, traced. `folder`: whose files' lines are of interest."""
 
     def __init__(self, folder: Path, result: Path) -> None:
         self.folder, self.result = f"{folder}/", result
@@ -228,7 +228,7 @@ def bound() -> None:
 
 
 def put_in_place(trial: Trial, functions: Sequence[FunctionType]) -> bool:
-    """Gives living functions the mutant's code. False if that cannot be done, or changes nothing that lives."""
+    """Give living functions the mutant's code. Return False if that cannot be done, or changes nothing that lives."""
     changed = _codes(compile(trial.mutation.tree(), trial.file, "exec", dont_inherit=True))
     done = False
     for function in functions:
@@ -259,7 +259,7 @@ def _compile_anew(file: str) -> None:
 
 
 def changed_on_import(trial: Trial, module: str) -> None:
-    """From now on the import of the module finds the mutant."""
+    """Make every later import of the module find the mutant."""
     code = compile(trial.mutation.tree(), trial.file, "exec", dont_inherit=True)
 
     class Loader(SourceFileLoader):
@@ -287,7 +287,7 @@ def _functions(files: set[str]) -> dict[str, list[FunctionType]]:
 
 
 def _codes(module: CodeType) -> dict[tuple[str, int], CodeType]:
-    """By name and line. Two of one name in one line are left out, since no one would notice them apart."""
+    """Return the code objects by name and line. Two of one name in one line are left out, since no one would notice them apart."""
     codes: dict[tuple[str, int], CodeType] = {}
     twice = set()
     todo = [module]

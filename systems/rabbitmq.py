@@ -92,7 +92,7 @@ class QueueClient(DriverClient):
         return bool(self.channel.is_open)
 
     def enqueue(self, op: Op) -> None:
-        """Returns when the broker confirms; `mandatory` has it refuse what no queue takes."""
+        """Publish a value and return when the broker confirms; `mandatory` has it refuse what no queue takes."""
         kept = pika.BasicProperties(delivery_mode=2)
         self.channel.basic_publish("", self.queue(op), str(op.value).encode(), kept, mandatory=True)
 

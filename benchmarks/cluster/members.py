@@ -130,7 +130,7 @@ def wait_for(what: str, condition: Callable[[], bool], limit_s: float = WAIT_S, 
 
 
 def all_active(nodes: Sequence[Node]) -> Callable[[], bool]:
-    """By one node's word: the replicated members."""
+    """Return a function that says whether all replicated members are active, by one node's view."""
 
     def look() -> bool:
         for node in nodes:

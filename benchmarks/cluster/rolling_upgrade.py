@@ -92,7 +92,7 @@ def old_fields(folder: Path) -> set[str]:
 
 
 class OldService(ReferenceService):
-    """What is newer than the old program stays out of its configuration, as it would in a cluster that was installed then."""
+    """Service of the old program. What is newer than it stays out of its configuration, as it would in a cluster that was installed then."""
 
     known: set[str]
 
@@ -153,7 +153,7 @@ def _upgrade(lab: LocalProvider, new: Deployment, load_s: float) -> dict[str, An
 
 
 def _kill(service: ReferenceService, host: Any) -> None:
-    """Its supervisor, or the watchdog, starts it again."""
+    """Kill the node and wait until its supervisor, or the watchdog, has started it again."""
     pid = service.pid(host)
     host.run(["kill", "-9", str(pid)])
     _await(lambda: service.pid(host) not in (None, pid), f"{host.name} to be started again")

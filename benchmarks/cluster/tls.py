@@ -102,7 +102,7 @@ def figures(latencies: list[float], spent_s: float, seconds: float) -> dict[str,
 
 
 def _credentials() -> Credentials:
-    """Of one node, from files that are gone afterwards."""
+    """Return the credentials of one node, from files that are gone afterwards."""
     authority = Authority.new("test")
     with tempfile.TemporaryDirectory() as directory:
         files = TlsFiles(*(Path(directory) / name for name in TlsFiles.__dataclass_fields__))

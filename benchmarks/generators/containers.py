@@ -100,7 +100,7 @@ def element_set(chance: np.random.Generator, plan: Schedule) -> Draft:
 
 
 def counter(chance: np.random.Generator, plan: Schedule) -> Draft:
-    """Adds of 1, and reads of the sum."""
+    """Draft a history of a counter: adds of 1, and reads of the sum."""
     count = len(plan)
     f = chance.integers(0, 2, count, dtype=np.uint8)
     total = np.cumsum((f == ADD) & plan.effect).astype(np.int32)

@@ -82,7 +82,7 @@ def _play(f: np.ndarray, expected: Int32, new: Int32, effect: Bools) -> tuple[In
 
 
 def latest(group: Int32, writes: Bools) -> Int64:
-    """For each entry the place of the last write of its group before it, `ABSENT` without one."""
+    """Return for each entry the place of the last write of its group before it, `ABSENT` without one."""
     order = np.argsort(group, kind="stable")
     place = np.where(writes[order], np.arange(len(order)), -1)
     last = np.concatenate([[-1], np.maximum.accumulate(place)[:-1]]) if len(order) else place

@@ -122,7 +122,7 @@ def start(name: str, inventory: Path, folder: Path) -> subprocess.Popen[bytes]:
 
 
 def await_in_force(run: subprocess.Popen[bytes], folder: Path) -> str | None:
-    """None when the fault was seen in force; else why it is not to be had here."""
+    """Wait until the fault is seen in force, and return None; else return why it is not possible here."""
 
     def phases() -> list[str]:
         files = sorted(folder.glob("runs/**/ledger.jsonl"))
@@ -142,7 +142,7 @@ def await_in_force(run: subprocess.Popen[bytes], folder: Path) -> str | None:
 def await_whole(
     hosts: Sequence[RemoteHost], whole: Mapping[str, dict[str, Any]], killed_s: float
 ) -> dict[str, float | None]:
-    """By host, after how many seconds it was whole; None: not within three times what it may take."""
+    """Return by host after how many seconds it was whole; None: not within three times what it may take."""
     took_s: dict[str, float | None] = dict.fromkeys((host.name for host in hosts), None)
     while None in took_s.values() and time.monotonic() < killed_s + 3 * (LEASE_S + SLACK_S):
         left = [host for host in hosts if took_s[host.name] is None]

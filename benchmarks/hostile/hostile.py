@@ -85,7 +85,7 @@ def kills(place: Path, count: int, seed: int) -> Json:
 
 
 def connections(place: Path, count: int, seed: int) -> Json:
-    """To each of three nodes a third, from that node's own network."""
+    """Open connections to three nodes, a third of `count` to each, from that node's own network."""
     campaign = HEAD.format(nodes=3, load_s=max(20, count // 15)) + WORKLOADS
     with _run(place, campaign, seed) as run:
         wait_for(lambda: len(_nodes(run.pid)) == 3 or run.poll() is not None, "the nodes", 120.0)
@@ -254,7 +254,7 @@ class Forked:
 
 
 class WithForks(Processes):
-    """Of three nodes the one that is damaged again and again."""
+    """Cluster of three nodes, one of which is damaged again and again."""
 
     def _process(self, name: str) -> Any:
         return Forked(self._directory / name) if name == "n2" else super()._process(name)

@@ -46,7 +46,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What one process took. `verdict` is by its exit code; `expected` whether that was right."""
+    """Time and memory of one process. `verdict` is by its exit code; `expected` whether that was right."""
 
     name: str
     operations: int
@@ -60,7 +60,7 @@ class Figure:
 
 
 def cases(full: bool) -> Iterator[Case]:
-    """In order; those of one name grow."""
+    """Yield the cases in order; those of one name grow."""
     unit = 1_000_000 if full else 100_000
     for count in (10_000, 100_000, *((1_000_000, 10_000_000) if full else ())):
         yield Case("register, 1 key, 20 clients", Settings("register", count, clients=20))
@@ -104,7 +104,7 @@ def repeating() -> Iterator[Case]:
 
 
 def measure(case: Case, folder: Path) -> Figure:
-    """Writes the history, and checks it in a process of its own."""
+    """Write the history, and check it in a process of its own."""
     path = folder / "history.jsonl"
     _write_apart(case, path)
     output = folder / "verdict.json"
@@ -136,7 +136,7 @@ def measure(case: Case, folder: Path) -> Figure:
 
 
 def _write_apart(case: Case, path: Path) -> None:
-    """Writes the history in a process of its own: what is measured counts the memory that this one had when it began."""
+    """Write the history in a process of its own: what is measured counts the memory that this one had when it began."""
     child = os.fork()
     if child == 0:
         try:

@@ -62,7 +62,7 @@ def main() -> int:
 
 
 def _round(number: int, options: argparse.Namespace) -> dict[str, dict[str, Figures]]:
-    """By row and system. The order rotates, so that no system always runs on the warm or the busy machine."""
+    """Run one round. Return the figures by row and system. The order rotates, so that no system always runs on the warm or the busy machine."""
     turn = number % len(options.systems)
     order = options.systems[turn:] + options.systems[:turn]
     found: dict[str, dict[str, Figures]] = {row: {} for row in options.rows}
@@ -87,7 +87,7 @@ def _measure(name: str, timing: str, rows: list[str], seconds: float, found: dic
 
 
 def _ratios(rounds: list[dict[str, dict[str, Figures]]]) -> dict[str, dict[str, dict[str, list[float]]]]:
-    """By row, peer and figure: median, lowest and highest of how many times better this node is in the same round."""
+    """Return by row, peer and figure: median, lowest and highest of how many times better this node is in the same round."""
     found: dict[str, dict[str, dict[str, list[float]]]] = {}
     for row, systems in rounds[0].items():
         for peer in systems.keys() - {"tribulation"} if "tribulation" in systems else ():

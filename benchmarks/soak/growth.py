@@ -17,7 +17,7 @@ MOST_POINTS = 600
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """Of one figure. `per_hour` is the slope of the second half; `added` what it adds over that half."""
+    """Growth of one figure. `per_hour` is the slope of the second half; `added` what it adds over that half."""
 
     first: float
     middle: float
@@ -29,7 +29,7 @@ class Growth:
 
 
 def growth(times_s: Sequence[float], values: Sequence[float], least: float, share: float = 0.05) -> Growth | None:
-    """None for fewer than ten samples in the second half: nothing can be said."""
+    """Return the growth; None for fewer than ten samples in the second half: nothing can be said."""
     times, found = np.asarray(times_s, float), np.asarray(values, float)
     if not len(times):
         return None

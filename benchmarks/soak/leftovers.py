@@ -14,7 +14,7 @@ Snapshot = dict[str, set[str]]
 
 
 def snapshot() -> Snapshot:
-    """Of this machine's own namespaces; what is in those of a lab ends with its processes."""
+    """Take a snapshot of this machine's own namespaces; what is in those of a lab ends with its processes."""
     return {
         "named namespaces": {path.name for path in Path("/run/netns").glob("*")},
         "mounts": set(_mounts()),

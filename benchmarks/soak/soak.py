@@ -51,7 +51,7 @@ LEAST = {"rss_mb": 12.0, "descriptors": 6.0, "threads": 4.0, "processes": 1.0}
 
 
 class Watch:
-    """Samples into a file until stopped. `phase` is what the run last said that it was at."""
+    """Watch that writes samples into a file until it is stopped. `phase` is what the run last said that it was at."""
 
     def __init__(self, harness: int, path: Path) -> None:
         self.phase = "start"

@@ -81,7 +81,7 @@ def load(workload: str, start_s: float) -> dict[str, Any]:
 
 
 def seen(judgement: Judgement) -> str:
-    """Raises `Wrong` for what keeps the run from being valid."""
+    """Describe the valid run in words. Raises `Wrong` for what keeps it from being valid."""
     for checker, result in judgement.results.items():
         for anomaly in result.anomalies:
             raise Wrong(

@@ -138,7 +138,7 @@ def _taken(name: str, module: str, class_name: str) -> str | None:
 
 
 def write_system(name: str, folder: Path) -> list[Path]:
-    """Raises `CampaignError` for a name that is none, and where a file is there already."""
+    """Write the files of a new system, and return their paths. Raises `CampaignError` for an impossible name, and for a file that exists."""
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,40}", name):
         raise CampaignError(
             f"{name!r} is not a name for a system", hint="small letters, digits and dashes: my-database"

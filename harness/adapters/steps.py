@@ -22,7 +22,7 @@ class Step:
 
 
 class Wrong(Exception):
-    """What a step found."""
+    """Failure that a step found."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)

@@ -31,7 +31,7 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 
 
 class HostsSpec(BoundedModel):
-    """Where the nodes run. `nodes` makes n1 … nN; an inventory names its own."""
+    """Hosts on which the nodes run. `nodes` makes n1 … nN; an inventory names its own."""
 
     provider: Provider = Field(default="local", description="local, sim, ssh, qemu or vagrant")
     nodes: int = Field(default=5, ge=1, le=32, description="number of hosts (all but ssh)")

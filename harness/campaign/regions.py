@@ -36,7 +36,7 @@ class WaySpec(BoundedModel):
         return amount
 
     def over(self, default: WaySpec) -> Way:
-        """This way, with missing fields taken from `default`."""
+        """Return this way, with missing fields taken from `default`."""
         delay, jitter, rate = (
             getattr(self, name) or getattr(default, name) or 0 for name in ("delay", "jitter", "rate")
         )
@@ -52,7 +52,7 @@ class WanSpec(WaySpec):
 
 
 def check_regions(sizes: Mapping[str, int], wan: WanSpec | None) -> None:
-    """Raises `ValueError` that names the first impossible value."""
+    """Check the regions. Raises `ValueError` that names the first impossible value."""
     if not 2 <= len(sizes) <= MOST_REGIONS:
         raise ValueError(f"`regions` lists {len(sizes)}: give 2 to {MOST_REGIONS} regions, or leave it out")
     for name in sizes:

@@ -20,6 +20,6 @@ def why_not(system: Mapping[str, Any]) -> str | None:
 
 
 def require_simulable(system: Mapping[str, Any], place: str) -> None:
-    """Raises `CampaignError` for a system that the simulator does not have; `place` says where the system is named."""
+    """Raise `CampaignError` for a system that the simulator does not have; `place` says where the system is named."""
     if (why := why_not(system)) is not None:
         raise CampaignError(f"{place}: {why}", hint=HINT)

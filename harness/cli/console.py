@@ -26,7 +26,7 @@ LEAST_WIDTH = 40
 
 
 class _Console(Console):
-    """What is printed is text and no markup, but for what `marked` makes; what others put into it is escaped. Its own colours go past the stream, which would escape them."""
+    """Console that prints text and no markup, but for what `marked` makes; what others put into it is escaped. Its own colours go past the stream, which would escape them."""
 
     def __init__(self, least_width: int = 1, **options: Any) -> None:
         self._least_width = least_width
@@ -87,7 +87,7 @@ def say(text: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Talk:
-    """How much a command says on stderr before its result: `quiet` nothing but errors, `verbose` whole documents as well."""
+    """Amount of output of a command on stderr before its result: `quiet` nothing but errors, `verbose` whole documents as well."""
 
     quiet: bool = False
     verbose: bool = False

@@ -8,7 +8,7 @@ from typing import Any
 
 
 def print_document(document: Any) -> None:
-    """In colours on a terminal; elsewhere plain, in ASCII where the stream's encoding has no other characters."""
+    """Print a document in colours on a terminal; elsewhere plain, in ASCII where the stream's encoding has no other characters."""
     text = json.dumps(document, default=str)
     if sys.stdout.isatty():
         from .console import out

@@ -40,7 +40,7 @@ class DurationType(click.ParamType):  # type: ignore[type-arg]
 
 
 class PathType(click.Path):
-    """As a `Path`. The empty text is refused: Python takes it for the current folder."""
+    """Type of a path, as a `Path`. The empty text is refused: Python takes it for the current folder."""
 
     def __init__(self, *, exists: bool = False, file_okay: bool = True, dir_okay: bool = True) -> None:
         super().__init__(exists=exists, file_okay=file_okay, dir_okay=dir_okay, path_type=Path)
@@ -79,14 +79,14 @@ class CampaignType(PathType):
 
 
 def hosts_option(text: str, default: str | None = None) -> Callable[[F], F]:
-    """As `hosts`: the name of a provider, or an inventory's file."""
+    """Return an option that the command gets as `hosts`: the name of a provider, or an inventory's file."""
     return click.option(
         "--hosts", default=default, show_default=default is not None, metavar="local|qemu|vagrant|INVENTORY", help=text
     )
 
 
 def time_option(text: str = "Stop after this time.", default: str | None = None) -> Callable[[F], F]:
-    """As `time_s`: the real time after which the command starts nothing new."""
+    """Return an option that the command gets as `time_s`: the real time after which the command starts nothing new."""
     return click.option("--time", "time_s", type=DurationType(), default=default, show_default=True, help=text)
 
 
@@ -95,7 +95,7 @@ MOST_JOBS = 512
 
 
 def jobs_option(command: F) -> F:
-    """As `jobs`: a number of processes."""
+    """Add an option that the command gets as `jobs`: a number of processes."""
     text = "Number of processes.  [default: one per processor]"
     return click.option("--jobs", type=click.IntRange(min=1, max=MOST_JOBS), default=processors, help=text)(command)
 
@@ -111,7 +111,7 @@ def runs_option(help: str = "The folder for run folders.") -> Callable[[F], F]:
 
 
 def set_option(command: F) -> F:
-    """As `overrides`, a tuple of texts."""
+    """Add an option that the command gets as `overrides`, a tuple of texts."""
     text = "Override a field, e.g. --set duration=10s."
     return click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help=text)(command)
 
@@ -127,12 +127,12 @@ def renamed_option(old: str, new: str, *, has_value: bool = False) -> Callable[[
 
 
 def json_option(command: F) -> F:
-    """As `as_json`."""
+    """Add an option that the command gets as `as_json`."""
     return click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")(command)
 
 
 def trust_option(command: F) -> F:
-    """Not an argument of the command: code that loads what a run's folder names asks `plugins.trust`."""
+    """Add an option that is not an argument of the command: code that loads what a run's folder names asks `plugins.trust`."""
     text = "Run the code that the run's folder or plan names: plugins, and the system's file. Such code may have come with the folder."
 
     def take(_context: click.Context, _parameter: click.Parameter, is_trusted: bool) -> None:
@@ -144,6 +144,6 @@ def trust_option(command: F) -> F:
 
 
 def take_over_option(command: F) -> F:
-    """As `take_over`."""
+    """Add an option that the command gets as `take_over`."""
     text = "Break another user's claim of these hosts, if it was not renewed for two minutes."
     return click.option("--take-over", is_flag=True, help=text)(command)

@@ -107,6 +107,6 @@ def _example(context: click.Context | None) -> str | None:
 
 
 def _plain(message: str) -> str:
-    """In the middle of a sentence."""
+    """Return a message for the middle of a sentence."""
     text = " ".join(message.split()).rstrip(".")
     return text[:1].lower() + text[1:] if text[:2].istitle() or text[:1] == "N" else text

@@ -17,7 +17,7 @@ EVERY_S = 0.3
 
 
 class Watch:
-    """Asks the first of `nodes` that answers, and stays with it while it does."""
+    """Watch of a cluster: asks the first of `nodes` that answers, and stays with it while it does."""
 
     def __init__(
         self,

@@ -130,7 +130,7 @@ class Deployment:
 
 
 def refuse(doing: str, name: str, plans: Sequence[HostPlan]) -> None:
-    """Raises `NotOnAllHosts` when any host refuses: then nothing was changed anywhere."""
+    """Raise `NotOnAllHosts` if any host refuses: then nothing was changed anywhere."""
     results = [_refused(plan) for plan in plans]
     if any(not result.ok for result in results):
         require_all(doing, name, results)

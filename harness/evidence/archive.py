@@ -67,7 +67,7 @@ _DAMAGED = (
 
 
 def pack(run_dir: Path, file: Path) -> list[str]:
-    """Raises `CampaignError` if it is not a run's folder, or if a key cannot be removed."""
+    """Pack a run's folder into an archive. Raises `CampaignError` if it is not a run's folder, or if a key cannot be removed."""
     run_dir = run_dir.resolve()
     if not (run_dir / HISTORY_FILE).is_file():
         raise CampaignError(
@@ -111,7 +111,7 @@ def _pack_one(tar: tarfile.TarFile, run_dir: Path, name: str) -> bool:
 
 
 def unpack(file: Path, runs: Path, *, most_files: int = MOST_FILES, most_bytes: int = MOST_BYTES) -> Path:
-    """Raises `CampaignError` for an archive that is damaged, too large, or not one of a run."""
+    """Unpack an archive, and return the run's folder. Raises `CampaignError` for an archive that is damaged, too large, or not one of a run."""
     with _readable(file) as raw, gzip.GzipFile(fileobj=raw, mode="rb") as unpacked, _refusing(file):
         content = _Bounded(unpacked, most_bytes)
         tar = tarfile.open(fileobj=cast(IO[bytes], content), mode="r:")  # noqa: SIM115
@@ -208,7 +208,7 @@ def _add(tar: tarfile.TarFile, name: str, source: Any, size: int) -> None:
 
 
 def _has_key(source: IO[bytes]) -> bool:
-    """Reads to the end."""
+    """Return whether a file has a private key. The file is left at its end."""
     tail = b""
     while block := source.read(_BLOCK):
         if _BEGIN.search(tail + block):
@@ -371,7 +371,7 @@ def _content(tar: tarfile.TarFile, member: tarfile.TarInfo, most: int | None = N
 
 
 def _placed(stage: Path, name: str) -> Path:
-    """At the run's own name, or the next one that is free."""
+    """Move the run to its own name, or the next one that is free."""
     for attempt in range(1, 1_000):
         folder = stage.with_name(name if attempt == 1 else f"{name.partition('-')[0]}-{attempt}")
         if not folder.exists():

@@ -49,7 +49,7 @@ def place_of(node: str, name: str) -> str:
 
 
 def seal(run_dir: Path) -> dict[str, dict[str, Any]]:
-    """Raises `OSError` when a file cannot be read."""
+    """Measure the files of the evidence, by name. Raises `OSError` if a file cannot be read."""
     return {name: _measured(run_dir / name) for name in _evidence(run_dir)}
 
 

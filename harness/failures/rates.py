@@ -65,12 +65,12 @@ def chance_of_none(rate: Rate, runs: int) -> float:
 
 
 def rates(repeats: Sequence[Repeat]) -> dict[str, Rate]:
-    """By outcome, in the order of their first runs."""
+    """Return the rate of each outcome, in the order of their first runs."""
     return _counted([[one.outcome] for one in repeats])
 
 
 def failure_rates(repeats: Sequence[Repeat]) -> dict[str, Rate]:
-    """By `CHECKER/KIND`: in how many runs it was found."""
+    """Return by `CHECKER/KIND` in how many runs it was found."""
     return _counted([list(one.failures) for one in repeats])
 
 

@@ -73,7 +73,7 @@ class InParts(Protocol):
     """A host whose files can be read in parts, so that they need not fit into memory."""
 
     def get_part(self, path: str, offset: int, size: int, *, timeout_s: float = 60.0) -> bytes:
-        """At most `size` bytes from `offset` on; fewer only at the file's end."""
+        """Read at most `size` bytes from `offset` on; fewer only at the file's end."""
         ...
 
 
@@ -115,7 +115,7 @@ class Apart(Protocol):
     def late_ns(self) -> int: ...
 
     def distances(self) -> Mapping[str, str]:
-        """By pair of regions, the measured distance in words; empty without regions, or when the hosts were already up."""
+        """Return by pair of regions the measured distance in words; empty without regions, or when the hosts were already up."""
         ...
 
 

@@ -41,7 +41,7 @@ def understood(host: str, text: str, what: str) -> Iterator[None]:
 
 
 def whole(text: str, base: int = 10) -> int:
-    """Raises `ValueError` for anything but a number of 64 bits."""
+    """Parse a whole number. Raises `ValueError` for anything but a number of 64 bits."""
     if len(text.strip()) > DIGITS:
         raise ValueError("a number of too many digits")
     return int(text, base)

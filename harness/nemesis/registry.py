@@ -17,7 +17,7 @@ PACKAGES: dict[str, Package] = {kind.name: kind.on_hosts() for kind in catalog.k
 
 
 def package_of(kind: str) -> Package:
-    """Raises `FaultError` for a kind that no real host has."""
+    """Return the package of a kind. Raises `FaultError` for a kind that no real host has."""
     try:
         return PACKAGES[kind]
     except KeyError:
@@ -27,7 +27,7 @@ def package_of(kind: str) -> Package:
 
 
 def unheld(faults: Iterable[Resolved], ground: Ground) -> dict[str, dict[str, Any]]:
-    """By fault, the evidence that it ended just before its heal. One that cannot be probed now is verified by the heal itself."""
+    """Return by fault the evidence that it ended just before its heal. One that cannot be probed now is verified by the heal itself."""
     found = {}
     for fault in faults:
         try:

@@ -56,7 +56,7 @@ def code_digests(run_dir: Path) -> dict[str, str]:
 
 
 def require_adapter(path: Path, directory: Path) -> None:
-    """Raises `CampaignError` for an adapter that is gone, where the run's folder has a copy. The copy is code from a folder: only the user decides to execute it."""
+    """Raise `CampaignError` for an adapter that is gone, where the run's folder has a copy. The copy is code from a folder: only the user decides to execute it."""
     copy = directory / ADAPTER / path.name
     if not path.exists() and copy.is_file():
         raise CampaignError(

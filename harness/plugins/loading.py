@@ -102,7 +102,7 @@ def _owner(point: EntryPoint) -> str:
 
 
 def _add(kind: str, name: Any, member: Any, place: str) -> None:
-    """Raises `CampaignError` for anything that is not of that kind."""
+    """Add a member of a kind. Raises `CampaignError` for anything that is not of that kind."""
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise CampaignError(f"{place}: {shown(name)} is not a name: small letters, digits and -", hint=GUIDE)
     if name in BUILT_IN[kind]:

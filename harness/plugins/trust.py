@@ -26,7 +26,7 @@ def trusted() -> bool:
 
 
 def require_trust(source: str | Path, code: Collection[object]) -> None:
-    """Raises `CampaignError` where `source`, a file of a run's folder, names code that the user did not allow."""
+    """Raise `CampaignError` where `source`, a file of a run's folder, names code that the user did not allow."""
     if code and not _trusted:
         named = ", ".join(map(shown, code))
         raise CampaignError(f"{source} names code, which may have come with the run: {named}", hint=HINT)

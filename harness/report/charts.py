@@ -117,7 +117,7 @@ def _differences(numbers: Sequence[int]) -> list[int]:
 
 
 def _chosen_lines(lines: Sequence[Line]) -> tuple[list[Line], list[str]]:
-    """As many lines as fit: warnings and errors first, then those nearest to the beginning."""
+    """Choose as many lines as fit: warnings and errors first, then those nearest to the beginning."""
     if len(lines) <= MOST_LINES:
         return list(lines), []
     order = sorted(range(len(lines)), key=lambda at: (lines[at].level == "info", lines[at].event == "", at))

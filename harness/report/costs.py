@@ -106,7 +106,7 @@ class _Ends:
 
 
 def _columns(operations: Sequence[Operation]) -> tuple[Any, Any, Any]:
-    """For each operation: its invocation, its end (-1: never), and its outcome."""
+    """Return for each operation its invocation, its end (-1: never), and its outcome."""
     number = {kind: OUTCOMES.index(kind) for kind in OUTCOMES}
     asked_ns = np.array([op.invoke_ns for op in operations], dtype=np.int64)
     ended_ns = np.array([-1 if op.complete_ns is None else op.complete_ns for op in operations], dtype=np.int64)
@@ -138,7 +138,7 @@ def _cost(fault: Fault, place: str, ends: _Ends, faults: Sequence[Fault], load_n
 
 
 def _on(fault: Fault, load_ns: int) -> tuple[int, int]:
-    """From its start until it was seen healed; a fault that was never healed was active until the load's end."""
+    """Return the start and the end of a fault (ns): it lasts until it was seen healed; a fault that was never healed was active until the load's end."""
     ends = [at for at in (fault.healed_ns, fault.heal_ns) if at is not None]
     return fault.start_ns, max(fault.start_ns, min(ends[0] if ends else load_ns, load_ns))
 

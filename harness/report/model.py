@@ -76,7 +76,7 @@ class LoadRow:
 
 @dataclass(frozen=True, slots=True)
 class Shrinking:
-    """How this run was shrunk from a larger one: `story` is (time, event), `sizes` one row each for before and after under `columns`."""
+    """Shrinking of a larger run to this one: `story` is (time, event), `sizes` one row each for before and after under `columns`."""
 
     story: Sequence[Sequence[str]]
     more: int

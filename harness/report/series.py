@@ -30,7 +30,7 @@ class Lanes:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Per bucket of `bucket_s`: its middle in seconds, completions a second by outcome, and latencies of ok operations in ms (None: no such)."""
+    """Rates per bucket of `bucket_s`: its middle in seconds, completions a second by outcome, and latencies of ok operations in ms (None: no such)."""
 
     bucket_s: float
     middle_s: Sequence[float]
@@ -101,7 +101,7 @@ def _quantiles(bucket: Any, took_ns: Any, count: int) -> dict[str, list[float | 
 
 
 def chosen(operations: Sequence[Operation], most: int, always: frozenset[int]) -> list[Operation]:
-    """At most about `most` operations to draw: those whose invocation is in `always`, then those that are not ok, then the others.
+    """Choose about `most` operations to draw at most: those whose invocation is in `always`, then those that are not ok, then the others.
 
     Of a group that does not fit, every k-th is drawn.
     """

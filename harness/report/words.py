@@ -205,7 +205,7 @@ def shortened(text: str, most: int = _LONGEST) -> str:
 
 
 def means(found: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-    """For each ability the mechanism in words; if hosts differ, the mechanism of each host."""
+    """Return for each ability the mechanism in words; if hosts differ, the mechanism of each host."""
     by_ability = {}
     for ability, by_host in found.items():
         hosts_by_means: dict[str, list[str]] = {}

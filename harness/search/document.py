@@ -33,7 +33,7 @@ class FailureRow(TypedDict):
 
 
 class SearchDocument(TypedDict):
-    """What `tri search --json` prints. `faults`: by kind and outcome; `sometimes`: in how many trials each interesting state was reached."""
+    """Output of `tri search --json`. `faults`: by kind and outcome; `sometimes`: in how many trials each interesting state was reached."""
 
     command: str
     interrupted: bool
@@ -86,7 +86,7 @@ def document(
 
 
 def _faults(findings: Findings) -> dict[str, dict[str, int]]:
-    """By kind, how many faults took effect, were masked, did nothing and were refused."""
+    """Return by kind how many faults took effect, were masked, did nothing and were refused."""
     kinds = sorted({kind for kind, _ in findings.faults})
     return {kind: {outcome: findings.faults[kind, outcome] for outcome in FAULT_OUTCOMES} for kind in kinds}
 

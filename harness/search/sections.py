@@ -53,7 +53,7 @@ OPEN_BURST_NS = 80 * MILLISECOND
 
 
 def open_load(seed: int, load_ns: int, nodes: Sequence[str]) -> dict[str, Any]:
-    """For some seeds: options of a workload whose operations do not wait for each other, with bursts. A deposed leader then has a long tail that
+    """Return, for some seeds, options of a workload whose operations do not wait for each other, with bursts. A deposed leader then has a long tail that
     conflicts.
 
     In half of them all its clients are at one node: when that node leads and is cut off, the next leader commits less than the tail is long.
@@ -104,7 +104,7 @@ def outage_of(seed: int) -> list[dict[str, Any]]:
 
 
 def outage_first(intents: Sequence[Intent]) -> list[Intent]:
-    """Without those that begin before the seed's outage is over, if it has one."""
+    """Return the intents without those that begin before the seed's outage is over, if it has one."""
     mine = [intent for intent in intents if intent.key.startswith(f"{OUTAGE}.")]
     until_ns = max((intent.at_ns + (intent.for_ns or 0) + _BETWEEN_NS for intent in mine), default=0)
     return [intent for intent in intents if intent.at_ns >= until_ns or intent in mine]

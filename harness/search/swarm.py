@@ -67,7 +67,7 @@ OUTAGE_PPM, OUTAGE_PERIODS = 80_000, (24, 50)
 
 
 def outage_periods(seed: int) -> int | None:
-    """For some seeds: the length, in periods of the failure detector, of an outage before all other faults; None for the others. The swarm's other faults are shorter
+    """Return for some seeds the length, in periods of the failure detector, of an outage before all other faults; None for the others. The swarm's other faults are shorter
     than detectors may take to notice one."""
     knobs = Knobs(seed, "swarm/outage")
     return knobs.choose("periods", OUTAGE_PERIODS) if knobs.on("at-all", OUTAGE_PPM) else None

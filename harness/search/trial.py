@@ -41,7 +41,7 @@ TOOK_EFFECT, MASKED, WITHOUT_EFFECT, REFUSED = FAULT_OUTCOMES = ("took_effect", 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a worker is asked to do: the campaign's plan for `seed`, or a mutant of `parents`, drawn by `seed`.
+    """Task of a worker: the campaign's plan for `seed`, or a mutant of `parents`, drawn by `seed`.
 
     `parents` are plans as JSON: none for a fresh plan, one to be changed, two to be spliced.
     """
@@ -72,7 +72,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What came of a task. `verdict` is `valid`, `invalid`, `unknown` or `crashed`; `explanations` has one for each of `signatures`; `doubts` say why it is unknown.
+    """Outcome of a task. `verdict` is `valid`, `invalid`, `unknown` or `crashed`; `explanations` has one for each of `signatures`; `doubts` say why it is unknown.
 
     `states` are abstract states reached (`states`), `sometimes` how often each interesting moment came; times named `_s` are CPU time. `faults` counts them
     by kind and by outcome (`FAULT_OUTCOMES`).
@@ -159,7 +159,7 @@ def _ended(done: Simulated, results: Mapping[str, CheckResult], failed: bool) ->
 
 
 def _fault_outcomes(record: RunRecord) -> dict[tuple[str, str], int]:
-    """By kind and outcome, how many there were. `refused`: it could not be carried out, or its observation never ended."""
+    """Count faults by kind and outcome. `refused`: it could not be carried out, or its observation never ended."""
     masked = doubts_of(record).masked
 
     def outcome(fault: Fault) -> str:

@@ -60,7 +60,7 @@ class Entry:
 
 
 def world_fingerprint() -> str:
-    """As `tribulation.node.core_source.fingerprint`, for the sources of the simulator."""
+    """Hash the sources of the simulator, as `tribulation.node.core_source.fingerprint` does those of the core."""
     digest = hashlib.sha256()
     for path in sorted(path for folder in _WORLD for path in (_HARNESS / folder).rglob("*.py")):
         digest.update(f"{path.relative_to(_HARNESS)}\n".encode() + path.read_bytes())

@@ -76,7 +76,7 @@ def shrink_history(
 
 
 class _Lens:
-    """Looks for the wanted kind of anomaly in histories of one record; `element`: only for that one."""
+    """Lens that looks for the wanted kind of anomaly in histories of one record; `element`: only for that one."""
 
     def __init__(self, record: RunRecord, wanted: Signature, model: str | None) -> None:
         self.record, self.wanted, self.model = record, wanted, model
@@ -128,7 +128,7 @@ class _Shrinking:
         self._known: dict[frozenset[int], bool] = {}
 
     def _pinned(self, whole: Anomaly) -> list[int]:
-        """For a lost value, which no later read returns: the reads that do have it.
+        """Return the reads that have a lost value, which no later read returns.
 
         Without them another value could seem lost that was only late, so it must be the same value as well.
         """

@@ -28,7 +28,7 @@ Run = Callable[[Plan], Judgement]
 
 
 class HostTrials:
-    """As `Trials`, with runs that may differ. `last` is the folder of the newest run with the wanted failure."""
+    """Trials on hosts: as `Trials`, with runs that may differ. `last` is the folder of the newest run with the wanted failure."""
 
     def __init__(
         self,

@@ -36,7 +36,7 @@ SUPPORTED = TRANSACTIONS | OBJECTS | OTHERS
 
 
 class Links:
-    """For each operation, by its position in `ops`, the others that must stay with it."""
+    """Links between operations: for each, by its position in `ops`, the others that must stay with it."""
 
     def __init__(self, ops: Sequence[Operation], pinned: Iterable[int] = ()) -> None:
         self._pinned = frozenset(pinned)

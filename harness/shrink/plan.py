@@ -35,7 +35,7 @@ SEEDS = 10
 
 @dataclass(frozen=True, slots=True)
 class Stability:
-    """How much the failure depends on exactly this plan: (failed alike, tried).
+    """Dependence of the failure on exactly this plan: (failed alike, tried).
 
     `repeats` are runs of the plan itself and must all agree to the last digest. `neighbours` have one time moved by a millisecond. `seeds` are other seeds,
     which draw other delays and other first leaders. `without_flaws` is the same plan for a correct node; None where no flaw was planted. What the
@@ -86,7 +86,7 @@ def shrink_by(
     steps: Steps | None = None,
     share: float = 1.0,
 ) -> Shrunk | None:
-    """As `shrink_plan`, with these `attempts` and these `steps` only, and this share of the allowance once the plan has failed again."""
+    """Shrink a plan as `shrink_plan` does, with these `attempts` and these `steps` only, and this share of the allowance once the plan has failed again."""
     wanted, allowance = trials.wanted, trials.allowance
     notify("reproduce", str(wanted))
     first = _first(plan, trials, clue)

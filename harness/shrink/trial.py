@@ -61,12 +61,12 @@ class Trials:
         return self._known[name]
 
     def again(self, plan: Plan) -> Failure | None:
-        """As `attempt`, but always run. A run that is not over when the allowance is spent is cut short, and nothing is known of its plan."""
+        """Run a plan as `attempt` does, but always. A run that is not over when the allowance is spent is cut short, and nothing is known of its plan."""
         with self.allowance.one_run():
             return self.run(plan)
 
     def run(self, plan: Plan) -> Failure | None:
-        """As `attempt`, but always run, outside the allowance. A plan that cannot be simulated to its end counts as another failure, unless a crash is wanted."""
+        """Run a plan as `attempt` does, but always, and outside the allowance. A plan that cannot be simulated to its end counts as another failure, unless a crash is wanted."""
         tried = attempt(plan, self.wanted)
         found = tried.alike(self.wanted)
         if found is None:
@@ -88,7 +88,7 @@ def plan_id(plan: Plan) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """When the violation had been seen, and the operations that show it (history indices)."""
+    """Time at which the violation had been seen, and the operations that show it (history indices)."""
 
     at_ns: int | None
     ops: tuple[int, ...]

@@ -59,7 +59,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """How a node comes back on an empty disk: `directory` holds everything that it remembers; it is replaced by `files` (by name), if any.
+    """Replacement of a node, which comes back on an empty disk: `directory` holds everything that it remembers; it is replaced by `files` (by name), if any.
 
     The files must show the node that it may have forgotten promises, so that it makes none before it has learnt what the others know.
     """
@@ -114,7 +114,7 @@ class Service(Protocol):
         ...
 
     def wait_ready(self, host: Host, timeout_s: float) -> None:
-        """Raises `DeployError` with the reason and the log's end when it is not ready in time."""
+        """Wait until the host's node is ready. Raises `DeployError` with the reason and the log's end when it is not ready in time."""
         ...
 
     def pid(self, host: Host) -> int | None:

@@ -21,7 +21,7 @@ class KeyedClient:
         self._client.open(node, dial, timeout_s)
 
     def invoke(self, op: Op, timeout_s: float) -> Outcome:
-        """Raises `ValueError` for an operation that cannot be kept to a part of the keys."""
+        """Execute an operation on a part of the keys. Raises `ValueError` for one that cannot be kept to a part of the keys."""
         if op.f not in OPERATIONS:
             raise ValueError(f"operation {op.f!r} knows no keys; there are {', '.join(sorted(OPERATIONS))}")
         if op.f != "txn":

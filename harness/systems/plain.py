@@ -22,14 +22,14 @@ MOST_BYTES = LINE_BYTES // 2 - (1 << 20)
 
 
 def refuse_names(whose: str, **names: Any) -> None:
-    """Raises `ValueError` for a name that is too long, or is no text and no number."""
+    """Raise `ValueError` for a name that is too long, or is no text and no number."""
     for name, value in names.items():
         if (wrong := name_problem(name, value)) is not None:
             raise ValueError(f"{whose} {wrong}")
 
 
 def refuse_large(values: Any, what: str) -> None:
-    """Raises `ValueError` for more than a line of the history holds, and `TypeError` as the recorder would, but not in the run's own thread."""
+    """Raise `ValueError` for more than a line of the history holds, and `TypeError` as the recorder would, but not in the run's own thread."""
     if (size := len(encode_fields(values))) > MOST_BYTES:
         raise ValueError(f"{what} has {size >> 20} MiB; at most {MOST_BYTES >> 20} MiB are recorded")
 

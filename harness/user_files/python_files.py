@@ -66,7 +66,7 @@ class _FromSource(SourceFileLoader):
 
 
 class _Beside(MetaPathFinder):
-    """Finds modules of one directory that nothing else finds, so that no file there can replace an installed module."""
+    """Finder of modules of one directory that nothing else finds, so that no file there can replace an installed module."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory

@@ -74,7 +74,7 @@ def load_yaml(path: str | Path) -> tuple[Any, Positions]:
 
 
 def parse_yaml(text: str, path: str | Path) -> tuple[Any, Positions]:
-    """As `load_yaml`, for text that `path` names in messages only."""
+    """Parse YAML as `load_yaml` does, for text that `path` names in messages only."""
     loader = None
     try:
         loader = BoundedLoader(text)

@@ -158,7 +158,7 @@ class WorkloadSpec(BoundedModel):
 
 
 class Effect(str, Enum):
-    """What an operation does to the system's state. `PREPARES`: a change that alone shows nothing. `NEITHER`: nodes need not agree, as on an
+    """Effect of an operation on the system's state. `PREPARES`: a change that alone shows nothing. `NEITHER`: nodes need not agree, as on an
     identifier that each makes by itself.
     """
 

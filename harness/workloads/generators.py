@@ -116,7 +116,7 @@ class Each(Generator):
 
 @dataclass(frozen=True)
 class Listed(Generator):
-    """These operations, once, in order."""
+    """Generator of these operations, once, in order."""
 
     ops: tuple[Op, ...]
 
@@ -128,7 +128,7 @@ class Listed(Generator):
 
 @dataclass(frozen=True)
 class Timed(Generator):
-    """These operations, once, in order, none before its time: (run time in ns, operation)."""
+    """Generator of these operations, once, in order, none before its time: (run time in ns, operation)."""
 
     ops: tuple[tuple[int, Op], ...]
 
@@ -208,7 +208,7 @@ def gap_of(context: Context, most: int, left: bool) -> int:
 
 @dataclass(frozen=True)
 class Limit(Generator):
-    """At most `left` operations."""
+    """Generator of at most `left` operations."""
 
     left: int
     inner: Generator
@@ -288,7 +288,7 @@ class Until(Generator):
 
 @dataclass(frozen=True)
 class PerKey(Generator):
-    """For each key in turn, `make(key)` until it is exhausted."""
+    """Generator that goes through the keys: for each in turn `make(key)` until it is exhausted."""
 
     keys: tuple[str, ...]
     make: Callable[[str], Generator]
@@ -314,7 +314,7 @@ class PerKey(Generator):
 
 @dataclass(frozen=True)
 class Shared(Generator):
-    """As `PerKey`, but each client takes its own share of the keys."""
+    """Generator as `PerKey`, but each client takes its own share of the keys."""
 
     keys: tuple[str, ...]
     make: Callable[[str], Generator]

@@ -25,7 +25,7 @@ class SetSpec(WorkloadSpec):
 
 
 class SetFullSpec(SetSpec):
-    """As `set`, read more often: an element may come late, and none that was acknowledged is ever missing from then on."""
+    """Workload like `set`, read more often: an element may come late, and none that was acknowledged is ever missing from then on."""
 
     judged_by: ClassVar[tuple[str, ...]] = ("set-full",)
 

@@ -13,7 +13,7 @@ SHARES = 1_000_000
 
 @dataclass(frozen=True)
 class Surge(Generator):
-    """As `Stagger`, but denser in bursts: windows of `burst_ns` at the end of each period, in which an operation takes only as much time as
+    """Generator like `Stagger`, but denser in bursts: windows of `burst_ns` at the end of each period, in which an operation takes only as much time as
     `burst_mean_ns` says.
 
     The time between two operations is drawn in shares of an operation, which pass faster in a burst: none is so long that it leaps over one.

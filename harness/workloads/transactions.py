@@ -121,7 +121,7 @@ class ListAppend(Workload):
 
 
 class RwRegisterSpec(ListAppendSpec):
-    """As `list-append`, on registers: reads, and writes of unique values."""
+    """Workload like `list-append`, on registers: reads, and writes of unique values."""
 
     judged_by: ClassVar[tuple[str, ...]] = ("rw-register",)
 

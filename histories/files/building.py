@@ -65,7 +65,7 @@ class Chunk:
 
 
 class ColumnsBuilder:
-    """See the module. `events` counts all events, `last_ns` is the latest time, both including the nemesis's."""
+    """Builder of columns; see the module. `events` counts all events, `last_ns` is the latest time, both including the nemesis's."""
 
     def __init__(self, source: str | None = None) -> None:
         self.source = source
@@ -81,7 +81,7 @@ class ColumnsBuilder:
         self._reply_tables = ReplyTables()
 
     def add(self, chunk: Chunk) -> None:
-        """Takes the next events. Their `index` must grow."""
+        """Take the next events. Their `index` must grow."""
         if not chunk.index:
             return
         index = _integers(chunk.index, "index")

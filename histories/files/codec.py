@@ -83,7 +83,7 @@ def _listed(value: Any) -> Any:
 
 
 def decode_line(line: bytes | str) -> dict[str, Any]:
-    """Raises `ValueError` for anything but a JSON object."""
+    """Decode a line. Raises `ValueError` for anything but a JSON object."""
     found = decode_value(line)
     if not isinstance(found, dict):
         raise ValueError(f"expected an object, found {type(found).__name__}")
@@ -164,7 +164,7 @@ def event_may_repeat(line: bytes) -> bool:
 
 
 def refuse_repeats(text: bytes | str) -> None:
-    """Raises `ValueError` when an object in a JSON text has a name twice: readers differ in which value they take, and so would verdicts."""
+    """Raise `ValueError` if an object in a JSON text has a name twice: readers differ in which value they take, and so would verdicts."""
     try:
         json.loads(text, object_pairs_hook=_once_each)
     except RecursionError:
@@ -235,7 +235,7 @@ class PlainEvents:
 
 
 def _kind_of(kind: Any, names: tuple[Any, ...]) -> Type | None:
-    """None where a name is not a short text; all but the first may be left out."""
+    """Return the type of an event, or None if a name is not a short text; all but the first may be None."""
     plain = all(type(name) is str and len(name) <= NAME_CHARACTERS for name in names if name is not None)
     return _TYPES.get(kind) if plain and names[0] is not None else None
 

@@ -46,7 +46,7 @@ class _Line(msgspec.Struct, gc=False):
 
 
 class _LineOfRun(_Line, gc=False):
-    """With the fields of `replies`."""
+    """Line of a run, with the fields of `replies`."""
 
     node: object = None
     log_index: object = msgspec.UNSET
@@ -210,7 +210,7 @@ def _replies(lines: Sequence[Any]) -> Lists:
 
 
 def _typed(lines: bytes, of_run: bool) -> Sequence[_Line] | None:
-    """None if a line may not be that of an ordinary event."""
+    """Decode lines as typed structs. Return None if one may not be that of an ordinary event."""
     try:
         if _has_strange_line(lines):
             return None

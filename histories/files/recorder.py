@@ -38,7 +38,7 @@ class EventSink(ABC):
         error: str | None = None,
         **extra: Any,
     ) -> Event:
-        """Takes one event and returns it with its index."""
+        """Record one event and return it with its index."""
         event = Event(
             self._next_index, time_ns, process, Type(type), f, value, key, workload, level, node, error, extra
         )
@@ -56,7 +56,7 @@ class EventSink(ABC):
 
 
 class MemoryRecorder(EventSink):
-    """Keeps the events, as they would be read from a file, for runs that cannot be lost half-way. Used by one thread."""
+    """Recorder that keeps the events in memory, as they would be read from a file, for runs that cannot be lost half-way. Used by one thread."""
 
     def __init__(self) -> None:
         super().__init__()

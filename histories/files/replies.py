@@ -44,7 +44,7 @@ def of_events(events: Sequence[Event]) -> Lists:
 
 
 class ReplyTables:
-    """Makes the arrays of one history, part by part. Names and sessions get ids."""
+    """Builder of the arrays of one history, part by part. Names and sessions get ids."""
 
     def __init__(self) -> None:
         self._names, self._sessions = _table(), _table()

@@ -202,7 +202,7 @@ def read_trace(path: Path) -> Sequence[Mapping[str, Any]]:
 
 
 def _table(path: Path) -> LineTable | None:
-    """None for a file that is small, or too large. Raises `ValueError` for a line that must be parsed separately."""
+    """Read a history into a table of lines. Return None for a file that is small, or too large. Raises `ValueError` for a line that must be parsed separately."""
     builder, rest = TableBuilder(_bounded), b""
     with opened(path) as file:
         if not LARGE_BYTES <= os.fstat(file.fileno()).st_size <= TEXT_BYTES:

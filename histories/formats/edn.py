@@ -148,7 +148,7 @@ def parse_edn(text: str, source: str = "edn") -> Iterator[Any]:
 
 
 def _collection(found: _Open) -> Any:
-    """Raises `Unreadable` for anything but a collection."""
+    """Make the collection that has been read. Raises `Unreadable` for anything but a collection."""
     if found.waiting:
         raise Unreadable("a tag, metadata or #_ without its form")
     items = found.items

@@ -75,7 +75,7 @@ class Group:
 
 
 class LineTable(Sequence[Object]):
-    """See the module. A slice shares the numbers with its table."""
+    """Table of lines; see the module. A slice shares the numbers with its table."""
 
     __slots__ = ("_columns", "_form", "_forms", "_groups", "_numbers", "_odd", "_row")
 

@@ -105,7 +105,7 @@ def _depth(line: bytes) -> int:
 
 
 def integer(text: str) -> int:
-    """Raises `ValueError` for anything but a decimal integer within the bounds."""
+    """Parse a decimal integer. Raises `ValueError` for anything else, and beyond the bounds."""
     if len(text) > INTEGER_DIGITS + 1:
         raise ValueError(f"an integer has more than {INTEGER_DIGITS} digits")
     return int(text)

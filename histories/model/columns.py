@@ -98,7 +98,7 @@ class Replies:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """See the module. Every array has one entry per operation, except the tables at the end.
+    """Columns of a history; see the module. Every array has one entry per operation, except the tables at the end.
 
     `argument` and `result` are value ids (of the invocation's and the completion's value). Where the value is a list, the id is `ABSENT` and
     `argument_list` or `result_list` is its row. Where the operation is a transaction, `argument_txn` and `result_txn` are rows of `txns`. A cas has

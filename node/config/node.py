@@ -43,7 +43,7 @@ TIMINGS: dict[str, Timing] = {"default": Timing(), "fast": Timing(50 * MS, 300 *
 
 @dataclass(frozen=True, slots=True)
 class NodeConfig:
-    """See the module. `peers` holds every configured node including itself; `voters` are weights (0 or absent: a learner)."""
+    """Configuration of a node; see the module. `peers` holds every configured node including itself; `voters` are weights (0 or absent: a learner)."""
 
     node: str
     cluster: str

@@ -24,7 +24,7 @@ SIZE = WORD.size + 2 * SLOT.size
 
 
 def setting_of(wanted: dict[str, Any]) -> Setting:
-    """In its one form: without what changes nothing."""
+    """Return the setting in its one form: without the fields that change nothing."""
     return {
         name: int(wanted[name]) for name in ("offset_ns", "drift_ppm", "strobe_ns", "period_ns") if wanted.get(name)
     }

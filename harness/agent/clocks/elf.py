@@ -45,7 +45,7 @@ class Elf:
 
 
 def of_file(path: str) -> Elf:
-    """As `parse`. Raises `OSError` too; a file that has not changed is read once."""
+    """Parse a file as `parse` does. Raises `OSError` too; a file that has not changed is read once."""
     known = os.stat(path)
     return _of_file(path, (known.st_dev, known.st_ino, known.st_size, known.st_mtime_ns))
 
@@ -60,7 +60,7 @@ def _of_file(path: str, identity: tuple[int, ...]) -> Elf:
 
 
 def parse(data: bytes | mmap.mmap) -> Elf:
-    """Raises `NotElf`. A file whose section table was stripped has no known symbols and is not recognised as Go."""
+    """Parse an ELF file. Raises `NotElf`. A file whose section table was stripped has no known symbols and is not recognised as Go."""
     if len(data) < 64 or data[:6] != b"\x7fELF\x02\x01":
         raise NotElf("not a 64-bit little-endian ELF file")
     try:

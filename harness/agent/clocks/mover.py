@@ -37,7 +37,7 @@ def reach_out(pids: Sequence[int], force: Json) -> list[int]:
 
 
 def why_not(pids: Sequence[int]) -> list[str]:
-    """Of which it was tried, and failed."""
+    """Return why the clocks of these processes could not be moved; nothing for one that was not tried."""
     known = [(pid, seen.started) for pid in pids if (seen := proc.read(pid)) is not None]
     return [failures[each] for each in known if each in failures]
 
@@ -85,7 +85,7 @@ def tried(block: str) -> str | None:
 
 
 def run(job: Json) -> Json:
-    """In the program of its own."""
+    """Move or restore clocks, in the program of its own."""
     if "restore" in job:
         return _each(vdso.moved(job["restore"]), lambda pid: vdso.restore(pid, job["restore"]))
     with open(job["block"], "rb") as block, open(job["file"], "rb") as file:

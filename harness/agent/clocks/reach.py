@@ -25,7 +25,7 @@ Members = Callable[[], Sequence[int]]
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What moves clocks on this host: the library that is preloaded, and the file that says how."""
+    """Means of moving clocks on this host: the library that is preloaded, and the file that says how."""
 
     library: str
     file: str
@@ -116,7 +116,7 @@ class _Misses:
 
 
 class _Asking:
-    """Whether any process asks for the wall clock from its first look on."""
+    """Record of whether any process asks for the wall clock, from its first look on."""
 
     def __init__(self, paused: bool) -> None:
         self._paused = paused
@@ -163,7 +163,7 @@ def _never_asks(pid: int) -> str | None:
 
 
 def _address(pid: int, library: str, symbol: str) -> int | None:
-    """Of a symbol of the library in the process's memory; None where that is not mapped, or has no such symbol."""
+    """Return the address of a symbol of the library in the process's memory; None if the library is not mapped, or has no such symbol."""
     if not library:
         return None
     with open(f"/proc/{pid}/maps", errors="surrogateescape") as file:

@@ -69,7 +69,7 @@ def _stop_all(pid: int, held: dict[int, int], deadline_s: float) -> None:
 
 
 def _seize(tid: int) -> bool:
-    """False for a thread that has ended."""
+    """Trace a thread and interrupt it. Return False for one that has ended."""
     try:
         _ptrace(SEIZE, tid, 0, must=True)
         _ptrace(INTERRUPT, tid, 0, must=True)

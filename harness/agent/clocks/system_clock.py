@@ -87,7 +87,7 @@ def restore(machine: Machine, recorded: Json) -> int:
 
 
 class Here:
-    """This machine. Raises `OSError`, and `RuntimeError` for a unit that cannot be stopped or started."""
+    """System of this machine. Raises `OSError`, and `RuntimeError` for a unit that cannot be stopped or started."""
 
     wall_ns = staticmethod(time.time_ns)
     mono_ns = staticmethod(time.monotonic_ns)

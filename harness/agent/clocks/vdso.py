@@ -87,7 +87,7 @@ def owner_of(file: str) -> int:
 
 
 def image_of(pid: int) -> Image | None:
-    """None if there is no vDSO, as in a kernel thread. Raises `OSError` if we may not read the memory."""
+    """Return the vDSO image of a process; None if it has none, as a kernel thread. Raises `OSError` if we may not read the memory."""
     with open(f"/proc/{pid}/maps", errors="surrogateescape") as maps:
         line = next((line for line in maps if line.rstrip().endswith("[vdso]")), None)
     if line is None:

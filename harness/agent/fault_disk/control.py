@@ -23,7 +23,7 @@ class DiskError(RuntimeError):
 
 
 def ask(state: str, request: Json, timeout_s: float = PATIENCE_S) -> Json:
-    """Raises `DiskError`."""
+    """Send a request to the fault disk, and return its answer. Raises `DiskError`."""
     try:
         with contextlib.closing(socket.socket(socket.AF_UNIX)) as sock, _reachable(state) as path:
             sock.settimeout(timeout_s)

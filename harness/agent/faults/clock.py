@@ -33,7 +33,7 @@ def claim(before: Json, wanted: Json, config: Json) -> Json:
 
 
 def _below(config: Json) -> Json | None:
-    """None if the harness could not build the code for it."""
+    """Return the fields that moving clocks below the library needs; None if the harness could not build the code for it."""
     block, file = str(config.get("clock_block") or ""), str(config.get("clock_file") or "")
     if not os.path.exists(block):
         return None

@@ -57,7 +57,7 @@ def opened(magic: bytes, packet: bytes) -> bytes:
 
 
 class Arrivals:
-    """By burst and sender, the packets that arrived, in order: (number, delay by two clocks, arrival time)."""
+    """The packets of each burst and sender that arrived, in order: (number, delay by two clocks, arrival time)."""
 
     def __init__(self) -> None:
         self._seen: dict[int, dict[str, list[tuple[int, int, int]]]] = {}
@@ -75,7 +75,7 @@ class Arrivals:
             return dict(self._damaged)
 
     def note(self, packet: bytes, now_ns: int, known: Container[str]) -> None:
-        """Raises `ValueError` for anything but a packet of a burst from one of the `known` senders."""
+        """Note the arrival of a packet. Raises `ValueError` for anything but a packet of a burst from one of the `known` senders."""
         try:
             body = opened(MAGIC, packet)
             burst, number, sent_ns = HEAD.unpack_from(body)

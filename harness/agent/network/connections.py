@@ -39,7 +39,7 @@ def listed(addresses: Iterable[str], control: list[Any]) -> list[list[Any]]:
 
 
 def break_all(addresses: Iterable[str], control: list[Any]) -> None:
-    """Raises `RuntimeError` if `ss` fails."""
+    """Break all connections with these addresses. Raises `RuntimeError` if `ss` fails."""
     process = start_breaking(addresses, control)
     try:
         _, said = process.communicate(timeout=10)

@@ -62,7 +62,7 @@ class Probes:
         self._wake.set()
 
     def heard(self) -> dict[str, list[int]]:
-        """For each sender: newest epoch, newest sequence number, packets heard, age of the last in ns."""
+        """Return for each sender: newest epoch, newest sequence number, packets heard, age of the last in ns."""
         now_ns = time.monotonic_ns()
         with self._lock:
             return {name: [*seen[:3], now_ns - seen[3]] for name, seen in self._heard.items()}
@@ -144,7 +144,7 @@ class Probes:
             self._arrivals.note_damaged(name)
 
     def damaged(self) -> dict[str, int]:
-        """By sender, the total of packets from its host to this port that were not packets of a probe."""
+        """Return by sender the total of packets from its host to this port that were not packets of a probe."""
         return self._arrivals.damaged()
 
     def _note(self, name: str, epoch: int, sequence: int, source: Any) -> None:

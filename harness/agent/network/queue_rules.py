@@ -89,7 +89,7 @@ def nft_rules(addresses: list[str], control: list[Any]) -> str:
 def iptables_rules(
     version: int, addresses: list[str], control: list[Any], chain: str = CHAIN, *, jump: bool = False
 ) -> str:
-    """For iptables-restore: the chain has exactly these rules; `jump` leads packets there."""
+    """Return the input for iptables-restore that gives the chain exactly these rules; `jump` leads packets there."""
     lines = ["*mangle", f":{chain} - [0:0]"]
     if control and ipaddress.ip_address(control[0].partition("%")[0]).version == version:
         lines.append(f"-A {chain} -s {control[0].partition('%')[0]} -p tcp --dport {int(control[1])} -j RETURN")

@@ -26,7 +26,7 @@ Settings = list[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Controller:
-    """Where a controller is to be had. `mounted` is empty when it has to be mounted for each command."""
+    """Place of a controller. `mounted` is empty when it has to be mounted for each command."""
 
     name: str
     version: int
@@ -38,7 +38,7 @@ class Controller:
         return f"cgroup v{self.version}"
 
     def settings(self, value: int | None) -> Settings:
-        """For `cpu` parts per million of one processor, for `memory` bytes; None takes the limit away."""
+        """Return the settings of a limit: for `cpu` parts per million of one processor, for `memory` bytes; None takes the limit away."""
         if self.name == CPU:
             quota = None if value is None else max(1000, value * PERIOD_US // 1_000_000)
             if self.version == 2:
@@ -62,7 +62,7 @@ class Controller:
 
 
 def find(name: str) -> Controller | None:
-    """By what the kernel says; whether it can be used is found out by using it."""
+    """Find a controller by what the kernel reports; only a use shows whether it can be used."""
     try:
         with open("/proc/cgroups", errors="surrogateescape") as file:
             rows = [line.split() for line in file if not line.startswith("#")]
@@ -97,7 +97,7 @@ def group_name() -> str:
 
 
 def path_of(pid: int, controller: Controller) -> str:
-    """Of the group that a process is in. Raises `OSError` when there is no such process."""
+    """Return the path of the group that a process is in. Raises `OSError` when there is no such process."""
     with open(f"/proc/{pid}/cgroup", errors="surrogateescape") as file:
         for line in file:
             _, names, path = line.rstrip("\n").split(":", 2)

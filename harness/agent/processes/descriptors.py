@@ -41,7 +41,7 @@ def put(softs: Mapping[int, int]) -> None:
 
 
 def _put_as(owner: tuple[int, int], limits: list[tuple[int, int, int]]) -> None:
-    """In a child of ours that becomes that user, and runs no program: the user may not be able to read ours."""
+    """Set the limits in a child of ours that becomes that user, and runs no program: the user may not be able to read ours."""
     child = os.fork()
     if child == 0:
         code = 1

@@ -26,7 +26,7 @@ PROBE_LIMIT_BYTES = 256 << 20
 
 
 def look(request: Json, config: Json) -> Json:
-    """By `what`: the host's `abilities`, or how the process fares of which `cpu`, `memory` or `descriptors` are limited. Nothing here asks what was done."""
+    """Return, by `what`: the host's `abilities`, or how the process fares of which `cpu`, `memory` or `descriptors` are limited. Nothing here asks what was done."""
     if request["what"] == "abilities":
         return {"abilities": {name: _ability(name) for name in (cgroups.CPU, cgroups.MEMORY)}}
     how = config.get("process") or {}
@@ -116,7 +116,7 @@ def _look_at_cpu(how: Json, measure: bool) -> Json:
 
 
 def _share_running(found: Sequence[Process]) -> int | None:
-    """From how often any of them was seen to run within a second."""
+    """Return the share of looks within a second in which any of them was seen to run (ppm)."""
     if not found:
         return None
     running = looks = 0
@@ -157,7 +157,7 @@ def _look_at_memory(how: Json, measure: bool) -> Json:
 
 
 def _look_at_descriptors(how: Json, measure: bool) -> Json:
-    """Of the process that the service names, and the limits of all; once limited, looked at until all have one, or often: one that is being born may
+    """Look at the descriptors of the process that the service names, and the limits of all; once limited, looked at until all have one, or often: one that is being born may
     have its parent's for an instant.
     """
     seen: Json = {"descriptors": None, "open": None}

@@ -26,7 +26,7 @@ NOT_OWN = ("session-", "init.scope", "user@")
 
 
 def ancestors(table: Table, pid: int) -> list[int]:
-    """Its parent first. Ends at a process whose parent is not in the table."""
+    """Return the ancestors of a process, its parent first. Ends at a process whose parent is not in the table."""
     found: list[int] = []
     above = table[pid].parent if pid in table else 0
     while above in table and above not in found:
@@ -43,7 +43,7 @@ def belonging(
     strangers: frozenset[int],
     control_groups: Callable[[int], Iterable[str]],
 ) -> dict[int, Process]:
-    """Those that live, by pid; without a root, what is left of those that were seen.
+    """Return the living processes of the system, by pid; without a root, what is left of those that were seen.
 
     `apart` never belong. `strangers` may, but a session or group with one of them in it is not the root's own.
     """

@@ -36,7 +36,7 @@ class Store:
             yield
 
     def force(self) -> dict[str, Any]:
-        """By part, what may be in force; empty when nothing is. Raises `ValueError` for a damaged file."""
+        """Return by part what may be in force; empty if nothing is. Raises `ValueError` for a damaged file."""
         try:
             with open(self.path("force.json"), "rb") as file:
                 return read_object(file.read())

@@ -93,7 +93,7 @@ NAMES: Mapping[str, Callable[[], Iterable[str]]] = {
 
 
 def entry(kind: str, name: str) -> Entry:
-    """Raises `KeyError` for a name that is not in `NAMES`."""
+    """Return the entry of a name. Raises `KeyError` for a name that is not in `NAMES`."""
     return _OF_KIND[kind](name)
 
 
@@ -146,7 +146,7 @@ _REPEATED, _ONCE = {"every": "10s", "for": "3s"}, {"after": "10s"}
 
 
 def _flow(value: Any) -> str:
-    """As YAML writes it in a line."""
+    """Write a value as YAML does in one line."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {_flow(each)}" for key, each in value.items()) + "}"
     if isinstance(value, list):

@@ -32,7 +32,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def ci_options(command: F) -> F:
-    """As `junit` and `fail_on`."""
+    """Add the options that the command gets as `junit` and `fail_on`."""
     fails = (
         "Which verdicts fail: with `invalid`, an unknown verdict gives exit code 0, if at least one checker decided."
     )
@@ -45,7 +45,7 @@ def ci_options(command: F) -> F:
 
 @contextmanager
 def reporting(path: Path | None, fail_on: str) -> Iterator[Reporting]:
-    """Raises `CampaignError` when the file cannot be written, or is another file than a report."""
+    """Report the verdicts of a command when it ends. Raises `CampaignError` if the file cannot be written, or is another file than a report."""
     report = Reporting(None if path is None else _begun(path), fail_on)
     try:
         yield report
@@ -77,7 +77,7 @@ class Reporting:
     def _publish(
         self, suite: str, cases: Sequence[Case], known: Mapping[str, object], *, unknown_passes: bool = False
     ) -> None:
-        """That it cannot be written changes no exit code."""
+        """Print the cases where GitHub wants them, and write the report. A failure to write it changes no exit code."""
         for line in github.lines(cases) if github.wanted() else ():
             print(line, file=sys.stderr)
         if self.file is not None:

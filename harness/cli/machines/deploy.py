@@ -133,7 +133,7 @@ def _cluster(
 
 
 def _dial_by(provider: SshProvider, cluster: Deployment) -> Dial:
-    """As clients do."""
+    """Return a function that dials a node by its name, as clients do."""
     addresses = {host.name: host.address for host in cluster.hosts}
     return lambda node, timeout_s: provider.dial(addresses[node], cluster.service.port, timeout_s=timeout_s)
 
@@ -188,7 +188,7 @@ def _show_status(rows: Sequence[NodeStatus], as_json: bool) -> int:
 
 
 def _duration(seconds: float) -> str:
-    """Its two largest parts: `3 d 4 h`, `5 min 2 s`."""
+    """Write a duration by its two largest parts: `3 d 4 h`, `5 min 2 s`."""
     parts = [(int(seconds) // 86400, "d"), (int(seconds) // 3600 % 24, "h"), (int(seconds) // 60 % 60, "min")]
     shown = [f"{value} {unit}" for value, unit in [*parts, (int(seconds) % 60, "s")] if value]
     return " ".join(shown[:2]) or "0 s"
@@ -231,6 +231,6 @@ def _print(results: Sequence[HostResult], as_json: bool) -> None:
 
 
 def _row(result: HostResult | NodeStatus) -> dict[str, Any]:
-    """As JSON; an error as its whole text."""
+    """Return a result as JSON; an error is its whole text."""
     row = {field.name: getattr(result, field.name) for field in fields(result)}
     return {**row, "ok": result.ok, "error": None if result.error is None else str(result.error)}

@@ -29,7 +29,7 @@ STAYS_S = 12 * 3600.0
 
 
 def _of_provider(command: F) -> F:
-    """As `provider`: the option `--hosts` of the other commands, without inventories: their machines are up."""
+    """Add the option that the command gets as `provider`: the option `--hosts` of the other commands, without inventories: their machines are up."""
     option = click.option(
         "--hosts",
         "provider",
@@ -110,7 +110,7 @@ def _print(document: Mapping[str, Any], distances: Mapping[str, str]) -> None:
 
 
 def _spec(provider: str, nodes: int | None, regions: str | None, wan: tuple[str, ...], clock: str) -> HostsSpec:
-    """As a campaign's `hosts:` would have it. Raises `CampaignError`."""
+    """Return the hosts as a campaign's `hosts:` would have them. Raises `CampaignError`."""
     from pydantic import ValidationError
 
     from ...campaign.model import HostsSpec

@@ -175,7 +175,7 @@ def _print(watch: Watch) -> None:
 
 
 def _live(watch: Watch) -> None:
-    """Until the user has seen enough."""
+    """Show the cluster until the user ends the command."""
     import time
 
     from rich.live import Live

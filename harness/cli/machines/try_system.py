@@ -72,7 +72,7 @@ def command(file: Path, hosts: str, nodes: int, options: tuple[str, ...], as_jso
 
 
 def _require_own(file: Path, service: Any) -> None:
-    """Raises `CampaignError` for an adapter of a system that runs already: the trial would kill a user's processes."""
+    """Raise `CampaignError` for an adapter of a system that runs already: the trial would kill a user's processes."""
     from ...errors import CampaignError
 
     if getattr(service, "keeps_data", False):

@@ -31,7 +31,7 @@ _NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Ended(KeyboardInterrupt):
-    """Not a `KeyboardInterrupt` itself: if one leaves an `exec`, Python finally ends by SIGINT although it was caught."""
+    """End of the command by a signal. Not a `KeyboardInterrupt` itself: if one leaves an `exec`, Python finally ends by SIGINT although it was caught."""
 
 
 def leave_when_signalled() -> None:
@@ -40,7 +40,7 @@ def leave_when_signalled() -> None:
 
 
 class Ending:
-    """Whether a signal has arrived: the interrupted code may end with another error."""
+    """State of the command's end: whether a signal has arrived; the interrupted code may end with another error."""
 
     def __init__(self) -> None:
         self.began = False

@@ -124,7 +124,7 @@ class Escaping(io.TextIOWrapper):
         return len(text)
 
     def close(self) -> None:
-        """Only flush: if a user's code closes `sys.stdout`, `tri` can still print."""
+        """Flush only: if a user's code closes `sys.stdout`, `tri` can still print."""
         _flush(self)
 
     @property

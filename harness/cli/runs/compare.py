@@ -103,7 +103,7 @@ def _checker(result: Mapping[str, Any]) -> str:
 
 
 def _latencies(history: Path) -> dict[str, float]:
-    """Of operations that ended ok."""
+    """Return the rate (1/s) and the latencies (ms) of operations that ended ok."""
     import numpy as np
 
     from tribulation.histories import read_history

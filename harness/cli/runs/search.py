@@ -178,7 +178,7 @@ def _write_page(found: Mapping[str, Any], campaign: str, runs: Path) -> None:
 
 
 def _wanted(campaign: Path, options: Mapping[str, Any]) -> Search:
-    """Raises `CampaignError` for a campaign that cannot be searched, before any worker is started."""
+    """Return the search that the options ask for. Raises `CampaignError` for a campaign that cannot be searched, before any worker is started."""
     from ...campaign.load import load_campaign
     from ...search.draw import searched_plan
     from ...search.engine import Search
@@ -302,7 +302,7 @@ def print_found(found: Mapping[str, Any]) -> None:
 
 
 def _faults_text(faults: Mapping[str, Mapping[str, int]]) -> str:
-    """By kind, how many faults took effect, without those that a verified fault hid."""
+    """Return by kind how many faults took effect, without those that a verified fault hid."""
     shown = {kind: (by["took_effect"], sum(by.values()) - by["masked"]) for kind, by in faults.items()}
     return "took effect: " + " · ".join(f"{kind} {seen} of {tried}" for kind, (seen, tried) in shown.items())
 

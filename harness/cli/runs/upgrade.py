@@ -45,7 +45,7 @@ def command(files: tuple[Path, ...], check: bool) -> int:
 
 
 def _of_a_campaign(text: str, path: Path) -> tuple[str, list[Old]]:
-    """Raises `CampaignError` for a file that is not a campaign, because it must not be reported as up to date."""
+    """Upgrade a campaign's text. Raises `CampaignError` for a file that is not a campaign, because it must not be reported as up to date."""
     from ...campaign.upgrade import upgraded
     from ...errors import CampaignError
     from ...user_files.yaml_loader import parse_yaml

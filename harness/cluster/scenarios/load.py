@@ -63,7 +63,7 @@ def bandwidth(cluster: Deployed) -> str:
 
 
 def balance(cluster: Deployed) -> str:
-    """With ten places each: nine agents on node 1, two on node 2, five on node 3."""
+    """Check that agents move until the load is even between nodes with ten places each: nine agents on node 1, two on node 2, five on node 3."""
     counts = dict(zip(cluster.names, (9, 2, 5), strict=True))
     wanted = {name: 10 * count for name, count in counts.items()}
     before = _place(cluster, counts)

@@ -34,7 +34,7 @@ _SOURCES = (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sourc
 
 
 def check_machine() -> None:
-    """Raises `HostError` where no machine can be emulated, with a hint."""
+    """Raise `HostError`, with a hint, if no machine can be emulated here."""
     missing = [program for program in PROGRAMS if shutil.which(program, path=SEARCH_PATH) is None]
     if missing:
         packages = " ".join(sorted({PROGRAMS[program] for program in missing}))

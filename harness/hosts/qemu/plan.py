@@ -60,7 +60,7 @@ def controller(subnet: int) -> str:
 
 
 def link_of(subnet: int) -> str:
-    """This machine's end of the cable."""
+    """Return the name of this machine's end of the cable."""
     return f"triq{subnet}"
 
 

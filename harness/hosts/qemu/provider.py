@@ -55,7 +55,7 @@ def lab_directory() -> Path:
 
 
 def list_machine_labs() -> list[state.Lab]:
-    """This user's labs of emulated machines, by name."""
+    """List this user's labs of emulated machines, by name."""
     return state.list_labs(lab_directory())
 
 

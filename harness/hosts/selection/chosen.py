@@ -60,7 +60,7 @@ def _unknown(hosts: str, known: Sequence[str]) -> CampaignError:
 
 
 def chosen(hosts: str) -> Chosen:
-    """For commands that use hosts without a campaign: `--hosts` is a provider's name or an existing inventory file."""
+    """Return the hosts chosen by a command that uses them without a campaign: `--hosts` is a provider's name or an existing inventory file."""
     if hosts in PROVIDERS:
         return Chosen(hosts)
     if Path(hosts).is_file():

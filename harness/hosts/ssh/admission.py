@@ -41,7 +41,7 @@ class Identity:
 
 
 def here() -> Identity | None:
-    """This machine; None where its identity cannot be read."""
+    """Return the identity of this machine; None if it cannot be read."""
     try:
         return Identity(Path(_BOOT_ID).read_text().strip(), os.readlink(_NETWORK))
     except OSError:
@@ -179,7 +179,7 @@ def require_sudo(host: RemoteHost) -> None:
 
 
 def require_python(host: RemoteHost) -> str:
-    """Its version as text."""
+    """Return the version of the host's Python as text."""
     version = python_version(host)
     text = ".".join(map(str, version))
     if version < OLDEST_PYTHON:

@@ -169,7 +169,7 @@ class Claims:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What `claim_file.py` prints."""
+    """Output of `claim_file.py`."""
 
     done: bool
     found: Claim | None = None

@@ -39,7 +39,7 @@ OpenSocket = Callable[[float], socket.socket | paramiko.Channel]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """How to reach and trust one host.
+    """Address, login and trusted key of one host.
 
     `key` is a private key file, tried alone or (not `only_key`) before the user's agent and default keys; None means these. `host_key` pins the host's key (`"ssh-ed25519 AAAA…"`);
     without it `known_hosts` must have it. `open_socket(timeout_s)` opens the TCP connection if a plain one is not possible.

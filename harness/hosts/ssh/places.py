@@ -30,7 +30,7 @@ def place(text: str) -> str:
 
 
 def at_peers(text: str) -> str:
-    """As `place`, for an address that means the same machine to every other host."""
+    """Parse an address as `place` does, for one that means the same machine to every other host."""
     bare = place(text)
     if (ip := literal(bare)) is None:
         return bare

@@ -39,7 +39,7 @@ class SshProvider:
 
     @classmethod
     def from_file(cls, path: str | Path) -> SshProvider:
-        """Raises `CampaignError` with every mistake of the file."""
+        """Make a provider from an inventory. Raises `CampaignError` with every mistake of the file."""
         return cls(load_inventory(path))
 
     def up(self) -> Sequence[RemoteHost]:

@@ -45,7 +45,7 @@ HINT = (
 
 
 def unreached(provider: Provider, hosts: Sequence[Host], port: int) -> dict[str, HostError]:
-    """By host, the reason why others cannot reach its `port`. Raises `HostError` if a host does not answer."""
+    """Return by host the reason why others cannot reach its `port`. Raises `HostError` if a host does not answer."""
     names = {host.address: host.name for host in hosts}
     failures: dict[str, list[str]] = {}
     with contextlib.ExitStack() as stack:
@@ -61,7 +61,7 @@ def unreached(provider: Provider, hosts: Sequence[Host], port: int) -> dict[str,
 
 
 def require_reach(provider: Provider, hosts: Sequence[Host], port: int) -> None:
-    """Raises one `HostError` that lists every host that others do not reach."""
+    """Raise one `HostError` that lists every host that others do not reach."""
     failures = unreached(provider, hosts, port)
     if failures:
         text = "\n".join(f"  {failure.message}" for failure in failures.values())
@@ -98,7 +98,7 @@ def _unreached(host: Host, port: int, why: Sequence[str]) -> HostError:
 
 
 def reach_of(provider: Provider, hosts: Sequence[Host], port: int) -> dict[str, TribulationError]:
-    """As `unreached`, for reports: an error of the check itself is the answer for every host."""
+    """Return what `unreached` does, for reports: an error of the check itself is the answer for every host."""
     try:
         return dict(unreached(provider, hosts, port)) if hosts else {}
     except TribulationError as error:

@@ -71,7 +71,7 @@ class RemoteHost:
         stdin: bytes | None = None,
         idempotent: bool = False,
     ) -> CommandResult:
-        """As `Host.run`; an `idempotent` command is repeated once if the connection was lost meanwhile."""
+        """Run a command as `Host.run` does; an `idempotent` command is repeated once if the connection was lost meanwhile."""
         began_s = time.monotonic()
         text = _text(command)
         exit_code, out, err = self._execute(text, timeout_s, stdin, idempotent)
@@ -105,7 +105,7 @@ class RemoteHost:
         return out
 
     def get_part(self, path: str, offset: int, size: int, *, timeout_s: float = 60.0) -> bytes:
-        """As `InParts.get_part`."""
+        """Read a part of a file as `InParts.get_part` does."""
         quoted = shlex.quote(path)
         text = f"[ -r {quoted} ] || {{ echo cannot be read >&2; exit 1; }}; tail -c +{offset + 1} {quoted} | head -c {size}"
         exit_code, out, err = self._execute(text, timeout_s, None, True, size + PRINTED_BYTES)

@@ -43,7 +43,7 @@ def parsed(vertex: str, question: str, line: str) -> Answer:
 
 
 def printed(vertex: str, question: str, text: str) -> Answer:
-    """As `parsed`, of an agent that was run for this one request: its output is the answer alone."""
+    """Parse an answer as `parsed` does, of an agent that was run for this one request: its output is the answer alone."""
     try:
         found = parsed_json(text)
     except ValueError:

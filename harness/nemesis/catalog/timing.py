@@ -18,7 +18,7 @@ RESTART = AliasChoices("restart_after", "for", "for_ns")
 
 
 class Timing(BoundedModel):
-    """When a fault happens. Without `every` it happens once, at `after`; with it, first at `after` (default: one period in). With `on` it happens each
+    """Timing of a fault. Without `every` it happens once, at `after`; with it, first at `after` (default: one period in). With `on` it happens each
     time that the event does, `after` later, as often as `times` allows and no more than one at a time.
 
     Each start is shifted later by a keyed random time from 0 to `stagger`. `for` is how long it lasts; without it, until the final heal. After its

@@ -27,7 +27,7 @@ class ClientControl(Protocol):
     """Processes are named by the number that a `SeenClient` has."""
 
     def seen(self, processes: Sequence[int] | None = None) -> Mapping[int, SeenClient]:
-        """By process: these processes, or those that replaced them in their slots."""
+        """Return these processes, or those that replaced them in their slots, by process."""
         ...
 
     def pause(self, processes: Sequence[int]) -> None: ...

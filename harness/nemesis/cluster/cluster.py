@@ -97,7 +97,7 @@ class Cluster:
         return ask(self.agents, dict.fromkeys(self.changeable(), request), patient=patient, timeout_s=timeout_s)
 
     def renewed_late(self) -> dict[str, float]:
-        """By vertex: when the newest renewal was asked whose answer came too late for `renew`."""
+        """Return by vertex the time of the newest renewal whose answer came too late for `renew`."""
         late = {name: self.agents[name].answered_late.get("renew") for name in self.changeable()}
         return {name: asked_s for name, asked_s in late.items() if asked_s is not None}
 
@@ -138,7 +138,7 @@ class Cluster:
         self.service.start(self.hosts[name], dict(library.environment) if library else {})
 
     def refresh_pids(self, names: Collection[str] | None = None) -> None:
-        """Only for services without a supervisor: their process is known by a pid, which changes at each start."""
+        """Look up the pids again, for services without a supervisor: their process is known by a pid, which changes at each start."""
         if not is_supervised(self.service):
             self._send_processes(names)
 

@@ -31,7 +31,7 @@ JOIN_S = 2.0
 
 
 class Following:
-    """Reports `events` from entering to leaving. `notify` is called from threads of its own; `clock` gives the run's time in ns."""
+    """Follower of a service, which reports its `events` from entering to leaving. `notify` is called from threads of its own; `clock` gives the run's time in ns."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Following:
         self._leader: str | None = None
 
     def __enter__(self) -> Following:
-        """Raises `FaultError` when a host's node cannot be followed."""
+        """Start to follow. Raises `FaultError` if a host's node cannot be followed."""
         if not self._events:
             return self
         if isinstance(self._service, Followed):

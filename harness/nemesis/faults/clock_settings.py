@@ -22,7 +22,7 @@ STROBE_READINGS = 24
 
 
 def settings_of(what: Mapping[str, Any]) -> dict[str, Setting]:
-    """By node, from a resolved clock fault."""
+    """Return the settings by node, from a resolved clock fault."""
     if "drift_ppm" in what:
         return {node: {"drift_ppm": int(ppm)} for node, ppm in what["drift_ppm"].items()}
     if "strobe_ns" in what:

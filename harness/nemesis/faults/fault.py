@@ -72,7 +72,7 @@ class Observation:
 
 
 def links_down(observation: Observation) -> list[tuple[str, str]]:
-    """From the observation after the final heal, return the links between running hosts over which nothing arrived. In the simulator, where processes are
+    """Return the links between running hosts over which nothing arrived, by the observation after the final heal. In the simulator, where processes are
     the hosts, links of one that does not run are no evidence.
     """
     seen = observation.observed
@@ -86,7 +86,7 @@ def links_down(observation: Observation) -> list[tuple[str, str]]:
 
 
 class Injector(Protocol):
-    """Carries out faults on one kind of cluster. Each call blocks until verified or its deadline passed; raises `FaultError`."""
+    """Injector of faults into one kind of cluster. Each call blocks until verified or its deadline passed; raises `FaultError`."""
 
     def situation(self) -> Situation: ...
 

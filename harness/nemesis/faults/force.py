@@ -13,7 +13,7 @@ Shape = dict[str, Any]
 
 @dataclass(slots=True)
 class Force:
-    """It has what a fault must know about the others to evaluate its own observation.
+    """All active faults: what a fault must know about the others to evaluate its own observation.
 
     `clocks` are the nodes' wall clocks, `clock_holders` the faults that determine them. Over `loose` edges packets may arrive or not; `links` holds
     what shapes them. Nodes that are `off` have no power, or are frozen whole.

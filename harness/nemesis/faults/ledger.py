@@ -85,7 +85,7 @@ class LedgerSink(ABC):
 
 
 class MemoryLedger(LedgerSink):
-    """Keeps the lines, for runs without real faults."""
+    """Ledger that keeps the lines in memory, for runs without real faults."""
 
     def __init__(self) -> None:
         self.lines: list[dict[str, Any]] = []

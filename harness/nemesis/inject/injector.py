@@ -138,7 +138,7 @@ class HostInjector:
         return situation
 
     def steady(self, intent: Intent) -> AbstractContextManager[object]:
-        """Not for faults that may wait for others: those others must be able to end."""
+        """Return the change lock, but not for faults that may wait for others: those others must be able to end."""
         package = package_of(intent.kind)
         return self._change if package.heals and not package.waits else nullcontext()
 
@@ -168,7 +168,7 @@ class HostInjector:
             return observation
 
     def _do_once(self, fault: Resolved, package: Package) -> Observation:
-        """Without the change lock: the fault ends at once, and may itself need a quorum that only a heal restores."""
+        """Carry out a fault without the change lock: the fault ends at once, and may itself need a quorum that only a heal restores."""
         self._ledger.intended(fault, self._clock())
         try:
             facts = package.begin(fault, self._ground)
@@ -182,7 +182,7 @@ class HostInjector:
         return observation
 
     def _prepare(self, fault: Resolved, package: Package) -> Json:
-        """Without the change lock, as is its end: it may wait for another fault's heal."""
+        """Prepare a fault without the change lock, as it is ended: it may wait for another fault's heal."""
         self._unfinished[fault.intent.id] = fault
         try:
             return package.prepare(fault, self._ground)

@@ -30,7 +30,7 @@ class Leases:
         return {name: age_s for name, age_s in ages.items() if age_s > self._lease_s}
 
     def newly_overdue(self, names: Iterable[str], now_s: float) -> dict[str, float]:
-        """As `overdue`, but each only once until it is renewed again."""
+        """Return what `overdue` does, but each name only once until it is renewed again."""
         found = {name: age_s for name, age_s in self.overdue(names, now_s).items() if name not in self._reported}
         self._reported |= found.keys()
         return found

@@ -240,7 +240,7 @@ def _overlaps(starts: Sequence[_Start], load_ns: int) -> list[str]:
 
 
 def _still_on(firsts: dict[int, _Start], second: _Start) -> dict[int, _Start]:
-    """By spec, its last start that may be active when `second` starts. A later start of a spec never ends before an earlier one."""
+    """Return by spec its last start that may be active when `second` starts. A later start of a spec never ends before an earlier one."""
     return {place: first for place, first in firsts.items() if first.window[1] + first.spec.recover > second.window[0]}
 
 

@@ -21,7 +21,7 @@ SECOND_NS = 1_000_000_000
 
 
 class MixSpec(BoundedModel):
-    """Which of the sorts the hosts can do is known only when they are up; what cannot be done is left out and named."""
+    """Random mix of faults. Only when the hosts are up is it known which sorts they can do; what cannot be done is left out and named."""
 
     model_config = ConfigDict(populate_by_name=True)
     kind: ClassVar[str]
@@ -51,7 +51,7 @@ class MixSpec(BoundedModel):
         return words
 
     def sorts(self) -> list[str]:
-        """By name, in the order of the table."""
+        """Return the names of the sorts, in the order of the table."""
         every = [name for name, sort in SORTS.items() if not sort.coarse]
         asked = every if self.kinds == "all" else [name for word in self.kinds for name in names_of(word)]
         refused = {name for word in self.without for name in names_of(word)}

@@ -52,7 +52,7 @@ class _Item(BoundedModel):
 
     @classmethod
     def word(cls) -> str:
-        """Its key in a campaign."""
+        """Return the fault's key in a campaign."""
         return cls.model_fields[cls.field()].alias or cls.field()
 
 

@@ -27,7 +27,7 @@ Edge = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How the rest is broken: by faults of which kind, with which parameters; `leader`: it is aimed at the core's leader."""
+    """Way in which the rest is broken: by faults of which kind, with which parameters; `leader`: it is aimed at the core's leader."""
 
     kind: str
     parameters: Mapping[str, Any]

@@ -107,7 +107,7 @@ def run_differences(recorded: RunRecord, replayed: RunRecord) -> list[LineDiffer
 
 
 def content_differences(one: RunRecord, other: RunRecord) -> list[LineDifference]:
-    """As `run_differences`, without times: the first differing answer, and the first differing trace line of each node."""
+    """Return what `run_differences` does, without times: the first differing answer, and the first differing trace line of each node."""
     history = first_difference(
         "answers in history.jsonl", _answers(one), _answers(other), lambda line: line["time"], _timeless
     )

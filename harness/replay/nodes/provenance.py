@@ -47,7 +47,7 @@ class Life:
         return found
 
     def explain_all(self, received: Sequence[bytes]) -> list[int]:
-        """As `explain`, but continue after a message that this incarnation never sent."""
+        """Explain as `explain` does, but continue after a message that this incarnation never sent."""
         found = self.explain(received)
         while len(found) < len(received):
             at = next((index + 1 for index in reversed(found) if index >= 0), 0)
@@ -61,7 +61,7 @@ class Life:
 
 
 def match(lives: Sequence[Life], received: Sequence[bytes]) -> list[int]:
-    """For each received key the index of its send (counted over all lives), `BEYOND` or `UNEXPLAINED`."""
+    """Return for each received key the index of its send (counted over all lives), `BEYOND` or `UNEXPLAINED`."""
     matched: list[int] = []
     base = 0
     for number, life in enumerate(lives):

@@ -160,7 +160,7 @@ def _circle(count: int) -> tuple[int, int, list[tuple[float, float]]]:
 
 
 def _arrow(places: Sequence[tuple[float, float]], at: int, kind: str, key: str) -> Arrow:
-    """From one box to the next, bent to the outside so that two arrows between two boxes stay apart."""
+    """Draw the arrow from one box to the next, bent to the outside so that two arrows between two boxes stay apart."""
     (x1, y1), (x2, y2) = places[at], places[(at + 1) % len(places)]
     length = hypot(x2 - x1, y2 - y1) or 1.0
     bend = 62.0 if len(places) == 2 else 18.0

@@ -85,7 +85,7 @@ def window_ns(op: Operation) -> tuple[int, int]:
 def diagram(
     op: Operation, text: str, nodes: Sequence[str], messages: Sequence[Message], lines: Sequence[Line]
 ) -> Diagram | None:
-    """None where no messages and no lines of traces are known around the operation."""
+    """Draw the space-time diagram of an operation; None if no messages and no lines of traces are known around the operation."""
     from_ns, until_ns = window_ns(op)
     near = [one for one in messages if one.sent_ns <= until_ns and _end_ns(one, until_ns) >= from_ns]
     written = [line for line in lines if line.at_ns is not None and from_ns <= line.at_ns <= until_ns]
@@ -135,7 +135,7 @@ def _moment_ns(op: Operation) -> int:
 
 
 def _nearest(messages: Sequence[Message], op: Operation, most: int) -> list[Message]:
-    """Those of the operation's node first, and of these the nearest to its end; in order of time."""
+    """Return the nearest messages: those of the operation's node first, and of these the nearest to its end; in order of time."""
     moment_ns = _moment_ns(op)
     order = sorted(messages, key=lambda one: (op.node not in (one.source, one.target), abs(one.sent_ns - moment_ns)))
     return sorted(order[:most], key=lambda one: one.sent_ns)

@@ -55,7 +55,7 @@ BROKEN_CLIENT = 20
 
 
 class Events:
-    """What the main thread waits for: reports of other threads, and descriptors of clients that can be read. Only `put` is for other threads."""
+    """Events that the main thread waits for: reports of other threads, and descriptors of clients that can be read. Only `put` is for other threads."""
 
     def __init__(self) -> None:
         # No SimpleQueue: in CPython 3.11 its `get` waits forever when a signal's handler outlasts the timeout.

@@ -63,7 +63,7 @@ class RunClock:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a worker reports. `generation` distinguishes a hung predecessor's late answer from its successor's.
+    """Report of a worker. `generation` distinguishes a hung predecessor's late answer from its successor's.
 
     `dropped`: a client that had been open is gone, and its session with it. `traceback` is that of a `client-error`.
     """

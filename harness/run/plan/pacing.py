@@ -73,6 +73,6 @@ class Unacknowledged:
         return not any(self._changes(name, f) for f in took_place) or any(f not in took_place for f in often)
 
     def _changes(self, name: str, f: str) -> bool:
-        """As the workload declares. For an operation that it does not declare (one of a pinned plan): as the name says."""
+        """Return whether an operation changes the state, as the workload declares. For one that it does not declare (one of a pinned plan): as the name says."""
         effect = self._operations[name].get(f)
         return not looks_only(f) if effect is None else effect in (CHANGES, NEITHER)

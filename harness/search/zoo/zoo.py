@@ -45,7 +45,7 @@ def zoo_command(
 
 
 class _Talk:
-    """Reports progress on stderr every few seconds."""
+    """Report of the progress, on stderr every few seconds."""
 
     def __init__(self, console: Console | None) -> None:
         self._console = console or Console(stderr=True, highlight=False, soft_wrap=True)

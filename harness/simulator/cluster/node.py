@@ -58,7 +58,7 @@ DOWN, RUNNING, PAUSED, HALTED = Process
 
 
 class Stepper(Protocol):
-    """What the simulator needs of a core."""
+    """Interface of a core to the simulator."""
 
     def step(self, now_ns: int, events: list[Event]) -> list[Effect]: ...
 

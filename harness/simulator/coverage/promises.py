@@ -30,7 +30,7 @@ Line = Mapping[str, Any]
 
 @dataclass
 class _NodeView:
-    """What the traces say of one node: its log as index → (term, crc) above `base`, and how far it is durable and applied."""
+    """View of one node by its traces: its log as index → (term, crc) above `base`, and how far it is durable and applied."""
 
     base: int = 0
     log: dict[int, tuple[int, int]] = field(default_factory=dict)

@@ -42,7 +42,7 @@ WAITED_NS = 2 * SECOND
 
 @dataclass(slots=True)
 class _Node:
-    """What the traces say of one node: whether it leads and in which term, where its log ends, since when it is stopped."""
+    """State of one node by its traces: whether it leads and in which term, where its log ends, since when it is stopped."""
 
     leads: int | None = None
     last_term: int = 0

@@ -39,7 +39,7 @@ Tamper = Callable[[int, bytes], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Shaping:
-    """What a link does to packets; chances in parts per million. Of several, the greatest chance and the lowest rate hold, and delays add."""
+    """Shaping of a link's packets; chances in parts per million. Of several, the greatest chance and the lowest rate hold, and delays add."""
 
     loss_ppm: int = 0
     duplicate_ppm: int = 0

@@ -224,7 +224,7 @@ class Daemon:
         return {f"logs/{name}.log": self.path(host, f"{name}.log") for name in ("server", *self.controls(host))}
 
     def controls(self, host: Host) -> Mapping[str, Mapping[str, str]]:
-        """For each of several processes, by name, how it is found and kept down."""
+        """Return, for each of several processes by name, how it is found and kept down."""
         if not self._has_several or not self.runs_on(host, self.cluster):
             return {}
         return {name: supervise.control(self.path(host), name) for name in self.processes(host, self.cluster)}

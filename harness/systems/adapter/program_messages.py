@@ -25,7 +25,7 @@ Stamp = Ns | Annotated[str, msgspec.Meta(pattern="^[0-9]{1,19}$")]
 
 
 class Address(msgspec.Struct):
-    """Where a port of a node is reached: a forwarder on this machine that faults cut."""
+    """Address at which a port of a node is reached: a forwarder on this machine that faults cut."""
 
     host: str
     port: int
@@ -62,7 +62,7 @@ class Invoke(msgspec.Struct, tag_field="do", tag="invoke"):
 
 
 class Answer(msgspec.Struct, forbid_unknown_fields=True):
-    """What the program answers. `id` is that of the request. The stamps are for operations: before the first byte is sent, and after the last one is received."""
+    """Answer of the program. `id` is that of the request. The stamps are for operations: before the first byte is sent, and after the last one is received."""
 
     id: Ns
     type: Literal["ok", "fail", "info"]
@@ -78,7 +78,7 @@ Request = Hello | Setup | Invoke
 
 
 class WrongAnswer(ValueError):
-    """What is wrong with an answer, as the end of a sentence that begins with the program's name."""
+    """Error in an answer, as the end of a sentence that begins with the program's name."""
 
 
 def answer_of(line: bytes, request: int) -> Answer:

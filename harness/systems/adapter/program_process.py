@@ -30,7 +30,7 @@ _ERROR = re.compile(r"error|exception|panic|fatal", re.IGNORECASE)
 
 
 class ProgramError(Exception):
-    """What is wrong with a program, as a sentence."""
+    """Error of a program, as a sentence."""
 
 
 class ProgramEnded(ProgramError):
@@ -73,7 +73,7 @@ class Program:
         self._drain.start()
 
     def send(self, line: bytes, deadline_s: float) -> None:
-        """Raises `BrokenProtocol` when the program wrote something without a request."""
+        """Send a line. Raises `BrokenProtocol` if the program wrote something without a request."""
         self._require_quiet()
         left = memoryview(line)
         while left:

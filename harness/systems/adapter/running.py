@@ -31,7 +31,7 @@ RELOAD_S = 60.0
 
 
 class _Running:
-    """What both have in common. A subclass has `port`; `logs` are files to keep, by name.
+    """Base of both classes. A subclass has `port`; `logs` are files to keep, by name.
 
     `keeps_data`: the system has data of earlier runs, so that this run uses keys of its own.
     """
@@ -185,7 +185,7 @@ class RunningCgroup(_Running):
     restart: ClassVar[Sequence[str]] = ()
 
     def install(self, host: Host, cluster: Sequence[Host]) -> None:
-        """Raises `DeployError` where the group has no process."""
+        """Check that the group has a process. Raises `DeployError` if it has none."""
         if self.pid(host) is None:
             raise DeployError(
                 f"{host.name}: control group {self.cgroup} has no process",

@@ -56,7 +56,7 @@ _ENDS_AGAIN = 3
 
 @dataclass
 class ReferenceService(ReferenceQuestions):
-    """See the module. `options` is a mapping or `ReferenceOptions`."""
+    """Service of the reference cluster; see the module. `options` is a mapping or `ReferenceOptions`."""
 
     options: Any = field(default_factory=ReferenceOptions)
     name: str = "reference"
@@ -299,7 +299,7 @@ def client(options: Mapping[str, Any]) -> ReferenceClient:
 
 
 def authority_of(options: ReferenceOptions) -> Authority | None:
-    """None without `tls`."""
+    """Return the authority of the cluster; None without `tls`."""
     if not options.tls:
         return None
     if options.authority is None:

@@ -52,7 +52,7 @@ class Members:
         """Removed member → its last incarnation, and the index of its removal."""
 
     def problem(self, command: str, fields: Fields) -> str | None:
-        """See `Replicated`."""
+        """Describe what is wrong with a command; see `Replicated`."""
         needed, optional = _FIELDS[command]
         for name in fields:
             if name not in needed and name not in optional:
@@ -66,7 +66,7 @@ class Members:
         return None
 
     def apply(self, index: int, command: str, fields: Fields) -> Result:
-        """See `Replicated`. Errors: `not-found`, `stale-incarnation`, `stale` (another `since`), `illegal-transition`, `full`."""
+        """Apply a command; see `Replicated`. Errors: `not-found`, `stale-incarnation`, `stale` (another `since`), `illegal-transition`, `full`."""
         if command == "members.join":
             return self._join(index, fields)
         record = self.view.get(fields["name"])

@@ -71,7 +71,7 @@ def _agents(value: Any) -> str | None:
 
 
 def _started(value: Any) -> str | None:
-    """By agent: the epoch under which it runs, and how long its start took."""
+    """Describe what is wrong with a mapping by agent of the epoch under which it runs, and how long its start took."""
     good = isinstance(value, Mapping) and len(value) > 0
     for agent, pair in value.items() if good else ():
         good = good and not _name(agent) and isinstance(pair, list) and len(pair) == 2

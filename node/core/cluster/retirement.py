@@ -41,7 +41,7 @@ class Retirement(Member):
         self._waits = False
 
     def flush(self, now_ns: int) -> None:
-        """As leader, remove the weight of members that leave."""
+        """Remove, as leader, the weight of members that leave."""
         kept = {name: weight for name, weight in self._voters.items() if name not in self._leaving}
         if not self._leading or self._waits or not kept or len(kept) == len(self._voters):
             return

@@ -39,7 +39,7 @@ class NotProposed:
 
 @frozen
 class Committed:
-    """These entries, next in order, are committed."""
+    """Commit of these entries, next in order."""
 
     entries: Sequence[Entry]
 
@@ -154,7 +154,7 @@ class SetVoters:
 
 @frozen
 class VotersChanged:
-    """These weights are active from now on; the entry may not be committed yet."""
+    """Change of the voters: these weights are active from now on; the entry may not be committed yet."""
 
     voters: Mapping[str, int]
 
@@ -206,7 +206,7 @@ class Changed:
 
 @frozen
 class RosterChanged:
-    """These nodes, in addition to this one, receive the log from now on."""
+    """Change of the roster: these nodes, in addition to this one, receive the log from now on."""
 
     names: Sequence[str]
 
@@ -225,7 +225,7 @@ class Found:
 
 @frozen
 class Detected:
-    """This node's detector changed its belief about a member: `alive`, `suspect` or `failed`, in this incarnation of it."""
+    """Change of this node's belief about a member, by its failure detector: `alive`, `suspect` or `failed`, in this incarnation of it."""
 
     name: str
     incarnation: int
@@ -234,7 +234,7 @@ class Detected:
 
 @frozen
 class Measured:
-    """This node's smoothed measurements of the links to others: round trip in ns, bandwidth in bytes per second (absent: unknown)."""
+    """Smoothed measurements of this node of the links to others: round trip in ns, bandwidth in bytes per second (absent: unknown)."""
 
     rtt_ns: Mapping[str, int]
     bandwidth_bps: Mapping[str, int]
@@ -242,7 +242,7 @@ class Measured:
 
 @frozen
 class AgentsHere:
-    """These agents run on this node, at these epochs; none while it is suspended. `state` is their live state by agent, read-only."""
+    """Report of the agents that run on this node, at these epochs; none while it is suspended. `state` is their live state by agent, read-only."""
 
     running: Mapping[str, int]
     state: Mapping[str, Mapping[str, Any]]

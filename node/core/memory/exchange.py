@@ -138,7 +138,7 @@ def _is_dot_of(dot: Any, context: Vector) -> bool:
 
 
 def _vector(metadata: Mapping[str, Any], name: str) -> Vector:
-    """Raises ValueError for anything that is not a vector."""
+    """Return a vector from the metadata. Raises ValueError for anything that is not one."""
     vector = metadata.get(name, {})
     problem = vector_problem(vector)
     if problem is not None:

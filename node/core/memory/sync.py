@@ -166,7 +166,7 @@ def pack(data: bytes) -> tuple[bool, str]:
 
 
 def unpack(packed: bool, text: str) -> bytes:
-    """Raises ValueError for data that `pack` does not make, and beyond `UNPACKED_BYTES`."""
+    """Unpack data. Raises ValueError for data that `pack` does not make, and beyond `UNPACKED_BYTES`."""
     data = base64.b64decode(text, validate=True)
     if not packed:
         return data

@@ -38,7 +38,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """From → to → round trip in ns, and bandwidth in bytes per second; absent: unknown."""
+    """Measurements of links: from → to → round trip in ns, and bandwidth in bytes per second; absent: unknown."""
 
     rtt_ns: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     bandwidth_bps: Mapping[str, Mapping[str, int]] = field(default_factory=dict)

@@ -129,7 +129,7 @@ class Verifier:
 
 
 def _scope(cluster: str) -> bytes:
-    """With a key that two clusters share, datagrams of one must not be accepted by the other."""
+    """Return bytes that identify the cluster: with a key that two clusters share, datagrams of one must not be accepted by the other."""
     return hashlib.sha256(cluster.encode()).digest()
 
 

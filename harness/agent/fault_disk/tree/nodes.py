@@ -113,7 +113,7 @@ Operation = Union[Link, Unlink, Move, Cut]
 
 
 def _path(home: tuple[Directory, str] | None, number: int) -> str:
-    """Without recursion: a process may nest directories deeper than Python calls."""
+    """Return the path of a node. Without recursion: a process may nest directories deeper than Python calls."""
     names: list[str] = []
     while home is not None:
         directory, name = home

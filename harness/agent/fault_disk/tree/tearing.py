@@ -17,7 +17,7 @@ BLOCK = 4096
 
 
 def survivors(size: int, changes: Sequence[Change], random: Random, block: int = BLOCK) -> list[Change]:
-    """For the pending `changes` of a file with `size` durable bytes, return what to write, and at the end a truncation to its new size."""
+    """Return what survives of the pending `changes` of a file with `size` durable bytes, and at the end a truncation to its new size."""
     changes = reachable(changes)
     writers = _writers(changes, block)
     kept = random.choice(("none", "all", "some"))
@@ -63,7 +63,7 @@ def _growth(size: int, changes: Sequence[Change]) -> list[tuple[int, int]]:
 
 
 def _writers(changes: Sequence[Change], block: int) -> dict[int, list[int]]:
-    """By block, the positions of the changes that write to it, since the last truncation before the block."""
+    """Return by block the positions of the changes that write to it, since the last truncation before the block."""
     writers: dict[int, list[int]] = {}
     for position, change in enumerate(changes):
         if change.data is None:

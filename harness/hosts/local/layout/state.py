@@ -111,7 +111,7 @@ def private_directory(path: Path) -> Path:
 
 
 def list_labs(directory: str | Path | None = None) -> list[Lab]:
-    """This user's labs, or those in `directory`, by name."""
+    """List this user's labs, or those in `directory`, by name."""
     base = Path(directory) if directory else default_directory()
     try:
         names = sorted(entry.name for entry in base.iterdir() if (entry / DESCRIPTION).exists())

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 
 
 class Outages:
-    """By host, the end of its lease (monotonic). Hosts that were switched off without a lease are not in it, and stay off until a caller boots them."""
+    """The end of each host's lease (monotonic). Hosts that were switched off without a lease are not in it, and stay off until a caller boots them."""
 
     def __init__(self, clock_s: Callable[[], float] = time.monotonic) -> None:
         self._clock_s = clock_s

@@ -96,7 +96,7 @@ class Supervisor(ABC, Generic[H]):
 
     @abstractmethod
     def make_hosts(self, settings: Mapping[str, Any]) -> Mapping[str, H]:
-        """By name; nothing runs yet."""
+        """Make the hosts, by name; nothing runs yet."""
 
     @abstractmethod
     def build_surroundings(self) -> None:

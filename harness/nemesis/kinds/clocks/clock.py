@@ -219,7 +219,7 @@ def _as_the_system_says(node: str, ground: Ground, wanted: Setting, answer: Json
 
 
 def _effect(answers: Mapping[str, Json]) -> Json:
-    """By node, whether the clock reaches the system's processes, by which means, and why not."""
+    """Return by node whether the clock reaches the system's processes, by which means, and why not."""
     seen: Json = {
         "affected": {node: bool(answer.get("affected")) for node, answer in answers.items()},
         "means": {node: answer["means"] for node, answer in answers.items() if answer.get("means")},

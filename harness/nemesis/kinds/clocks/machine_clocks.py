@@ -35,7 +35,7 @@ def is_moved_as(setting: Setting, seen: tuple[int, int, int]) -> bool:
 
 
 def _best(ground: Ground, node: str) -> ClockSample:
-    """Of a few requests, return the one that was answered fastest."""
+    """Ask a few times, and return the sample that was answered fastest."""
     asked = [question(ground.cluster.nodes, node, patient=True) for _ in range(QUESTIONS)]
     samples = [sample for sample in asked if sample is not None]
     if not samples:

@@ -29,7 +29,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-
 
 
 class DnsSpec(Aimed):
-    """On the hosts of the target, names stop resolving, or lead to another host."""
+    """Fault of name resolution: on the hosts of the target, names stop resolving, or lead to another host."""
 
     kind: ClassVar[str] = "dns"
 
@@ -87,7 +87,7 @@ def _addresses(fault: Resolved, ground: Ground) -> list[str]:
 
 
 def _resolved(fault: Resolved, ground: Ground) -> dict[str, dict[str, list[str]]]:
-    """By node and name, the addresses that a fresh process gets there."""
+    """Return by node and name the addresses that a fresh process gets there."""
     requests = {
         node: {"do": "look", "part": PART, "what": "names", "names": _names(fault, node)}
         for node in fault.what["nodes"]

@@ -72,7 +72,7 @@ class LimitKind(NodeKind):
     hidden_by = NO_PROCESS | {"pause", FREEZE}
 
     def add_to(self, force: Force, what: Mapping[str, Any], ident: str) -> None:
-        """Of several the strictest holds."""
+        """Add the limit. Of several the strictest holds."""
         (name,) = self.amounts
         for node in what["nodes"]:
             limited = force.limits.setdefault(node, {})

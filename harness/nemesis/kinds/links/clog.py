@@ -34,7 +34,7 @@ class ClogSpec(ShapedSpec):
 
 
 class OnHosts(Shaped):
-    """Records for each fault the links over which test packets are held."""
+    """Package that records for each fault the links over which test packets are held."""
 
     kinds = ("clog",)
     abilities: ClassVar[Mapping[str, Probe]] = {"clog": holds}

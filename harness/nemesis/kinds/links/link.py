@@ -89,7 +89,7 @@ class OnHosts(Shaped):
     abilities: ClassVar[Mapping[str, Probe]] = {"link": _shapes}
 
     def begin(self, fault: Resolved, ground: Ground) -> Json:
-        """For one that delays, record how long the fastest packet took over its links before, at the least."""
+        """Begin the fault. For one that delays, record the least time that a packet took over each of its links before."""
         facts = super().begin(fault, ground)
         if fault.what.get("delay_ns"):
             edges = self.visible(fault, ground)

@@ -74,7 +74,7 @@ class OnHosts(Package):
 
 
 def _connections(fault: Resolved, ground: Ground) -> dict[Edge, set[int]]:
-    """Of each pair, the sockets at its first end that are connected with the second."""
+    """Return for each pair the sockets at its first end that are connected with the second."""
     found: dict[Edge, set[int]] = {}
     for a, b in edges_of(fault):
         if a in ground.force.off or a not in ground.cluster.agents:
@@ -126,7 +126,7 @@ class Simulated:
         cluster.schedule(cluster.now_ns + fault.what["period_ns"], self._reset, fault)
 
     def _await_connections(self, pairs: list[Edge], until_ns: int, then: Any) -> None:
-        """Until all pairs that can be are connected again, with a bound."""
+        """Wait until all pairs that can be are connected again, `until_ns` at the latest."""
         cluster = self._ground.cluster
         missing = [pair for pair in pairs if self._can_connect(pair) and not cluster.peers.connected(*pair)]
         if missing and cluster.now_ns < until_ns:

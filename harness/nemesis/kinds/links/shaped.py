@@ -55,7 +55,7 @@ class Shaped(Package):
         return link_ways.require_ways(ground.cluster, shapes, ground.force, f"{fault.intent.kind} {fault.intent.id}")
 
     def end(self, fault: Resolved, ground: Ground) -> Json:
-        """If another program ended a helper, all packets passed, and the fault did not last."""
+        """End the fault. If another program ended a helper, all packets passed, and the fault did not last."""
         known, off = link_ways.known(ground.cluster), ground.force.off | ground.cluster.off
         queued = {
             sink

@@ -186,7 +186,7 @@ def _need_others(nodes: Sequence[str], known: Mapping[str, int], ground: Ground)
 
 
 def _away(ground: Ground) -> Json:
-    """By fault, the weights that its nodes will have again."""
+    """Return by fault the weights that its nodes will have again."""
     return ground.notes.setdefault("away from the voters", {})
 
 
@@ -226,7 +226,7 @@ class Membership(FaultKind):
     }
 
     def resolve(self, intent: Intent, situation: Situation, stream: Stream) -> Json:
-        """With their present weights, which they will have again. Raises `FaultError` when none of them can go."""
+        """Choose the nodes, with their present weights, which they will have again. Raises `FaultError` when none of them can go."""
         able = replace(situation, nodes=[node for node in situation.nodes if may_leave([node], situation)])
         target = intent.parameters["target"]
         nodes = resolve_target(target, able if able.nodes else situation, stream("target"))

@@ -33,11 +33,11 @@ class Conflicts(Protocol):
         ...
 
     def joined(self, a: State, b: State, a_seen: Vector = NOTHING, b_seen: Vector = NOTHING) -> State:
-        """See `record.joined`: `a` or `b` itself when that one has seen all of the other."""
+        """Join two states; see `record.joined`: `a` or `b` itself when that one has seen all of the other."""
         ...
 
     def unseen(self, state: State, seen: Vector) -> State | None:
-        """See `record.unseen`: return the part that is new to a holder with this vector that does not have the record."""
+        """Return the part that is new to a holder with this vector that does not have the record."""
         ...
 
     def live(self, state: State) -> bool:

@@ -302,7 +302,7 @@ def _counts(cell: list[int]) -> bool:
 
 
 def _left(cells: dict[str, Any]) -> dict[str, list[int]]:
-    """By cell: what was added and not reset, where there is any."""
+    """Return by cell what was added and not reset, where there is any."""
     return {name: list(map(int.__sub__, *_halves(cell))) for name, cell in cells.items() if _counts(cell)}
 
 

@@ -140,7 +140,7 @@ def checksum(data: bytes) -> int:
 
 
 class _Reader:
-    """Splits the body, section by section. Every size is checked against the bytes that remain before it is used."""
+    """Reader of the body, section by section. Every size is checked against the bytes that remain before it is used."""
 
     def __init__(self, data: bytes, place: str) -> None:
         self._data = data

@@ -100,7 +100,7 @@ class RoundReads:
 
 @dataclass(slots=True)
 class RaftState:
-    """See the module. `reads_*` and the fields after `progress` are meaningful on a leader only."""
+    """State of Raft on a node; see the module. `reads_*` and the fields after `progress` are meaningful on a leader only."""
 
     config: NodeConfig
     flaws: Flaws
