@@ -6,9 +6,9 @@
     python scripts/mutate.py checkers --again OUTPUT                 those that survived in an earlier run, by its output
     python scripts/mutate.py checkers/structures --tests tests/checkers/structures    fewer tests, so less time to measure them
 
-A mutant that no test fails on has *survived*: a test is missing, or the change makes no difference. Everything happens in a copy of the code, in three steps: the
-tests are run once, to see which lines each executes; mutants of functions are tried in forks of one process that has imported and collected everything
-(`mutation_runs`); the few that change what runs at import are tried in processes that import again.
+A mutant that no test fails on has *survived*: a test is missing, or the change makes no difference. Everything happens in a copy of the code, in
+three steps: the tests are run once, to see which lines each executes; mutants of functions are tried in forks of one process that has imported and
+collected everything (`mutation_runs`); the few that change what runs at import are tried in processes that import again.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
-"""Does the search find mistakes that were not planted? Changes one thing at a time in the node's core, and searches each mutant for so many seconds of CPU.
+"""Does the search find mistakes that were not planted? Changes one thing at a time in the node's core, and searches each mutant for so many seconds
+of CPU.
 
     python scripts/mutate_node.py --sample 100 --seed 7                    a hundred mutants of node/core, drawn by the seed
     python scripts/mutate_node.py --paths node/core/raft --cpu 60          all of a folder, a minute each
     python scripts/mutate_node.py --sample 100 --seed 7 --again OUTPUT     those that survived in an earlier run, by its output
 
-A mutant is *found* when a trial of one of the campaigns fails, by a checker or by a crash of the node. No unit test is run. One that survives makes no difference,
-or shows what the search does not reach: docs/internals/node-mutation.md says which. Mutants are tried in forks of one process that has imported everything, so
-that a busy machine changes nothing but the time it takes.
+A mutant is *found* when a trial of one of the campaigns fails, by a checker or by a crash of the node. No unit test is run. One that survives makes
+no difference, or shows what the search does not reach: docs/internals/node-mutation.md says which. Mutants are tried in forks of one process that has
+imported everything, so that a busy machine changes nothing but the time it takes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The two pytest plugins of `mutate.py`: `Measure` sees which tests execute which lines, `Try` runs tests on mutants, each in a fork.
 
-A mutant of a function is put in place by giving the living function the changed code, so nothing is imported again and no test collected again. What runs
-at import (constants of modules, defaults of arguments, fields of classes) is tried by `Try` too, in a process that imports the changed module from the start (`changed_on_import`).
+A mutant of a function is put in place by giving the living function the changed code, so nothing is imported again and no test collected again. What
+runs at import (constants of modules, defaults of arguments, fields of classes) is tried by `Try` too, in a process that imports the changed module
+from the start (`changed_on_import`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """RabbitMQ, a cluster with one node on each host: queues with publisher confirms and acknowledgements of consumers.
 
-`options: {queue_type: classic}` keeps each queue on one node; `quorum` replicates it. Erlang's nodes find each other by epmd, which each host has for itself.
+`options: {queue_type: classic}` keeps each queue on one node; `quorum` replicates it. Erlang's nodes find each other by epmd, which each host has for
+itself.
 """
 
 from __future__ import annotations

@@ -2,9 +2,10 @@
 
     python -P benchmarks/cluster/rolling_upgrade.py --old REV [--load 10] [--tls] [--json]
 
-REV is a commit of this repository (a clone without history has none: `git fetch --unshallow`). The old nodes are deployed with all parts, clients write and read registers at every node, and
-`tribulation.harness.deploy.upgrade` replaces one node after the other, so that old and new ones are one cluster for a while; then every node is killed with -9 once and started again. Right is: every acknowledged
-write is read (the history is linearizable), each node holds the same state at the end, and writes went on. Exit code 1 when that is not so.
+REV is a commit of this repository (a clone without history has none: `git fetch --unshallow`). The old nodes are deployed with all parts, clients
+write and read registers at every node, and `tribulation.harness.deploy.upgrade` replaces one node after the other, so that old and new ones are one
+cluster for a while; then every node is killed with -9 once and started again. Right is: every acknowledged write is read (the history is
+linearizable), each node holds the same state at the end, and writes went on. Exit code 1 when that is not so.
 """
 
 from __future__ import annotations

@@ -3,8 +3,9 @@
     python -P benchmarks/cluster/tls.py [--seconds 5] [--clients 8] [--rounds 3]
     python -P benchmarks/cluster/tls.py --bare                                       processor time of a frame and of a handshake, without a node
 
-Rounds of both kinds alternate, so that both meet the same machine. Writes are committed by two of three nodes; reads are stale ones, of which the connection is nearly all the cost. A
-connection is opened, greeted and closed. Of each: operations a second, latencies (p50, p99), and the asked node's processor time for one, which a busy machine does not change.
+Rounds of both kinds alternate, so that both meet the same machine. Writes are committed by two of three nodes; reads are stale ones, of which the
+connection is nearly all the cost. A connection is opened, greeted and closed. Of each: operations a second, latencies (p50, p99), and the asked
+node's processor time for one, which a busy machine does not change.
 """
 
 from __future__ import annotations
@@ -146,7 +147,9 @@ def _each_us(count: int, act: Callable[[], object]) -> float:
 
 
 def bare(frames: int = 20_000, handshakes: int = 200) -> dict[str, float]:
-    """Processor time in µs: of a frame of 200 bytes from one `Connection` to another, both sides together, alone or 16 at once; of a handshake, and of signing and verifying a datagram."""
+    """Processor time in µs: of a frame of 200 bytes from one `Connection` to another, both sides together, alone or 16 at once; of a handshake, and
+    of signing and verifying a datagram.
+    """
     credentials, selector = _credentials(), selectors.DefaultSelector()
     found: dict[str, float] = {}
     data = encode(Kind.REQUEST, {"id": 1, "ops": [["w", "k", "x" * 150]]})

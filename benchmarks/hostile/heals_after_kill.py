@@ -2,9 +2,10 @@
 
     python -P benchmarks/hostile/heals_after_kill.py INVENTORY [--only cut clock] [--json]
 
-For each fault a campaign of that fault alone is run with `tri run` until the ledger says that it was seen in force; then the process is killed, and the
-hosts are looked at with other eyes than the agent's: their firewall tables, queueing disciplines and clocks, and what they say is in force. Exit code 1
-when a host was not whole within the lease and 5 s, 0 when all were; faults that these hosts cannot do are named. Removes what it left at the end.
+For each fault a campaign of that fault alone is run with `tri run` until the ledger says that it was seen in force; then the process is killed, and
+the hosts are looked at with other eyes than the agent's: their firewall tables, queueing disciplines and clocks, and what they say is in force. Exit
+code 1 when a host was not whole within the lease and 5 s, 0 when all were; faults that these hosts cannot do are named. Removes what it left at the
+end.
 """
 
 from __future__ import annotations

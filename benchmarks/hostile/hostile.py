@@ -85,7 +85,7 @@ def kills(place: Path, count: int, seed: int) -> Json:
 
 
 def connections(place: Path, count: int, seed: int) -> Json:
-    """Open connections to three nodes, a third of `count` to each, from that node's own network."""
+    """Judge a run of three nodes, each of which gets a third of `count` hostile connections from its own network."""
     campaign = HEAD.format(nodes=3, load_s=max(20, count // 15)) + WORKLOADS
     with _run(place, campaign, seed) as run:
         wait_for(lambda: len(_nodes(run.pid)) == 3 or run.poll() is not None, "the nodes", 120.0)

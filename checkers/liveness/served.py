@@ -38,7 +38,7 @@ LEAST = 2
 
 @dataclass(frozen=True, slots=True)
 class Following:
-    """From `from_ns` to `to_ns` (run time) the node led in `term`, or followed `leader` in it."""
+    """Interval from `from_ns` to `to_ns` (run time) in which the node led in `term`, or followed `leader` in it."""
 
     from_ns: int
     to_ns: int

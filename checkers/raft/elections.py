@@ -23,7 +23,7 @@ class _Cast:
 
 @dataclass(slots=True)
 class _Memory:
-    """What one node has put on disk, by its own trace."""
+    """State that one node has on its disk, by its own trace."""
 
     term: int = 0
     term_line: Line | None = None

@@ -72,7 +72,9 @@ class Part(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """What a commit counts: `matched`, the voters that its `match` has at its index or further; `holders`, with its node, which may not be in `match`."""
+    """Voters that a commit counts: `matched`, the voters that its `match` has at its index or further; `holders`, with its node, which may not be in
+    `match`.
+    """
 
     matched: frozenset[str]
     holders: frozenset[str]

@@ -166,7 +166,7 @@ class Stretches:
 
 
 class _Held:
-    """What the log holds at each line of a stretch, which only adds entries to it."""
+    """Content of the log at each line of a stretch, which only adds entries to it."""
 
     def __init__(self, walk: Walk, entries: Int64, last: int) -> None:
         self._walk, self._entries, self._last = walk, entries, last

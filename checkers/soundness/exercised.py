@@ -98,7 +98,7 @@ def looks_only(f: str, declared: str | None = None) -> bool:
 
 
 def _looks_at_values(history: History) -> Iterable[tuple[str | None, bool]] | None:
-    """As `_looks`, of a history that was read as columns and whose operations read and write single values; None for any other."""
+    """Return what `_looks` does, for a history read as columns whose operations read and write single values; None for any other."""
     columns = None if history.loaded else history.columns
     if columns is None or columns.replies is None or not SINGLE.issuperset(columns.f_names):
         return None

@@ -26,7 +26,9 @@ LEAST_WIDTH = 40
 
 
 class _Console(Console):
-    """Console that prints text and no markup, but for what `marked` makes; what others put into it is escaped. Its own colours go past the stream, which would escape them."""
+    """Console that prints text and no markup, but for what `marked` makes; what others put into it is escaped. Its own colours go past the stream,
+    which would escape them.
+    """
 
     def __init__(self, least_width: int = 1, **options: Any) -> None:
         self._least_width = least_width

@@ -108,7 +108,9 @@ class Deployment:
         return Claims(hosts, what, take_over=take_over, lost=self.notify).held()
 
     def look_again(self, before: Mapping[str, Observed]) -> dict[str, Observed]:
-        """Inspect the hosts again, now that no other process can change them. Missing folders are those of the first inspection, because the claim has created them."""
+        """Inspect the hosts again, now that no other process can change them. Missing folders are those of the first inspection, because the claim
+        has created them.
+        """
         seen = self.all_seen(self.look())
         return {name: replace(now, missing=before[name].missing) for name, now in seen.items()}
 

@@ -3,8 +3,8 @@
     pack(run_dir, file)              # returns the names of files from which keys were removed, or that were omitted
     unpack(file, runs)               # returns the new folder, runs/<campaign>/<timestamp>
 
-An archive is untrusted: links, devices and names that lead out of the folder are refused, and nothing of a refused archive is kept.
-Keys are removed from logs, byte by byte, so that sizes stay. Other files are evidence, and a change would break their seal: a key there refuses the export.
+An archive is untrusted: links, devices and names that lead out of the folder are refused, and nothing of a refused archive is kept. Keys are removed
+from logs, byte by byte, so that sizes stay. Other files are evidence, and a change would break their seal: a key there refuses the export.
 """
 
 from __future__ import annotations
@@ -151,7 +151,9 @@ def _made_and_locked(stage: Path) -> int:
 
 
 def _locked(stage: Path) -> int:
-    """A descriptor that locks the folder until it is closed or the process ends, however it ends. Raises `BlockingIOError` if another process has the lock."""
+    """A descriptor that locks the folder until it is closed or the process ends, however it ends. Raises `BlockingIOError` if another process has the
+    lock.
+    """
     descriptor = os.open(stage, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -161,7 +161,9 @@ class _Observed(TypedDict, total=False):
 
 
 def look_at(faults: Sequence[Fault]) -> None:
-    """Read all faults. Raises where the intended or observed part of a fault does not have the form of its kind: the judgement of the run reads all of them."""
+    """Read all faults. Raises where the intended or observed part of a fault does not have the form of its kind: the judgement of the run reads all
+    of them.
+    """
     for fault in faults:
         typed(fault.intended, _Intended)
         typed(fault.observed or {}, _Observed)

@@ -49,7 +49,9 @@ class Rate:
 
 
 def wilson(count: int, runs: int) -> tuple[float, float]:
-    """The bounds of a rate with `count` occurrences in `runs`. The interval is not empty for 0 or all occurrences, unlike that of the normal distribution."""
+    """The bounds of a rate with `count` occurrences in `runs`. The interval is not empty for 0 or all occurrences, unlike that of the normal
+    distribution.
+    """
     if not 0 <= count <= runs or runs < 1:
         raise ValueError(f"{count} of {runs} is not a rate")
     share, weight = count / runs, Z * Z / runs

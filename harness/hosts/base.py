@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 BOOT_HOOKS = "boot.d"
-"""In a host's directory, if its init is ours: executable files that run at each boot, in name order. 10 mounts disks, 30 guards faults, 50 is the service."""
+"""In a host's directory, if its init is ours: executable files that run at each boot, in name order. 10 mounts disks, 30 guards faults, 50 is the
+service.
+"""
 SERVICE_HOOK = f"{BOOT_HOOKS}/50-service"
 
 
@@ -32,7 +34,9 @@ class Channel(Protocol):
     def send_line(self, line: str) -> None: ...
 
     def read_line(self, timeout_s: float) -> str:
-        """The next line of its output. Raises `LateLineError` when none comes in time, after which it can be read later, and `HostError` when the command ended."""
+        """The next line of its output. Raises `LateLineError` when none comes in time, after which it can be read later, and `HostError` when the
+        command ended.
+        """
         ...
 
     def close(self) -> None: ...

@@ -1,4 +1,6 @@
-"""Copies of the user's code in a run's folder: of plugins, by which the run is judged again, and of the system's adapter, which is only evidence and never executed from there."""
+"""Copies of the user's code in a run's folder: of plugins, by which the run is judged again, and of the system's adapter, which is only evidence and
+never executed from there.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ MOST_PROGRAM_BYTES = 64 << 20
 
 
 def copy_plugins(paths: Sequence[str], run_dir: Path) -> dict[str, str]:
-    """Copy each plugin with the modules of its folder that it imports, into a folder of its own. Returns where each is, relative to the run's folder. Raises `OSError`."""
+    """Copy each plugin with the modules of its folder that it imports, into a folder of its own. Returns where each is, relative to the run's folder.
+    Raises `OSError`.
+    """
     kept = dict(zip(paths, kept_names(paths), strict=True))
     for path in map(Path, paths):
         _copy_with_siblings(path, (run_dir / kept[str(path)]).parent)
@@ -28,8 +32,9 @@ def copy_plugins(paths: Sequence[str], run_dir: Path) -> dict[str, str]:
 
 
 def copy_adapter(file: str | None, directory: Path, run_dir: Path, programs: Sequence[Path] = ()) -> None:
-    """Copy the file of the campaign's system, if it has one, with the modules of its folder that it imports and those files of client programs that are below its folder.
-    Raises `OSError`."""
+    """Copy the file of the campaign's system, if it has one, with the modules of its folder that it imports and those files of client programs that
+    are below its folder. Raises `OSError`.
+    """
     if file is None:
         return
     path, copies = directory / file, run_dir / ADAPTER
@@ -56,7 +61,9 @@ def code_digests(run_dir: Path) -> dict[str, str]:
 
 
 def require_adapter(path: Path, directory: Path) -> None:
-    """Raise `CampaignError` for an adapter that is gone, where the run's folder has a copy. The copy is code from a folder: only the user decides to execute it."""
+    """Raise `CampaignError` for an adapter that is gone, where the run's folder has a copy. The copy is code from a folder: only the user decides to
+    execute it.
+    """
     copy = directory / ADAPTER / path.name
     if not path.exists() and copy.is_file():
         raise CampaignError(

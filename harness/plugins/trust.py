@@ -1,4 +1,6 @@
-"""Whether code that a run's folder names may run: plugins and adapters that came with evidence are untrusted code, unless the user gives `--trust-plugins`."""
+"""Whether code that a run's folder names may run: plugins and adapters that came with evidence are untrusted code, unless the user gives
+`--trust-plugins`.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The cost of each fault: operations by outcome, and their latencies, before, during and after it. Pure.
 
-An operation belongs to the time of its invocation. A cas that ran and did not match was answered, and counts as ok. *During* is from the fault's start until it was seen healed. *Before* and *after* are as long as that, at
-most `MOST_NS`, and do not reach into another fault or beyond the load. Clients are grouped by the region of their node, where there are
-regions.
+An operation belongs to the time of its invocation. A cas that ran and did not match was answered, and counts as ok. *During* is from the fault's
+start until it was seen healed. *Before* and *after* are as long as that, at most `MOST_NS`, and do not reach into another fault or beyond the load.
+Clients are grouped by the region of their node, where there are regions.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """The cost of one fault for the clients of one place. `silent_ns` is the longest time without an ok completion that overlaps the fault. A part without any time is None."""
+    """The cost of one fault for the clients of one place. `silent_ns` is the longest time without an ok completion that overlaps the fault. A part
+    without any time is None.
+    """
 
     fault: Fault
     place: str

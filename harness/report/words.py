@@ -66,7 +66,9 @@ def fault(what: Fault) -> str:
 
 
 def described(what: Fault) -> str:
-    """A fault as intended, with details that a list of targets does not show: `partition: n1 | n2 n3`, `disk lost-writes: n1`, `link delay 80 ms: n1 | n2`."""
+    """A fault as intended, with details that a list of targets does not show: `partition: n1 | n2 n3`, `disk lost-writes: n1`, `link delay 80 ms: n1
+    | n2`.
+    """
     shown = [_parameter(form, what.intended[field]) for field, form in _PARAMETERS.items() if field in what.intended]
     return f"{' '.join([called(what.kind), *filter(None, shown)])}: {effect(what.kind, what.intended)}"
 

@@ -164,7 +164,9 @@ def _drawn_faults(campaign: Campaign, knobs: Knobs, seed: int, directory: Path) 
 
 
 def _drawn_liveness(campaign: Campaign, knobs: Knobs) -> LivenessSpec | None:
-    """Draw the liveness phase. In some seeds the load is followed by a phase in which the rest stays broken and a core must recover; a ring only if no voters change."""
+    """Draw the liveness phase. In some seeds the load is followed by a phase in which the rest stays broken and a core must recover; a ring only if
+    no voters change.
+    """
     moving = [item.spec for item in campaign.faults if isinstance(item.spec, VotersSpec | MembershipSpec)]
     tears = any(
         isinstance(item.spec, DiskSpec) and item.spec.effect is DiskEffect.TORN_WRITE for item in campaign.faults

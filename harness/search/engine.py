@@ -34,8 +34,10 @@ _NUMBER = re.compile(r"\b\d[\d.]*")
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """Order to search. `seeds` may be endless. After `time_s` of CPU time in each process no further trial begins, so that a busy machine finds no less.
-    `until_found`: none begins once one has failed. Without `swarm` nothing is drawn or mutated; with `orders` the order of steps is drawn in addition."""
+    """Parameters of a search. `seeds` may be endless. After `time_s` of CPU time in each process no further trial begins, so that a busy machine
+    finds no less. `until_found`: none begins once one has failed. Without `swarm` nothing is drawn or mutated; with `orders` the order of steps is
+    drawn in addition.
+    """
 
     campaign: Campaign
     seeds: Iterable[int]

@@ -1,7 +1,7 @@
 """Swarm testing: from a seed to a simulation with some kinds of fault and without others (Groce et al. 2012).
 
-A fault that is always present hides bugs that need its absence, and one rate for all runs finds only bugs at that rate. So each seed switches each kind
-on or off and draws its rates. Every knob has its own draw: adding a knob changes no other. How each sort of fault is drawn is in
+A fault that is always present hides bugs that need its absence, and one rate for all runs finds only bugs at that rate. So each seed switches each
+kind on or off and draws its rates. Every knob has its own draw: adding a knob changes no other. How each sort of fault is drawn is in
 `nemesis/draws.py`.
 
     options = swarm(7, SimOptions())
@@ -67,8 +67,9 @@ OUTAGE_PPM, OUTAGE_PERIODS = 80_000, (24, 50)
 
 
 def outage_periods(seed: int) -> int | None:
-    """Return for some seeds the length, in periods of the failure detector, of an outage before all other faults; None for the others. The swarm's other faults are shorter
-    than detectors may take to notice one."""
+    """Return for some seeds the length, in periods of the failure detector, of an outage before all other faults; None for the others. The swarm's
+    other faults are shorter than detectors may take to notice one.
+    """
     knobs = Knobs(seed, "swarm/outage")
     return knobs.choose("periods", OUTAGE_PERIODS) if knobs.on("at-all", OUTAGE_PPM) else None
 

@@ -72,11 +72,11 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Outcome of a task. `verdict` is `valid`, `invalid`, `unknown` or `crashed`; `explanations` has one for each of `signatures`; `doubts` say why it is unknown.
+    """Outcome of a task. `verdict` is `valid`, `invalid`, `unknown` or `crashed`; `explanations` has one for each of `signatures`; `doubts` say why
+    it is unknown.
 
-    `states` are abstract states reached (`states`), `sometimes` how often each interesting moment came; times named `_s` are CPU time. `faults` counts them
-    by kind and by outcome (`FAULT_OUTCOMES`).
-    `digest` is empty when the run did not end.
+    `states` are abstract states reached (`states`), `sometimes` how often each interesting moment came; times named `_s` are CPU time. `faults`
+    counts them by kind and by outcome (`FAULT_OUTCOMES`). `digest` is empty when the run did not end.
     """
 
     seed: int

@@ -1,8 +1,8 @@
 """The corpus: small failing plans, kept with their histories, so that an old finding can be found again.
 
-`histories/corpus/NAME/` holds `plan.json`, `history.jsonl` and `expected.json`. An entry is tried again by running its plan: with its flaw it must fail by the
-same checker and kind, without it nothing may be wrong. Another version of the node or of the simulator may time the same events differently, and miss a
-moment of a millisecond; then the plan's neighbours count as well (`find_again`).
+`histories/corpus/NAME/` holds `plan.json`, `history.jsonl` and `expected.json`. An entry is tried again by running its plan: with its flaw it must
+fail by the same checker and kind, without it nothing may be wrong. Another version of the node or of the simulator may time the same events
+differently, and miss a moment of a millisecond; then the plan's neighbours count as well (`find_again`).
 """
 
 from __future__ import annotations

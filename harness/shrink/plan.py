@@ -37,9 +37,9 @@ SEEDS = 10
 class Stability:
     """Dependence of the failure on exactly this plan: (failed alike, tried).
 
-    `repeats` are runs of the plan itself and must all agree to the last digest. `neighbours` have one time moved by a millisecond. `seeds` are other seeds,
-    which draw other delays and other first leaders. `without_flaws` is the same plan for a correct node; None where no flaw was planted. What the
-    allowance did not reach was not tried: 0 of 0, and None.
+    `repeats` are runs of the plan itself and must all agree to the last digest. `neighbours` have one time moved by a millisecond. `seeds` are other
+    seeds, which draw other delays and other first leaders. `without_flaws` is the same plan for a correct node; None where no flaw was planted. What
+    the allowance did not reach was not tried: 0 of 0, and None.
     """
 
     repeats: tuple[int, int]
@@ -72,7 +72,8 @@ def shrink_plan(
 ) -> Shrunk | None:
     """Shrink `plan`. None when it does not fail as wanted. `clue` from a run says where to look first, so that the whole need not be run again.
 
-    Once the plan has failed again it may spend `SHARE` of the allowance, so that some is left for `stability`. `before` is the size of the whole, where the caller knows it better than the first failing plan shows.
+    Once the plan has failed again it may spend `SHARE` of the allowance, so that some is left for `stability`. `before` is the size of the whole,
+    where the caller knows it better than the first failing plan shows.
     """
     return shrink_by(Trials(wanted, allowance), plan, notify, before, clue, share=SHARE)
 

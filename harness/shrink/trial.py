@@ -66,7 +66,9 @@ class Trials:
             return self.run(plan)
 
     def run(self, plan: Plan) -> Failure | None:
-        """Run a plan as `attempt` does, but always, and outside the allowance. A plan that cannot be simulated to its end counts as another failure, unless a crash is wanted."""
+        """Run a plan as `attempt` does, but always, and outside the allowance. A plan that cannot be simulated to its end counts as another failure,
+        unless a crash is wanted.
+        """
         tried = attempt(plan, self.wanted)
         found = tried.alike(self.wanted)
         if found is None:

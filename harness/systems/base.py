@@ -32,7 +32,9 @@ class PortDial(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Op:
-    """An operation that a client must try: `f`, and its operands. Raises `TypeError` or `ValueError` for operands that no history can hold: in the line of the workload that makes them."""
+    """An operation that a client must try: `f`, and its operands. Raises `TypeError` or `ValueError` for operands that no history can hold: in the
+    line of the workload that makes them.
+    """
 
     f: str
     key: Any = None
@@ -59,7 +61,8 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """Replacement of a node, which comes back on an empty disk: `directory` holds everything that it remembers; it is replaced by `files` (by name), if any.
+    """Replacement of a node, which comes back on an empty disk: `directory` holds everything that it remembers; it is replaced by `files` (by name),
+    if any.
 
     The files must show the node that it may have forgotten promises, so that it makes none before it has learnt what the others know.
     """
@@ -71,12 +74,13 @@ class Replacement:
 class Client(Protocol):
     """One client, used by one thread, bound to one node at a time.
 
-    `invoke` answers before `timeout_s` has passed. It raises nothing for an error of the system: a refusal is `fail`, doubt is `info`. An `OSError` counts as
-    `info` with error `connection-lost`. Any other exception, an answer that is not an `Outcome`, and one that JSON cannot hold, count as `info` with error
-    `client-error`. After `info` the next operation gets a new client.
+    `invoke` answers before `timeout_s` has passed. It raises nothing for an error of the system: a refusal is `fail`, doubt is `info`. An `OSError`
+    counts as `info` with error `connection-lost`. Any other exception, an answer that is not an `Outcome`, and one that JSON cannot hold, count as
+    `info` with error `client-error`. After `info` the next operation gets a new client.
 
-    A client may offer `connected`: it is read after each `fail`, and a new client follows when it is False. Without it a new one follows an error that names a
-    connection (`connection-lost`, `BrokenPipeError`, `timeout`, …) and the third `fail` in a row with the same error other than `mismatch` or `no-quorum`.
+    A client may offer `connected`: it is read after each `fail`, and a new client follows when it is False. Without it a new one follows an error
+    that names a connection (`connection-lost`, `BrokenPipeError`, `timeout`, …) and the third `fail` in a row with the same error other than
+    `mismatch` or `no-quorum`.
     """
 
     def open(self, node: str, dial: Dial, timeout_s: float) -> None:
@@ -91,12 +95,12 @@ class Client(Protocol):
 class Service(Protocol):
     """Installs, starts and stops the system on hosts. Every method is idempotent and bounded in time.
 
-    `cluster` is every host of the system. `capabilities` names optional abilities, e.g. `traces`, `status`, `clock` (can be started with
-    the `environment` of a preloaded clock; programs that ignore it, such as Go's, are moved by other means), `disk` (offers `data_directory(host)`, the absolute path of the one directory with all that must survive a power loss: a fault disk is
-    mounted over it between `install` and `start`).
+    `cluster` is every host of the system. `capabilities` names optional abilities, e.g. `traces`, `status`, `clock` (can be started with the
+    `environment` of a preloaded clock; programs that ignore it, such as Go's, are moved by other means), `disk` (offers `data_directory(host)`, the
+    absolute path of the one directory with all that must survive a power loss: a fault disk is mounted over it between `install` and `start`).
 
-    A service may have `clock(host) -> int`: the wall clock that the system's process on that host shows, in ns since 1970. It decides whether a clock fault
-    reached the process.
+    A service may have `clock(host) -> int`: the wall clock that the system's process on that host shows, in ns since 1970. It decides whether a clock
+    fault reached the process.
     """
 
     name: str

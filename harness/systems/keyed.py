@@ -1,4 +1,6 @@
-"""A client with its own part of the key space, so that a run meets no data of an earlier one: every key gets a prefix on its way to the system, which is removed on its way back."""
+"""A client with its own part of the key space, so that a run meets no data of an earlier one: every key gets a prefix on its way to the system, which
+is removed on its way back.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ class KeyedClient:
         self._client.open(node, dial, timeout_s)
 
     def invoke(self, op: Op, timeout_s: float) -> Outcome:
-        """Execute an operation on a part of the keys. Raises `ValueError` for one that cannot be kept to a part of the keys."""
+        """Execute an operation on this client's part of the keys. Raises `ValueError` for one that has no keys."""
         if op.f not in OPERATIONS:
             raise ValueError(f"operation {op.f!r} knows no keys; there are {', '.join(sorted(OPERATIONS))}")
         if op.f != "txn":

@@ -43,8 +43,8 @@ def refuse_taken(extra: Mapping[str, Any], whose: str) -> None:
 def plain(value: Any, place: str, depth: int = 0, many: tuple[type[Any], ...] = (list, tuple, set, frozenset)) -> Any:
     """Return a copy in exact types. `place` begins the sentence of a mistake: "invoke answered an Outcome whose value"; `many` are the kinds of lists.
 
-    Raises `TypeError` or `ValueError` for what JSON would change, since bytes written as text, or NaN as null, would be judged as another value, and for what is beyond the
-    bounds of a history: a line that cannot be read again would cost all the others.
+    Raises `TypeError` or `ValueError` for what JSON would change, since bytes written as text, or NaN as null, would be judged as another value, and
+    for what is beyond the bounds of a history: a line that cannot be read again would cost all the others.
     """
     if depth > DEEPEST:
         raise ValueError(f"{place} is nested more than {DEEPEST} deep")

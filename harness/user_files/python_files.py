@@ -1,7 +1,8 @@
 """Python files that a user names: imported as modules, with the other modules of their folder.
 
-Dataclasses, `from __future__ import annotations` and the like work. Other modules of its folder can be imported, when it is loaded and later; an installed one of the same
-name comes first. A file that is imported again has its modules as they are then: repeated runs share no state, and none tests old code.
+Dataclasses, `from __future__ import annotations` and the like work. Other modules of its folder can be imported, when it is loaded and later; an
+installed one of the same name comes first. A file that is imported again has its modules as they are then: repeated runs share no state, and none
+tests old code.
 """
 
 from __future__ import annotations

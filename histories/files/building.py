@@ -4,8 +4,8 @@
     builder.add(Chunk(...))        # again and again, in order
     columns = builder.finish()
 
-It refuses the same histories as `histories.pair`, with the same messages: if an array shows an error, the few events concerned are passed to `pair`, which
-formulates the message.
+It refuses the same histories as `histories.pair`, with the same messages: if an array shows an error, the few events concerned are passed to `pair`,
+which formulates the message.
 """
 
 from __future__ import annotations
@@ -141,8 +141,8 @@ class ColumnsBuilder:
 
     @staticmethod
     def _mismatches(chunk: Chunk, kind: Int32, names: Sequence[Kind]) -> npt.NDArray[np.bool_]:
-        """Return the rows that failed but observed something: a cas that saw another value (which becomes its result, when it is given separately), or a removal
-        that found nothing.
+        """Return the rows that failed but observed something: a cas that saw another value (which becomes its result, when it is given separately),
+        or a removal that found nothing.
         """
         mismatch = np.zeros(len(kind), np.bool_)
         observing = [

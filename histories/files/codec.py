@@ -116,8 +116,9 @@ def decode_once(line: bytes) -> dict[str, Any]:
 
 
 def may_repeat(line: bytes, fields: Any) -> bool:
-    """Return whether an object in a line may have a name twice, given the decoded line. Without whitespace before colons each name adds one `":`, however it is
-    spelled, and texts only add more. So if a line has as many of these as decoded names, no name is there twice; otherwise `refuse_repeats` decides.
+    """Return whether an object in a line may have a name twice, given the decoded line. Without whitespace before colons each name adds one `":`,
+    however it is spelled, and texts only add more. So if a line has as many of these as decoded names, no name is there twice; otherwise
+    `refuse_repeats` decides.
     """
     return any(spaced in line for spaced in _SPACED_COLONS) or line.count(b'":') != names_in(fields)
 
@@ -183,8 +184,8 @@ AT_ONCE_BYTES = 1 << 18
 
 
 def decode_lines(content: bytes) -> list[dict[str, Any]] | None:
-    """The objects of whole, ordinary lines, about `AT_ONCE_BYTES` of them. None if a line is blank, is not an object or may be out of bounds: the caller then
-    decodes them one by one.
+    """The objects of whole, ordinary lines, about `AT_ONCE_BYTES` of them. None if a line is blank, is not an object or may be out of bounds: the
+    caller then decodes them one by one.
     """
     if any_may_exceed(content):
         return None
@@ -196,8 +197,8 @@ def decode_lines(content: bytes) -> list[dict[str, Any]] | None:
 
 
 def one_a_line(content: bytes, objects: int) -> bool:
-    """Return whether each of the lines holds exactly one object; `objects` is the number of decoded ones. The decoder also takes objects that share a line or are broken over several; `}`, a newline
-    and `{` follow each other only between objects.
+    """Return whether each of the lines holds exactly one object; `objects` is the number of decoded ones. The decoder also takes objects that share a
+    line or are broken over several; `}`, a newline and `{` follow each other only between objects.
     """
     return content.count(b"\n") == objects == content.count(b"}\n{") + 1
 

@@ -224,8 +224,8 @@ _DIGITS_ALIKE = bytes.maketrans(b"0123456789", b"1111111111")
 
 
 def _has_strange_line(lines: bytes) -> bool:
-    """Return whether a line may hold a value out of bounds, or a name twice. Lines that differ only in their digits are checked once: equal names stay equal
-    and long numbers stay long, so a problem in one of these lines is also in the checked one.
+    """Return whether a line may hold a value out of bounds, or a name twice. Lines that differ only in their digits are checked once: equal names
+    stay equal and long numbers stay long, so a problem in one of these lines is also in the checked one.
     """
     alike = lines.translate(_DIGITS_ALIKE).split(b"\n")
     strange = {line for line in set(alike) if _is_strange(line)}

@@ -154,8 +154,8 @@ def read_traces(folder: str | Path, torn: dict[str, str] | None = None) -> dict[
 def read_json_lines(path: Path, torn: dict[str, str] | None = None, *, of_lives: bool = False) -> list[dict[str, Any]]:
     """Return each line's object. The last line may be torn; any other that is not an object is an error with file:line.
 
-    `of_lives`: a process wrote the file in several incarnations, so the last line of each may be torn. The first line of the next incarnation follows it, or is joined
-    to it.
+    `of_lives`: a process wrote the file in several incarnations, so the last line of each may be torn. The first line of the next incarnation follows
+    it, or is joined to it.
     """
     content = read_bytes(path)
     whole = _decoded(content)
@@ -202,7 +202,9 @@ def read_trace(path: Path) -> Sequence[Mapping[str, Any]]:
 
 
 def _table(path: Path) -> LineTable | None:
-    """Read a history into a table of lines. Return None for a file that is small, or too large. Raises `ValueError` for a line that must be parsed separately."""
+    """Read a history into a table of lines. Return None for a file that is small, or too large. Raises `ValueError` for a line that must be parsed
+    separately.
+    """
     builder, rest = TableBuilder(_bounded), b""
     with opened(path) as file:
         if not LARGE_BYTES <= os.fstat(file.fileno()).st_size <= TEXT_BYTES:
@@ -245,8 +247,8 @@ def _bounded(line: bytes) -> dict[str, Any]:
 
 
 def _first_of_a_life(line: bytes, following: bytes) -> list[dict[str, Any]] | None:
-    """Return the part of a torn line that belongs to the next process: its first line, if it was appended to the torn one. None: no process starts here, and the line is
-    damaged.
+    """Return the part of a torn line that belongs to the next process: its first line, if it was appended to the torn one. None: no process starts
+    here, and the line is damaged.
     """
     glued = line.find(_HEAD, 1)
     for text, parsed in ((line[glued:] if glued > 0 else b"", True), (following, False)):

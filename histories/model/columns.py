@@ -67,11 +67,12 @@ NO_NUMBER = np.iinfo(np.int64).min
 
 @dataclass(frozen=True, slots=True)
 class Replies:
-    """Fields of events about the system's log and about the operation, one entry for each operation; the value of the completion counts before that of the invocation.
+    """Fields of events about the system's log and about the operation, one entry for each operation; the value of the completion counts before that
+    of the invocation.
 
-    `asked` (the invocation's node), `answered` (the completion's), `served_by` and `effect` index `names`, `session` indexes `sessions`; `ABSENT` where
-    there is none, and for numbers `NO_NUMBER`. `served_by` is the node of the operation if the reply names none. `error` is the observation of a failure. `timed`: some
-    event has a `ts` that is not a text.
+    `asked` (the invocation's node), `answered` (the completion's), `served_by` and `effect` index `names`, `session` indexes `sessions`; `ABSENT`
+    where there is none, and for numbers `NO_NUMBER`. `served_by` is the node of the operation if the reply names none. `error` is the observation of
+    a failure. `timed`: some event has a `ts` that is not a text.
     """
 
     SAW_OTHER: ClassVar[int] = 1

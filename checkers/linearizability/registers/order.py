@@ -22,7 +22,7 @@ AT_ONCE = -1
 
 @dataclass(slots=True)
 class Held:
-    """Per version: the points from which and up to which the register has it, and the place of the write that ends that (`NONE`: none does)."""
+    """Interval of each version: the points from which and up to which the register has it, and the place of the write that ends that (`NONE`: none does)."""
 
     since: Int64
     until: Int64

@@ -60,7 +60,7 @@ def causal_edges(observed: Observed, order: Int64, block: int = BLOCK) -> Inferr
 
 @dataclass(frozen=True, slots=True)
 class _VersionsRead:
-    """By (key, source) that was read: key, source, and its reads `order[begin:end]`."""
+    """Versions that were read, by (key, source): key, source, and its reads `order[begin:end]`."""
 
     key: Int64
     source: Int64

@@ -1,9 +1,9 @@
 """Checker `failure-detector`: how fast crashes are suspected, and how often and how long live nodes are, with the ledger's faults as ground truth.
 
-Trace lines `suspect` and `trust` (field `target`) are an observer's changes of opinion about a member; it trusts at first. A suspicion that nothing refutes
-ends in `failed`. Figures are those of Chen, Toueg and Aguilera (IEEE Transactions on Computers, May 2002): detection time, mistake recurrence and
-mistake duration, and what follows from them. It judges only against bounds that the campaign gives: `max_detection_s`, `max_mistakes_per_hour`, `max_mistake_s`. In a simulated run the detectors' own
-configuration gives bounds too (`detector_promises`).
+Trace lines `suspect` and `trust` (field `target`) are an observer's changes of opinion about a member; it trusts at first. A suspicion that nothing
+refutes ends in `failed`. Figures are those of Chen, Toueg and Aguilera (IEEE Transactions on Computers, May 2002): detection time, mistake recurrence
+and mistake duration, and what follows from them. It judges only against bounds that the campaign gives: `max_detection_s`, `max_mistakes_per_hour`,
+`max_mistake_s`. In a simulated run the detectors' own configuration gives bounds too (`detector_promises`).
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class FailureDetectorChecker:
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """From `at_ns` (run time, in the middle of what the clocks allow) the observer suspects its target, or trusts it."""
+    """Change of opinion: from `at_ns` (run time, in the middle of what the clocks allow) the observer suspects its target, or trusts it."""
 
     at_ns: int
     suspects: bool

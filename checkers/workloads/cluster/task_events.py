@@ -35,7 +35,7 @@ class Effect:
 
 @dataclass(slots=True)
 class Tasks:
-    """What is known of each task. `submits` may have happened. `certain`: a missing effect is not a gap in what was recorded."""
+    """Facts of each task. `submits` may have happened. `certain`: a missing effect is not a gap in what was recorded."""
 
     submits: dict[Hashable, list[Operation]] = field(default_factory=dict)
     refused: dict[Hashable, Operation] = field(default_factory=dict)

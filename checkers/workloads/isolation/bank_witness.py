@@ -32,7 +32,9 @@ class Blamed:
 
 
 def blamed(transfers: Sequence[Operation], before: Seen | None, read: Seen, off: Any) -> Blamed | None:
-    """Of `transfers`, in order of invocation, return those that may have happened after the last right read `before` and that make `read` wrong by `off`."""
+    """Return the transfers that explain why `read` is wrong by `off`, or None: each may have happened after `before`, the last right read.
+    `transfers` are in order of invocation.
+    """
     since = -1 if before is None else before.op.invoke_index
     between = [op for op in transfers if _begun(op, read.op) and _end(op) > since and _is_transfer(op)]
     fitting = [op for op in reversed(between) if op.argument["amount"] == abs(off)]

@@ -21,7 +21,7 @@ SHOWN_NODES = 6
 
 @dataclass(slots=True)
 class Finals:
-    """Of each record the last final read of each node, and of each node its last digest."""
+    """Last final read of each record by each node, and the last digest of each node."""
 
     reads: dict[Name, dict[str, Shown]] = field(default_factory=dict)
     digests: dict[str, Operation] = field(default_factory=dict)
@@ -118,7 +118,7 @@ def _report_loss(record: Record, loss: Loss, reads: Mapping[str, Shown], latest_
 
 
 def _winner(record: Record, view: View, change: Operation) -> Operation | None:
-    """Of the changes that survived, return that with the next greater time stamp (`ts`); without time stamps, the one that began last."""
+    """Return the surviving change with the next greater time stamp (`ts`); without time stamps, the one that began last."""
     texts = [(name, text) for name, shown in view.texts.items() for text in shown]
     alive = [op for place in view.elements for op in record.adds.get(place, ())]
     alive += [op for place in texts for op in record.writes.get(place, ())]

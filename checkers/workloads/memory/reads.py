@@ -38,7 +38,7 @@ Source = tuple[Operation, Operation]
 
 @dataclass(slots=True)
 class Known:
-    """What was shown, or promised, of one record. Texts: of each field the one whose write began last."""
+    """State of one record that was shown, or promised. Texts: of each field the one whose write began last."""
 
     elements: dict[Place, Source] = field(default_factory=dict)
     texts: dict[str, tuple[Place, Source]] = field(default_factory=dict)

@@ -39,7 +39,7 @@ _FORGETTING = frozenset({"bit-rot", "misdirected-write", "truncate", "old-files"
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a read showed."""
+    """View of a record that a read showed."""
 
     elements: frozenset[Place]
     counts: Mapping[str, int]
@@ -170,7 +170,7 @@ def read_memory(run: RunRecord) -> Memory:
 
 
 class Excuses:
-    """What faults did to promises: a disk that lost data takes what only its node had, and a crash what was not promised."""
+    """Effects of faults on promises: a disk that lost data takes what only its node had, and a crash what was not promised."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.forgot: dict[str, list[Span]] = {}

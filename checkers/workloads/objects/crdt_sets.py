@@ -15,7 +15,7 @@ Name = tuple[Hashable, Hashable]
 
 @dataclass(slots=True)
 class Tags:
-    """What each update is, as its creating node traced it: an add of an element, or a remove of adds that it had seen."""
+    """Meaning of each update, as its creating node traced it: an add of an element, or a remove of adds that it had seen."""
 
     adds: dict[Name, tuple[Hashable, Line]] = field(default_factory=dict)
     removes: dict[Name, tuple[Hashable, ...]] = field(default_factory=dict)

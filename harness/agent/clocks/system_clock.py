@@ -1,7 +1,8 @@
 """A machine's own wall clock, set wrong and then right again. Only if the inventory allows it; a local host must not be able to do this.
 
-True time is computed from monotonic time, which nothing here changes: the recorded wall clock, plus the time that has elapsed since. Time synchronisation
-would set the clock right again, so it is stopped meanwhile; exactly the services that were running are started afterwards. The lease's deadline is monotonic too.
+True time is computed from monotonic time, which nothing here changes: the recorded wall clock, plus the time that has elapsed since. Time
+synchronisation would set the clock right again, so it is stopped meanwhile; exactly the services that were running are started afterwards. The
+lease's deadline is monotonic too.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """Moves a wall clock in the vDSO of a running process, which Go programs, static programs and the C library read.
 
-The three functions are redirected to a block (`clock_vdso.c`) in the unused end of the vDSO's last page; the block stores their old bytes. The pages belong to the process alone
-once written (copy on write): no other process sees the change. A forked child has the block too; after an exec the vDSO is a new one. Any program
-that finds the block can see and undo the change, so no record is needed.
+The three functions are redirected to a block (`clock_vdso.c`) in the unused end of the vDSO's last page; the block stores their old bytes. The pages
+belong to the process alone once written (copy on write): no other process sees the change. A forked child has the block too; after an exec the vDSO
+is a new one. Any program that finds the block can see and undo the change, so no record is needed.
 
-The undo restores the functions' bytes and leaves the block, unused: a thread may be inside it, or may return into it from a signal handler, which cannot be seen.
+The undo restores the functions' bytes and leaves the block, unused: a thread may be inside it, or may return into it from a signal handler, which
+cannot be seen.
 """
 
 from __future__ import annotations
@@ -100,7 +101,9 @@ def image_of(pid: int) -> Image | None:
 
 
 def move(pid: int, block: bytes, owner: int, setting: bytes, flag_at: int = 0) -> None:
-    """Change the process's clock to `setting`, the content of a clock file. `flag_at`: where the preloaded library is notified. Raises `CannotStop`, `OSError`."""
+    """Change the process's clock to `setting`, the content of a clock file. `flag_at`: where the preloaded library is notified. Raises `CannotStop`,
+    `OSError`.
+    """
     image = _image(pid)
     if image.led_away and image.owner != owner:
         raise CannotStop(f"another harness changes the clock of process {pid}")

@@ -1,6 +1,8 @@
-"""The wall clock that the service's processes see: a setting of `..clock`, such as `{"offset_ns": 60000000000}`, in the file that the preloaded clock library reads.
+"""The wall clock that the service's processes see: a setting of `..clock`, such as `{"offset_ns": 60000000000}`, in the file that the preloaded clock
+library reads.
 
-For processes that do not use the library, it is changed in their vDSO (`..clocks`). If the machine's own clock may be changed (`"clock": "system"`), that one is set instead.
+For processes that do not use the library, it is changed in their vDSO (`..clocks`). If the machine's own clock may be changed (`"clock": "system"`),
+that one is set instead.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ OUTLIVES_POWER = True
 
 
 def claim(before: Json, wanted: Json, config: Json) -> Json:
-    """`files` maps clock files to settings; `vdso` is the file that changes clocks there; `system` is the state of the machine's own clock before its first change."""
+    """`files` maps clock files to settings; `vdso` is the file that changes clocks there; `system` is the state of the machine's own clock before its
+    first change.
+    """
     if config.get("clock") == "system":
         recorded = before.get("system") or (system_clock.record(MACHINE) if wanted else None)
         return {"system": recorded} if recorded else {}
@@ -83,7 +87,8 @@ def undo(force: Json) -> list[str]:
 
 
 def look(request: Json, config: Json) -> Json:
-    """Return what a new process with the same clock reads, `readings` times in `over_ns`; with `effect`, whether the clock reaches the service, else the processes that are `left`.
+    """Return what a new process with the same clock reads, `readings` times in `over_ns`; with `effect`, whether the clock reaches the service, else
+    the processes that are `left`.
 
     `reach`: only the reason why a process of the service is `missed`. `standing`: one reading of a permanent process, for samples; none if there is
     no library, and therefore no difference. `try`: why the vDSO of a process cannot be changed by this file, None when it can.

@@ -1,7 +1,7 @@
 """Bursts: numbered UDP packets with the time at which each was sent, so that arrivals show what a link does to packets.
 
-They use the probes' port on both sides, under the same rules as all traffic. Times are those of each host's monotonic clock, which no fault changes; the
-harness knows the differences between these.
+They use the probes' port on both sides, under the same rules as all traffic. Times are those of each host's monotonic clock, which no fault changes;
+the harness knows the differences between these.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ MAGIC = b"TRIBB "
 HEAD = struct.Struct("!IIQ")
 """Which burst, number, ns."""
 SEAL_BYTES = 8
-"""BLAKE2b of all bytes that follow, with the run's key: a packet that differs from the sent one only counts as damaged. Any user of a host may send to this port."""
+"""BLAKE2b of all bytes that follow, with the run's key: a packet that differs from the sent one only counts as damaged. Any user of a host may send
+to this port.
+"""
 KEY_BYTES = 64
 REMEMBERED = 8
 """Bursts whose packets a receiver still counts; older ones are forgotten."""
@@ -132,7 +134,9 @@ def send(
     every_ns: int,
     socket_for: Callable[[str], socket.socket | None],
 ) -> None:
-    """Send `count` packets to each peer, with the size for this peer (0: the smallest), one round every `every_ns`. A packet that cannot be sent is skipped."""
+    """Send `count` packets to each peer, with the size for this peer (0: the smallest), one round every `every_ns`. A packet that cannot be sent is
+    skipped.
+    """
     tail = name.encode() + NAME_ENDS
     began_ns = time.monotonic_ns()
     for number in range(count):

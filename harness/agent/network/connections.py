@@ -19,7 +19,9 @@ ESTABLISHED = "01"
 
 
 def listed(addresses: Iterable[str], control: list[Any]) -> list[list[Any]]:
-    """Return [own port, peer's address, peer's port, inode] of every established connection to one of these addresses; the inode distinguishes a connection from a later one."""
+    """Return [own port, peer's address, peer's port, inode] of every established connection to one of these addresses; the inode distinguishes a
+    connection from a later one.
+    """
     wanted = {ipaddress.ip_address(address.partition("%")[0]) for address in addresses}
     found = []
     for path in ("/proc/net/tcp", "/proc/net/tcp6"):

@@ -26,7 +26,9 @@ PROBE_LIMIT_BYTES = 256 << 20
 
 
 def look(request: Json, config: Json) -> Json:
-    """Return, by `what`: the host's `abilities`, or how the process fares of which `cpu`, `memory` or `descriptors` are limited. Nothing here asks what was done."""
+    """Return, by `what`: the host's `abilities`, or how the process fares of which `cpu`, `memory` or `descriptors` are limited. Nothing here asks
+    what was done.
+    """
     if request["what"] == "abilities":
         return {"abilities": {name: _ability(name) for name in (cgroups.CPU, cgroups.MEMORY)}}
     how = config.get("process") or {}
@@ -157,8 +159,8 @@ def _look_at_memory(how: Json, measure: bool) -> Json:
 
 
 def _look_at_descriptors(how: Json, measure: bool) -> Json:
-    """Look at the descriptors of the process that the service names, and the limits of all; once limited, looked at until all have one, or often: one that is being born may
-    have its parent's for an instant.
+    """Look at the descriptors of the process that the service names, and the limits of all; once limited, looked at until all have one, or often: one
+    that is being born may have its parent's for an instant.
     """
     seen: Json = {"descriptors": None, "open": None}
     if (pid := processes.find(how)) is not None:

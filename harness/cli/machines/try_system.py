@@ -29,8 +29,8 @@ CLOSED_PORT = 1
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(file: Path, hosts: str, nodes: int, options: tuple[str, ...], as_json: bool) -> int:
-    """Exercise the adapter in FILE: install, start, each operation once, a port on which nothing listens, pause, kill, stop, uninstall; then a power loss, if it
-    declares `data`.
+    """Exercise the adapter in FILE: install, start, each operation once, a port on which nothing listens, pause, kill, stop, uninstall; then a power
+    loss, if it declares `data`.
 
     A running system is refused. Exit code: 0 the adapter is correct, 1 it has mistakes, 2 it cannot be loaded or is refused, 4 the hosts failed.
     """

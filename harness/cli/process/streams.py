@@ -1,8 +1,9 @@
 """Standard streams that cannot fail: text that cannot be printed is lost, and nothing else happens.
 
 A command's exit code is its verdict's. So the file below `sys.stdout` and `sys.stderr` accepts everything: if a reader is gone, a disk is full, or a
-terminal was closed, the text is lost, and no code above (rich, click, print, logging, tracebacks, the flush at the interpreter's end)
-ever sees an error. Text of others (a key, a value, a host's message) cannot control the terminal, because control characters are escaped here. A descriptor that was closed before the start is opened on /dev/null, or the run's own files would get its number.
+terminal was closed, the text is lost, and no code above (rich, click, print, logging, tracebacks, the flush at the interpreter's end) ever sees an
+error. Text of others (a key, a value, a host's message) cannot control the terminal, because control characters are escaped here. A descriptor that
+was closed before the start is opened on /dev/null, or the run's own files would get its number.
 
     with guarded_streams() as streams:
         code = work()
@@ -28,7 +29,9 @@ from ...foreign import FIRST_OF_OURS
 CHUNK = 4096
 """The number of bytes that a writable pipe accepts without blocking (PIPE_BUF)."""
 TALK_PATIENCE_S = 1.0
-"""How long a line of conversation waits for a terminal that is stopped or a pager that is full, before it is dropped: a run must not wait for its reader."""
+"""How long a line of conversation waits for a terminal that is stopped or a pager that is full, before it is dropped: a run must not wait for its
+reader.
+"""
 
 
 class Unfailing(io.RawIOBase):

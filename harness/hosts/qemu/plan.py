@@ -92,8 +92,8 @@ def machine_id(lab: str, name: str) -> str:
 def qemu_command(machine: Machine, lab: Path, boot: Boot, unattended: bool = False) -> list[str]:
     """Files of the machine are in `lab/hosts/<name>`: `disk.raw`, `seed.tar`, `console.log`.
 
-    Killing QEMU drops what is in the guest's memory, as a pulled plug would. The disk is a plain file, because what the guest has written must not wait in QEMU's memory: the tables of a
-    qcow2 do, and a sync of the guest by FUA alone does not write them.
+    Killing QEMU drops what is in the guest's memory, as a pulled plug would. The disk is a plain file, because what the guest has written must not
+    wait in QEMU's memory: the tables of a qcow2 do, and a sync of the guest by FUA alone does not write them.
     """
     own = lab / "hosts" / machine.name
     identity = machine_id(lab.name, machine.name)

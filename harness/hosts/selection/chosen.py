@@ -71,7 +71,9 @@ def chosen(hosts: str) -> Chosen:
 
 
 def provider_of(choice: Chosen, *, name: str, lease_s: float = 600.0, kept: bool = False) -> Provider:
-    """Make the provider; no host is brought up yet. `name` is that of a new lab, `lease_s` how long it stays up unused, `kept` whether it stays up after the run."""
+    """Make the provider; no host is brought up yet. `name` is that of a new lab, `lease_s` how long it stays up unused, `kept` whether it stays up
+    after the run.
+    """
     clock = cast(Clock, choice.clock)
     match choice.provider:
         case "ssh":

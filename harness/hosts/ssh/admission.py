@@ -1,7 +1,7 @@
 """Admission of machines: one must be able to log in, and it must not be this machine or another entry's machine.
 
-An address proves nothing (ports are forwarded, names move), so the machine itself is asked for its identity: the kernel's boot id together with the network
-namespace. Hosts that are namespaces of this machine share its kernel but have their own networks, and are admitted.
+An address proves nothing (ports are forwarded, names move), so the machine itself is asked for its identity: the kernel's boot id together with the
+network namespace. Hosts that are namespaces of this machine share its kernel but have their own networks, and are admitted.
 """
 
 from __future__ import annotations
@@ -102,7 +102,8 @@ def _ways_to(directory: str) -> list[str]:
 def _require_own_directory(host: RemoteHost, user: int, found: Sequence[tuple[int, int]]) -> None:
     """Require a directory that no other user can write to or replace: its programs run as root. `user` is this login.
 
-    `found`: owner and mode of each existing directory on the path, the root first; for a link, those of the link itself. Missing directories will be created by this login.
+    `found`: owner and mode of each existing directory on the path, the root first; for a link, those of the link itself. Missing directories will be
+    created by this login.
     """
     ways = _ways_to(host.directory)
     for number, (path, (owner, mode)) in enumerate(zip(ways, found, strict=False)):

@@ -41,9 +41,9 @@ OpenSocket = Callable[[float], socket.socket | paramiko.Channel]
 class Target:
     """Address, login and trusted key of one host.
 
-    `key` is a private key file, tried alone or (not `only_key`) before the user's agent and default keys; None means these. `host_key` pins the host's key (`"ssh-ed25519 AAAA…"`);
-    without it `known_hosts` must have it. `open_socket(timeout_s)` opens the TCP connection if a plain one is not possible.
-    `user_config` says whether the user's `~/.ssh/config` applies. OpenSSH allows 10 channels a connection by default.
+    `key` is a private key file, tried alone or (not `only_key`) before the user's agent and default keys; None means these. `host_key` pins the
+    host's key (`"ssh-ed25519 AAAA…"`); without it `known_hosts` must have it. `open_socket(timeout_s)` opens the TCP connection if a plain one is not
+    possible. `user_config` says whether the user's `~/.ssh/config` applies. OpenSSH allows 10 channels a connection by default.
     """
 
     name: str

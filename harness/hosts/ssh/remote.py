@@ -279,8 +279,8 @@ class _LineChannel:
 def put_script(path: str, size: int, mode: int, below: str | None = None) -> str:
     """A script for `sh` that writes its input to that file, atomically and completely, or not at all.
 
-    `below`: a directory that must be this login's or root's, as must be the one above it. Another user may make it while it is missing, where anyone may
-    make one, and would own the programs that are run from it.
+    `below`: a directory that must be this login's or root's, as must be the one above it. Another user may make it while it is missing, where anyone
+    may make one, and would own the programs that are run from it.
     """
     # The length is checked on the host, where a connection that breaks half-way looks like the end of the input.
     folder, target = shlex.quote(posixpath.dirname(path) or "."), shlex.quote(path)

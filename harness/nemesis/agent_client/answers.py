@@ -27,7 +27,9 @@ class Answer(dict[str, Any]):
 
 
 def parsed(vertex: str, question: str, line: str) -> Answer:
-    """Return the answer to `question` (`question_of`) on this line. Raises `FaultError` when it is invalid, also when the agent reports that it could not do it."""
+    """Return the answer to `question` (`question_of`) on this line. Raises `FaultError` when it is invalid, also when the agent reports that it could
+    not do it.
+    """
     try:
         found = parsed_json(line)
     except ValueError:

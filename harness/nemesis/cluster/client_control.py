@@ -9,7 +9,9 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class SeenClient:
-    """`process` names this process among all that its slot has had. `state` is the kernel's letter, None when it is gone. `operation` is the one that it carries out."""
+    """`process` names this process among all that its slot has had. `state` is the kernel's letter, None when it is gone. `operation` is the one that
+    it carries out.
+    """
 
     slot: int
     workload: str

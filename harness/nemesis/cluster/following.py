@@ -31,7 +31,9 @@ JOIN_S = 2.0
 
 
 class Following:
-    """Follower of a service, which reports its `events` from entering to leaving. `notify` is called from threads of its own; `clock` gives the run's time in ns."""
+    """Follower of a service, which reports its `events` from entering to leaving. `notify` is called from threads of its own; `clock` gives the run's
+    time in ns.
+    """
 
     def __init__(
         self,

@@ -193,7 +193,9 @@ def faults_of(lines: Iterable[dict[str, Any]]) -> list[Fault]:
 
 
 def _fault(fault_id: str, phases: Mapping[str, Mapping[str, Any]]) -> Fault:
-    """Verified means: observed as active, and not observed to have ended before its heal (a heal reports it when the watchdog or someone else came first)."""
+    """Verified means: observed as active, and not observed to have ended before its heal (a heal reports it when the watchdog or someone else came
+    first).
+    """
     intended, verified, healed = phases["intended"], phases.get("verified"), phases.get("healed")
     lapsed = healed is not None and bool(healed["observed"].get("lapsed"))
     observed = dict(verified["observed"]) if verified is not None else None

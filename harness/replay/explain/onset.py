@@ -36,7 +36,9 @@ SHOWN = 12
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Point of the run: of `salts` runs that equal the recorded one up to `at_ns` of run time, `fails` failed alike and `otherwise` by another kind of anomaly."""
+    """Point of the run: of `salts` runs that equal the recorded one up to `at_ns` of run time, `fails` failed alike and `otherwise` by another kind
+    of anomaly.
+    """
 
     at_ns: int
     fails: int

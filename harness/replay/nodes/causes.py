@@ -33,7 +33,7 @@ class Boot(Enum):
 
 
 class Causes:
-    """Search for the cause of each step, in order; `complaint` is the first event without a cause."""
+    """Check that each step has a cause, in order; `complaint` is the first event without a cause."""
 
     def __init__(self) -> None:
         self._timers: dict[tuple[str, int], int] = {}

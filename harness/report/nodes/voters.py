@@ -20,7 +20,9 @@ class Configuration:
 
 
 def configurations(lines: Iterable[Line], end_ns: int) -> list[Configuration]:
-    """Return the configurations from the first election that the traces show. A configuration counts as adopted when the leader of the newest term appended it."""
+    """Return the configurations from the first election that the traces show. A configuration counts as adopted when the leader of the newest term
+    appended it.
+    """
     found: list[Configuration] = []
     leader, term = "", -1
     for line in sorted((line for line in lines if line.at_ns is not None), key=lambda line: line.at_ns or 0):

@@ -62,7 +62,9 @@ class Invoke(msgspec.Struct, tag_field="do", tag="invoke"):
 
 
 class Answer(msgspec.Struct, forbid_unknown_fields=True):
-    """Answer of the program. `id` is that of the request. The stamps are for operations: before the first byte is sent, and after the last one is received."""
+    """Answer of the program. `id` is that of the request. The stamps are for operations: before the first byte is sent, and after the last one is
+    received.
+    """
 
     id: Ns
     type: Literal["ok", "fail", "info"]

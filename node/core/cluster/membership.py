@@ -269,7 +269,7 @@ class Membership(Member):
         return belief if incarnation == record["incarnation"] else None
 
     def _ghosts(self) -> dict[str, Command | None]:
-        """Register, for the flaw `ghost-member`, every reported node again, dead or not."""
+        """Return, for the flaw `ghost-member`, the commands that register every reported node again, dead or not."""
         ghosts: dict[str, Command | None] = {}
         for name, found in self._found.items():
             record = self._members.get(name)

@@ -104,7 +104,9 @@ def _answers(view: View, places: Int64) -> tuple[Mask, Mask]:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """By element: whether it was certainly inside once, the first return and the last invocation that show it, and when its absence may begin again."""
+    """Facts of each element: whether it was certainly inside once, the first return and the last invocation that show it, and when its absence may
+    begin again.
+    """
 
     seen: Mask
     shown_first: Int64

@@ -27,7 +27,7 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True)
 class Zones:
-    """By chain: the members (places in the arrays given) that return first and that begin last, and whether the zone is forward."""
+    """Zone of each chain: the members (places in the arrays given) that return first and that begin last, and whether the zone is forward."""
 
     first: Int64
     last: Int64

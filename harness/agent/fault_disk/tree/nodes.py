@@ -27,7 +27,8 @@ class Change(NamedTuple):
 
 
 class File:
-    """`homes` are its durable names: directory and name. Without such a name its durable bytes are in `HIDDEN`. `ends` are the positions at which the latest writes ended.
+    """`homes` are its durable names: directory and name. Without such a name its durable bytes are in `HIDDEN`. `ends` are the positions at which the
+    latest writes ended.
 
     `pins` counts the operations on names that refer to the file and are not durable yet.
     """

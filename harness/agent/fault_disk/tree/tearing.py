@@ -1,8 +1,9 @@
 """The unsynced writes that survive a power loss: for each file none, all, or some blocks. Pure.
 
-Blocks are written back separately, in any order and at any time, each as it was at that time (its *version*: the position of the last change in it). A
-file has grown as far as some block that was written back: to the end of the file at that time, or to the end of the block. An earlier block that was not
-written has zeros. A truncation is an operation of the journal: if it is not durable, it hides all later writes; if it is durable, it was applied to the file.
+Blocks are written back separately, in any order and at any time, each as it was at that time (its *version*: the position of the last change in it).
+A file has grown as far as some block that was written back: to the end of the file at that time, or to the end of the block. An earlier block that
+was not written has zeros. A truncation is an operation of the journal: if it is not durable, it hides all later writes; if it is durable, it was
+applied to the file.
 """
 
 from __future__ import annotations

@@ -91,7 +91,9 @@ def live(state: State) -> bool:
 
 
 def shown(kind: str, state: State) -> dict[str, Any]:
-    """Return `{"fields": …, "conflicts": {field: values}}`: a conflict lists the different values that were written concurrently, the one in `fields` last."""
+    """Return `{"fields": …, "conflicts": {field: values}}`: a conflict lists the different values that were written concurrently, the one in `fields`
+    last.
+    """
     fields: dict[str, Any] = {}
     conflicts: dict[str, list[Any]] = {}
     for field, type_ in FIELDS[kind].items():
@@ -209,7 +211,9 @@ _JOINS: Mapping[str, Callable[[_Join, Any, Any], Any]] = {
 
 
 def _doubtful(state: State, context: Vector, seen: Vector) -> bool:
-    """Return whether the state contains something that a holder of the other has seen only by its vector: it may be missing there because it was collected."""
+    """Return whether the state contains something that a holder of the other has seen only by its vector: it may be missing there because it was
+    collected.
+    """
     return bool(seen) and any(
         context.get(replica, 0) < number <= seen.get(replica, 0) for replica, number in _dots(state)
     )
