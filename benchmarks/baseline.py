@@ -1,4 +1,4 @@
-"""What must not get worse, as one JSON document, and its difference from an earlier one.
+"""Figures that must not get worse, as one JSON document, and its difference from an earlier one.
 
     python -P benchmarks/baseline.py --out now.json                      every part
     python -P benchmarks/baseline.py published digests --out now.json    only these parts

@@ -1,4 +1,4 @@
-"""How small failing plans get, and how fast, on one core.
+"""Size that failing plans shrink to, and the time that it takes, on one core.
 
     python benchmarks/shrink.py [--json] [FLAW …]
 

@@ -1,4 +1,4 @@
-"""How fast the simulator is, on one core with tracing on, and the speed that it should reach.
+"""Speed of the simulator, on one core with tracing on, and the speed that it should reach.
 
     python -P benchmarks/simulator.py [--json] [--profile] [PART …]
 

@@ -1,4 +1,6 @@
-"""Writes docs/internals/map.md: which file does what, from the first sentence of each module's docstring. `make map` runs it, and make_reference.py after it."""
+"""Writer of docs/internals/map.md: which file does what, from the first sentence of each module's docstring. `make map` runs it, and
+make_reference.py after it.
+"""
 
 from __future__ import annotations
 

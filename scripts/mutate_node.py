@@ -1,5 +1,5 @@
-"""Does the search find mistakes that were not planted? Changes one thing at a time in the node's core, and searches each mutant for so many seconds
-of CPU.
+"""Test whether the search finds mistakes that were not planted. Changes one thing at a time in the node's core, and searches each mutant for so many
+seconds of CPU.
 
     python scripts/mutate_node.py --sample 100 --seed 7                    a hundred mutants of node/core, drawn by the seed
     python scripts/mutate_node.py --paths node/core/raft --cpu 60          all of a folder, a minute each

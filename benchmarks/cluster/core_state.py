@@ -1,4 +1,4 @@
-"""What a write costs the leader's core, and its longest step, by the number of keys that it holds.
+"""Cost of a write for the leader's core, and its longest step, by the number of keys that it holds.
 
     python -P benchmarks/cluster/core_state.py [--keys 1000 100000 1000000] [--writes 40000] [--clients 8] [--json]
 

@@ -1,4 +1,4 @@
-"""What certificates cost: requests of three real node processes on loopback, with and without TLS.
+"""Cost of certificates: requests of three real node processes on loopback, with and without TLS.
 
     python -P benchmarks/cluster/tls.py [--seconds 5] [--clients 8] [--rounds 3]
     python -P benchmarks/cluster/tls.py --bare                                       processor time of a frame and of a handshake, without a node

@@ -1,4 +1,4 @@
-"""Where a violation fits into a history, and how one operation's answer is changed."""
+"""Places in a history that fit a violation, and changes of one operation's answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plants one violation into a valid history, in its middle: changes what an operation returned to what it cannot have returned, or replaces a few.
+"""Planting of one violation into the middle of a valid history: changes what an operation returned to what it cannot have returned, or replaces a few.
 
 Each is a violation in real time and not by chance: the operations that prove it completed before others began.
 """

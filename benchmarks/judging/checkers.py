@@ -1,4 +1,4 @@
-"""How fast histories are checked: `tri check` as a whole process, start-up and reading included, on generated histories.
+"""Speed at which histories are checked: `tri check` as a whole process, start-up and reading included, on generated histories.
 
     python benchmarks/judging/checkers.py                          the table, smaller sizes
     python benchmarks/judging/checkers.py --full                   a million operations each, and growth from 10^4 to 10^7

@@ -1,11 +1,11 @@
-"""What checking a run's folder costs: `tri check FOLDER` as a process of its own, on runs that are written here and not played.
+"""Cost of checking a run's folder: `tri check FOLDER` as a process of its own, on runs that are written here and not played.
 
     python benchmarks/judging/run_folder.py                                10 000 and 100 000 operations, with traces and without
     python benchmarks/judging/run_folder.py --operations 1000000 --batch 4
 
 The run: three nodes, no fault, clients that read and write registers, half of each; each node traces as the reference node does (about six lines an
-operation when `--batch`, the writes in one entry of the log's lines, is 1; at most 4). The first line, a folder of few operations, is start-up: it is subtracted
-from the others. Times are of the processor; a busy machine makes them longer, so compare only what ran in one go.
+operation when `--batch`, the writes in one entry of the log's lines, is 1; at most 4). The first line, a folder of few operations, is start-up: it is
+subtracted from the others. Times are of the processor; a busy machine makes them longer, so compare only what ran in one go.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Does a figure grow? Samples over time, by the robust slope of their second half: Theil and Sen's median of the slopes of pairs.
+"""Growth of a figure: the robust slope of the second half of its samples over time, Theil and Sen's median of the slopes of pairs.
 
 A process that warms up grows at first, and one that collects garbage goes up and down; neither is a leak. A leak is a slope that stays: over the
 second half of the run it must add more than `share` of the figure, and more than `least`, which is noise for a figure of its kind.

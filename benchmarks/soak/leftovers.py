@@ -1,4 +1,4 @@
-"""What a run may leave behind on a machine, as names that can be compared: before it, and after it.
+"""Things that a run may leave behind on a machine, as names that can be compared: before it, and after it.
 
 Other runs may go on meanwhile; so processes, and the namespaces that they are in, are not compared but remembered (`soak_processes.Members`).
 """

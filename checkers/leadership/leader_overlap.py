@@ -1,4 +1,4 @@
-"""How long several nodes believed to lead at the same time. Raft allows it as long as only one of them can commit, so it is a figure, no violation."""
+"""Time for which several nodes believed to lead at once. Raft allows it as long as only one of them can commit, so it is a figure, no violation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the operations of a run exercised: which kinds took place, and whether any read saw a change. For `vacuity`.
+"""Behaviour that the operations of a run exercised: which kinds took place, and whether any read saw a change. For `vacuity`.
 
 Workloads are separate: that reads of registers saw writes says nothing about sets. What a read can show depends on what it returns. A value was seen
 where an operation of that object, a key of a workload, wrote it. A sum or all balances show a change where they differ from the first ones seen. Other reads show one where

@@ -1,1 +1,1 @@
-"""Helps with adapters: a skeleton to begin with, and a trial that says what is wrong with one."""
+"""Help with adapters: a skeleton to begin with, and a trial that says what is wrong with one."""

@@ -1,4 +1,4 @@
-"""What `tri new system NAME` writes: an adapter with comments that runs as it is, a small server for it, and a campaign."""
+"""Files that `tri new system NAME` writes: an adapter with comments that runs as it is, a small server for it, and a campaign."""
 
 from __future__ import annotations
 

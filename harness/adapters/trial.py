@@ -1,7 +1,7 @@
-"""Exercises an adapter on hosts, step by step, and says in plain words what is wrong with it: what `tri try` does.
+"""Trial of an adapter on hosts, step by step, with a description of what is wrong with it: `tri try`.
 
-Nothing here trusts the adapter: each call has a deadline, and what it raises or answers is described with its place. A step that fails does not end the trial, except where
-nothing could follow; at the end everything is stopped and uninstalled.
+Nothing here trusts the adapter: each call has a deadline, and what it raises or answers is described with its place. A step that fails does not end
+the trial, except where nothing could follow; at the end everything is stopped and uninstalled.
 """
 
 from __future__ import annotations

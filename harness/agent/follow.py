@@ -1,10 +1,11 @@
-"""Reports events of the tested node at once: a requested line in its trace, or a new file.
+"""Reports of events of the tested node at once: a requested line in its trace, or a new file.
 
     agent.pyz follow DIRECTORY '{"trace": path, "events": {"leader": "leader-elected"}, "files": {path: "snapshot-begun"}, "spare_s": 0.05}'
 
-prints `{"event", "age_ns"}`, one line each: `age_ns` is the time since the node wrote it, by the host's monotonic clock (0 for a file). For each event it prints at most one
-line in `spare_s`, because a busy leader commits all the time; an event without a name is printed regularly as a sign of life. It ends with its standard input. The kernel reports changes (inotify(7)); regularly
-it also checks by itself, because another disk may be mounted under it.
+prints `{"event", "age_ns"}`, one line each: `age_ns` is the time since the node wrote it, by the host's monotonic clock (0 for a file). For each
+event it prints at most one line in `spare_s`, because a busy leader commits all the time; an event without a name is printed regularly as a sign of
+life. It ends with its standard input. The kernel reports changes (inotify(7)); regularly it also checks by itself, because another disk may be
+mounted under it.
 """
 
 from __future__ import annotations

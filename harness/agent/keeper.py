@@ -1,5 +1,5 @@
-"""Keeps limits on the processes while they are active: a restarted process is limited too; and if the mechanism is signals, it gives the processes their share.
-It also ends slow starts when their time is over.
+"""Keeper of the limits on the processes while they are active: a restarted process is limited too; and if the mechanism is signals, it gives the
+processes their share. It also ends slow starts when their time is over.
 
 A thread of the agent. It acts only on `force.json`, so that it ends when the watchdog undoes the limits; and it waits for the store's lock
 only if there is something to change.
@@ -95,7 +95,9 @@ class Keeper:
         return "process" in self._force and bool(self._force["process"].get("paused"))
 
     def _give_share(self, found: processes.Tree, share_ppm: int) -> None:
-        """One turn: stop the processes until their use is within the share, then continue them. On a busy machine a turn takes longer, and the share is the same."""
+        """One turn: stop the processes until their use is within the share, then continue them. On a busy machine a turn takes longer, and the share
+        is the same.
+        """
         found.send(signal.SIGSTOP)
         ran_s = max(CYCLE_S * share_ppm / 1e6, time.monotonic() - self._runs_since_s)
         self._stopping.wait(min(MOST_STOPPED_S, ran_s * (1e6 / share_ppm - 1)))

@@ -1,4 +1,4 @@
-"""From a campaign file to a `Campaign`, or to one `CampaignError` that lists everything wrong with file and line.
+"""Loader from a campaign file to a `Campaign`, or to one `CampaignError` that lists everything wrong with file and line.
 
 Checks what the schema alone cannot: workload options, names of nodes, flaws and checkers, and that the faults can be scheduled.
 """

@@ -1,4 +1,4 @@
-"""Whether the simulator has the system of a campaign or a plan: it simulates the reference cluster, and nothing else.
+"""Check that the simulator has the system of a campaign or a plan: it simulates the reference cluster, and nothing else.
 
 The only place that decides it. Simulating another system in its name would report on the reference cluster.
 """

@@ -1,4 +1,4 @@
-"""Rewrites a campaign with old words: they are replaced at their places in the text, and every other byte stays."""
+"""Upgrade of a campaign with old words: they are replaced at their places in the text, and every other byte stays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user may ask of `tri check` by name: models and levels, refused early when they do not exist."""
+"""Names that a user may give `tri check`: models and levels, refused early when they do not exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How `tri` talks: results on stdout, conversation on stderr; a live line on a terminal, plain lines elsewhere."""
+"""Output of `tri`: results on stdout, conversation on stderr; a live line on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 

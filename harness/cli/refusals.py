@@ -1,4 +1,4 @@
-"""What is wrong with a command line, in the style of all other errors: value, place, and a hint.
+"""Errors in a command line, in the style of all other errors: value, place, and a hint.
 
 click's own messages print a usage line instead of a hint, and name their possibilities in a style of their own.
 """

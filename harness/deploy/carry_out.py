@@ -1,4 +1,4 @@
-"""Carries out a plan step by step on one host. Every step may be repeated; after a failure, a new plan continues from there."""
+"""Execution of a plan, step by step, on one host. Every step may be repeated; after a failure, a new plan continues from there."""
 
 from __future__ import annotations
 

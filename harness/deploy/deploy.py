@@ -1,4 +1,5 @@
-"""Brings a service up on hosts for a run, and takes it down: all hosts in parallel, with every host's result. A cluster that stays is deployed by plan (`cluster.py`).
+"""Start and stop of a service on hosts for a run: all hosts in parallel, with every host's result. A cluster that stays is deployed by plan
+(`cluster.py`).
 
 Both may be repeated. One host's failure never hides another's: all are in one `DeployError`.
 """
@@ -51,7 +52,9 @@ def deploy_up(
     environment_of: EnvironmentOf | None = None,
     ready_s: float = READY_S,
 ) -> list[HostResult]:
-    """Install, start, wait until ready. Raises `DeployError` naming every host that is not up: if one did not start, the function does not wait for the others."""
+    """Install, start, wait until ready. Raises `DeployError` naming every host that is not up: if one did not start, the function does not wait for
+    the others.
+    """
 
     def begin(host: Host) -> str:
         fault_disk.remove(host, service, service.stop)
@@ -69,7 +72,9 @@ def deploy_up(
 
 
 def running_pid(service: Service, host: Host) -> int | None:
-    """The process that faults will target, None if the service reports none. Raises `DeployError` if the host does not have this process, because faults would have no effect."""
+    """The process that faults will target, None if the service reports none. Raises `DeployError` if the host does not have this process, because
+    faults would have no effect.
+    """
     deadline_s = time.monotonic() + PID_S
     while True:
         pid = service.pid(host)

@@ -1,4 +1,4 @@
-"""What each host of a cluster that is deployed to stay must have, derived from the inventory's hosts and the service's options."""
+"""Desired state of each host of a cluster that is deployed to stay, derived from the inventory's hosts and the service's options."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Brings the files of hosts into the run's folder, one by one: a file that cannot be fetched does not affect the others, and is reported.
+"""Collection of the hosts' files into the run's folder, one by one: a file that cannot be fetched does not affect the others, and is reported.
 
 missed = collect(hosts, service, run_dir)      # [{"host", "file", "why"}]; file "*" if the host did not list its files
 
-A host names its files itself, and may be malicious: each name must be one below the run's folder (`inside_folder.py`), and files are limited in number and size.
+A host names its files itself, and may be malicious: each name must be one below the run's folder (`inside_folder.py`), and files are limited in
+number and size.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Writes files with untrusted names strictly below a folder: no name and no link leads out of it.
+"""Writer of files with untrusted names strictly below a folder: no name and no link leads out of it.
 
 with inside_folder.create(run_dir, "logs/n1/node.log") as file:
     file.write(content)

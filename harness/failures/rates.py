@@ -1,4 +1,4 @@
-"""How often something happens in repeated runs: a count of each verdict and failure, with the interval in which its rate lies. Pure."""
+"""Rates in repeated runs: a count of each verdict and failure, with the interval in which its rate lies. Pure."""
 
 from __future__ import annotations
 

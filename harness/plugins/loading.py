@@ -1,4 +1,4 @@
-"""Loads plugins: the files in a campaign's `plugins:`, and what installed distributions offer by entry points.
+"""Loader of plugins: the files in a campaign's `plugins:`, and what installed distributions offer by entry points.
 
 A file defines `workloads = {"tickets": Tickets}`, `checkers = {"no-double": NoDouble}`, or both. Entry points of the groups `tribulation.workloads`
 and `tribulation.checkers` are such classes by name; those of `tribulation.systems` are modules like the `file:` of a system. Names from plugins are

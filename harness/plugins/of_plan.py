@@ -1,4 +1,4 @@
-"""Loads the plugins that a plan names."""
+"""Loader of the plugins that a plan names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether code that a run's folder names may run: plugins and adapters that came with evidence are untrusted code, unless the user gives
+"""Permission to run code that a run's folder names: plugins and adapters that came with evidence are untrusted code, unless the user gives
 `--trust-plugins`.
 """
 

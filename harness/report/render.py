@@ -1,4 +1,4 @@
-"""Renders the view model as one HTML file that opens without a network: styles, script and data are inside it.
+"""Renderer of the view model as one HTML file that opens without a network: styles, script and data are inside it.
 
 Text is escaped by Jinja2, data by `_json_for_script`. A content security policy in the page forbids it to load anything, and to run any script but
 ours, which it names by its digest.
@@ -33,9 +33,11 @@ SCRIPTS = ("data.js", "canvas.js", "timeline.js", "panels.js", "page.js")
 
 
 def write_report(run_folder: str | Path, history: History | None = None, messages: Log | None = None) -> Path:
-    """Write `report.html` into the run's folder and return its path. Raises `CampaignError` when it is not the folder of a run, `RunFolderError` when it cannot be written.
+    """Write `report.html` into the run's folder and return its path. Raises `CampaignError` when it is not the folder of a run, `RunFolderError` when
+    it cannot be written.
 
-    `history` is the run's, if the caller already has it: reading it again takes half of the time. Of `messages`, those around witnesses are kept in the folder.
+    `history` is the run's, if the caller already has it: reading it again takes half of the time. Of `messages`, those around witnesses are kept in
+    the folder.
     """
     run = load_run(run_folder, history)
     path = Path(run_folder) / "report.html"

@@ -1,4 +1,4 @@
-"""What a run will take, known before anything happens: privileges, hosts and time, in one sentence."""
+"""Requirements of a run, known before anything happens: privileges, hosts and time, in one sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a search found, as one document: what `--json` prints, and what the tables are made of."""
+"""Findings of a search as one document: what `--json` prints, and what the tables are made of."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a search found, as one HTML page: failures by signature with their rates, their runs and the commands that repeat them."""
+"""Findings of a search as one HTML page: failures by signature with their rates, their runs and the commands that repeat them."""
 
 from __future__ import annotations
 

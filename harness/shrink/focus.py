@@ -1,4 +1,4 @@
-"""Where to look first: from a known failure to small plans that may fail in the same way.
+"""First places to look: from a known failure to small plans that may fail in the same way.
 
 A violation names operations, and the time by which it had been seen. Most failures need only these operations and the faults shortly before them. So
 the first plans hold a few seconds and a few operations: a hundredth of the work of the whole run.

@@ -1,4 +1,4 @@
-"""Shrinks a recorded history without running anything: the fewest operations in which a checker finds the same kind of anomaly.
+"""Shrinking of a recorded history without running anything: the fewest operations in which a checker finds the same kind of anomaly.
 
     found = shrink_history(record, Signature("linearizable", "stale-read"), Allowance(time_s=60))
     found.history            # of the whole history's events those of the operations that are left

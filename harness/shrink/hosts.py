@@ -1,4 +1,4 @@
-"""Tries on real hosts, where the same plan fails in some runs and not in others.
+"""Trials on real hosts, where the same plan fails in some runs and not in others.
 
 A plan is tried up to `repeat` times and fails if one run does. Runs that pass prove nothing: a part that was kept may be less necessary
 than it seemed. So the smallest plan is reported with how many of its runs fail.

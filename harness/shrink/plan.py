@@ -1,4 +1,4 @@
-"""Shrinks a failing plan: `shrink_plan` leaves out and simplifies until nothing more can go, with the same failure.
+"""Shrinking of a failing plan: `shrink_plan` leaves out and simplifies until nothing more can go, with the same failure.
 
 shrunk = shrink_plan(plan, Signature("linearizable", "stale-read"), Allowance(runs=1000, time_s=60))
 shrunk.best.plan       # fails with the same checker and kind of anomaly

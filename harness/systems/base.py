@@ -1,4 +1,4 @@
-"""What a system under test must offer: a `Service` on each host, and a `Client` for the workloads.
+"""Interface of a system under test: a `Service` on each host, and a `Client` for the workloads.
 
 The reference cluster (`harness/systems/reference/system.py`) is one implementation; a user's own system is another Python file, named in the
 campaign as `system: {file: my_system.py}`, that defines `service(options) -> Service` and `client(options) -> Client`.

@@ -1,4 +1,4 @@
-"""What is tried through each node when all is healed: a write and a linearizable read of one register, until each ended ok.
+"""Operations that are tried through each node when all is healed: a write and a linearizable read of one register, until each ended ok.
 
 A node that answers others' clients and not its own, or answers reads and takes no writes, is broken although the system as a whole is available.
 """

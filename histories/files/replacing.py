@@ -1,4 +1,4 @@
-"""Writes a file next to its name and puts it in place in one step, so that no reader sees half of it.
+"""Replacement of a file: it is written next to its name and put in place in one step, so that no reader sees half of it.
 
 A link at its name is replaced, never followed: the creator of the folder must not choose another file to be overwritten. A device, pipe or folder is
 not replaced: root would remove `/dev/null` from the machine.

@@ -1,1 +1,1 @@
-"""What is kept of a Raft run: logs, the tree of their entries, and columns of whole numbers."""
+"""Structures that keep a Raft run: logs, the tree of their entries, and columns of whole numbers."""

@@ -1,4 +1,4 @@
-"""When each node had which log entries written and on disk, as far as its trace shows.
+"""Times at which each node had which log entries written and on disk, as far as its trace shows.
 
 The question is always "was entry (index, term) durable on this node before that moment?". A node traces that an entry is durable some time after it
 is, and after it answered others: the answers to them wait for the disk, not for the trace. So a late `durable` line contradicts nothing. What was not

@@ -1,4 +1,4 @@
-"""What a reader must know of another process's past: the innermost loop of monotonic writes and of writes that follow reads."""
+"""Knowledge that a reader must have of another process's past: the innermost loop of monotonic writes and of writes that follow reads."""
 
 from __future__ import annotations
 

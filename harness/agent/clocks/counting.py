@@ -1,4 +1,4 @@
-"""Whether a process runs through an address, counted by the processor's breakpoints (perf_event_open) without stopping it."""
+"""Counter of a process's runs through an address, by the processor's breakpoints (perf_event_open) without stopping it."""
 
 from __future__ import annotations
 

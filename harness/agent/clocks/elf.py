@@ -1,4 +1,4 @@
-"""What a program's file says about itself: whether libraries can be loaded into it, whether it is Go, and where its symbols are."""
+"""Facts from a program's file: whether libraries can be loaded into it, whether it is Go, and where its symbols are."""
 
 from __future__ import annotations
 

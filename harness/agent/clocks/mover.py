@@ -1,6 +1,8 @@
-"""Moves and restores clocks in vDSOs by a program of its own (`agent.pyz clocks`), since what could leave a thread stopped must end then.
+"""Moves of clocks in vDSOs, and their restoration, by a program of its own (`agent.pyz clocks`), since what could leave a thread stopped must end
+then.
 
-A job is `{"move": [pid, …], "block": path, "file": clock file, "library": path}` or `{"restore": owner}`; its answer says of each pid what went wrong.
+A job is `{"move": [pid, …], "block": path, "file": clock file, "library": path}` or `{"restore": owner}`; its answer says of each pid what went
+wrong.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Moves the clocks of processes that begin while a clock fault is on: a forked child has its parent's vDSO, but one that runs another program has a
+"""Moves of the clocks of processes that begin while a clock fault is on: a forked child has its parent's vDSO, but one that runs another program has a
 new one.
 
 A thread of the agent. Such a process sees the true time until then, for at most twice `LOOK_S` and what moving takes; `late` says how long that was.

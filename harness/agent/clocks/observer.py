@@ -1,4 +1,4 @@
-"""What a process under the clock library sees, found by running one: a process that is asked for its clocks, to be compared with our own true ones.
+"""View of a process under the clock library, found by running one: a process that is asked for its clocks, to be compared with our own true ones.
 
 Both sides compare their wall clock with monotonic time, which no library moves, so how long a question takes is no error.
 """

@@ -1,4 +1,6 @@
-"""Which processes of the service a wrong clock reaches. That a library is mapped is no evidence: the process must have asked it for the time."""
+"""Reach of a wrong clock: the processes of the service that it affects. That a library is mapped is no evidence: the process must have asked it for
+the time.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stops a process with all its threads for a moment, by ptrace, at places where its code may be changed.
+"""Stop of a process with all its threads for a moment, by ptrace, at places where its code may be changed.
 
 Signals that arrive meanwhile are delivered afterwards, and a process that was stopped (SIGSTOP) stays so. The tracer may be killed at any time: the
 kernel lets the threads of a dead tracer go on. So what could leave a thread stopped ends the tracer, which therefore is a process of its own.

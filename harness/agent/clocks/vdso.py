@@ -1,4 +1,4 @@
-"""Moves a wall clock in the vDSO of a running process, which Go programs, static programs and the C library read.
+"""Move of a wall clock in the vDSO of a running process, which Go programs, static programs and the C library read.
 
 The three functions are redirected to a block (`clock_vdso.c`) in the unused end of the vDSO's last page; the block stores their old bytes. The pages
 belong to the process alone once written (copy on write): no other process sees the change. A forked child has the block too; after an exec the vDSO

@@ -1,4 +1,4 @@
-"""Restarts the process on another disk, once: `{"ident": "membership.1", "directory": "…/data", "files": {"name": "base64"}}`.
+"""Restart of the process on another disk, once: `{"ident": "membership.1", "directory": "…/data", "files": {"name": "base64"}}`.
 
 The former content of the directory is lost, so it cannot be restored; an undo only ensures that the process runs again.
 """

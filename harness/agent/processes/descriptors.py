@@ -1,4 +1,4 @@
-"""How many descriptors processes may have open: their soft limits, read and set; their hard ones stay.
+"""Limits of the descriptors that processes may have open: their soft limits, read and set; their hard ones stay.
 
 Read from /proc, which asks for no right. Set as our own user; where that is refused, since the process is another user's and we lack CAP_SYS_RESOURCE
 (as root of a container may), as that user.

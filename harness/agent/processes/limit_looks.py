@@ -1,4 +1,4 @@
-"""How limited processes behave, observed independently of the code that limited them."""
+"""Behaviour of limited processes, observed independently of the code that limited them."""
 
 from __future__ import annotations
 

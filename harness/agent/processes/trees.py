@@ -1,4 +1,4 @@
-"""Which processes belong to the system under test on this host, given the table of all processes. Pure.
+"""Processes that belong to the system under test on this host, given the table of all processes. Pure.
 
 The service names one process, the *root*. To it belong
 

@@ -1,1 +1,1 @@
-"""What the agent keeps on disk: the desired state, and which faults it has applied."""
+"""State that the agent keeps on disk: the desired state, and which faults it has applied."""

@@ -1,4 +1,4 @@
-"""What is known of one fault, workload, checker or flaw: read from the catalogues that the rest of the code uses, never written down twice.
+"""Entry of one fault, workload, checker or flaw: read from the catalogues that the rest of the code uses, never written down twice.
 
 entry("fault", "partition").fields      # `UnknownName` for a name that is not in `NAMES["fault"]()`
 """

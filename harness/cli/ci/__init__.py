@@ -1,1 +1,1 @@
-"""What a verdict is for a continuous integration server: JUnit XML, annotations of GitHub, and which verdicts fail the job."""
+"""Verdicts for a continuous integration server: JUnit XML, annotations of GitHub, and which verdicts fail the job."""

@@ -1,4 +1,4 @@
-"""How fast nodes are discovered and agents are spawned."""
+"""Scenarios about the speed at which nodes are discovered and agents are spawned."""
 
 from __future__ import annotations
 

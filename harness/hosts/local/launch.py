@@ -1,4 +1,4 @@
-"""Makes a lab's files and starts its supervisor, as root or as an ordinary user: the same command, once with a user namespace."""
+"""Launch of a lab: makes its files and starts its supervisor, as root or as an ordinary user: the same command, once with a user namespace."""
 
 from __future__ import annotations
 

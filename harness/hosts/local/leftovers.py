@@ -1,4 +1,4 @@
-"""Which processes use a lab, and the removal of labs that no process uses any more.
+"""Processes that use a lab, and the removal of labs that no process uses any more.
 
 A process that uses a lab holds a shared lock on the lab's file `users`, from before the lab can be found until it releases the lab or ends. The kernel
 releases the lock with the process, however it ended. So a lab without a lock is certainly unused, and no process id can be mistaken for another's.

@@ -1,7 +1,7 @@
-"""Checks a lab's regions against the requested distances: round trips and rates, measured with sockets of its hosts before anything runs there.
+"""Check of a lab's regions against the requested distances: round trips and rates, measured with sockets of its hosts before anything runs there.
 
-The first hosts of each pair of regions are measured. A round trip cannot be quicker than both delays, and the quickest of many is not much slower; a burst takes as
-long as the rate makes it. A busy machine is given time; a value that is too quick is an error at once.
+The first hosts of each pair of regions are measured. A round trip cannot be quicker than both delays, and the quickest of many is not much slower; a
+burst takes as long as the rate makes it. A busy machine is given time; a value that is too quick is an error at once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Builds the machines' disk image from Debian packages, once, and keeps it: `<labs>/.images/<digest>/{root.raw, vmlinuz}`.
+"""Builder of the machines' disk image from Debian packages; it is built once and kept: `<labs>/.images/<digest>/{root.raw, vmlinuz}`.
 
 Takes one to three minutes, and root; every lab then starts with a copy of it for each machine.
 """

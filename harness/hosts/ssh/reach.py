@@ -1,4 +1,4 @@
-"""Checks that the system's port can be reached by the clients, and by every host from every other, with real connections.
+"""Check that the system's port can be reached by the clients, and by every host from every other, with real connections.
 
 Each host listens there for a moment, unless a process already does, and everyone connects to it. Otherwise a firewall that allows only SSH,
 or a bastion that only SSH knows of, would look like a cluster that never answers.

@@ -1,4 +1,4 @@
-"""When each host's lease was last renewed, as the harness knows it: without a renewal in time the host may have healed itself.
+"""Leases of hosts: when each was last renewed, as the harness knows it: without a renewal in time the host may have healed itself.
 
 Pure: times are given, in seconds of a monotonic clock.
 """

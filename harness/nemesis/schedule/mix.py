@@ -1,4 +1,4 @@
-"""From a campaign's `all:` and `swarm:` to intents: which sorts, in which order, when. A pure function of spec, seed, length and hosts' abilities.
+"""Intents from a campaign's `all:` and `swarm:`: which sorts, in which order, when. A pure function of spec, seed, length and hosts' abilities.
 
 The faults of a lane (`draws`) follow one another. Each has a slot of its lane's time, and the runner begins none before the previous one in its lane
 is healed, however slow the hosts are (`run/actions.py`). Faults of different lanes meet. Slots avoid the campaign's recovery windows, and are

@@ -1,4 +1,4 @@
-"""From the campaign's fault specs to a plan of intents over the load time: a pure function of specs, seed and length.
+"""Plan of intents from the campaign's fault specs, over the load time: a pure function of specs, seed and length.
 
 Random numbers are keyed by a spec's content, not by its place in the list, so removing one spec leaves the intents of the others unchanged. For the
 same reason nothing is moved to make room. Faults of one kind that could be on together are refused, unless both say `overlap: true`. The refusal

@@ -1,4 +1,6 @@
-"""Explains a failing simulated run by other runs: the nearest plan that passes, where the two runs differ, and since when it was likely to fail."""
+"""Explanation of a failing simulated run by other runs: the nearest plan that passes, where the two runs differ, and since when it was likely to
+fail.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,9 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """`seen_ns` is when the failure was complete, in run time; `explanation` is its checker's. `differences` are those of failing and passing run, without times."""
+    """`seen_ns` is when the failure was complete, in run time; `explanation` is its checker's. `differences` are those of failing and passing run,
+    without times.
+    """
 
     wanted: Signature
     explanation: str

@@ -1,4 +1,4 @@
-"""Whether the events of one incarnation have causes in this incarnation: timers that were set, requested storage operations, written files."""
+"""Check that the events of one incarnation have causes in this incarnation: timers that were set, requested storage operations, written files."""
 
 from __future__ import annotations
 

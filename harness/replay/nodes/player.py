@@ -1,4 +1,4 @@
-"""Plays one incarnation of a node again: its core, and the gate that holds back effects that must not be visible before data is durable.
+"""Player of one incarnation of a node: its core, and the gate that holds back effects that must not be visible before data is durable.
 
 It treats effects as the socket runtime does, except that nothing is sent: messages, answers and trace lines are returned,
 in the order of the runtime.

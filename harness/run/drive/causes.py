@@ -1,4 +1,4 @@
-"""Why operations did not end ok: each cause with its count, and a traceback as an example for errors of a client."""
+"""Causes of operations that did not end ok: each cause with its count, and a traceback as an example for errors of a client."""
 
 from __future__ import annotations
 

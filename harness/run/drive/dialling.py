@@ -1,4 +1,4 @@
-"""How clients of a run reach a node: by its name, from the clients' place in the network."""
+"""Connections from the clients of a run to a node: by its name, from the clients' place in the network."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What a person sees of a run while it goes on: figures, and early findings. Nothing here decides anything."""
+"""View of a run while it goes on: figures, and early findings. Nothing here decides anything."""

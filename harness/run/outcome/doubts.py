@@ -1,4 +1,4 @@
-"""What keeps a run whose checkers found nothing from being valid: things that did not happen as planned, or for which there is no evidence."""
+"""Doubts that keep a run whose checkers found nothing from being valid: things that did not happen as planned, or for which there is no evidence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run left in its folder, and the `RunRecord` made from it for the checkers.
+"""Files that a run left in its folder, and the `RunRecord` made from it for the checkers.
 
 `run.json` holds what only the driver knows: when phases ended, the state of every node at the end, how far its clock was off, which faults
 could not be carried out. Everything else is read from the files written during the run. `run.json` is written as soon as there is a plan, in

@@ -1,4 +1,4 @@
-"""From a campaign to everything a run needs: the plan, the provider of hosts, the system under test.
+"""Everything that a run needs, from a campaign: the plan, the provider of hosts, the system under test.
 
 The only place that maps a name in a campaign to a class.
 """

@@ -1,4 +1,4 @@
-"""When a load may end, and how long a fault is held. A run shows little if its faults met no operation, or if a workload changed nothing.
+"""End of a load, and the time for which a fault is held. A run shows little if its faults met no operation, or if a workload changed nothing.
 
 Pure. The bounds are in the plan (`plan.Pace`), so that a plan alone determines a simulated run; the times that applied are in history and ledger.
 """

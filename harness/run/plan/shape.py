@@ -1,4 +1,4 @@
-"""What a plan.json may hold: the types, the bounds of a campaign, and names that the plan itself defines.
+"""Permitted content of a plan.json: the types, the bounds of a campaign, and names that the plan itself defines.
 
     inspect(data)       # raises ValueError with the place: "Expected `int` <= 3600000000000000 - at `$.timing.load_ns`"
 

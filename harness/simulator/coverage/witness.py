@@ -1,4 +1,4 @@
-"""What only the simulator knows of a run, for the checkers (`tribulation.checkers.liveness.simulated_truth`): the disks that it damaged, and the
+"""Facts of a run that only the simulator knows, for the checkers (`tribulation.checkers.liveness.simulated_truth`): the disks that it damaged, and the
 requests that nodes left unanswered.
 
 witness = Witness(cluster)        # before anything happens; it changes nothing

@@ -1,4 +1,4 @@
-"""What a disk holds: for each file its durable bytes and the writes not yet synced, and the same for the directory's names.
+"""Content of a disk: for each file its durable bytes and the writes not yet synced, and the same for the directory's names.
 
 A process that dies leaves the page cache alone: everything written is still there. Only a power loss resolves what is pending, by
 keyed draws: all of it lost, a prefix kept, any subset kept, or sectors of a write torn. A file's data and its name are resolved

@@ -1,4 +1,4 @@
-"""When storage operations happen: one queue for each file, in emitted order; between files only `after` imposes an order.
+"""Times of storage operations: one queue for each file, in emitted order; between files only `after` imposes an order.
 
 An operation starts when it is first in its queue and its dependencies succeeded. Writes reach the page cache at once; a run of them
 up to and including the next fsync is one job, as for a storage thread. Failure is final: what follows on the same file or

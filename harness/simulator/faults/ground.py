@@ -1,4 +1,4 @@
-"""What the families of faults share: the cluster, its probes, and the record of which faults hold which node down or stopped."""
+"""Ground that the families of faults share: the cluster, its probes, and the record of which faults hold which node down or stopped."""
 
 from __future__ import annotations
 

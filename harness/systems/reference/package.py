@@ -1,4 +1,4 @@
-"""Builds `node.pyz`, the only file that a host needs: `tribulation.node` as a zip that Python runs.
+"""Builder of `node.pyz`, the only file that a host needs: `tribulation.node` as a zip that Python runs.
 
 The same sources give the same bytes on any machine, so that a hash says whether a host is up to date. Entries are stored, not compressed:
 compressed bytes depend on the zlib at hand.

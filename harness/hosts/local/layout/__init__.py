@@ -1,1 +1,1 @@
-"""What a local cluster of hosts is made of, and its state on disk."""
+"""Parts of a local cluster of hosts, and its state on disk."""

@@ -1,4 +1,4 @@
-"""Where labs keep their files, and which labs there are: alive (a supervisor holds the lock) or stale (its supervisor was killed).
+"""Files of labs, and the list of labs: alive (a supervisor holds the lock) or stale (its supervisor was killed).
 
 /var/lib/tribulation/<lab>/             as root
 $XDG_STATE_HOME/tribulation/<lab>/      as anybody else: ~/.local/state when unset, /var/tmp/tribulation-<uid> without a home of one's own

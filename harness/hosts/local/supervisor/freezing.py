@@ -1,4 +1,4 @@
-"""Freezes a whole host: every process of it is stopped, from outside, and later continued.
+"""Freeze of a whole host: every process of it is stopped, from outside, and later continued.
 
 It sends SIGSTOP down the tree of its process 1, again and again until it finds nothing new: a process that forks meanwhile is found the
 next time. It does not use a freezer cgroup: that needs root, outlives its maker, and keeps its processes from dying of SIGKILL, so that

@@ -1,4 +1,5 @@
-"""How a link is shaped, and by which host: by the sender's kernel where it has netem, else by a queue at the receiver; duplicates always by the sender.
+"""Ways to shape a link, and the host that does it: by the sender's kernel where it has netem, else by a queue at the receiver; duplicates always by
+the sender.
 
 Each agent tries once what its host can do (`agent/parts/links.py`); the result is kept here for the life of the cluster.
 """
