@@ -45,6 +45,12 @@ NOT_A = re.compile(
 )
 """In messages of the code: "is no duration"."""
 
+_OPENING = re.compile(
+    r"(As|At|By|For|From|How|If|In|None|Not|Of|On|Only|Since|Until|What|When|Where|Whether|Which|Why|With|Without"
+    r"|Gives|Keeps|Makes|Raises|Returns|Takes|Yields)\b"
+)
+"""Words with which no docstring of a module, class or function begins: the first word is a verb in the imperative, or a noun."""
+
 _AFTER_PEOPLE = re.compile(
     r"\b(?:(?:any|every|some)?one|those|people|person|caller|expert|(?:user|reader|engineer|operator|developer|author|attacker|owner|maintainer)s?)\W+$",
     re.IGNORECASE,
@@ -123,18 +129,33 @@ def prose_of_python(text: str, *, messages: bool) -> Iterator[tuple[int, str, bo
                 yield node.lineno, node.value, True
 
 
+def openings_of_python(text: str) -> Iterator[tuple[int, str]]:
+    """Line and first word of each docstring that begins with no verb and no noun. A property's may begin with `Whether` or `What`: it is a value."""
+    if not re.search(f'"""{_OPENING.pattern}', text):
+        return
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        found = _OPENING.match(ast.get_docstring(node) or "")
+        is_value = any("property" in ast.unparse(decorator) for decorator in getattr(node, "decorator_list", ()))
+        if found and not is_value:
+            yield node.body[0].lineno, found[1]
+
+
 def findings_in(path: Path) -> list[Finding]:
     name = path.relative_to(ROOT).as_posix()
     text = path.read_text(encoding="utf-8")
+    openings = openings_of_python(text) if path.suffix == ".py" and not name.startswith("tests/") else ()
+    begun = [Finding(name, line, word, "a verb in the imperative, or a noun, first") for line, word in openings]
     if not _ANY.search(text):
-        return []
+        return begun
     parts: Iterator[tuple[int, str, bool]]
     if path.suffix == ".py":
         parts = prose_of_python(text, messages=not name.startswith("tests/"))
     else:
         prose = prose_of_markdown(text) if path.suffix == ".md" else prose_of_yaml(text)
         parts = ((line, part, False) for line, part in prose)
-    return [
+    return begun + [
         Finding(name, line + offset, found, instead)
         for line, part, message in parts
         for offset, found, instead in findings_in_text(part, message=message)
@@ -151,7 +172,7 @@ def files() -> list[Path]:
     )
 
 
-CODE = ("node", "harness", "histories", "checkers", "scripts", "benchmarks", "tests")
+CODE = ("node", "harness", "histories", "checkers", "systems", "scripts", "benchmarks", "tests")
 
 
 ROOMS = ("node", "harness", "histories", "checkers")

@@ -1,6 +1,6 @@
 """PostgreSQL, further objects on the server of `postgres.py`: transactions on registers, rows that are inserted after a look for them, counters, unique numbers, and elections with terms.
 
-A leader has the office for `LEASE_S` at most; who is elected then has the next term. What a leader does it does by `access`, which refuses a term below one that was accepted.
+A leader leads for `LEASE_S` at most; the one that is elected then has the next term. A leader acts by `access`, which refuses a term below one that was accepted.
 """
 
 from __future__ import annotations

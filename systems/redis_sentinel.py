@@ -1,7 +1,7 @@
 """Redis with Sentinel: a server and a sentinel on each host; the first host's server is the first primary, the others replicate it.
 
-Clients ask the sentinel of their own node who the primary is, as Sentinel's protocol for clients says, and talk to that one.
-`options: {min_replicas_to_write: 1}` has a primary refuse writes while it hears of fewer replicas.
+Clients ask the sentinel of their own node which server is the primary, as Sentinel's protocol for clients says, and connect to that one.
+`options: {min_replicas_to_write: 1}` makes a primary refuse writes while fewer replicas are connected.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class SentinelClient(DriverClient):
         self.served_by = next((node for node, known in self.addresses.items() if found and known == found[0]), None)
         primary = connected(self.address(self.served_by), timeout_s)
         if self.served_by is None or primary.role()[0] != "master":
-            raise redis.exceptions.ConnectionError(f"{self.served_by} is no primary")
+            raise redis.exceptions.ConnectionError(f"{self.served_by} is not the primary")
         return primary
 
     def add(self, op: Op) -> None:

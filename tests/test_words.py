@@ -65,6 +65,24 @@ def test_python_is_read_in_comments_docstrings_and_messages() -> None:
     assert len(list(WORDS["prose_of_python"](text, messages=False))) == 2
 
 
+def test_docstrings_begin_with_a_verb_or_a_noun() -> None:
+    text = '''"""What this does."""
+class A:
+    """Makes values."""
+    def good(self):
+        """Return whether it is good."""
+    @property
+    def fine(self):
+        """Whether it is fine."""
+    async def bad(self):
+        """Whether it is bad."""
+    name = "whether"
+    """When it began."""
+'''
+    assert list(WORDS["openings_of_python"](text)) == [(1, "What"), (3, "Makes"), (10, "Whether")]
+    assert list(WORDS["openings_of_python"]('"""Whatever; Issue of a name."""\n')) == []
+
+
 def test_no_file_has_any_of_these_words() -> None:
     found = [str(finding) for path in WORDS["files"]() for finding in WORDS["findings_in"](path)]
     assert found == []
