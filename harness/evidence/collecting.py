@@ -38,7 +38,7 @@ TRACE = "trace.jsonl"
 
 
 class _Patience:
-    """With one host. `hurried`: the user waits no longer."""
+    """Patience with one host. `hurried`: the user waits no longer."""
 
     def __init__(self, hurried: Callable[[], bool]) -> None:
         self._hurried, self._began_s, self._bytes = hurried, time.monotonic(), 0

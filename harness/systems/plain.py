@@ -35,7 +35,7 @@ def refuse_large(values: Any, what: str) -> None:
 
 
 def refuse_taken(extra: Mapping[str, Any], whose: str) -> None:
-    """Raises `ValueError` for an `extra` with the name of a field."""
+    """Raise `ValueError` for an `extra` with the name of a field."""
     if taken := sorted(FIELDS.intersection(extra)):
         raise ValueError(f"{whose} {taken[0]!r}, which is a field of every history line")
 

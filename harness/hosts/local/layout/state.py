@@ -135,7 +135,7 @@ def find_lab(base: Path, name: str) -> Lab:
 
 
 def read_settings(lab: Path) -> Settings:
-    """What `lab.json` says. Raises `OSError`, and `HostError` for what no lab has written."""
+    """Read `lab.json`. Raises `OSError`, and `HostError` for what no lab has written."""
     try:
         with open_regular(lab / DESCRIPTION) as file:
             return msgspec.json.decode(file.read(MOST_BYTES), type=Settings)
