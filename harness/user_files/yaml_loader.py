@@ -207,7 +207,7 @@ def _said(key: yaml.Node) -> str:
 
 
 def _follows(detail: Any, details: Sequence[Any]) -> bool:
-    """Whether a list is too short only because of the mistakes in its items, which pydantic leaves out before it counts."""
+    """Return whether a list is too short only because of the mistakes in its items, which pydantic leaves out before it counts."""
     at = detail["loc"]
     return detail["type"] == "too_short" and any(
         other["loc"][: len(at)] == at and len(other["loc"]) > len(at) for other in details

@@ -36,7 +36,7 @@ def write_named(path: str | Path, text: str) -> None:
 
 
 class NamedFile:
-    """What a user named for the result of a command: opened when the command begins, and written when it ends.
+    """File that a user named for the result of a command: opened when the command begins, and written when it ends.
 
     Raises OSError for what cannot be written. A pipe or device gets only the result: it cannot be replaced later.
     """

@@ -186,5 +186,5 @@ def _append(kept: int, data: bytes) -> None:
 
 
 def _signal_name(number: int) -> str:
-    """Of real-time signals, Python names only the first and the last."""
+    """Return the name of a signal, or its number: of real-time signals, Python names only the first and the last."""
     return signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
