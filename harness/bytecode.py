@@ -1,7 +1,8 @@
 """Archives of Python with the bytecode in them, so that no start compiles it again; the sources stay in, for any Python of another version.
 
-A start takes half the processor time then: a lab starts nodes and agents by the hundred, and a small machine starts one within its deadlines. Tracebacks name file and line, and show no
-source. A node's archive for a host with an interpreter of its own stays as it is (`for_python`): its bytes, by which a deployment is compared, depend on the sources alone.
+A start takes half the processor time then: a lab starts nodes and agents by the hundred, and a small machine starts one within its deadlines.
+Tracebacks name file and line, and show no source. A node's archive for a host with an interpreter of its own stays as it is (`for_python`): its
+bytes, by which a deployment is compared, depend on the sources alone.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _UNCHECKED_HASH = 0b01
 
 
 def for_python(archive: bytes, python: str) -> bytes:
-    """`archive`, a zip application, as `python` (a path) starts it fastest."""
+    """Return `archive`, a zip application, as `python` (a path) starts it fastest."""
     if os.path.realpath(python) != os.path.realpath(sys.executable):
         return archive
     return with_bytecode(archive)

@@ -198,7 +198,7 @@ def passages() -> Iterator[tuple[str, str, str]]:
 
 
 def draw(count: int, seed: int) -> list[str]:
-    """`count` of each kind, drawn by the seed."""
+    """Draw `count` passages of each kind, drawn by the seed."""
     found: dict[str, list[str]] = {}
     for kind, place, text in passages():
         found.setdefault(kind, []).append(f"{kind} {place}: {text}")

@@ -36,7 +36,7 @@ class Schedule:
 
 
 def schedule(chance: np.random.Generator, client: Int32, info_rate: float, fail_rate: float, pause: float) -> Schedule:
-    """`client[i]` does operation i. After an operation of unknown outcome it goes on as a new process."""
+    """Draw a schedule: `client[i]` does operation i. After an operation of unknown outcome it goes on as a new process."""
     count = len(client)
     kind = chance.choice(
         np.array([OK, INFO, FAIL], np.uint8), count, p=[1 - info_rate - fail_rate, info_rate, fail_rate]

@@ -87,7 +87,7 @@ def play(count: int, draws: random.Random) -> Iterator[Round]:
 
 
 def _run(folder: Path, number: signal.Signals | None, after_s: float) -> Round:
-    """`number` None: to its end."""
+    """Run a campaign and send it the signal; `number` None: to its end."""
     temporary, labs = folder / "tmp", folder / "labs"
     temporary.mkdir(exist_ok=True)
     before = snapshot()

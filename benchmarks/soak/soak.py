@@ -174,7 +174,7 @@ def read_samples(path: Path) -> list[dict[str, Any]]:
 
 
 def growths(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """`figure of name` → its growth under load; of all of one role together, since a host's processes come and go with its faults."""
+    """Return `figure of name` → its growth under load; of all of one role together, since a host's processes come and go with its faults."""
     series: dict[tuple[str, str], dict[float, list[float]]] = {}
     for row in rows:
         if row["phase"] != "load":

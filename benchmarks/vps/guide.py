@@ -44,7 +44,7 @@ def steps_of(page: str) -> list[Step]:
 
 
 def replaced(text: str, addresses: Sequence[str], user: str, repository: str) -> str:
-    """`text` with what the guide says to replace. Machines that the reader does not have are left out, as it allows."""
+    """Return `text` with what the guide says to replace. Machines that the reader does not have are left out, as it allows."""
     lines = []
     for line in text.splitlines():
         for number, address in enumerate(addresses, 1):

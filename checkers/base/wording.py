@@ -11,7 +11,7 @@ MOST_SHOWN = 6
 
 
 def describe(op: Operation) -> str:
-    """`read of 5 by process 3 at n2 (index 17 to 20, 1.034 s to 1.041 s)`."""
+    """Describe an operation: `read of 5 by process 3 at n2 (index 17 to 20, 1.034 s to 1.041 s)`."""
     what = _what(op)
     place = f" at {op.node}" if op.node else ""
     end = "to ?" if op.complete_index is None else f"to {op.complete_index}"

@@ -45,7 +45,7 @@ def power_loss(
     known: Sequence[str],
     start_s: float,
 ) -> Step:
-    """`known`: the workloads that the client has all operations for; `start_s`: how long the system took to start."""
+    """Run the adapter through a power loss. `known`: the workloads that the client has all operations for; `start_s`: how long the system took to start."""
     workload = next((name for name in WORKLOADS if name in known), None)
     if workload is None:
         return Step(NAME, f"not tried: the client does not have the operations of any of {', '.join(WORKLOADS)}")
@@ -66,7 +66,7 @@ def power_loss(
 
 
 def load(workload: str, start_s: float) -> dict[str, Any]:
-    """Return the campaign of the run.
+    """Return the campaign of the run, without `system` and `hosts`.
 
     Before it reads what is left, it waits for twice the time that the system took to start (`start_s`): a server may recover slower than it starts.
     """

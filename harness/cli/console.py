@@ -77,7 +77,7 @@ class _Marking(string.Formatter):
 
 
 def marked(template: str, *values: object) -> Text:
-    """`template` is ours, with rich's markup and a `{}` for each value; nothing in a value is markup."""
+    """Fill a template with values; `template` is ours, with rich's markup and a `{}` for each value; nothing in a value is markup."""
     return Text.from_markup(_Marking().vformat(template, values, {}), emoji=False)
 
 

@@ -24,7 +24,7 @@ class UsageRefused(TribulationError):
 
 
 def refusal(error: click.ClickException) -> UsageRefused:
-    """`error` with its place and a hint."""
+    """Return `error` with its place and a hint."""
     context = getattr(error, "ctx", None)
     words = context.command_path if context is not None else "tri"
     message, hint = _described(error, context, words)

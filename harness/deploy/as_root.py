@@ -43,5 +43,5 @@ class AsRoot:
 
 
 def as_root(host: Host) -> Any:
-    """`host` itself if commands need no prefix."""
+    """Return a host whose commands run as root; `host` itself if they need no prefix."""
     return AsRoot(host) if host.sudo else host

@@ -1,7 +1,8 @@
 """The text of the systemd unit that keeps a node's supervisor running. Pure.
 
-The unit runs the supervisor and not the node. Killing, pausing and restarting remain a matter of files in the node's folder (`node/runtime/process/control.py`),
-on which faults, and the watchdogs that undo them, rely. systemd adds the start at boot, the restart of a supervisor that dies, and the sandbox around both.
+The unit runs the supervisor and not the node. Killing, pausing and restarting remain a matter of files in the node's folder
+(`node/runtime/process/control.py`), on which faults, and the watchdogs that undo them, rely. systemd adds the start at boot, the restart of a
+supervisor that dies, and the sandbox around both.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Unit:
     executable: str
 
     def text(self) -> str:
-        """`executable` is the interpreter's real path: a sandbox that hides it would keep the node from starting."""
+        """Write the unit's text; `executable` is the interpreter's real path: a sandbox that hides it would keep the node from starting."""
         hidden = [path for path in (self.executable, self.directory) if _in(path, "/home", "/root", "/run/user")]
         # A private /tmp and /var/tmp would hide a folder in it.
         bound = [f"BindPaths={_path(self.directory)}"] if _in(self.directory, "/tmp", "/var/tmp") else []

@@ -47,5 +47,5 @@ def is_forbidden(part: str) -> bool:
 
 
 def shown(name: str) -> str:
-    """`name` for a message: short, and without control characters."""
+    """Return `name` for a message: short, and without control characters."""
     return ascii(name)[1:-1][:NAME_BYTES] if not name.isprintable() else name[:NAME_BYTES]

@@ -51,7 +51,7 @@ def in_order(
     window: int,
     lost: Callable[[Item], Result],
 ) -> Iterator[Result]:
-    """`work(item)` for each item, in their order. `items` is advanced only as results are taken: item n after result n - `window` was taken.
+    """Yield `work(item)` for each item, in their order. `items` is advanced only as results are taken: item n after result n - `window` was taken.
 
     Exceptions of `work` are raised here.
     """
@@ -216,7 +216,9 @@ def exposure(address: str) -> str | None:
 
 
 def _require_this_core(address: str, client: Any) -> None:
-    """Refuse a cluster in which Tribulation is missing or of another version. Dask would wait for the first without end, and the second would answer for other code."""
+    """Refuse a cluster in which Tribulation is missing or of another version. Dask would wait for the first without end, and the second would answer
+    for other code.
+    """
 
     # A nested function is sent as it is; any other is imported by the worker, which is what has to be tried.
     def core() -> str:

@@ -80,7 +80,9 @@ def charts(
 
 
 def _operations(drawn: Sequence[Operation], seats: series.Lanes, proof: frozenset[int]) -> dict[str, Any]:
-    """`at` and `index` are differences to the operation before; `took` of one that was never answered is -1. The text is a head and a rest."""
+    """Pack operations for the page; `at` and `index` are differences to the operation before; `took` of one that was never answered is -1. The text
+    is a head and a rest.
+    """
     heads, nodes, errors, workloads, processes = _Numbered(), _Numbered(), _Numbered(), _Numbered(), _Numbered()
     texts = [words.operation(op) for op in drawn]
     split = [_split(text, op) for text, op in zip(texts, drawn, strict=True)]
@@ -128,7 +130,7 @@ def _chosen_lines(lines: Sequence[Line]) -> tuple[list[Line], list[str]]:
 
 
 def _lines(lines: Iterable[Line]) -> dict[str, Any]:
-    """`at` in microseconds, null where it is unknown."""
+    """Pack lines for the page; `at` is in microseconds, null where it is unknown."""
     nodes, sources = _Numbered(), _Numbered()
     rows = list(lines)
     return {

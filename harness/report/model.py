@@ -107,7 +107,7 @@ class Report:
 
 
 def build(run: RunFiles, operations: Operations | None = None, said: Said | None = None) -> Report:
-    """`operations` are those of the run's history, if the caller already has them; `said` is what the nodes wrote."""
+    """Build the model of the report; `operations` are those of the run's history, if the caller already has them; `said` is what the nodes wrote."""
     operations, said = operations or Operations(run.history), said or Said()
     end_ns = max(1, _end_ns(run))
     lines = [*said.lines, *unexpected_starts(said.lines, run.faults)]

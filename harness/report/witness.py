@@ -1,7 +1,7 @@
 """The witness of an anomaly as a table: the operations that prove it, among their neighbours, each with a bar in time.
 
-Neighbours are operations on the same keys (and workload), nearest in the order of the history. Operations left out between them are counted, so that the
-table never suggests that nothing else happened.
+Neighbours are operations on the same keys (and workload), nearest in the order of the history. Operations left out between them are counted, so that
+the table never suggests that nothing else happened.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Witness:
 def witness(
     checker: str, anomaly: Mapping[str, Any], of: Operations, around: Surroundings, clocks: Clocks | None = None
 ) -> Witness:
-    """`anomaly` as in `verdict.json`; its `ops` may be indices of invocations or of completions."""
+    """Build the view of a witness; `anomaly` is as in `verdict.json`; its `ops` may be indices of invocations or of completions."""
     named = [int(index) for index in anomaly.get("ops", ())]
     places = {index: of.place(index) for index in named}
     proof = sorted({at for at in places.values() if at is not None})

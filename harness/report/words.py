@@ -19,7 +19,7 @@ _THIN_SPACE = "\u202f"
 
 
 def milliseconds(time_ns: int | None) -> str:
-    """`1234567890` → `1 234.568`: milliseconds with microseconds behind the point, for columns headed "ms"."""
+    """Write a time as text, `1234567890` → `1 234.568`: milliseconds with microseconds behind the point, for columns headed "ms"."""
     return "–" if time_ns is None else f"{time_ns / 1e6:,.3f}".replace(",", _THIN_SPACE)
 
 
@@ -46,7 +46,7 @@ def value(item: Any) -> str:
 
 
 def operation(op: Operation) -> str:
-    """`write k1 5`, `read k1 → 5`, `cas k1 [5, 6] → nil`: the request, and what an ok answer added."""
+    """Write an operation as text, `write k1 5`, `read k1 → 5`, `cas k1 [5, 6] → nil`: the request, and what an ok answer added."""
     if op.f == "txn" and (inner := transaction(op.result if op.type is Type.OK else op.argument)):
         return f"txn {shortened(inner, 2 * _LONGEST)}"
     words = [in_a_line(op.f)]

@@ -24,7 +24,7 @@ Workloads = list[dict[str, Any]]
 
 
 def section_of(campaign: Campaign, seed: int) -> str | None:
-    """`memory` or `members`, for seeds that add one."""
+    """Return `memory` or `members`, for seeds that add one."""
     system, knobs = campaign.system, Knobs(seed, "swarm/section")
     if system.file is not None or any((system.membership, system.agents, system.memory)) or campaign.liveness:
         return None

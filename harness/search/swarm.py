@@ -25,7 +25,7 @@ from ..user_files.quantities import format_ns, parse_ns
 
 
 def swarm(seed: int, base: SimOptions) -> SimOptions:
-    """`base` with all simulation parameters drawn again; how it is checked and recorded stays."""
+    """Return `base` with all simulation parameters drawn again; how it is checked and recorded stays."""
     knobs = Knobs(seed, "swarm/world")
     orderly = knobs.on("orderly", ORDERLY_PPM) or outage_periods(seed) is not None
 

@@ -49,7 +49,7 @@ class Links:
         self._link_together(ops)
 
     def closure(self, rows: Iterable[int]) -> frozenset[int]:
-        """`rows` with everything that they need, and the pinned rows."""
+        """Return `rows` with everything that they need, and the pinned rows."""
         found: set[int] = set()
         taken: set[Hashable] = set()
         todo = [*rows, *self._pinned]

@@ -25,7 +25,7 @@ class Size:
 
 
 def size_of(plan: Plan, operations: Sequence[Pinned]) -> Size:
-    """`operations` are those of the load as they were tried, pinned or drawn."""
+    """Measure a plan; `operations` are those of the load as they were tried, pinned or drawn."""
     return Size(
         faults=len(plan.intents),
         operations=len(operations),

@@ -49,7 +49,7 @@ class Positions:
         return self.lines.get(location, 1)
 
     def place(self, location: Location, path: str | Path, *others: Location) -> str:
-        """`file:line`, or the command-line option that put it there; with options that changed something in it, or in one of the `others`."""
+        """Return `file:line`, or the command-line option that put it there; with options that changed something in it, or in one of the `others`."""
         for length in range(len(location), 0, -1):
             if location[:length] in self.options:
                 return self.options[location[:length]]
@@ -110,7 +110,7 @@ def validate(
     path: str | Path,
     further: Callable[[Any], Iterable[Problem]] | None = None,
 ) -> T:
-    """`data` as an instance of `model` (a pydantic model, or any type pydantic understands), or `CampaignError` with all problems.
+    """Return `data` as an instance of `model` (a pydantic model, or any type pydantic understands), or `CampaignError` with all problems.
 
     `further(data)` looks for problems that no single field shows (two equal names); it sees the raw data, so that its findings are reported
     together with the rest.

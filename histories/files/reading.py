@@ -74,7 +74,7 @@ class Reading:
 
 
 def read_columns(path: str | Path, of_run: bool = False) -> Reading:
-    """`of_run`: with `Columns.replies`. Raises `HistoryError` with the place of what is malformed or inconsistent."""
+    """Read a history into columns. `of_run`: with `Columns.replies`. Raises `HistoryError` with the place of what is malformed or inconsistent."""
     path = Path(path)
     try:
         with opened(path) as file:

@@ -1,4 +1,6 @@
-"""Writer of histories in EDN as Jepsen writes them: keywords for types, names of operations and micro-operations; one map per line, or a vector of maps."""
+"""Writer of histories in EDN as Jepsen writes them: keywords for types, names of operations and micro-operations; one map per line, or a vector of
+maps.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,7 @@ def write_edn_vector(path: str | Path, events: Iterable[Event]) -> None:
 
 
 def edn(value: Any) -> str:
-    """`value` in EDN. Strings stay strings; mappings get keywords for keys that are names."""
+    """Write `value` in EDN. Strings stay strings; mappings get keywords for keys that are names."""
     match value:
         case None | True | False:
             return {None: "nil", True: "true", False: "false"}[value]

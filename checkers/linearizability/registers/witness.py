@@ -129,7 +129,7 @@ def _stale(
     register: Register,
     key: Hashable,
 ) -> Anomaly:
-    """`new` was written after `old` was there, and was there when b1 returned; then a2 began and saw `old`."""
+    """Describe a stale read: `new` was written after `old` was there, and was there when b1 returned; then a2 began and saw `old`."""
     # a1 matters only if it alone shows that `old` came first; usually the writer of `old` does.
     before = first if first is not None and first.end < second.start else a1
     after = second if second.end < a2.start else b1

@@ -178,7 +178,7 @@ def _were_started(last: Operation, traces: Traces, findings: Findings) -> list[s
 
 
 def _stats(lives: Mapping[str, Life], reads: list[Operation], last: Operation | None) -> dict[str, Any]:
-    """`in_doubt`: agents that the last read may or may not have contained, because an operation about them timed out."""
+    """Return the figures; `in_doubt`: agents that the last read may or may not have contained, because an operation about them timed out."""
     sure = 0
     for life in lives.values():
         if last is not None:

@@ -55,7 +55,8 @@ def look(pid: int, by: Means) -> Json:
 
 
 def evidence(members: Members, by: Means, paused: bool = False, wait_s: float = WAIT_S) -> Json:
-    """`affected` when the clock reaches every process of the service, its `members`, and one at least asks for the time while we look; else `why` not.
+    """Return the evidence: `affected` when the clock reaches every process of the service, its `members`, and one at least asks for the time while we
+    look; else `why` not.
 
     Of one that is `paused` it is enough that it could. `uncounted`: why it is unknown whether a process asks its vDSO; that it would be moved is
     enough then.

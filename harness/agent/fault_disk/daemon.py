@@ -5,8 +5,8 @@
     agent.pyz disk leave DIRECTORY STATE           sync everything and unmount, if it is mounted
     agent.pyz disk drop DIRECTORY STATE            unmount at once, without pending data, even while processes use it
 
-`STATE` is a directory next to it, for the socket, the log and the record of damage. `MODEL` determines what a power loss loses: `strict` or `journaled`; it is
-stored there for a daemon that is restarted without the argument.
+`STATE` is a directory next to it, for the socket, the log and the record of damage. `MODEL` determines what a power loss loses: `strict` or
+`journaled`; it is stored there for a daemon that is restarted without the argument.
 """
 
 from __future__ import annotations
@@ -79,7 +79,9 @@ class Daemon:
                 self._answer_all(self._operations.due(time.monotonic_ns()))
 
     def _keep_time(self, selector: selectors.BaseSelector) -> None:
-        """Handle timeouts. While a power loss is pending, the kernel's requests are not read: they wait in the kernel, where their processes can be killed. A power loss that does not happen times out."""
+        """Handle timeouts. While a power loss is pending, the kernel's requests are not read: they wait in the kernel, where their processes can be
+        killed. A power loss that does not happen times out.
+        """
         now_s, listening = time.monotonic(), self._connection in selector.get_map()
         if self._dark_until_s and now_s >= self._dark_until_s:
             self._dark_until_s = 0.0
@@ -180,7 +182,7 @@ class Daemon:
         raise ValueError(f"a fault disk cannot do {what!r}")
 
     def _status(self) -> Json:
-        """`results` has the changes of the data and the observations of them, by the ids of the requests."""
+        """Return the daemon's state; `results` has the changes of the data and the observations of them, by the ids of the requests."""
         return {
             "pid": os.getpid(),
             "model": self._tree.model,

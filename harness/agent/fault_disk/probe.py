@@ -65,7 +65,7 @@ class Probe:
         return self._process is not None
 
     def begin(self, directory: str, backing: str) -> None:
-        """`backing` is the directory with the bytes that would survive."""
+        """Begin the probe; `backing` is the directory with the bytes that would survive."""
         self.give_up()
         command = [sys.executable, "-I", "-S", "-c", PROGRAM, directory, backing]
         self._process = subprocess.Popen(

@@ -100,7 +100,7 @@ def parse(data: bytes) -> Request:
 
 
 def answer(unique: int, body: bytes = b"", error: int = 0) -> bytes:
-    """`error` is an errno, 0 for none."""
+    """Encode an answer; `error` is an errno, 0 for none."""
     return OUT.pack(OUT.size + len(body), -error, unique) + body
 
 
@@ -141,7 +141,7 @@ def attr_answer(attributes: Attributes) -> bytes:
 
 
 def dirent(number: int, offset: int, name: str, kind: int) -> bytes:
-    """`offset` is the position of the next entry, `kind` the file type's bits of the mode, shifted."""
+    """Encode an entry of a directory; `offset` is the position of the next entry, `kind` the file type's bits of the mode, shifted."""
     encoded = name.encode(errors="surrogateescape")
     return (DIRENT.pack(number, offset, len(encoded), kind) + encoded).ljust(
         (DIRENT.size + len(encoded) + 7) & ~7, b"\0"

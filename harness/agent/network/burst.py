@@ -105,7 +105,7 @@ class Arrivals:
 
 
 def summary(packets: Sequence[tuple[int, int, int]]) -> Json:
-    """`overtaken` are the numbers that arrived after a greater one; copies do not count."""
+    """Summarise a burst; `overtaken` are the numbers that arrived after a greater one; copies do not count."""
     came: set[int] = set()
     overtaken, greatest = 0, -1
     for number, _, _ in packets:

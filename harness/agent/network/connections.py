@@ -88,7 +88,7 @@ def _breaks_our_own() -> bool:
 
 
 def _end(text: str) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, int]:
-    """`0100007F:1F90`: 32-bit words in the byte order of the machine."""
+    """Parse one end, such as `0100007F:1F90`: 32-bit words in the byte order of the machine."""
     address, _, port = text.partition(":")
     words = [int(address[at : at + 8], 16) for at in range(0, len(address), 8)]
     packed = struct.pack(f"{'<' if sys.byteorder == 'little' else '>'}{len(words)}I", *words)

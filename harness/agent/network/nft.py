@@ -23,7 +23,7 @@ def accepts(text: str) -> bool:
 
 
 def tables() -> list[str]:
-    """`inet tribulation`, …: family and name of every table. Empty on a host without nft, where there cannot be any."""
+    """List the family and name of every table: `inet tribulation`, …. Empty on a host without nft, where there cannot be any."""
     try:
         listed = _run(["list", "tables"]).stdout.splitlines()
     except FileNotFoundError:

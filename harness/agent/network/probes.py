@@ -47,7 +47,7 @@ class Probes:
         threading.Thread(target=self._send_for_ever, daemon=True).start()
 
     def configure(self, peers: dict[str, list[Any]]) -> None:
-        """`peers` maps the other vertices to [address, port]."""
+        """Configure the probes; `peers` maps the other vertices to [address, port]."""
         found = {name: (str(address), int(port)) for name, (address, port) in peers.items()}
         if not all(0 < port < 1 << 16 for _, port in found.values()):
             raise ValueError("a port of a peer is not valid")

@@ -68,7 +68,7 @@ def _described(model: type[BaseModel], name: str) -> str:
 
 
 def type_text(kind: Any) -> str:
-    """`integer | text`, `list of halves | bridge`, `{text: integer}`."""
+    """Write a type as text: `integer | text`, `list of halves | bridge`, `{text: integer}`."""
     if kind in (targets.Target, targets.Target | None):
         return " | ".join((*targets.WORDS, "random(K)", "role(NAME)", "[node, …]"))
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
@@ -95,7 +95,7 @@ def _quantity(metadata: typing.Iterable[Any]) -> str | None:
 
 
 def _bounds(metadata: typing.Iterable[Any]) -> str:
-    """` (1 to 500)`; nothing where no bound says much."""
+    """Write the bounds of a field, ` (1 to 500)`; nothing where no bound says much."""
     parts = [part for each in metadata for part in (each.metadata if isinstance(each, FieldInfo) else (each,))]
     found = {name: value for each in parts for name, value in _limits(each)}
     least, most = found.get("ge", found.get("gt")), found.get("le", found.get("lt"))

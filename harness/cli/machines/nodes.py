@@ -154,7 +154,7 @@ def _directly(node: str, timeout_s: float) -> socket.socket:
 
 
 def split_address(text: str) -> tuple[str, int]:
-    """`10.0.0.1`, `10.0.0.1:10001`, `fd77::1`, `[fd77::1]:10001`: host and port."""
+    """Split an address, `10.0.0.1`, `10.0.0.1:10001`, `fd77::1`, `[fd77::1]:10001`: host and port."""
     host, colon, port = text.rpartition(":")
     has_port = bool(colon) and port.isdecimal() and (host.startswith("[") or ":" not in host)
     host = host.strip("[]") if has_port else text.strip("[]")

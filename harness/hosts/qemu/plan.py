@@ -48,7 +48,7 @@ class Boot:
 
 
 def machines(nodes: int, subnet: int) -> tuple[Machine, ...]:
-    """`n1 … n<nodes>`."""
+    """Return the machines `n1 … n<nodes>`."""
     return tuple(
         Machine(f"n{i}", f"10.79.{subnet}.{i}", f"52:54:00:79:{subnet:02x}:{i:02x}", f"tap{i}")
         for i in range(1, nodes + 1)
@@ -65,7 +65,7 @@ def link_of(subnet: int) -> str:
 
 
 def switch_lines(taps: Sequence[str]) -> list[str]:
-    """`ip -batch` inside the lab's own network namespace."""
+    """Return the lines for `ip -batch` inside the lab's own network namespace."""
     lines = ["link set lo up", f"link add {BRIDGE} type bridge mcast_snooping 0 forward_delay 0"]
     lines.append(f"link set {BRIDGE} up")
     for tap in taps:
@@ -74,7 +74,7 @@ def switch_lines(taps: Sequence[str]) -> list[str]:
 
 
 def cable_lines(subnet: int, supervisor_pid: int) -> list[str]:
-    """`ip -batch` in this machine's own namespace: a cable whose other end is in the namespace of that process, and ends with it."""
+    """Return the lines for `ip -batch` in this machine's own namespace: a cable whose other end is in the namespace of that process, and ends with it."""
     link = link_of(subnet)
     return [
         f"link add {link} type veth peer name {UPLINK} netns {supervisor_pid}",

@@ -14,7 +14,7 @@ _BLOCK = 512
 
 
 def seed(machine: Machine, others: Sequence[Machine], subnet: int, authorized: str, host_key: str) -> bytes:
-    """`authorized` is the public key that may log in, as root and as `USER`; `host_key` is the machine's own, private."""
+    """Make the seed of a machine; `authorized` is the public key that may log in, as root and as `USER`; `host_key` is the machine's own, private."""
     # A default route lets limited broadcast and multicast leave; it ends on the link, where nothing forwards.
     network = f"link set eth0 up\naddr add {machine.address}/24 brd + dev eth0\nroute add default dev eth0\n"
     names = [f"{other.address} {other.name}" for other in others]

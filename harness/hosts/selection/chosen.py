@@ -32,7 +32,7 @@ class Chosen:
 
 
 def described(hosts: str, given: Any = None) -> dict[str, Any]:
-    """`--hosts` as a campaign's `hosts:` section; other `given` fields are kept where they apply."""
+    """Return `--hosts` as a campaign's `hosts:` section; other `given` fields are kept where they apply."""
     before = dict(given) if isinstance(given, Mapping) else {}
     if hosts in ("sim", *PROVIDERS):
         kept = ("nodes", *_KEPT.get(hosts, ("regions", "wan")))

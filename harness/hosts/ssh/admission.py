@@ -192,7 +192,7 @@ def require_python(host: RemoteHost) -> str:
 
 
 def python_version(host: RemoteHost) -> tuple[int, ...]:
-    """`(major, minor, micro)` of the host's interpreter. Raises `HostError` when there is none."""
+    """Return `(major, minor, micro)` of the host's interpreter. Raises `HostError` when there is none."""
     done = host.run([host.python, "-c", "import sys; print('%d.%d.%d' % sys.version_info[:3])"], check=False)
     if done.exit_code in (126, 127):
         raise HostError(

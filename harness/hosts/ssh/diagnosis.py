@@ -38,7 +38,7 @@ def explain(
 def explain_tunnel(
     error: BaseException, where: str, name: str, address: str, port: int, timeout_s: float
 ) -> ConnectError:
-    """`error`, raised when the bastion at `where` was to connect further, as a `ConnectError`."""
+    """Return `error`, raised when the bastion at `where` was to connect further, as a `ConnectError`."""
     to = beside_port(address, port)
     if isinstance(error, paramiko.ChannelException) and error.code == 1:
         hint = "its sshd_config needs `AllowTcpForwarding yes` (or `local`), and a `PermitOpen` that allows it"

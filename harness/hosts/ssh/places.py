@@ -59,7 +59,7 @@ def normal(text: str) -> str:
 
 
 def beside_port(host: str, port: int) -> str:
-    """`host:port`, with brackets around IPv6."""
+    """Write `host:port`, with brackets around IPv6."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
@@ -76,7 +76,7 @@ class Jump:
 
     @classmethod
     def parse(cls, text: str) -> Jump:
-        """`[user@]host[:port]`. Raises `ValueError`."""
+        """Parse `[user@]host[:port]`. Raises `ValueError`."""
         match = _JUMP.fullmatch(text)
         if match is None or not 1 <= int(match["port"] or 22) <= 65535:
             raise ValueError("not a bastion: write it as user@host:port, IPv6 as user@[2001:db8::1]:port")

@@ -307,7 +307,7 @@ def _text(command: str | Sequence[str]) -> str:
 
 
 def _fed(text: str, stdin: bytes | None) -> str:
-    """`text` with an input that ends after this number of bytes.
+    """Return the command `text` with an input that ends after this number of bytes.
 
     EOF is never sent: when it arrives after the command has ended, sshd takes it for a message to a channel that does not
     exist, and drops the connection with every other command on it. For the same reason an unread input is read to its end.

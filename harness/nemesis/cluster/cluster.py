@@ -120,7 +120,7 @@ class Cluster:
         return self.processes_of(list(self.nodes))
 
     def processes_of(self, names: Collection[str], of: str | None = None) -> dict[str, Json]:
-        """`pid`, `state` and start of each node's process, None where there is none, as on a host that is off; and which of all that belong to it are
+        """Return `pid`, `state` and start of each node's process, None where there is none, as on a host that is off; and which of all that belong to it are
         `running`, which `stopped`.
 
         `of` names one of several processes of a host.

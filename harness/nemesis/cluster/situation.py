@@ -19,7 +19,7 @@ def look(
     voters: Mapping[str, int],
     processes: Mapping[str, Mapping[str, Any]],
 ) -> Situation:
-    """`voters` are the weights last known, `processes` each agent's report about its process. A stopped process is not up."""
+    """Look at the cluster; `voters` are the weights last known, `processes` each agent's report about its process. A stopped process is not up."""
     leader = leader_of(service, hosts, dial)
     up = [
         host.name

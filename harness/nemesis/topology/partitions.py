@@ -154,7 +154,7 @@ def _others(side: Iterable[str], situation: Situation) -> list[str]:
 
 
 def _between(side: Iterable[str], others: Iterable[str], direction: str) -> set[Edge]:
-    """`out` are packets from the side to the others."""
+    """Return the edges between two sides; `out` are packets from the side to the others."""
     out = {(a, b) for a in side for b in others}
     into = {(b, a) for a, b in out}
     return {"out": out, "in": into, "both": out | into}[direction]

@@ -21,7 +21,7 @@ class Before:
 
 
 def losses(before: Before, durable: Mapping[str, Node], kept: Mapping[File, list[Change]]) -> dict[str, Any]:
-    """`lost_names` now lead to another file or to none; `back_names` had been removed or renamed, and exist again."""
+    """Return what was lost; `lost_names` now lead to another file or to none; `back_names` had been removed or renamed, and exist again."""
     lost = sorted(path for path, node in before.names.items() if durable.get(path) is not node)
     back = sorted(path for path in durable if path not in before.names)
     pending = {file: bytes_of(changes) for file, changes in before.pending.items()}

@@ -4,8 +4,9 @@
     10.77.0.200      fd77::200      clients     where clients dial from
     10.77.0.254      fd77::254      controller  on the bridge itself; network faults never cut it
 
-A lab of regions has a subnet and a bridge for each: those of the second region are 10.77.2.0/24, fd77:0:0:2::/64 and `br2`, and n4 there is 10.77.2.4. The
-clients stay in subnet 0. The controller has an address in each subnet (254), which is its gateway: packets are routed where the bridges are.
+A lab of regions has a subnet and a bridge for each: those of the second region are 10.77.2.0/24, fd77:0:0:2::/64 and `br2`, and n4 there is
+10.77.2.4. The clients stay in subnet 0. The controller has an address in each subnet (254), which is its gateway: packets are routed where the
+bridges are.
 
 Every lab has a switch namespace of its own, so labs may use equal addresses.
 """
@@ -95,7 +96,7 @@ def subnets(regions: Regions | None = None) -> tuple[Subnet, ...]:
 
 
 def machines(nodes: int, regions: Regions | None = None) -> tuple[Machine, ...]:
-    """`n1 … n<nodes>` and, last, the clients' place."""
+    """Return the machines `n1 … n<nodes>` and, last, the clients' place."""
     common, *others = subnets(regions)
     by_region = {subnet.region: subnet for subnet in others}
     names = [f"n{i}" for i in range(1, nodes + 1)]

@@ -93,7 +93,7 @@ def _is_ours(path: Path) -> bool:
 
 
 def private_directory(path: Path) -> Path:
-    """`path`, made if necessary. Raises `HostError` when another user owns it or may read it: it holds keys."""
+    """Return `path`, made if necessary. Raises `HostError` when another user owns it or may read it: it holds keys."""
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = path.lstat()
