@@ -43,7 +43,7 @@ def _wrong(answer: Any) -> str | None:
 
 
 def _is_finite(value: Any) -> bool:
-    """Whether every number in it is one of JSON."""
+    """Return whether every number in it is one of JSON."""
     if isinstance(value, float | np.floating):
         return bool(np.isfinite(value))
     if isinstance(value, Mapping):

@@ -37,7 +37,7 @@ def temporary_beside(path: Path) -> Path:
 
 
 def is_temporary_of(path: Path, name: str) -> bool:
-    """Whether `name` is one that `temporary_beside(path)` gives."""
+    """Return whether `name` is one that `temporary_beside(path)` gives."""
     return re.fullmatch(rf"{re.escape(path.name[:200])}\.[0-9a-f]{{12}}\.tmp", name) is not None
 
 
