@@ -8,13 +8,14 @@ valid wherever ours are: in campaigns, plans, `tri list`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from tribulation.checkers.base.selection import Judges
 from tribulation.checkers.registry import CHECKERS, add_checker
 
 from ..errors import CampaignError, shown
@@ -121,7 +122,7 @@ def _add_workload(name: str, member: Any) -> str | None:
     spec = getattr(member, "Spec", None)
     if not (isinstance(spec, type) and issubclass(spec, WorkloadSpec)):
         return f"has no class `Spec` that is a subclass of WorkloadSpec: {shown(spec)}"
-    if not member.operations:
+    if not member.operations or not isinstance(member.operations, Mapping):
         return "declares no `operations`"
     missing = [method for method in ("load", "final") if getattr(member, method) is getattr(Workload, method)]
     if missing:
@@ -136,8 +137,15 @@ def _add_checker(name: str, member: Any) -> str | None:
         return f"is {shown(member)}, not a class with {' and '.join(missing) or 'methods'}"
     if getattr(member, "name", None) != name:
         return f"has the attribute `name` {shown(getattr(member, 'name', None))}: it must be the name that is used here"
+    judged = getattr(member, "operations", None)
+    if not isinstance(judged, Judges | property | None) and not _texts(judged):
+        return f"has the attribute `operations` {shown(judged)}: a set of names, or judges(…)"
     add_checker(name, member)
     return None
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, Collection) and not isinstance(value, str) and all(isinstance(one, str) for one in value)
 
 
 _ADD: Mapping[str, Callable[[str, Any], str | None]] = {"workloads": _add_workload, "checkers": _add_checker}

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from tribulation.node.wire import FrameError
+
 from ...errors import FaultError
 from ...nemesis.faults.fault import Observation, Resolved
 from ...nemesis.faults.ledger import LedgerSink
@@ -69,7 +71,11 @@ class SimClient:
                 done(self.sizes.shrunk(workload, outcome))
 
         def send(request: Request) -> None:
-            self.cluster.request(self.connection, invocation.slot.node, request.body, answered)
+            try:
+                self.cluster.request(self.connection, invocation.slot.node, request.body, answered)
+            except FrameError:  # as the client on hosts ends it: a value of a plugin that no frame holds
+                outcome = self.protocol.disconnected("connection-lost")
+                self.cluster.schedule(self.cluster.now_ns, lambda: end(outcome))
 
         def answered(answer: Answer) -> None:
             if generation != self.generation:

@@ -177,6 +177,12 @@ def test_options_of_a_plugin_are_refused_as_ours_are(folder: Path) -> None:
         ('{"latest": Latest}', '{"La test": Latest}', "'La test' is not a name"),
         ('{"own-writes": OwnWrites}', '{"own": OwnWrites}', "checker 'own' has the attribute `name` 'own-writes'"),
         ("    def check(self", "    def judge(self", "not a class with check"),
+        ("    def applies(self", "    operations = 5\n\n    def applies(self", "has the attribute `operations` 5"),
+        (
+            "    def applies(self",
+            "    operations = 'read'\n\n    def applies(self",
+            "has the attribute `operations` 'read'",
+        ),
         ("from __future__ import annotations", "import nothing_like_it", "latest.py:2"),
         (
             'workloads = {"latest": Latest}\ncheckers = {"own-writes": OwnWrites}\n',
@@ -209,6 +215,16 @@ def test_a_generator_that_returns_no_operation_is_named(folder: Path, before: st
     (folder / "latest.py").write_text(text.replace(before, after))
     ran = tri_here("run", "latest.yaml", "--seed", "3", cwd=folder)
     assert ran.returncode == 4 and words in ran.stderr and "hint: " in ran.stderr, ran.stderr
+
+
+def test_a_value_that_no_frame_holds_ends_its_operation_and_not_the_simulator(folder: Path) -> None:
+    text = (folder / "latest.py").read_text()
+    assert "context.count + 1, workload" in text
+    (folder / "latest.py").write_text(text.replace("context.count + 1, workload", "'x' * (2 << 20), workload"))
+    ran = tri_here("run", "latest.yaml", "--seed", "3", cwd=folder)
+    assert ran.returncode in (1, 3) and "connection-lost" in ran.stdout and "internal error" not in ran.stderr, (
+        ran.stderr
+    )
 
 
 def test_a_plugin_that_does_not_exist_is_named(folder: Path) -> None:
