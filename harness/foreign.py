@@ -56,15 +56,16 @@ class _Containment:
         self._limit, least = sys.setrecursionlimit, sys.getrecursionlimit()
         # Our own calls need as much as before.
         sys.setrecursionlimit = lambda depth: self._limit(max(depth, least))
+        # The interpreter's own name for it as well: it writes to a descriptor of its own.
+        self._named = sys.__stdout__
         sys.stdout = sys.stderr
+        if is_own:
+            sys.__stdout__ = sys.__stderr__  # type: ignore[misc]
 
     def _end(self) -> None:
         os._exit, sys.setrecursionlimit = self._exit, self._limit
         sys.stdout, sys.stderr = self._streams
-        if self._copies:
-            # What went around the replaced `sys.stdout` is still in its buffer.
-            with suppress(OSError, ValueError):
-                sys.stdout.flush()
+        sys.__stdout__ = self._named  # type: ignore[misc]
         for descriptor, copy in zip((1, 2), self._copies, strict=False):
             os.dup2(copy, descriptor)
             os.close(copy)

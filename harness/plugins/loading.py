@@ -15,7 +15,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tribulation.checkers.base.selection import Judges
 from tribulation.checkers.registry import CHECKERS, add_checker
 
 from ..errors import CampaignError, shown
@@ -138,7 +137,7 @@ def _add_checker(name: str, member: Any) -> str | None:
     if getattr(member, "name", None) != name:
         return f"has the attribute `name` {shown(getattr(member, 'name', None))}: it must be the name that is used here"
     judged = getattr(member, "operations", None)
-    if not isinstance(judged, Judges | property | None) and not _texts(judged):
+    if not isinstance(judged, property | None) and not hasattr(judged, "rows") and not _texts(judged):
         return f"has the attribute `operations` {shown(judged)}: a set of names, or judges(…)"
     add_checker(name, member)
     return None

@@ -315,10 +315,13 @@ def test_no_users_code_leaves_ours_with_fewer_calls_than_before():
 def test_what_users_code_writes_to_the_streams_of_python_itself_goes_to_stderr():
     program = """
 import sys
+from tribulation.harness.cli.process.streams import guarded_streams
 from tribulation.harness.foreign import contained
-with contained():
-    sys.__stdout__.write("theirs")
-print("ours")
+with guarded_streams():
+    with contained():
+        sys.__stdout__.write("theirs")
+    print("ours")
+    sys.__stdout__.write("too")
 """
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
-    assert (ran.stdout, ran.stderr) == ("ours\n", "theirs")
+    assert (ran.stdout, ran.stderr) == ("ours\ntoo", "theirs")
