@@ -237,16 +237,16 @@ def _flaw(name: str) -> Entry:
 
 
 def _try_flaw(name: str) -> str:
-    """The command that shows it."""
-    from tribulation.node.flaws.switch import FLAWS
-
+    """The command that shows it: a campaign that pins a seed shows it at that seed, another in the conditions that a search draws."""
+    from ...campaign.load import load_campaign
     from ...campaign.packaged import path_of
 
-    if FLAWS[name].searched:
-        return f"tri search flaws/{name}"
-    if path_of(f"flaws/{name}") is not None:
+    path = path_of(f"flaws/{name}")
+    if path is None:
+        return f"tri search --all-flaws --flaw {name} --until-found"
+    if load_campaign(path).seed is not None:
         return f"tri run flaws/{name} --hosts sim"
-    return f"tri search --all-flaws --flaw {name}"
+    return f"tri search flaws/{name} --until-found"
 
 
 _OF_KIND: Mapping[str, Callable[[str], Entry]] = {
