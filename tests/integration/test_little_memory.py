@@ -11,6 +11,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 ENTRY = "import ctypes, sys\nfrom tribulation.harness.cli.process import library_exits\nlibrary_exits.refuse_exits()\n"
+WAITS = (
+    "import threading, time\nthreading.Thread(target=ctypes.CDLL(None).getchar, daemon=True).start()\ntime.sleep(0.5)\n"
+)
+"""A thread of a library that reads the standard input, and holds its lock for ever."""
 
 
 @pytest.mark.parametrize(
@@ -19,12 +23,15 @@ ENTRY = "import ctypes, sys\nfrom tribulation.harness.cli.process import library
         ("ctypes.CDLL(None).exit(1)", 4, ""),
         ("ctypes.CDLL(None).exit(0)", 4, ""),
         ("print('all')\nlibrary_exits.allow_exit(1)\nsys.exit(1)", 1, "all\n"),
-        ("ctypes.CDLL(None).printf(b'all')\nlibrary_exits.allow_exit(0)\nsys.exit(0)", 0, "all"),
+        ("ctypes.CDLL(None).printf(b'more')\nprint('all')\nlibrary_exits.allow_exit(0)\nsys.exit(0)", 0, "moreall\n"),
+        (WAITS + "library_exits.allow_exit(3)\nsys.exit(3)", 3, ""),
     ],
 )
 def test_a_library_does_not_choose_the_exit_code(lines: str, code: int, printed: str) -> None:
-    ended = subprocess.run([sys.executable, "-c", ENTRY + lines], cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert (ended.returncode, ended.stdout) == (code, printed), ended.stderr
+    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", ENTRY + lines], cwd=ROOT, text=True, **streams) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert (process.wait(60), process.stdout.read()) == (code, printed), process.stderr.read()
 
 
 @pytest.mark.parametrize("mib", [30, 50, 60, 80, 100, 120])

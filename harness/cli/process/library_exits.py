@@ -3,7 +3,8 @@
     refuse_exits()     # from now on, `exit` of a library ends the process by 4
     allow_exit(code)   # the interpreter's own end, with the code of the command
 
-Callbacks of C's `exit`, and themselves functions of C: the last registered one is called first, and no Python runs any more.
+Both have C's `exit` call `_exit`: the last registered call is the first and only one. The interpreter's own end has written what libraries printed. No further
+file is flushed, because a thread of a library may hold its lock for ever.
 """
 
 from __future__ import annotations
@@ -14,19 +15,10 @@ ENVIRONMENT = 4
 
 
 def refuse_exits() -> None:
-    _leave_by(ENVIRONMENT)
+    allow_exit(ENVIRONMENT)
 
 
 def allow_exit(code: int) -> None:
-    _leave_by(code)
-    _at_exit("fflush", 0)
-
-
-def _leave_by(code: int) -> None:
-    _at_exit("_exit", code)
-
-
-def _at_exit(name: str, argument: int) -> None:
-    """Have C's `exit` call the function of this name. The C library of every system that runs `tri` has `__cxa_atexit`, which C++ needs; `atexit` is not exported."""
+    """The C library of every system that runs `tri` has `__cxa_atexit`, which C++ needs; `atexit` is not exported."""
     library = ctypes.CDLL(None)
-    library.__cxa_atexit(getattr(library, name), ctypes.c_void_p(argument), None)
+    library.__cxa_atexit(library._exit, ctypes.c_void_p(code), None)
