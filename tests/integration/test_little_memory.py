@@ -14,7 +14,7 @@ ENTRY = "import ctypes, sys\nfrom tribulation.harness.cli.process import library
 WAITS = (
     "import threading, time\nthreading.Thread(target=ctypes.CDLL(None).getchar, daemon=True).start()\ntime.sleep(0.5)\n"
 )
-"""A thread of a library that reads the standard input, and holds its lock for ever."""
+"""A thread of a library that reads the standard input, and holds its lock without end."""
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@
     allow_exit(code)   # the interpreter's own end, with the code of the command
 
 Both have C's `exit` call `_exit`: the last registered call is the first and only one. The interpreter's own end has written what libraries printed. No further
-file is flushed, because a thread of a library may hold its lock for ever.
+file is flushed, because a thread of a library may hold its lock without end.
 """
 
 from __future__ import annotations
