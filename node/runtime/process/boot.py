@@ -121,7 +121,7 @@ def _runtime_options(config: NodeConfig, content: Mapping[str, Any], path: Path)
     if type(record_inputs) is not bool:
         raise ConfigError(f"record_inputs: {record_inputs!r} is not true or false", "the default is true")
     handlers = content.get("handlers")
-    if handlers is not None and (not isinstance(handlers, str) or not Path(handlers).is_file()):
+    if handlers is not None and (not isinstance(handlers, str) or not os.path.isfile(handlers)):
         raise ConfigError(f"handlers: {handlers!r} is not a file", "write the path of a Python file, or leave it out")
     metrics = content.get("metrics")
     addresses = {name: _resolve(f"peers.{name}", _join(host, port)) for name, (host, port) in config.peers.items()}
@@ -156,7 +156,7 @@ def _tls(value: Any, folder: Path) -> TlsFiles | None:
 def _file(value: Any, field: str, folder: Path) -> Path | None:
     if value is None and not field.startswith("tls."):
         return None
-    if not isinstance(value, str) or not (folder / value).is_file():
+    if not isinstance(value, str) or not os.path.isfile(folder / value):  # which knows that a name may be too long
         raise ConfigError(f"{field}: {value!r} is not a file", f"write a path, absolute or relative to {folder}")
     return folder / value
 

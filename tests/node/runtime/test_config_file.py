@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +32,17 @@ def test_what_is_no_file_of_a_configuration(
     made(path)
     assert main(["--config", str(path)]) == EXIT_CONFIG
     assert why in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("field", ["handlers", "datagram_key"])
+def test_a_name_that_no_file_can_have_is_no_file(
+    tmp_path: Path, field: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "config.json"
+    whole = {"node": "n1", "cluster": "c", "peers": {"n1": ["127.0.0.1", 1]}, "voters": {"n1": 1}}
+    path.write_text(json.dumps({**whole, field: "x" * 5000}))
+    assert main(["--config", str(path)]) == EXIT_CONFIG
+    assert "is not a file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("made", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), Path.mkdir])
