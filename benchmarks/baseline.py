@@ -179,6 +179,7 @@ def _caught(wanted: Wanted) -> bool:
 def mutants() -> dict[str, Any]:
     command = [sys.executable, "scripts/mutate.py", "checkers", "--sample", str(MUTANTS), "--jobs", str(JOBS)]
     done = subprocess.run([*command, "--least", "0"], cwd=ROOT, capture_output=True, text=True)
+    sys.stderr.write(done.stdout)  # the survivors
     match = re.search(r"(\d+) of (\d+) killed \(([\d.]+) %\)", done.stdout)
     if match is None:
         raise SystemExit(f"scripts/mutate.py printed no score:\n{(done.stdout + done.stderr)[-2000:]}")

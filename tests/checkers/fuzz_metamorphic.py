@@ -28,7 +28,7 @@ from .transactions.random_txns import Shape, random_history
 
 Events = list[Event]
 Span = tuple[int, int | None]
-BUDGET = Budget(20.0)
+BUDGET = Budget(20.0, cpu=True)
 OBSERVING = frozenset({"mismatch", "empty"})
 """Errors of operations that failed because of what they saw."""
 

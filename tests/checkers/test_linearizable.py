@@ -194,6 +194,11 @@ def test_unique_values_need_no_search(unknown):
     assert result.stats["methods"] == {"zones": 1}
 
 
+def test_budgets_of_these_tests_count_processor_time():
+    """A busy machine must not change what a test expects."""
+    assert Budget().cpu
+
+
 def test_a_time_budget_that_runs_out_is_unknown():
     result = judge(busy_register(seed=2, operations=5_000, clients=20), Budget(time_s=0.02))
     assert result.verdict is Verdict.UNKNOWN

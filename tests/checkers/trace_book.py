@@ -131,4 +131,4 @@ def kinds(result: CheckResult) -> list[str]:
     return sorted({anomaly.kind for anomaly in result.anomalies})
 
 
-BUDGET = Budget(time_s=60)
+BUDGET = Budget(time_s=60, cpu=True)
