@@ -125,7 +125,7 @@ class Deployment:
             what = seen[host.name]
             if isinstance(what, Exception):
                 raise what
-            return "looked at; nothing was touched"
+            return "looked at; nothing was changed"
 
         on_every("looking at hosts for", self.service.name, self.hosts, found)
         return {name: what for name, what in seen.items() if isinstance(what, Observed)}
@@ -140,7 +140,7 @@ def refuse(doing: str, name: str, plans: Sequence[HostPlan]) -> None:
 
 def _refused(plan: HostPlan) -> HostResult:
     if not plan.refusals:
-        return HostResult(plan.host, True, "nothing was touched", 0.0)
+        return HostResult(plan.host, True, "nothing was changed", 0.0)
     hints = dict.fromkeys(f"{plan.host}: {refusal.hint}" for refusal in plan.refusals)
     error: TribulationError = DeployError("; ".join(refusal.message for refusal in plan.refusals), "; ".join(hints))
     return HostResult(plan.host, False, error.message, 0.0, error)

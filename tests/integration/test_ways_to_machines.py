@@ -72,7 +72,7 @@ def test_a_campaign_is_refused_where_ssh_has_a_way_and_the_clients_have_none(mac
             config.unlink()
     assert refused.returncode == 4 and "some machines cannot reach these hosts" in refused.stderr
     assert refused.stderr.count("clients do not reach it: timed out") == 3 and "write `jump:`" in refused.stderr
-    assert "deploy" not in refused.stderr.partition("error:")[0] and machines.left_behind() == []
+    assert "deploy " not in refused.stderr.partition("error:")[0] and machines.left_behind() == []
     assert doctor.returncode == 4 and " ".join(doctor.stdout.split()).count("reached n") == 3
     table = [line.split() for line in doctor.stdout.splitlines()]
     assert ["fault", *NAMES] in table and ["kill", "works", "works", "works"] in table, doctor.stdout
