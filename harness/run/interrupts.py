@@ -37,15 +37,20 @@ class Interrupts:
     """Memory of the signals that ask the run to end."""
 
     def __init__(self) -> None:
-        self._asked = self.again = False
-        """`again`: the user asked more than once, and waits for nothing but the undoing."""
+        self.count = 0
+        """How often the user asked."""
+
+    @property
+    def again(self) -> bool:
+        """Whether the user asked more than once, and waits for nothing but the undoing."""
+        return self.count > 1
 
     def asked(self) -> bool:
         """Return whether the user wants the run to end."""
-        return self._asked
+        return self.count > 0
 
     def raise_if_asked(self) -> None:
-        if self._asked:
+        if self.asked():
             raise KeyboardInterrupt
 
     @contextmanager
@@ -66,6 +71,6 @@ class Interrupts:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         # Written past the console: a signal may come while the console is printing.
-        self.again, self._asked = self._asked, True
+        self.count += 1
         with suppress(OSError):  # the terminal may be gone; that may be why the signal came
             os.write(2, AGAIN if self.again else FIRST)

@@ -182,8 +182,10 @@ def _settle(service: fault_disk.OnDisk, hosts: Sequence[Host], model: str) -> No
 
 def _collect_and_remove(run: Run, hosts: Sequence[Host]) -> None:
     """Collect files and remove the system. An error here does not hide an earlier error or a verdict."""
+    # Evidence is given up only by a repeated signal that comes while it is collected: an earlier one was meant for the healing.
+    before = max(run.interrupts.count, 1)
     with run.phase("collect"):
-        missed = collect(hosts, run.system.service, run.run_dir, lambda: run.interrupts.again)
+        missed = collect(hosts, run.system.service, run.run_dir, lambda: run.interrupts.count > before)
         for one in missed:
             run.settings.notify("collect", f"{one['host']}: {one['file']}: {one['why']}")
         run.note(uncollected=missed)

@@ -229,7 +229,7 @@ class ActiveFault(TypedDict, total=False):
 
     host: str
     id: str
-    kind: str
+    kind: str | None
     run: str | None
     by: str | None
     at_ns: int

@@ -21,9 +21,13 @@ HEAL_S = 90.0
 """The time limit of the last resort is long: an overloaded machine needs time even to start Python."""
 
 
+OF_FAULT = ("id", "kind", "run", "by", "at_ns")
+"""What is reported of an active fault: its run, and the person and machine that started it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Healed:
-    """Result of one host: what was undone, and which faults the host knew to be active (`id kind run by at_ns`)."""
+    """Result of one host: what was undone, and which faults the host knew to be active (`OF_FAULT`)."""
 
     undone: Sequence[str]
     faults: Sequence[Mapping[str, Any]]
@@ -56,4 +60,4 @@ def _heal_one(host: Host) -> Healed:
         if not was_there:
             remove(host)
     found = printed(host.name, "heal", answer.stdout)
-    return Healed(found["undone"], found["faults"])
+    return Healed(found["undone"], [{name: fault.get(name) for name in OF_FAULT} for fault in found["faults"]])

@@ -90,6 +90,12 @@ def _ints(count: int) -> Check:
     return lambda value: isinstance(value, list) and len(value) == count and all(is_int(one) for one in value)
 
 
+def _is_active(value: Any) -> bool:
+    """Check a fault that the host's account has as active."""
+    named = is_object(value) and all(or_none(is_text)(value.get(name)) for name in ("kind", "run", "by"))
+    return named and having(id=is_text, at_ns=lambda time: is_int(time) and 0 <= time < 1 << 62)(value)
+
+
 def _is_readings(value: Any) -> bool:
     """Check readings of a clock: monotonic time, offset and error each."""
     return isinstance(value, list) and len(value) <= MOST_READINGS and all(_ints(3)(one) for one in value)
@@ -137,7 +143,7 @@ SHAPES: Mapping[str, Shape] = {
     ),
     "time": Shape({"mono_ns": is_int, "wall_ns": is_int}),
     "clear": Shape({"undone": texts}),
-    "heal": Shape({"undone": texts, "faults": list_of(is_object)}),
+    "heal": Shape({"undone": texts, "faults": list_of(_is_active)}),
     "look clock": Shape(
         {"readings": lambda value: _is_readings(value) and bool(value), "pid": or_none(is_int)},
         {

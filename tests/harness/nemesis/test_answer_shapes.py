@@ -30,7 +30,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "process": {"pid": None, "state": None, "started": None, "running": [], "stopped": ["7 server"]},
     "time": {"mono_ns": 1, "wall_ns": 1},
     "clear": {"undone": ["cut"]},
-    "heal": {"undone": [], "faults": [{"id": "f1"}]},
+    "heal": {"undone": [], "faults": [{"id": "f1", "at_ns": 1}]},
     "look clock": {
         "readings": [[1, 2, 3]],
         "pid": 7,
