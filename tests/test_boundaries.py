@@ -37,6 +37,13 @@ ON_A_TARGET_ALONE = {"agent"}
 """Folders of the harness whose files are copied to hosts and run there by a bare Python."""
 SENT_AS_TEXT = {"look.py", "claim_file.py"}
 """Files of the harness that are one program each for such a Python."""
+BEFORE_THE_PLAN = {"campaign", "cli", "search", "shrink", "replay"}
+"""Rooms of the harness that read campaigns to make plans of them."""
+MAKES_A_PLAN = {
+    *("pipeline.py", "settings.py", "outlook.py", "simulated.py"),
+    *("plan/attached.py", "plan/build.py", "plan/requirements.py"),
+}
+"""Files of `harness/run` that may have a campaign: afterwards there are only its plan and its requirements."""
 
 
 @dataclass(frozen=True)
@@ -171,6 +178,18 @@ def test_what_is_sent_to_a_target_as_text_needs_nothing_beside_it() -> None:
     sent = [found for found in imports_of("harness") if found.path.name in SENT_AS_TEXT]
     assert {found.path.name for found in sent} == SENT_AS_TEXT, "one has moved"
     assert _described([found for found in sent if found.top not in sys.stdlib_module_names]) == []
+
+
+def test_a_campaign_ends_where_its_plan_begins() -> None:
+    harness = ROOT / "harness"
+    having = {
+        path.relative_to(harness)
+        for path in harness.rglob("*.py")
+        if any(isinstance(at, ast.Name) and at.id == "Campaign" for at in ast.walk(ast.parse(path.read_bytes())))
+    }
+    in_run = {path.relative_to("run").as_posix() for path in having if path.parts[0] == "run"}
+    assert {path.parts[0] for path in having} <= BEFORE_THE_PLAN | {"run"}
+    assert in_run == MAKES_A_PLAN
 
 
 def test_no_two_packages_import_each_other() -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 from tribulation.histories import Recorder
 
-from ..campaign.model import PROCESSES
 from ..evidence.seal import HISTORY_FILE, LEDGER_FILE
 from ..evidence.writing import unwritable, writing
 from ..hosts.base import Host
@@ -18,7 +17,6 @@ from ..nemesis.cluster.following import Following, events_of
 from ..nemesis.faults.ledger import Ledger
 from ..nemesis.inject.injector import LEASE_S, HostInjector
 from ..progress import Notify
-from ..systems.adapter.program import ProgramClient
 from ..systems.answers import status_of
 from ..systems.base import Dial, Service
 from .clients.pool import ClientProcesses
@@ -92,7 +90,7 @@ def drive(run: Run, hosts: Sequence[Host]) -> None:
         clock.started_ns = time.monotonic_ns()
         run.began = True
         with (
-            run.phase("load", f"{run.campaign.duration / 1e9:g} s of load, seed {run.plan.seed}"),
+            run.phase("load", f"{run.plan.timing.load_ns / 1e9:g} s of load, seed {run.plan.seed}"),
             Sampler(injector, journal, clock, run.trouble),
         ):
             runner = driver.run()
@@ -110,14 +108,12 @@ def drive(run: Run, hosts: Sequence[Host]) -> None:
 
 def _client_processes(run: Run, stack: ExitStack) -> ClientProcesses | None:
     """Start the processes of the clients, where the campaign asks for them, or the clients are programs; else return None."""
-    file = run.campaign.system.file
-    if file is None or not (run.campaign.clients == PROCESSES or isinstance(run.system.make_client(), ProgramClient)):
+    if run.system.programs is None:
         return None
+    file, options = run.system.programs
     with run.phase("clients"):
         slots = [*run.plan.slots, *run.plan.settling]
-        made = ClientProcesses(
-            run.settings.directory / file, run.campaign.system.options, slots, run.run_dir / CLIENTS_FOLDER
-        )
+        made = ClientProcesses(file, options, slots, run.run_dir / CLIENTS_FOLDER)
     stack.callback(made.close)
     return made
 

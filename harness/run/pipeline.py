@@ -21,15 +21,15 @@ from ..hosts.parallel import on_all
 from ..hosts.ssh.claims import Claims
 from ..nemesis.cluster import clock_library, fault_disk
 from ..nemesis.faults.power_models import JOURNALED, model_of
-from ..nemesis.schedule.mix import possible_needs
 from ..systems.base import Service
 from .driving import drive
 from .interrupts import Interrupted
 from .outcome.run_folder import read_facts
 from .outcome.verdict import ENDED_BY_USER, Judgement, judge
 from .plan.attached import AttachedService, attach, attached_system, require_attachable, require_running
-from .plan.build import System, make_plan, make_provider, make_system, require_capabilities
+from .plan.build import System, make_plan, make_provider, make_system
 from .plan.plan import Plan
+from .plan.requirements import Requirements
 from .preflight import match_to_hosts
 from .settings import Settings, open_run_folder
 from .under_way import Run
@@ -51,18 +51,7 @@ def run_on_hosts(
 
     `plan`, `provider`, `system`: these instead of the campaign's own; a plan must be for the same hosts and system.
     """
-    composed = plan is None and bool(possible_needs(campaign.faults))
-    plan = plan or make_plan(campaign, settings.directory, able=())
-    provider = provider or make_provider(campaign, settings.directory, settings.keep)
-    if system is None:
-        attach_to = attached_system(campaign, provider) if settings.attach else None
-        system = attach_to or make_system(campaign, plan, settings.directory)
-    if isinstance(system.service, AttachedService):
-        require_attachable(campaign, plan, system.service)
-    require_capabilities(campaign, provider, system.service.capabilities)
-    traced = list(plan.nodes) if "traces" in system.service.capabilities else []
-    run_dir = open_run_folder(campaign, plan, settings, traced, system.program_files())
-    run = Run(campaign, plan, provider, system, run_dir, settings, read_facts(run_dir), composed)
+    run = _prepared(campaign, settings, plan, provider, system)
     try:
         _run_to_its_facts(run)
     except KeyboardInterrupt:
@@ -71,7 +60,28 @@ def run_on_hosts(
         run.trouble.add("before the load", error)
         run.note()
         raise
-    return _finished(run, Budget(time_s=campaign.checker_timeout / 1e9))
+    return _finished(run, run.budget)
+
+
+def _prepared(
+    campaign: Campaign, settings: Settings, plan: Plan | None, provider: Provider | None, system: System | None
+) -> Run:
+    """Compile the campaign into a plan and requirements, and refuse what these hosts or this system can never do. Nothing reads the campaign afterwards."""
+    requirements = Requirements.of(campaign)
+    composed = plan is None and bool(requirements.composed_of())
+    plan = plan or make_plan(campaign, settings.directory, able=())
+    provider = provider or make_provider(campaign, settings.directory, settings.keep)
+    if system is None:
+        attach_to = attached_system(campaign, plan, provider) if settings.attach else None
+        system = attach_to or make_system(campaign, plan, settings.directory)
+    if isinstance(system.service, AttachedService):
+        require_attachable(requirements.needs(plan), plan, system.service)
+    requirements.require(provider, system.service.capabilities)
+    traced = list(plan.nodes) if "traces" in system.service.capabilities else []
+    run_dir = open_run_folder(campaign, plan, settings, traced, system.program_files())
+    keep = settings.keep or settings.attach or campaign.hosts.keep
+    budget = Budget(time_s=campaign.checker_timeout / 1e9)
+    return Run(plan, requirements, provider, system, run_dir, settings, read_facts(run_dir), keep, budget, composed)
 
 
 def _run_to_its_facts(run: Run) -> None:
@@ -129,7 +139,7 @@ def _claimed(run: Run, hosts: Sequence[Host]) -> AbstractContextManager[object]:
 def _judged_after_interrupt(run: Run) -> Judgement:
     """Report an anomaly that was recorded before the user ended the run, unless the user ended it twice; else report that the run was ended, when everything is undone."""
     if run.began and not run.interrupts.again:
-        judgement = _finished(run, Budget(time_s=min(run.campaign.checker_timeout / 1e9, INTERRUPTED_CHECK_S)))
+        judgement = _finished(run, Budget(time_s=min(run.budget.time_s, INTERRUPTED_CHECK_S)))
         if judgement.verdict is Verdict.INVALID:
             return judgement
     left = (
@@ -160,7 +170,7 @@ def _deployed_run(run: Run, hosts: Sequence[Host]) -> None:
     try:
         if isinstance(service, AttachedService):
             with run.phase("attach", service.cluster_id):
-                run.skipped += attach(run.campaign, run.plan, service, hosts)
+                run.skipped += attach(run.plan, service, hosts)
                 if not service.kept_traces:
                     run.note(traced=[])
         else:

@@ -11,10 +11,8 @@ from ..hosts.base import Host
 from ..hosts.ssh.reach import require_reach
 from ..nemesis.faults.fault import Intent
 from ..nemesis.schedule.abilities import backends, lacking, require_abilities, try_abilities
-from ..nemesis.schedule.mix import possible_needs, skipped
 from ..plugins.copying import with_kept
 from .drive.runner import Runner
-from .plan.build import make_plan, needs_of
 from .under_way import Run
 
 
@@ -25,16 +23,16 @@ def match_to_hosts(run: Run, hosts: Sequence[Host]) -> None:
         require_reach(run.provider, hosts, run.system.service.port)
     found: dict[str, dict[str, str]] = {}
     if run.composed:
-        names = possible_needs(run.campaign.faults)
+        names = run.requirements.composed_of()
         never = lacking(names, run.provider, run.system.service.capabilities)
         asked = names - {able.ability for able in never}
         tried = [*never, *try_abilities(hosts, asked)]
-        run.skipped = skipped(run.campaign.faults, tried)
+        run.skipped = run.requirements.left_out(tried)
         able = names - {able.ability for able in tried if not able.ok}
-        run.plan = make_plan(run.campaign.model_copy(update={"seed": run.plan.seed}), run.settings.directory, able)
+        run.plan = run.requirements.planned(run.plan, able)
         write_json(run.run_dir / PLAN_FILE, with_kept(run.plan.to_json(), run.run_dir))
         found = backends(tried)
-    needs = needs_of(run.campaign, run.plan)
+    needs = run.requirements.needs(run.plan)
     found |= require_abilities(hosts, needs - set(found))
     run.backends = {ability: how for ability, how in sorted(found.items()) if ability in needs}
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..campaign.model import Campaign
+from tribulation.checkers import Budget
+
 from ..errors import TribulationError
 from ..evidence.writing import RunFolderError
 from ..foreign import in_one_process
@@ -19,6 +20,7 @@ from .interrupts import Interrupts
 from .outcome.run_folder import RunFacts
 from .plan.build import System
 from .plan.plan import Plan
+from .plan.requirements import Requirements
 from .settings import Settings
 
 
@@ -26,18 +28,20 @@ from .settings import Settings
 class Run:
     """A run under way. `composed`: faults that are composed of what the hosts can do are not yet in the plan. `facts` are what `run.json` holds.
 
-    `clocked`: hosts on which this run installed the clock library.
+    `keep`: hosts and system stay up afterwards. `budget`: of each checker. `clocked`: hosts on which this run installed the clock library.
 
     `began`: the load began; from then on nothing is raised that would hide what was recorded. `driven`: the driver reached its end.
     """
 
-    campaign: Campaign
     plan: Plan
+    requirements: Requirements
     provider: Provider
     system: System
     run_dir: Path
     settings: Settings
     facts: RunFacts
+    keep: bool
+    budget: Budget
     composed: bool = False
     interrupts: Interrupts = field(default_factory=Interrupts)
     trouble: Trouble = field(default_factory=Trouble)
@@ -47,11 +51,6 @@ class Run:
     clocked: list[Host] = field(default_factory=list)
     began: bool = False
     driven: bool = False
-
-    @property
-    def keep(self) -> bool:
-        """Whether hosts and system stay up afterwards."""
-        return self.settings.keep or self.settings.attach or self.campaign.hosts.keep
 
     @contextmanager
     def phase(self, name: str, detail: str = "") -> Iterator[None]:

@@ -92,11 +92,10 @@ def machines_of(choice: Chosen) -> Iterator[QemuProvider | VagrantProvider]:
 def _needs(campaign: Path, hosts: str) -> frozenset[str]:
     """Return the abilities that the campaign's faults need of hosts; composed faults are included."""
     from ...campaign.load import load_campaign
-    from ...nemesis.schedule.mix import possible_needs
-    from ...run.plan.build import needs_of
+    from ...run.plan.requirements import Requirements
 
-    loaded = load_campaign(campaign, [], hosts)
-    return frozenset(needs_of(loaded) | possible_needs(loaded.faults))
+    asked = Requirements.of(load_campaign(campaign, [], hosts))
+    return asked.needs() | asked.composed_of()
 
 
 def _print(results: Sequence[ProbeResult], faults: Sequence[Able], tried: Sequence[str]) -> None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...campaign.model import Campaign
+from ...campaign.model import Campaign, SystemSpec
 from ...errors import CampaignError, DeployError
 from ...hosts.base import Host, Provider
 from ...hosts.parallel import on_all
@@ -22,7 +22,7 @@ from ...systems.base import Service
 from ...systems.reference.authority import kept_directory
 from ...systems.reference.client import ReferenceClient
 from ...systems.reference.system import ReferenceService
-from .build import System, needs_of, own_keys, reference_options
+from .build import System, own_keys, reference_options
 from .plan import Plan
 
 if TYPE_CHECKING:
@@ -38,9 +38,10 @@ _NOT_DEPLOYED = ("peer_discovery", "learners", "seeds", "capacities")
 
 @dataclass
 class AttachedService(ReferenceService):
-    """The cluster as it is. Its capabilities are only those that need no restart of a node."""
+    """The cluster as it is. Its capabilities are only those that need no restart of a node. `wanted`: the system that the campaign describes."""
 
     capabilities: frozenset[str] = frozenset({"traces", "status"})
+    wanted: SystemSpec = field(default_factory=SystemSpec)
     kept_traces: bool = True
 
     def kept_files(self, host: Host) -> Mapping[str, str]:
@@ -53,7 +54,7 @@ class AttachedService(ReferenceService):
         return {to: path(name) for to, name in wanted.items() if name in present}
 
 
-def attached_system(campaign: Campaign, provider: Provider) -> System:
+def attached_system(campaign: Campaign, plan: Plan, provider: Provider) -> System:
     """Return the system as deployed. Raises `CampaignError` for what a running cluster cannot have."""
     inventory = _inventory_of(campaign)
     authority = kept_directory(inventory.stem)
@@ -62,34 +63,33 @@ def attached_system(campaign: Campaign, provider: Provider) -> System:
             f"the certificate authority of cluster {inventory.stem!r} is not on this machine: {authority}",
             hint="attach from the machine, and as the user, that deployed the cluster; or `tri deploy up` first",
         )
-    prefix = own_keys(campaign)
+    prefix = own_keys(plan)
     options = {"cluster": inventory.stem, "keep_data": True, "tls": True, "authority": str(authority)}
-    service = AttachedService(options)
+    service = AttachedService(options, wanted=campaign.system)
     if _moves_own_clocks(provider):
         service.capabilities |= {"clock"}
     return System(service, lambda: ReferenceClient(service.cluster_id, tls=service.client_tls), prefix)
 
 
-def require_attachable(campaign: Campaign, plan: Plan, service: AttachedService) -> None:
+def require_attachable(needs: frozenset[str], plan: Plan, service: AttachedService) -> None:
     """Refuse, before anything is touched, faults that need a node to be started again, or that leave the cluster changed."""
-    needs = needs_of(campaign, plan)
     unable = {need for need in needs if need in OF_THE_SYSTEM and OF_THE_SYSTEM[need] not in service.capabilities}
     unable |= needs & {"power"}
     if unable:
         raise CampaignError(
-            f"campaign {campaign.name}: an attached cluster does not support {', '.join(sorted(unable))}: its nodes were started without the requirements, "
+            f"campaign {plan.campaign}: an attached cluster does not support {', '.join(sorted(unable))}: its nodes were started without the requirements, "
             "or would be changed by it",
             hint="remove these faults, or run without --attach on hosts where no cluster is deployed",
         )
 
 
-def attach(campaign: Campaign, plan: Plan, service: AttachedService, hosts: Sequence[Host]) -> list[dict[str, Any]]:
+def attach(plan: Plan, service: AttachedService, hosts: Sequence[Host]) -> list[dict[str, Any]]:
     """Check the deployed cluster. Raises `DeployError` when a node does not run, or was deployed with other options than the campaign's. Returns what
     this run lacks.
     """
     found = on_all(hosts, lambda host: _config_of(service, host)).require("attaching to the cluster", DeployError)
     for name, config in found.items():
-        difference = difference_of(campaign, plan, config)
+        difference = difference_of(service.wanted, plan, config)
         if difference is not None:
             raise DeployError(
                 f"{name}: {difference}",
@@ -118,13 +118,13 @@ def require_running(service: Service, hosts: Sequence[Host], within_s: float = B
         raise DeployError(f"after the run no node runs on {', '.join(down)}", hint="`tri deploy up` starts it again")
 
 
-def difference_of(campaign: Campaign, plan: Plan, config: Mapping[str, Any]) -> str | None:
-    """Return how the campaign and the deployed node's configuration differ; None when they agree."""
+def difference_of(wanted: SystemSpec, plan: Plan, config: Mapping[str, Any]) -> str | None:
+    """Return how the system that a campaign describes and the deployed node's configuration differ; None when they agree."""
     if sorted(config["peers"]) != sorted(plan.nodes):
         return f"it was deployed with the nodes {', '.join(sorted(config['peers']))}, but the campaign has {', '.join(sorted(plan.nodes))}"
     if config["voters"] != dict(plan.voters):
         return f"its voters are {config['voters']}, and those of the campaign are {dict(plan.voters)}"
-    asked = {**reference_options(plan), **{name: getattr(campaign.system, name) for name in _NOT_DEPLOYED}}
+    asked = {**reference_options(plan), **{name: getattr(wanted, name) for name in _NOT_DEPLOYED}}
     deployed = {
         **config,
         "tls": "tls" in config,
@@ -133,14 +133,14 @@ def difference_of(campaign: Campaign, plan: Plan, config: Mapping[str, Any]) -> 
         "seeds": [],
         "capacities": {},
     }
-    for name in sorted(campaign.system.model_fields_set - {"voters", "name", "options"}):
+    for name in sorted(wanted.model_fields_set - {"voters", "name", "options"}):
         if name == "file":
             return "`tri deploy up` does not deploy a system from a file"
         # A configuration without the field is one of another release, or none of ours.
         found = deployed.get(name)
-        wanted = found if name == "tls" and asked[name] is None else asked[name]
-        if wanted != found:
-            return f"it was deployed with {name} {found!r}, but the campaign needs {wanted!r}"
+        needed = found if name == "tls" and asked[name] is None else asked[name]
+        if needed != found:
+            return f"it was deployed with {name} {found!r}, but the campaign needs {needed!r}"
     return None
 
 

@@ -7,22 +7,17 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ...campaign.load import node_names
-from ...campaign.model import Campaign, SystemSpec
+from ...campaign.model import PROCESSES, Campaign, SystemSpec
 from ...campaign.model import default_voters as default_voters
 from ...errors import CampaignError
 from ...hosts.base import Provider
 from ...hosts.selection.chosen import Chosen, provider_of
-from ...nemesis.catalog.timing import Timing as FaultTiming
-from ...nemesis.faults.fault import Intent
-from ...nemesis.faults.power_models import JOURNALED, with_model
-from ...nemesis.schedule.abilities import lacking, missing_text
-from ...nemesis.schedule.mix import composed_needs, planned
 from ...nemesis.topology.liveness import LivenessSpec
 from ...plugins.copying import require_adapter
 from ...systems.adapter.program import ProgramClient
@@ -31,15 +26,20 @@ from ...systems.keyed import KeyedClient
 from .own_system import load_system
 from .pacing import pace_of
 from .plan import Liveness, Plan, Timing, make_slots, settling_slots
+from .requirements import Requirements
 
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """A service to deploy, and a factory of its clients. `prefix`: of all keys, where the system has data of earlier runs."""
+    """A service to deploy, and a factory of its clients. `prefix`: of all keys, where the system has data of earlier runs.
+
+    `programs`: the adapter's file and options, where each client is a process that loads them; None: clients are threads.
+    """
 
     service: Service
     make_client: Callable[[], Client]
     prefix: str = ""
+    programs: tuple[Path, Mapping[str, Any]] | None = None
 
     def keyed(self, make_client: Callable[[], Client]) -> Callable[[], Client]:
         return make_client if not self.prefix else lambda: KeyedClient(make_client(), self.prefix)
@@ -58,7 +58,7 @@ def make_plan(campaign: Campaign, directory: Path, able: Collection[str] | None 
     nodes = node_names(campaign, directory)
     seed = campaign.seed if campaign.seed is not None else secrets.randbelow(2**31)
     workloads = campaign.made_workloads
-    return Plan(
+    plan = Plan(
         campaign=campaign.name,
         seed=seed,
         nodes=nodes,
@@ -66,7 +66,7 @@ def make_plan(campaign: Campaign, directory: Path, able: Collection[str] | None 
         timing=Timing(campaign.duration, campaign.settle, campaign.final, campaign.operation_timeout),
         workloads=workloads,
         slots=make_slots(workloads, nodes, final_everywhere=campaign.system.file is not None),
-        intents=_with_power_model(campaign, planned(campaign.faults, seed=seed, load_ns=campaign.duration, able=able)),
+        intents=(),
         options={
             "system": campaign.system.model_dump(mode="json"),
             "hosts": campaign.hosts.model_dump(mode="json"),
@@ -80,12 +80,7 @@ def make_plan(campaign: Campaign, directory: Path, able: Collection[str] | None 
         # Of another system it is unknown which node must take writes.
         settling=settling_slots(nodes) if campaign.system.file is None else (),
     )
-
-
-def _with_power_model(campaign: Campaign, intents: Sequence[Intent]) -> list[Intent]:
-    simulated = campaign.hosts.provider == "sim"
-    strict = simulated or campaign.system.file is None
-    return with_model(intents, None if strict else JOURNALED, simulated)
+    return Requirements.of(campaign).planned(plan, able)
 
 
 def liveness_of(spec: LivenessSpec | None) -> Liveness | None:
@@ -110,48 +105,18 @@ def make_provider(campaign: Campaign, directory: Path, keep: bool = False) -> Pr
     return provider_of(choice, name=f"run-{os.getpid()}", kept=keep or spec.keep)
 
 
-def needs_of(campaign: Campaign, plan: Plan | None = None) -> frozenset[str]:
-    """Return the abilities that the campaign's faults need, without those composed of what hosts can do. With a plan, which may have lost some of the
-    campaign's faults (by shrinking): those of the kinds that are left, and of the composed ones."""
-    kinds = None if plan is None else {intent.kind for intent in plan.intents}
-    specs = [item.spec for item in campaign.faults if isinstance(item.spec, FaultTiming)]
-    needs = {need for spec in specs if kinds is None or spec.kind in kinds for need in spec.needs()}
-    needs |= composed_needs(campaign.faults, plan.intents) if plan is not None else frozenset()
-    return frozenset(needs | (campaign.liveness.needs() if campaign.liveness is not None else frozenset()))
-
-
-def require_capabilities(campaign: Campaign, provider: Provider, system: frozenset[str]) -> None:
-    """Refuse, before anything is touched, a campaign that asks for what these hosts or this system can never do."""
-    events = {
-        item.spec.on for item in campaign.faults if isinstance(item.spec, FaultTiming) and item.spec.on is not None
-    }
-    if events - {"leader-elected"} and "traces" not in system:
-        raise CampaignError(
-            f"campaign {campaign.name}: a system without traces does not report these events: {', '.join(sorted(events))}",
-            hint="for such a system only `on: leader-elected` is possible, by queries for its leader",
-        )
-    missing = lacking(needs_of(campaign), provider, system)
-    if missing:
-        text, hint = missing_text(missing)
-        names = ", ".join(able.ability for able in missing)
-        raise CampaignError(
-            f"campaign {campaign.name}: hosts of provider {provider.name!r} do not support: {names}\n{text}",
-            hint=f"{hint}; `tri doctor` shows what hosts support",
-        )
-
-
 KEYED_WORKLOADS = frozenset({"register", "set"})
 """Workloads that can be kept to keys of their own. Others count what the whole system did."""
 
 
-def own_keys(campaign: Campaign) -> str:
+def own_keys(plan: Plan) -> str:
     """Return a prefix of keys that no earlier run has. Raises `CampaignError` for workloads that cannot be kept to them."""
-    if unable := sorted(set(campaign.workload_specs) - KEYED_WORKLOADS):
+    if unable := sorted(set(plan.workloads) - KEYED_WORKLOADS):
         raise CampaignError(
-            f"campaign {campaign.name}: workload {unable[0]!r} depends on everything in the cluster, also from earlier runs",
+            f"campaign {plan.campaign}: workload {unable[0]!r} depends on everything in the cluster, also from earlier runs",
             hint=f"an attached cluster supports {', '.join(sorted(KEYED_WORKLOADS))}",
         )
-    return f"{campaign.name}-{secrets.token_hex(4)}/"
+    return f"{plan.campaign}-{secrets.token_hex(4)}/"
 
 
 def make_system(campaign: Campaign, plan: Plan, directory: Path) -> System:
@@ -162,7 +127,9 @@ def make_system(campaign: Campaign, plan: Plan, directory: Path) -> System:
         path = directory / spec.file
         require_adapter(path, directory)
         service, make_client = load_system(path, spec.options, asked)
-        return System(service, make_client, own_keys(campaign) if getattr(service, "keeps_data", False) else "")
+        apart = campaign.clients == PROCESSES or isinstance(make_client(), ProgramClient)
+        prefix = own_keys(plan) if getattr(service, "keeps_data", False) else ""
+        return System(service, make_client, prefix, (path, spec.options) if apart else None)
     from ...systems.reference.client import ReferenceClient
     from ...systems.reference.system import ReferenceService
 

@@ -12,7 +12,7 @@ from tribulation.harness.hosts.local import LocalProvider
 from tribulation.harness.hosts.ssh.inventory import Inventory
 from tribulation.harness.hosts.ssh.provider import SshProvider
 from tribulation.harness.nemesis.schedule.abilities import EVERY, lacking
-from tribulation.harness.run.plan.build import needs_of, require_capabilities
+from tribulation.harness.run.plan.requirements import Requirements
 from tribulation.harness.user_files.quantities import format_ppm, parse_ppm
 
 SYSTEM = frozenset({"clock", "voters", "traces", "disk"})
@@ -45,10 +45,10 @@ FORMS = [
 def test_what_no_host_can_do_is_refused_and_what_one_may_is_left_to_trying(item: dict[str, Any], need: str) -> None:
     """As soon as a package offers to try an ability, only trying it on the hosts shows."""
     if need in EVERY:
-        require_capabilities(campaign(item), LOCAL, SYSTEM)
+        Requirements.of(campaign(item)).require(LOCAL, SYSTEM)
         return
     with pytest.raises(CampaignError, match=f"do not support: {need}"):
-        require_capabilities(campaign(item), LOCAL, SYSTEM)
+        Requirements.of(campaign(item)).require(LOCAL, SYSTEM)
 
 
 def test_what_a_provider_alone_can_grant_is_refused_where_it_does_not() -> None:
@@ -57,16 +57,16 @@ def test_what_a_provider_alone_can_grant_is_refused_where_it_does_not() -> None:
 
 
 def test_what_the_system_must_lend_a_hand_to_is_refused_without() -> None:
-    moves = campaign({"clock": {**ONE, "offset": "1s"}}, {"voters": {"set": {"n1": 2}}})
+    moves = Requirements.of(campaign({"clock": {**ONE, "offset": "1s"}}, {"voters": {"set": {"n1": 2}}}))
     with pytest.raises(CampaignError, match="do not support: clock, voters"):
-        require_capabilities(moves, LOCAL, frozenset({"traces"}))
+        moves.require(LOCAL, frozenset({"traces"}))
 
 
 def test_real_hosts_take_what_they_can_do() -> None:
     items = [{"kill": ONE}, {"pause": ONE}, {"clock": {**ONE, "offset": "1s"}}, {"partition": LINKS}]
-    moves = campaign(*items, {"voters": {"set": {"n1": 2}}})
-    require_capabilities(moves, LOCAL, SYSTEM)
-    assert needs_of(moves) == {"kill", "pause", "clock", "cut", "voters"}
+    moves = Requirements.of(campaign(*items, {"voters": {"set": {"n1": 2}}}))
+    moves.require(LOCAL, SYSTEM)
+    assert moves.needs() == {"kill", "pause", "clock", "cut", "voters"}
 
 
 @pytest.mark.parametrize(("text", "ppm"), [("5%", 50_000), ("2.5%", 25_000), ("0.0001%", 1), ("100%", 1_000_000)])

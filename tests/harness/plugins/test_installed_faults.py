@@ -50,8 +50,9 @@ from tribulation.harness.cli.catalogue.listing import LISTS
 from tribulation.harness.nemesis.registry import package_of
 from tribulation.harness.nemesis.faults.fault import Situation
 from tribulation.harness.nemesis.topology.resolve import resolve
-from tribulation.harness.run.plan.build import make_plan, needs_of
+from tribulation.harness.run.plan.build import make_plan
 from tribulation.harness.run.plan.plan import Plan
+from tribulation.harness.run.plan.requirements import Requirements
 import pathlib
 assert ("low-priority", "The processes of these nodes get processor time only when nothing else needs it.") in list(LISTS["faults"]())
 campaign = load_campaign("low.yaml")
@@ -59,7 +60,7 @@ plan = Plan.from_json(make_plan(campaign, pathlib.Path()).to_json())
 (intent,) = plan.intents
 what = resolve(intent, Situation(["n1", "n2"], {"n1": 2, "n2": 1}, None, ["n1", "n2"]), 7).what
 assert dict(what) == {"nodes": ["n1"], "leaves_running": True}, what
-assert type(package_of("low-priority")).__name__ == "OnHosts" and needs_of(campaign) == {"low-priority"}
+assert type(package_of("low-priority")).__name__ == "OnHosts" and Requirements.of(campaign).needs() == {"low-priority"}
 """
     done = with_installed(tmp_path, KIND, code)
     assert done.returncode == 0, done.stderr

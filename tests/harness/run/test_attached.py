@@ -18,7 +18,8 @@ from tribulation.harness.run.plan.attached import (
     require_attachable,
     require_running,
 )
-from tribulation.harness.run.plan.build import make_plan
+from tribulation.harness.run.plan.build import System, make_plan
+from tribulation.harness.run.plan.requirements import Requirements
 from tribulation.harness.systems.base import Dial, Op, Outcome
 from tribulation.harness.systems.keyed import KeyedClient
 from tribulation.harness.systems.reference.authority import Authority, kept_directory
@@ -66,7 +67,7 @@ def test_what_the_campaign_says_must_be_so_and_the_rest_is_taken_as_it_is(
     inventory: Path, system: dict[str, Any], options: dict[str, Any], difference: str | None
 ) -> None:
     asked = campaign(inventory, system=system)
-    found = difference_of(asked, make_plan(asked, inventory.parent), deployed(**options))
+    found = difference_of(asked.system, make_plan(asked, inventory.parent), deployed(**options))
     assert found is None if difference is None else found is not None and difference in found
 
 
@@ -74,14 +75,16 @@ def test_a_configuration_without_a_field_differs_in_it(inventory: Path) -> None:
     """As that of another release, or of a host that reports false data."""
     asked = campaign(inventory, system={"timing": "fast"})
     config = {name: value for name, value in deployed().items() if name != "timing"}
-    found = difference_of(asked, make_plan(asked, inventory.parent), config)
+    found = difference_of(asked.system, make_plan(asked, inventory.parent), config)
     assert found == "it was deployed with timing None, but the campaign needs 'fast'"
 
 
 def test_other_nodes_are_another_cluster(inventory: Path) -> None:
     asked = campaign(inventory)
     config = {**deployed(), "peers": {"n1": [], "n9": []}}
-    assert "deployed with the nodes n1, n9" in str(difference_of(asked, make_plan(asked, inventory.parent), config))
+    assert "deployed with the nodes n1, n9" in str(
+        difference_of(asked.system, make_plan(asked, inventory.parent), config)
+    )
 
 
 @pytest.mark.parametrize(
@@ -102,26 +105,29 @@ def test_faults_for_which_nodes_would_have_to_be_started_anew_are_refused(
     if clock_is_the_machines:
         service.capabilities |= {"clock"}
     plan = make_plan(asked, inventory.parent)
+    needs = Requirements.of(asked).needs(plan)
     if refused is None:
-        require_attachable(asked, plan, service)
+        require_attachable(needs, plan, service)
         return
     with pytest.raises(CampaignError, match=refused) as caught:
-        require_attachable(asked, plan, service)
+        require_attachable(needs, plan, service)
     assert "remove these faults" in (caught.value.hint or "")
+
+
+def attached(asked: Campaign, provider: SshProvider) -> System:
+    return attached_system(asked, make_plan(asked, Path()), provider)
 
 
 def test_only_who_deployed_can_attach_and_only_to_an_inventorys_hosts(inventory: Path) -> None:
     provider = SshProvider.from_file(inventory)
     with pytest.raises(CampaignError, match="authority of cluster 'machines' is not on this machine"):
-        attached_system(campaign(inventory), provider)
+        attached(campaign(inventory), provider)
     Authority.kept("machines", kept_directory("machines"))
-    assert "clock" not in attached_system(campaign(inventory), provider).service.capabilities
+    assert "clock" not in attached(campaign(inventory), provider).service.capabilities
     with pytest.raises(CampaignError, match="workload 'tasks' depends on everything in the cluster"):
-        attached_system(
-            campaign(inventory, workloads=[{"tasks": {}}], system={"membership": {}, "agents": {}}), provider
-        )
+        attached(campaign(inventory, workloads=[{"tasks": {}}], system={"membership": {}, "agents": {}}), provider)
     with pytest.raises(CampaignError, match="--attach is for a cluster"):
-        attached_system(campaign(inventory, hosts={"provider": "sim", "nodes": 3}), provider)
+        attached(campaign(inventory, hosts={"provider": "sim", "nodes": 3}), provider)
 
 
 class Store:

@@ -15,8 +15,9 @@ from tribulation.harness.nemesis.faults.fault import Intent
 from tribulation.harness.run.drive.actions import ActionDone, Verb
 from tribulation.harness.run.drive.runner import Phase, Runner
 from tribulation.harness.run.outcome.verdict import Judgement, judge_record
-from tribulation.harness.run.plan.build import make_plan, needs_of
+from tribulation.harness.run.plan.build import make_plan
 from tribulation.harness.run.plan.plan import Liveness, Pace, Plan
+from tribulation.harness.run.plan.requirements import Requirements
 from tribulation.harness.run.simulated import simulate
 
 from .test_runner import SECOND, play
@@ -199,7 +200,7 @@ def test_what_breaks_the_rest_is_asked_of_the_hosts(tmp_path):
     path = tmp_path / "clogged.yaml"
     text = "name: clogged\nworkloads:\n  - register: {}\nliveness: {rest: clogged}\n"
     path.write_text(text, encoding="utf-8")
-    assert needs_of(load_campaign(path)) == {"clog"}
+    assert Requirements.of(load_campaign(path)).needs() == {"clog"}
 
 
 def failing(verb: Verb, name: str | None):
