@@ -1,5 +1,5 @@
 # Every target works as the first command after a clone: each begins with `setup`.
-.PHONY: setup demo check test lint format bench bench-peers baseline systems systems-test page testbed soak machines vps-test fuzz mutants mutants-node lock map docs help test-full
+.PHONY: setup demo check test lint format bench bench-peers baseline systems systems-test page testbed soak machines vps-test unit-test fuzz mutants mutants-node lock map docs help test-full
 .DEFAULT_GOAL := help
 
 # Where it is set, every process that a target starts compiles the project again, which takes it a second.
@@ -94,6 +94,10 @@ machines: setup
 # The guide for rented machines, docs/guides/vps.md, carried out as it stands on emulated machines reached by SSH alone; as root, half an hour or more. ALL=--here: only what needs no machines.
 vps-test: setup
 	$(PYTHON_IN_VENV) -P benchmarks/vps/vps_guide.py $(ALL)
+
+# A campaign attaches to units of systemd on emulated machines, and leaves them as they were; as root, ten minutes.
+unit-test: setup
+	$(PYTHON_IN_VENV) -P benchmarks/vps/running_unit.py
 
 # A thousand random worlds for the node, what hostile clients, datagrams and files bring, a thousand histories of every case for the checkers, other ones each time; SEEDS=100000 for a night, FIRST=7 SEEDS=1 to repeat one.
 fuzz: setup
