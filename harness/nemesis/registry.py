@@ -27,7 +27,7 @@ def package_of(kind: str) -> Package:
 
 
 def unheld(faults: Iterable[Resolved], ground: Ground) -> dict[str, dict[str, Any]]:
-    """Return by fault the evidence that it ended just before its heal. One that cannot be probed now is verified by the heal itself."""
+    """Return by fault the evidence that it had ended before its heal. A fault that cannot be probed now is left out."""
     found = {}
     for fault in faults:
         try:

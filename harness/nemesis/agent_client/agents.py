@@ -1,7 +1,7 @@
 """The harness's end of the agents: one line out, one line back, to all vertices at once; a lost connection is made again.
 
 Requests to several agents are all sent before the first answer is read, so one turn costs one round trip and no threads. Every request may be
-repeated, and after a lost connection it is repeated once.
+repeated. After a lost connection it is repeated once, except in the background.
 """
 
 from __future__ import annotations
@@ -68,7 +68,9 @@ class AgentClient:
         self.reconnecting = False
 
     def send(self, request: Mapping[str, Any], patient: bool = True) -> None:
-        """Send a request; connects first when needed, and reads an answer that was late. Raises `HostError`, `LateLineError` when that one is still late."""
+        """Send a request. It connects first when needed, and reads the answer of the last request if that was late. Raises `HostError`, or its subclass
+        `LateLineError` when the late answer has not come yet; `FaultError` for an invalid one.
+        """
         self.connect()
         if self._owed:
             left_s = self._asked_s + LATE_S - time.monotonic()
@@ -135,13 +137,13 @@ class AgentClient:
             channel.close()
 
     def begin(self) -> None:
-        """Connect; one that was silent can answer from now on. It is not available to others before it knows its identity."""
+        """Connect, also to an agent that was silent. Other threads wait until the agent has its identity."""
         with self.lock:
             self.silent = False
             self.connect()
 
     def connect(self) -> None:
-        """Start the agent unless it runs. Raises `HostError`, and `FaultError` when it does not come up."""
+        """Start the agent unless it is connected. Raises `HostError` when it does not come up, and `FaultError` for an invalid answer or a refusal."""
         if self.silent:
             raise HostError(f"agent of {self.vertex}: its host is off or frozen", "heal that fault first")
         if self._channel is not None:

@@ -16,7 +16,7 @@ HINT = "was the agent's program replaced, or does something else write to its ou
 
 
 class Answer(dict[str, Any]):
-    """An answer; a missing field is the agent's error, not the harness's."""
+    """An answer. Reading a field that it lacks raises `FaultError`: the error is the agent's, not the harness's."""
 
     def __init__(self, vertex: str, fields: Mapping[str, Any]) -> None:
         super().__init__(fields)
@@ -33,7 +33,7 @@ def parsed(vertex: str, question: str, line: str) -> Answer:
     try:
         found = parsed_json(line)
     except ValueError:
-        raise _wrong(vertex, "with what is not JSON", line) from None
+        raise _wrong(vertex, "with invalid JSON", line) from None
     if not isinstance(found, dict) or not isinstance(found.get("ok"), bool):
         raise _wrong(vertex, "without the field `ok`", line)
     if not found["ok"]:
@@ -49,7 +49,7 @@ def printed(vertex: str, question: str, text: str) -> Answer:
     try:
         found = parsed_json(text)
     except ValueError:
-        raise _wrong(vertex, "with what is not JSON", text) from None
+        raise _wrong(vertex, "with invalid JSON", text) from None
     if not isinstance(found, dict):
         raise _wrong(vertex, "without any field", text)
     return _shaped(vertex, question, found, text)

@@ -28,6 +28,7 @@ def _last(first: Json, second: Json) -> Json:
 
 
 def _by_name(first: Json, second: Json) -> Json:
+    """Merge the objects below each name; the later one wins where both have the same key."""
     return {name: {**first.get(name, {}), **second.get(name, {})} for name in {**first, **second}}
 
 
@@ -54,7 +55,7 @@ JOIN: dict[str, Callable[[Json, Json], Json]] = {
     "limits": _least,
     "slow_start": _last,
 }
-"""How the states that two faults need of one part combine, the later one second; for other parts, the later one wins."""
+"""How the states that two faults need of one part combine, the later one second. Other parts combine by `_by_name`."""
 
 
 def wanted_by_host(wants: Iterable[Want], hosts: Iterable[str]) -> dict[str, Json]:
@@ -68,6 +69,6 @@ def wanted_by_host(wants: Iterable[Want], hosts: Iterable[str]) -> dict[str, Jso
 
 
 def of_nodes(nodes: Iterable[str], part: str, value: Json) -> Iterator[Want]:
-    """The same state for each."""
+    """Yield the same state for each node."""
     for node in nodes:
         yield node, part, value

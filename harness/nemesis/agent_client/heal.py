@@ -22,7 +22,7 @@ HEAL_S = 90.0
 
 
 OF_FAULT = ("id", "kind", "run", "by", "at_ns")
-"""What is reported of an active fault: its run, and the person and machine that started it."""
+"""Fields that are reported of an active fault. `by` is the person and machine that started it, `at_ns` is in ns since 1970."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def heal_each(hosts: Sequence[Host]) -> Results[Healed]:
 
 
 def _heal_one(host: Host) -> Healed:
-    """Heal one host. Without the agent on it, it is copied there for this one call, since a table may exist without it."""
+    """Heal one host. If its agent's program is missing, it is copied there for this one call: a firewall table may exist without it."""
     program = agent_program(host.directory)
     was_there = host.run(["test", "-e", program], check=False).exit_code == 0
     if not was_there:

@@ -1,4 +1,4 @@
-"""Shapes of agents' answers, by question: each request of an agent has one; a test compares them with the agent's own table.
+"""Shapes of agents' answers, by question: each request to an agent has one; a test compares them with the agent's own table.
 
 A question is the verb of a request; for `look`, also the part and its subject. `needed` fields are required. All others may be missing,
 but must have the right shape, and fields that are not listed here are dropped.
@@ -97,7 +97,7 @@ def _is_active(value: Any) -> bool:
 
 
 def _is_readings(value: Any) -> bool:
-    """Check readings of a clock: monotonic time, offset and error each."""
+    """Check readings of a clock: monotonic time, offset and error each, in ns."""
     return isinstance(value, list) and len(value) <= MOST_READINGS and all(_ints(3)(one) for one in value)
 
 
@@ -118,7 +118,7 @@ def _any(value: Any) -> bool:
 
 
 LOST = ("unsynced_bytes", "lost_bytes", "lost_names", "back_names", "torn")
-"""The report of a disk after a power loss, or after it lost writes, with its model."""
+"""Fields that a disk's report of lost writes has in addition to its `model`."""
 
 texts = list_of(is_text)
 _device = having(error=or_none(is_text), took_ns=or_none(is_int), durable=is_truth)

@@ -1,4 +1,4 @@
-"""Table of the kinds of faults: one module (`kind`) and one line here for each; and those that installed distributions offer.
+"""Table of the kinds of faults: each has one module (`kind`) and one line here. Installed distributions may offer more.
 
 Modules are named, not imported, and loaded on first use: a kind's module may use any part of the nemesis, which uses this table.
 """
@@ -50,14 +50,14 @@ GROUP = "tribulation.faults"
 TAKEN = frozenset(
     {"partition", "power-loss", "cpu-limit", "memory-limit", "fd-limit", "recovery", "all", "swarm", "mix", "clients"}
 )
-"""Words of campaigns that no installed kind may have, with the names of the table."""
+"""Words of campaigns that, like the names of the table, no installed kind may have as its name."""
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
 _GUIDE = "docs/guides/plugins.md explains kinds of faults; uninstall that distribution, or correct it"
 
 
 @cache
 def installed() -> dict[str, EntryPoint]:
-    """Return the kinds of installed distributions, by name. Raises `CampaignError` for a name that is taken."""
+    """Return the kinds of installed distributions, by name. Raises `CampaignError` for a name that is taken or not valid."""
     found = {point.name: point for point in entry_points(group=GROUP)}
     for name, point in found.items():
         if not _NAME.fullmatch(name) or name in TAKEN or name in MODULES:

@@ -12,9 +12,8 @@
 Everything else (loading campaigns, plans, the ledger, masking, the injectors, `tri list faults`) uses the catalogue. A kind whose effect in the
 simulator is large keeps it in `simulator/faults/`, and `simulated` imports it from there when it is called.
 
-Checkers know nothing of the
-harness. Facts about a kind that they need are in `what`, and so in the ledger (`LEAVES_RUNNING`, `MAY_DAMAGE`), where a run folder still has it when this
-kind is gone.
+Checkers know nothing of the harness. Facts about a kind that they need (`LEAVES_RUNNING`, `MAY_DAMAGE`) are in `what`, and so in the ledger: a run folder
+still has them when this kind is gone.
 """
 
 from __future__ import annotations
@@ -52,13 +51,13 @@ MAY_DAMAGE: Json = {"may_damage": True}
 
 @dataclass(frozen=True, slots=True)
 class Sort:
-    """One random form of a kind. `fault` is the item's key and `draw` its fields from the sort's own knobs; it is on for at most one in `share` of a
-    period.
+    """One random form of a kind. `fault` is the key of a campaign's item; `draw` returns the item's fields, from the sort's own knobs. In the searches'
+    swarm, it is active for at most 1/`share` of each period.
 
     `stream` keys its random numbers: its first name, so that a seed draws what it drew before a sort was renamed.
 
-    `coarse`: it covers what other sorts of the table do one by one, so a mix in which every sort occurs leaves it out. `plain`: the searches' swarm
-    leaves it out, because it has something similar. `own_time`: its duration is drawn with the fields, not by the composer of the mix.
+    `coarse`: a mix of `all` leaves it out, because other sorts cover it one by one. `plain`: the searches' swarm leaves it out, because it has something
+    similar. `own_time`: its duration is drawn with the fields, not by the composer of the mix.
     """
 
     fault: str
@@ -75,7 +74,7 @@ class Sort:
 
 
 class NotSimulated:
-    """A `Family` of the simulator without any effect: it is never verified, because it changes nothing."""
+    """A `Family` of the simulator without any effect. Its injection is never verified, because it changes nothing."""
 
     def __init__(self, ground: Any, why: str) -> None:
         self._ground, self._why = ground, why
@@ -91,7 +90,9 @@ class NotSimulated:
 
 
 class FaultKind(ABC):
-    """Everything beyond the methods has a default: a kind that masks nothing and is never random does not mention either."""
+    """One kind of fault. `name`, `spec`, `resolve` and `on_hosts` are required. The rest has a default: a kind that masks nothing and is never random
+    mentions neither.
+    """
 
     name: ClassVar[str]
     """Name in intents and ledgers, which keys random numbers."""
@@ -129,10 +130,10 @@ class FaultKind(ABC):
 
     @abstractmethod
     def resolve(self, intent: Intent, situation: Situation, stream: Stream) -> Json:
-        """Resolve the fault (`what`)."""
+        """Return the resolved form of the fault (`what`)."""
 
     def pinned(self, what: Mapping[str, Any]) -> list[Json]:
-        """Return parameters that resolve to this again in any situation, for replay; of several intents where one is not enough."""
+        """Return parameters that resolve to this again in any situation, for replay: one entry per intent, several where one is not enough."""
         rest = {
             name: value for name, value in what.items() if name not in (*LEAVES_RUNNING, *MAY_DAMAGE, "nodes", "edges")
         }
@@ -180,7 +181,7 @@ class FaultKind(ABC):
         return [node for node in what.get("nodes", ()) if node not in observed.get("nodes", ())]
 
     def unheard(self, what: Mapping[str, Any], observed: Mapping[str, Any]) -> list[Any]:
-        """Return the targets without an observation at its end; none if it was seen to last."""
+        """Return the targets without an observation at its end; an empty list if it was seen to last."""
         return []
 
     @abstractmethod

@@ -9,8 +9,8 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class SeenClient:
-    """`process` names this process among all that its slot has had. `state` is the kernel's letter, None when it is gone. `operation` is the one that
-    it carries out.
+    """One process of a client. `process` is its number among all client processes of the run. `state` is the kernel's letter, None when it is gone.
+    `operation` is the one that it carries out, None without one.
     """
 
     slot: int
@@ -29,7 +29,7 @@ class ClientControl(Protocol):
     """Processes are named by the number that a `SeenClient` has."""
 
     def seen(self, processes: Sequence[int] | None = None) -> Mapping[int, SeenClient]:
-        """Return these processes, or those that replaced them in their slots, by process."""
+        """Return these processes, as far as they are known; None: the current process of each slot. By process number."""
         ...
 
     def pause(self, processes: Sequence[int]) -> None: ...

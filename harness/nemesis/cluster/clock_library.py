@@ -29,7 +29,7 @@ BLOCK_MACHINE = "x86_64"
 FLAT = "-ffreestanding -fPIE -fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none -fno-tree-vectorize -fno-jump-tables"
 LINKED_FLAT = "-mgeneral-regs-only -nostdlib -static -Wl,-Ttext=0,--oformat=binary,-e0,--build-id=none"
 ZEROES = bytes(128)
-"""True time, and space for the area that the library maps."""
+"""Content of the library's file that means true time, as long as the area that the library maps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class ClockLibrary:
 
     @property
     def only_sets(self) -> bool:
-        """libfaketime sets clocks ahead or back; it can drift, but starts each process's drift at its own time."""
+        """Whether it can only set clocks ahead or back: libfaketime can drift, but starts the drift of each process at another time."""
         return self.file.endswith(".faketime")
 
 
@@ -180,6 +180,6 @@ def _loads(host: Host, chosen: ClockLibrary) -> bool:
 
 
 def _put_once(host: Host, content: bytes, path: str) -> None:
-    """Keep an existing file: running processes may have it mapped, and would not see a new one with its name."""
+    """Put a file unless there is one: running processes may have that mapped, and would not see a new one with its name."""
     if host.run(["test", "-s", path], check=False).exit_code != 0:
         host.put(content, path)

@@ -48,7 +48,7 @@ class Clocks:
         return taken
 
     def learn(self, taken: Mapping[str, ClockSample]) -> None:
-        """Merge a sample into the summary, because a run may take a sample every second for hours."""
+        """Merge samples into a summary, because a run may take two each second for hours."""
         with self._lock:
             for name, sample in taken.items():
                 known = self._known.get(name)
@@ -68,7 +68,7 @@ class Clocks:
 
 @dataclass(frozen=True, slots=True)
 class _Hull:
-    """All samples of a host so far: the best one, and the bounds of the offset at each time."""
+    """All samples of a host so far: the best one, the lowest upper bound of the offset (`least_ns`) and its highest lower bound (`most_ns`)."""
 
     best: ClockSample
     least_ns: int

@@ -120,8 +120,8 @@ class Cluster:
         return self.processes_of(list(self.nodes))
 
     def processes_of(self, names: Collection[str], of: str | None = None) -> dict[str, Json]:
-        """Return `pid`, `state` and start of each node's process, None where there is none, as on a host that is off; and which of all that belong to it are
-        `running`, which `stopped`.
+        """Return by node `pid`, `state` and `started` of its process, None where there is none, as on a host that is off. `running` and `stopped` list all
+        processes that belong to it.
 
         `of` names one of several processes of a host.
         """

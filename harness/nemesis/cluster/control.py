@@ -1,8 +1,8 @@
 """Control of a service's process: through its supervisor when it has one, by its pid when not.
 
-A service may offer `control(host)`: `{"pid_file": path, "marker": path}`, or an object with these attributes, where the supervisor leaves the process
-down as long as the marker exists; `contains` (or the object's `directory`) is text that the process's command line must hold, since process numbers
-are reused. The host can then undo a kill by itself. Without `control` the pid is requested each time and `Service.start` starts it again. When the
+A service may offer `control(host)`: `{"pid_file": path, "marker": path}`, or an object with these attributes. Its supervisor leaves the process down as
+long as the marker exists. `contains` (or the object's `directory`) is text that the process's command line must hold, since process numbers are reused.
+The host can then undo a kill by itself. Without `control` the pid is requested each time, and `Service.start` starts the process again. When the
 harness is gone, the watchdog restarts what it saw running: same arguments, directory, environment and output.
 
 On hosts whose init runs boot hooks (`<directory>/boot.d`), a service that leaves `boot.d/50-service` there is up again after a boot; the harness

@@ -1,7 +1,7 @@
 """Installation of a fault disk under a service on a host before it starts, and its removal afterwards; the data stay where they are.
 
-Only services that report where their data live (`data_directory(host)`) can have one, and only in runs whose faults need it: it is one thing less to
-explain otherwise. All its files are in `<directory>/fault-disk`. `agent/fault_disk` describes the disk.
+Only services that report where their data live (`data_directory(host)`) can have one. Only runs whose faults need it get one: in all others it cannot be
+the cause of anything. All its files are in `<directory>/fault-disk`. `agent/fault_disk` describes the disk.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def config(service: Any, host: Host) -> dict[str, str]:
 
 
 def mount(host: Host, service: OnDisk, model: str = STRICT) -> None:
-    """Between installation and start. On hosts that run boot hooks it comes back with them. `model`: what a power loss takes (`power_models`)."""
+    """Mount it, between installation and start of the service. A boot hook mounts it again. `model`: what a power loss loses (`power_models`)."""
     data, state = service.data_directory(host), state_directory(host)
     # As the login, which the service runs as.
     host.run(["mkdir", "-p", data])
@@ -98,7 +98,7 @@ def remove(host: Host, service: Any, stop: Callable[[Host], None], *, keeps: boo
 
 
 def try_on(host: Host) -> str:
-    """Mount one over a scratch directory, write, lose it, and unmount. Raises `FaultError` with a hint."""
+    """Mount one over a scratch directory, write and read there, and unmount. Returns a description. Raises `FaultError` with a hint."""
     base = f"{host.directory.rstrip('/')}/{FOLDER}-trial"
     data, state = f"{base}/data", f"{base}/state"
     host.run(["mkdir", "-p", data])

@@ -31,8 +31,8 @@ JOIN_S = 2.0
 
 
 class Following:
-    """Follower of a service, which reports its `events` from entering to leaving. `notify` is called from threads of its own; `clock` gives the run's
-    time in ns.
+    """Context manager that reports the `events` of a service while it is open. `notify` is called from threads of its own; `clock` gives the run's time
+    in ns.
     """
 
     def __init__(

@@ -18,7 +18,7 @@ VERIFY_S_PER_VERTEX = 0.2
 LOOK_S_PER_VERTEX = 0.002
 """Time between two queries of the arrivals, so that querying many vertices does not become the load."""
 GRACE_S = 0.06
-"""How long to wait, after the last working link was heard, for a packet over a link that must be cut: four times the length of a burst."""
+"""How long to wait, after the last working link was heard, for a packet over a link that must be cut: as long as four packets of a burst take."""
 SAMPLE_AGE_NS = 500_000_000
 """In a sample, a link is up if it was heard within this time, or within four periods of the probes when that is longer."""
 
@@ -51,7 +51,7 @@ class Reachability:
         require(ask(self.agents, requests), "configuring the probes")
 
     def measure_baseline(self, timeout_s: float) -> frozenset[Edge]:
-        """Learn which links are up; return those that are not. Links to clients may never be up, and get less time."""
+        """Learn which links are up; return those that are not. Links of clients may never be up, and get less time."""
         everything = frozenset((a, b) for a in self.agents for b in self.agents if a != b)
         between_nodes = frozenset(edge for edge in everything if CLIENTS not in edge)
         heard = self._hear(between_nodes, frozenset(), timeout_s)

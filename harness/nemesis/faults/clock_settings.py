@@ -54,7 +54,9 @@ def look_for(*settings: Setting) -> Look:
 
 
 def is_as_set(setting: Setting, readings: Sequence[Reading], least_ns: int = TOLERANCE_NS) -> bool:
-    """Readings with too large an error are ignored; without any other readings, nothing is proven. `least_ns`: deviation allowed in any case."""
+    """Return whether the readings show this setting. Readings with too large an error are ignored; if none are left, it is not shown. `least_ns`: the
+    largest deviation that is allowed (`tolerance_of`).
+    """
     tolerance_ns = tolerance_of(setting, least_ns)
     exact = [(at_ns, offset_ns) for at_ns, offset_ns, error_ns in readings if error_ns <= tolerance_ns]
     if not exact:
@@ -80,13 +82,13 @@ def _runs_at(drift_ppm: int, readings: Sequence[Reading]) -> bool:
 
 
 def tolerance_of(setting: Setting, least_ns: int = TOLERANCE_NS) -> int:
-    """A quarter of the expected deviation, if this is small, so that a strobe of 1 ms is not seen where there is none."""
+    """Return `least_ns`, or a quarter of the expected deviation if that is less, so that a strobe of 1 ms is not seen where there is none."""
     amounts = [abs(setting[name]) // 4 for name in ("offset_ns", "strobe_ns") if setting.get(name)]
     return min([least_ns, *amounts])
 
 
 def rate_ppm(readings: Sequence[Reading]) -> tuple[float, float] | None:
-    """Return how much too fast it runs between the first reading and the last, and the error of that; None when that is one moment."""
+    """Return how much too fast it runs between the first reading and the last, and the error of that, in ppm; None when that is one moment."""
     (began_ns, first_ns, first_error_ns), (ended_ns, last_ns, last_error_ns) = readings[0], readings[-1]
     if ended_ns <= began_ns:
         return None

@@ -39,7 +39,9 @@ def loses_writes(kind: str, what: Mapping[str, Any]) -> bool:
 
 
 def with_model(intents: Sequence[Intent], default: str | None, simulated: bool) -> list[Intent]:
-    """Return those that lose writes, with the model that their campaign named, else with this one; None: nothing is added. Raises `CampaignError` for two."""
+    """Return all intents; those that lose writes get the model that their campaign named, else `default` (None: nothing is added). Raises `CampaignError`
+    for two models, and for `journaled` in the simulator.
+    """
     losing = [intent for intent in intents if loses_writes(intent.kind, intent.parameters)]
     named = {intent.parameters["model"] for intent in losing if "model" in intent.parameters}
     if len(named) > 1:

@@ -22,7 +22,7 @@ _ROLE = re.compile(r"role\(([a-z][a-z-]*)\)")
 
 
 def validate_target(target: Target | None) -> Target | None:
-    """A single node's name needs brackets, so that a misspelt word is not taken for a node."""
+    """Return the target, or raise `ValueError`. A single node's name needs brackets, so that a misspelt word is not taken for a node."""
     if isinstance(target, str) and target not in WORDS and not (_RANDOM.fullmatch(target) or _ROLE.fullmatch(target)):
         raise ValueError(
             f"target {shown(target)} is not one of {', '.join(WORDS)}, random(K), role(NAME), region(NAME) of the campaign's hosts; a node is named in a list, as [n1]"
@@ -78,7 +78,7 @@ def _single(target: str, situation: Situation, random: Random) -> str:
 
 
 def weight(node: str, situation: Situation) -> int:
-    """A node without an entry does not vote; when no weights are known at all, every node counts one."""
+    """Return the voting weight of a node: 0 without an entry, and 1 when no weights are known at all."""
     return situation.voters.get(node, 0) if situation.voters else 1
 
 
@@ -98,7 +98,7 @@ def minority(order: Sequence[str], situation: Situation) -> list[str]:
 
 
 def majority(order: Sequence[str], situation: Situation) -> list[str]:
-    """The first voters in this order that hold more than half of the weight."""
+    """Return the first voters in this order that hold more than half of the weight."""
     whole, chosen, taken = total_weight(situation.nodes, situation), [], 0
     for node in order:
         if 2 * taken > whole:

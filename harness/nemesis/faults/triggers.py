@@ -23,7 +23,7 @@ EVENTS: Mapping[str, str] = {
 """Events that may start a fault. Each is about one node: target `trigger`."""
 
 RESERVED = frozenset({"migration-half-done"})
-"""Of mechanisms that the reference node does not have yet."""
+"""Events of mechanisms that the reference node does not have yet."""
 
 TRACED: Mapping[str, str] = {"leader": "leader-elected", "commit": "commit-advanced"}
 """The events that a line of a node's trace shows, by the line's `event`."""

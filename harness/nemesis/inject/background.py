@@ -85,7 +85,7 @@ class Background:
         dead = any(not thread.is_alive() for thread in self._threads) and not self._stopping.is_set()
         if dead and not self._died:
             self._died = True
-            self._trouble.error("the thread that renews leases has ended, so faults are undone by the watchdogs")
+            self._trouble.error("a thread that renews leases has ended, so faults are undone by the watchdogs")
 
     def _run(self) -> None:
         next_renewal_s, next_sample_s, late = 0.0, 0.0, False

@@ -14,7 +14,7 @@ from ..faults.fault import Resolved
 from ..registry import Ground, package_of
 
 _STARTED = {"started_by_service": True}
-"""Holds for one change only."""
+"""Field of `process` that belongs to one change only."""
 
 
 class HostStates:
@@ -65,7 +65,7 @@ class HostStates:
         require((answers, failures), "changing the active faults")
 
     def _start_by_service(self, changed: Mapping[str, Json]) -> None:
-        """A killed process without a supervisor is started as the service itself would, so that its bookkeeping stays right."""
+        """Start killed processes through their service, which has no supervisor, so that the service's own bookkeeping stays right."""
         started = []
         for name, state in changed.items():
             was_killed = self._wanted.get(name, {}).get("process", {}).get("killed", False)

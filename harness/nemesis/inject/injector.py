@@ -46,8 +46,8 @@ _WHOLE_TELLS = ("cut", "kill", "pause")
 
 
 class HostInjector:
-    """`Injector` over hosts. `clock` gives the run's time in ns; `seed` is the plan's and keys the random numbers used on hosts. `run` is the ownership
-    record for hosts. Call `start` before the first fault, and `stop` at the end, always.
+    """`Injector` over hosts. `clock` gives the run's time in ns; `seed` is the plan's and keys the random numbers used on hosts. `run` names the run in the
+    ownership record on hosts. Call `start` before the first fault, and `stop` at the end, always.
     """
 
     def __init__(
@@ -242,7 +242,7 @@ class HostInjector:
         return self._covering.hidden(fault, unheard(fault, observation), since_ns, ending=True)
 
     def heal_all(self) -> Observation:
-        """May be tried again after it failed: what it had begun to end is ended then."""
+        """Undo everything, and verify it. It may be called again after it failed: it then ends what it had begun to end."""
         with self._change:
             begun = list(self._active.values())
             if begun:
@@ -284,11 +284,11 @@ class HostInjector:
         return Observation(links.verified and seen.verified, {**links.observed, **facts})
 
     def sample(self) -> dict[str, Any]:
-        """The newest reachability matrix (`links`: [from, to, up]) and clock offsets, as sampled in the background; never waits."""
+        """Return the newest reachability matrix (`links`: [from, to, up]) and clock offsets, as sampled in the background; never waits."""
         return self._background.sample()
 
     def monotonic_offsets_ns(self) -> dict[str, tuple[int, int]]:
-        """Return each host's monotonic clock minus the run's time, and the error of that."""
+        """Return each host's monotonic clock minus the run's time, and the error of that, in ns."""
         self._clocks.sample()
         run_zero_ns = time.monotonic_ns() - self._clock()
         return {
@@ -300,7 +300,7 @@ class HostInjector:
         return Observation(seen.verified, {**seen.observed, **more, **({} if on else self._lapse_of(fault))})
 
     def _or_hidden(self, fault: Resolved, observation: Observation, since_ns: int) -> Observation:
-        """Return the observation, or the faults that masked it: those that were active at some time since the injection."""
+        """Return the observation, with the faults that masked it in `hidden_by`: those that were active at some time since the injection."""
         self._covering.saw(fault, observation)
         known = observation.verified or "hidden_by" in observation.observed
         hidden_by = () if known else self._covering.hidden(fault, unseen(fault, observation), since_ns)
@@ -350,7 +350,7 @@ class HostInjector:
         return answers, failures
 
     def _report_overdue(self, failures: Mapping[str, Exception]) -> None:
-        """Handle a lease that was not renewed in time: its host may have healed itself. An agent that is still busy with a change is asked first."""
+        """Report leases that were not renewed in time: their hosts may have healed themselves. An agent that is busy with a change is left out."""
         silent = [
             name for name, error in failures.items() if name not in self._cluster.off and not isinstance(error, Busy)
         ]

@@ -36,7 +36,7 @@ class Leases:
         return found
 
     def forget(self, names: Iterable[str]) -> None:
-        """Hosts without power have no lease that could expire; one that comes back begins with a renewal."""
+        """Forget hosts without power: they have no lease that could expire, and a host that comes back begins with a renewal."""
         for name in names:
             self._renewed_s.pop(name, None)
             self._reported.discard(name)

@@ -1,6 +1,6 @@
 """A fault as a package: its desired state of hosts, its further actions, and the probe of its presence and its end.
 
-The injector (`..injector`) does the rest for all of them alike: the ledger, the order, the leases, and the sum of what is active.
+The injector (`..inject.injector`) does the rest for all of them alike: the ledger, the order, the leases, and the sum of what is active.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Ground:
     notes: dict[str, Json] = field(default_factory=dict)
     """Notes of a package about a fault, by the fault's id."""
     missed: set[str] = field(default_factory=set)
-    """Nodes whose process did not come back in the time for a restart; nothing has started it since. Nothing waits as long for them again."""
+    """Nodes whose process did not come back in the time for a restart, and that nothing has started since. Later checks wait less for them."""
     moving: threading.Lock = field(default_factory=threading.Lock)
     """Held during a change of the voters' weights: two at a time would each undo the other's."""
 
@@ -67,7 +67,7 @@ class Package(ABC):
         return {}
 
     def finish(self, fault: Resolved, ground: Ground) -> Json:
-        """Last step, when nothing of it is wanted any more and others may begin and end; again at the final heal, should it fail."""
+        """Last step, when nothing of it is wanted any more and others may begin and end. If it fails, the final heal repeats it."""
         return {}
 
     def wants(self, fault: Resolved, ground: Ground) -> Iterable[Want]:

@@ -1,8 +1,8 @@
 """Intents from a campaign's `all:` and `swarm:`: which sorts, in which order, when. A pure function of spec, seed, length and hosts' abilities.
 
 The faults of a lane (`draws`) follow one another. Each has a slot of its lane's time, and the runner begins none before the previous one in its lane
-is healed, however slow the hosts are (`run/actions.py`). Faults of different lanes meet. Slots avoid the campaign's recovery windows, and are
-stretched over the load, so that calm and trouble are everywhere.
+is healed, however slow the hosts are (`run/drive/actions.py`). Faults of different lanes may be active together. Slots avoid the campaign's recovery
+windows, and are spread over the whole load.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def compose(
     quiet: Sequence[Window] = (),
     able: Collection[str] | None = None,
 ) -> list[Intent]:
-    """The intents of one. Raises `CampaignError` when the load is too short for each sort to occur once."""
+    """Return the intents of one mix. Raises `CampaignError` when the load is too short for each sort to occur once, and for too many starts."""
     knobs = Knobs(seed, f"mix/{label}")
     names: Sequence[str] = [name for name in spec.sorts() if able is None or needs(name) <= set(able)]
     lasts_ns, rest_ns = spec.for_ns, spec.rest
@@ -149,12 +149,12 @@ def composed_needs(specs: Iterable[FaultSpec], intents: Iterable[Intent]) -> fro
 
 
 def composed_sorts(specs: Iterable[FaultSpec]) -> Mapping[str, str]:
-    """The sorts of intents that are composed, by `head_of` the intent; one that was written out has another."""
+    """Return the sorts of composed intents by `head_of` the intent; no intent that was written out has one of these heads."""
     return {f"{label}-{stream_of(name)}": name for label, _ in labelled(specs) for name in SORTS}
 
 
 def head_of(intent: Intent) -> str:
-    """The key without the number of the start."""
+    """Return the key without the number of the start."""
     return intent.key.rpartition(".")[0]
 
 
@@ -163,7 +163,7 @@ def _lane(name: str, spec: MixSpec) -> str:
 
 
 def _slot_ns(count: int, wanted_ns: int, free: Sequence[Window], what: str) -> int:
-    """The length of a slot: about as requested when all rounds are complete, shorter only if not even one round would fit."""
+    """Return the length of a slot: about as requested when all rounds are complete, shorter only if not even one round would fit."""
     rounds = max(1, sum((end - start) // max(1, wanted_ns) for start, end in free) // count)
     slot_ns = sum(end - start for start, end in free) // (rounds * count)
     while slot_ns >= SHORTEST_SLOT_NS and sum((end - start) // slot_ns for start, end in free) < rounds * count:

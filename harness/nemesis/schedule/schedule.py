@@ -85,7 +85,7 @@ def _bounded(specs: Sequence[FaultSpec], windows: int, load_ns: int) -> None:
             )
 
 
-_FEWER = "lengthen `every`, set `times`, or shorten `load`"
+_FEWER = "lengthen `every`, set `times`, or shorten `duration`"
 
 
 def _most_starts(spec: Timing, load_ns: int) -> int:
@@ -119,7 +119,7 @@ def quiet_windows(specs: Sequence[FaultSpec], load_ns: int) -> list[Window]:
 
 
 def _merged(windows: Sequence[Window]) -> list[Window]:
-    """Sorted by time, without overlaps."""
+    """Return the windows sorted by time, with those that touch joined."""
     merged: list[Window] = []
     for start_ns, end_ns in sorted(windows):
         if merged and start_ns <= merged[-1][1]:
@@ -184,7 +184,7 @@ def _set_off(
 
 
 def start_windows(spec: Timing, quiet: Sequence[Window], load_ns: int) -> list[Window]:
-    """Return the period in which an event may start the fault, so that it ends in time. A fault without an end starts after the last quiet window."""
+    """Return the windows in which an event may start the fault, so that it ends in time. A fault without an end starts after the last quiet window."""
     if spec.stays:
         lasts_ns = 1
     elif spec.for_ns is None:

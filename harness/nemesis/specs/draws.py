@@ -1,4 +1,4 @@
-"""Random forms of faults, as their kinds define them (`FaultKind.sorts`): the one table that the simulator's swarm and a campaign's `all:` and `swarm:` (`mix`) choose from.
+"""Random forms of faults, as their kinds define them (`FaultKind.sorts`): the one table of the searches' swarm and of a campaign's `all:` and `swarm:`.
 
 A *sort* is finer than a kind: `link` is a kind; lost packets and late packets are two sorts. A sort holds what a campaign's item would, except for
 times, which the composer sets. The host abilities it needs follow from the item, as for every other.
@@ -6,7 +6,7 @@ times, which the composer sets. The host abilities it needs follow from the item
     item = SORTS["slow-disk"].item(Knobs(7, "example"))          # {"disk": {"target": "leader", "effect": "slow", "delay": "2ms"}}
 
 `lane`: of the faults of one lane, one at a time is on in a mix. All that may take a node down or harm its data are in one lane, and each aims at a
-minority at most, so that together they never harm more than that. Links have another lane, because no probe can count what a cut link loses.
+minority at most, so that together they never harm more than that. Faults of links have one lane, because no probe can measure the loss of a cut link.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ SEARCHED: dict[str, Sort] = {
 
 
 def stream_of(name: str) -> str:
-    """The key of a sort's random numbers: its first name, so that a seed draws what it drew before a sort was renamed."""
+    """Return the key of a sort's random numbers: its first name, so that a seed draws what it drew before a sort was renamed."""
     return (SORTS[name].stream if name in SORTS else "") or name
 
 

@@ -7,7 +7,7 @@
       - recovery: {every: 15s, for: 5s}
 
 Each list item is a mapping with one key, the kind. Nothing here knows the nodes of a cluster: names are checked against them when the
-campaign is loaded (`names()`), and targets are resolved at run time (`resolve.py`).
+campaign is loaded (`names()`), and targets are resolved at run time (`topology/resolve.py`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Combined effect of several faults on each link: pure, and the same for every injector.
 
 Of several, the greater chance and the lower rate hold, delays add, and a link that one fault clogs or flaps is clogged and flaps. A shape is a JSON
-object; its fields are defined where it is carried out (`agent/shaping.py`), and `duplicate_ppm` in addition.
+object; its fields are defined where it is carried out (`agent/network/shaping.py`), and `duplicate_ppm` in addition.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Each shape is a graph of the links that stay, over the nodes; all other links ar
 packets from a to b are dropped when they arrive at b. Clients keep reaching every node unless a shape is asked to cut them.
 
     halves           first half | second half, in the order of the nodes        random-halves   the same, nodes drawn
-    isolate-one      one node | the rest                                        minority-third  under a third of the nodes | the rest
+    isolate-one      one node | the rest                                        minority-third  under a third (at least one node) | the rest
     bridge           two halves that see each other only through one node       one-way         from one side to the other only
     leader-minority  the leader in the largest side that is no quorum           leader-majority the leader in the smallest side that is one
     majorities-ring  every node sees a majority, and no two see the same        clients-cut     clients | some or all nodes
@@ -172,7 +172,7 @@ def _clients_of(side: list[str], keep: str, situation: Situation) -> set[Edge]:
 
 
 def missing(links: nx.Graph) -> set[Edge]:
-    """The edges that are cut, given the links that stay: both directions of every missing link."""
+    """Return the edges that are cut, given the links that stay: both directions of every missing link."""
     import networkx as nx
 
     return set(nx.complement(links).to_directed().edges)

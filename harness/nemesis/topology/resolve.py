@@ -30,7 +30,7 @@ def resolve(intent: Intent, situation: Situation, seed: int | str) -> Resolved:
 
 
 def in_force(faults: Iterable[Resolved]) -> Force:
-    """Faults of one kind that are on together: cuts, kills and pauses unite; the clock that was set last holds."""
+    """Return the combined state of these faults: cuts, kills and pauses unite; the clock that was set last holds."""
     faults = list(faults)
     force = Force(links=shapes_of(faults))
     for fault in faults:

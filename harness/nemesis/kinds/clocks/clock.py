@@ -115,14 +115,14 @@ class OnHosts(Package):
             yield node, "clock", dict(setting)
 
     def begin(self, fault: Resolved, ground: Ground) -> Json:
-        """Remember a machine's own clock, as the reference for later observations."""
+        """Record machines' own clocks, as the reference for later observations."""
         own = [node for node in settings_of(fault.what) if node in ground.on and _is_own(node, ground)]
         before_ns = machine_clocks.remember(ground, own)
         return {"offsets_before_ns": before_ns} if before_ns else {}
 
     def end(self, fault: Resolved, ground: Ground) -> Json:
-        """Check whether it reached every process that runs by now, such as one that was started meanwhile. A process that cannot be checked fails at the
-        heal.
+        """Check whether it reached every process that runs by now, such as one that was started meanwhile. An agent that does not answer here is found by
+        `look`, which asks it again.
         """
         seen = ground.notes.pop(_note(fault), {}).get("verified", False)
         nodes = [
@@ -178,7 +178,7 @@ def _ask(fault: Resolved, wanted: Mapping[str, Setting], ground: Ground, on: boo
 
 
 def _is_right(wanted: Setting, answer: Json, on: bool) -> bool:
-    """A process that is down is not checked: it gets the clock when it comes back."""
+    """Return whether the clock is as wanted. A process that is down is not checked: it gets the clock when it comes back."""
     if "system clock" in answer.get("means", ()):
         return bool(answer["affected"])
     reached = answer["pid"] is None or answer.get("affected", not on)
@@ -201,7 +201,7 @@ def _look_at_machine(node: str, ground: Ground, wanted: Setting) -> Json:
 
 
 def _as_the_system_says(node: str, ground: Ground, wanted: Setting, answer: Json) -> Json:
-    """The system's own report counts for more than what is known of its processes."""
+    """Return the answer, corrected by the system's own report: that counts for more than what is known of its processes."""
     if answer["pid"] is None or not system_report.asks(ground, wanted):
         return answer
     try:
@@ -323,7 +323,7 @@ class Clock(FaultKind):
 
 
 def _offset_ns(node: str, parameters: Mapping[str, Any], stream: Stream) -> int:
-    """Each node has a random number of its own, so other targets change nothing for it."""
+    """Return the offset of one node. Each node has a random number of its own, so other targets change nothing for it."""
     random = stream(f"offset/{node}")
     if "offset_ns" in parameters:
         return int(parameters["offset_ns"])

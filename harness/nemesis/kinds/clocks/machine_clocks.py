@@ -15,7 +15,7 @@ QUESTIONS = 5
 
 
 def remember(ground: Ground, nodes: list[str]) -> dict[str, int]:
-    """Record how far each is from the harness's before any fault of it, in ns."""
+    """Return by node how far its clock is from the harness's, in ns, as recorded before any fault of it."""
     for node in nodes:
         if node not in ground.force.clocks:
             sample = _best(ground, node)
@@ -24,13 +24,13 @@ def remember(ground: Ground, nodes: list[str]) -> dict[str, int]:
 
 
 def reading(ground: Ground, node: str) -> tuple[int, int, int]:
-    """Return when, how far it has been moved since `remember`, and the error of that, in ns."""
+    """Return one reading in ns: how far it has been moved since `remember`, and the error of that. Its first field is no time, since one reading needs none."""
     before, sample = ground.notes[_note(node)], _best(ground, node)
     return sample.mono_ns, sample.wall_ns - int(before["wall_ns"]), sample.error_ns + int(before["error_ns"])
 
 
 def is_moved_as(setting: Setting, seen: tuple[int, int, int]) -> bool:
-    """Over a long path a millisecond cannot be distinguished."""
+    """Return whether the clock was moved by this setting. Over a long path a millisecond cannot be distinguished."""
     return is_as_set(setting, [seen], max(TOLERANCE_NS, 2 * seen[2]))
 
 

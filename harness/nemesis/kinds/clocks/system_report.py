@@ -26,7 +26,9 @@ def asks(ground: Ground, setting: Setting) -> bool:
 
 
 def reading(ground: Ground, node: str) -> Reading | None:
-    """Return when, how far the system's report is from its host's true time, and the error of that; None when no answer came."""
+    """Return one reading in ns: how far the system's report is from its host's true time, and the error of that; None without an answer of the host. Its
+    first field is no time, since one reading needs none.
+    """
     host, service = question(ground.cluster.nodes, node, patient=True), ground.cluster.service
     if host is None or not isinstance(service, Clocked):
         return None

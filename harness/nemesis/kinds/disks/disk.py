@@ -1,10 +1,10 @@
-"""`disk`: disks that fail, fill up, stall or lie, and damage to what was written on them; by the fault disk under the service (`..fault_disk`).
+"""`disk`: disks that fail, fill up, stall or lie, and damage to what was written on them; by the fault disk under the service (`cluster/fault_disk.py`).
 
 Damage is done only where enough good copies are left: on nodes without which the others still hold more than half of the weight. What is spared for
 that reason is reported.
 
-Resolved: `{"nodes": ["n2"], "effect": "slow", "delay_ns": 50000000}` (`..faults.disk_effects` lists the effects), with `calibration` and `model` when
-they were asked for.
+Resolved: `{"nodes": ["n2"], "effect": "slow", "delay_ns": 50000000}` (`faults/disk_effects.py` lists the effects), with `calibration` and `model` when
+they were requested.
 """
 
 from __future__ import annotations
@@ -230,7 +230,7 @@ def look_at(ground: Ground, nodes: Iterable[str], **more: Any) -> dict[str, Json
 
 
 def lose_power(fault: Resolved, ground: Ground, nodes: Iterable[str]) -> Json:
-    """Called just before these hosts lose their power: their disks write back a random part, and answer nothing more. Returns what is lost.
+    """Stop the disks of hosts that are about to lose their power: each writes back a random part, and answers nothing more. Returns what is lost.
 
     A disk that does not answer in time loses everything that was not synced, which every model allows.
     """
@@ -248,7 +248,7 @@ def lose_power(fault: Resolved, ground: Ground, nodes: Iterable[str]) -> Json:
 
 
 def lost_by_node(losses: Mapping[str, Json]) -> Json:
-    """The model, and what was lost by cause and node."""
+    """Return the model, and by field (`lost_bytes`, …) and node what was lost; empty if no disk reported a loss."""
     found = {node: lost for node, lost in losses.items() if "model" in lost}
     if not found:
         return {}
@@ -278,7 +278,7 @@ def _patience_s(ground: Ground, node: str) -> float:
 
 
 def alive(ground: Ground, nodes: list[str], timeout_s: float = RESTART_S) -> Observation:
-    """Return whether those run that no other fault holds, and no other trouble of their disks ends."""
+    """Return whether the processes of these nodes run, except those that another fault, or other trouble of their disk, keeps down or paused."""
     force = ground.force
     ending = {node for node, effects in force.disks.items() if not ENDING.isdisjoint(effects)}
     held = force.killed | force.paused | force.off | ending

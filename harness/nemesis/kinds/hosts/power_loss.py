@@ -2,7 +2,7 @@
 
 Nothing in a host could undo that, so it is leased outside of it, by the provider that can switch it on again (`..processes.outages`).
 
-In ledgers `power`. Resolved: `{"nodes": ["n2"]}`; `"model": "journaled"` says what of the unsynced is lost (`..faults.power_models`).
+In ledgers `power`. Resolved: `{"nodes": ["n2"]}`; `"model": "journaled"` names which unsynced writes are lost (`faults/power_models.py`).
 """
 
 from __future__ import annotations

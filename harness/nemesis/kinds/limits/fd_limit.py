@@ -1,4 +1,4 @@
-"""`fd-limit`, in ledgers `descriptors`: a process may have so many descriptors; files and connections beyond these fail.
+"""`fd-limit`, in ledgers `descriptors`: a process may have only so many descriptors; files and connections beyond these fail.
 
 Resolved: `{"nodes": ["n2"], "limit": 20}`.
 """
@@ -42,7 +42,7 @@ class DescriptorsSpec(Aimed):
 
 
 def _limits_descriptors(host: Host) -> str:
-    """Tried on the shell above: its limit is set to what it is."""
+    """Test it on the parent process, whose limit is set to what it is already."""
     tried = host.run([*host.sudo, host.python, "-I", "-c", _SAME_LIMIT], check=False)
     if tried.exit_code:
         said = tried.stderr.strip().splitlines()[-1:] or [f"exit {tried.exit_code}"]
@@ -68,7 +68,9 @@ class OnHosts(LimitOnHosts):
         return {"before": before}
 
     def look(self, fault: Resolved, ground: Ground, on: bool) -> Observation:
-        """Verify while more connections are opened to it than it may have: the number that it has shows that it got no more."""
+        """Verify the limit while connections are opened to each node, as many as its limit, at most `MOST_CONNECTIONS`. `exhausted` are the nodes that have
+        no descriptor left.
+        """
         if not on:
             return super().look(fault, ground, on)
         limit = int(fault.what["limit"])

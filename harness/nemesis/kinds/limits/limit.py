@@ -54,7 +54,7 @@ class LimitOnHosts(Package):
 
     @abstractmethod
     def shows(self, limit: int | None, seen: Json, before: Any) -> bool:
-        """Return whether the observed process is under this limit, or under none, as `before`."""
+        """Return whether the observed process is under this limit; None: whether it is under none, as `before`."""
 
 
 def _without_nothing(seen: Json) -> Json:
@@ -67,7 +67,7 @@ def groups(host: Host, name: str) -> tuple[str | None, str]:
 
 
 class LimitKind(NodeKind):
-    """`amounts` is the one parameter for what is left."""
+    """Base of these kinds: `amounts` holds one parameter, the limit."""
 
     hidden_by = NO_PROCESS | {"pause", FREEZE}
 

@@ -12,7 +12,7 @@ from ...cluster.cluster import Cluster
 from ...topology.partitions import Edge
 
 Seen = Mapping[str, Any]
-"""What arrived over a link, as the agents sum it up (`agent/burst.py`), with delays by one clock, and `error_ns` that these may be off by."""
+"""What arrived over a link, as the agents sum it up (`agent/network/burst.py`), with delays by one clock; `error_ns` is the error of these."""
 
 SETTLE_S = 0.1
 SETTLES, SAME = 30, 3
@@ -31,7 +31,9 @@ def burst(
     size: int = 0,
     number: int | None = None,
 ) -> dict[Edge, Seen | None]:
-    """Send `count` packets over each, one each `every_ns`, and return what came within `late_ns` of the last; None where nothing did."""
+    """Send `count` packets over each link, one each `every_ns` or more, and return what came within `late_ns` of the last; None where nothing did. `size` is
+    in bytes, 0 for the smallest.
+    """
     number = secrets.randbits(32) if number is None else number
     late_ns += cluster.late_ns
     every_ns = max(every_ns, len(edges) * 1_000_000_000 // PACKETS_A_SECOND)
@@ -88,7 +90,7 @@ def _by_one_clock(seen: Mapping[str, Any], source: tuple[int, int], sink: tuple[
 
 
 def _clocks(cluster: Cluster, names: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """Each vertex's monotonic clock against the harness's, and how far that may be off: the best of some answers."""
+    """Return each vertex's monotonic clock minus the harness's, and the error of that, in ns: the best of some answers."""
     best: dict[str, tuple[int, int]] = {}
     for _ in range(CLOCK_ROUNDS):
         for name in names:

@@ -47,7 +47,7 @@ class OnHosts(Shaped):
     abilities: ClassVar[Mapping[str, Probe]] = {"corrupt": holds}
 
     def visible(self, fault: Resolved, ground: Ground) -> list[Edge]:
-        """Links over which nothing else keeps packets away; loss and delay do not hide damage."""
+        """Return the links over which nothing else keeps all packets away; loss and delay do not hide damage."""
         force = ground.force
         return [
             edge
@@ -81,7 +81,7 @@ class OnHosts(Shaped):
 
 
 def _damaged(ground: Ground, edges: Iterable[Edge]) -> dict[Edge, int]:
-    """Return packets that came over each link to the probes' port and were never sent by a prober."""
+    """Return how many packets came over each link to the probes' port that no prober had sent."""
     edges = list(edges)
     request = {"do": "arrived", "number": 0}
     answers = require(ask(ground.cluster.agents, {sink: request for _, sink in edges}), "counting what came damaged")
@@ -130,7 +130,7 @@ class Simulated:
         return sum(self._ground.cluster.network.links[edge].damaged for edge in edges)
 
     def _probe(self, fault: Resolved, edges: list[Edge], then: Any) -> None:
-        """Frames of our own over every edge, under the rules that messages meet."""
+        """Send frames of our own over every edge, under the rules that messages meet."""
         cluster, since_ns = self._ground.cluster, self._ground.cluster.now_ns
         network = cluster.network
         rounds = max(64, _WITNESSES * 1_000_000 // int(fault.what[FLIP]))

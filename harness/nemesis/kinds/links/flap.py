@@ -37,7 +37,7 @@ class OnHosts(Shaped):
     abilities: ClassVar[Mapping[str, Probe]] = {"flap": holds}
 
     def visible(self, fault: Resolved, ground: Ground) -> list[Edge]:
-        """Everything else that delays or changes packets masks it; another flap does not."""
+        """Return the links on which it can be seen: nothing but amounts (loss, delay, …) and other flaps may act there too."""
         force = ground.force
         return [
             edge

@@ -1,6 +1,6 @@
 """`link`: links that lose, duplicate, reorder, damage and delay packets, or limit their rate.
 
-Resolved: `{"edges": …, "loss_ppm", "duplicate_ppm", "reorder_ppm", "corrupt_ppm", "delay_ns", "jitter_ns", "rate_bps"}`, those that were asked for.
+Resolved: `{"edges": …, "loss_ppm", "duplicate_ppm", "reorder_ppm", "corrupt_ppm", "delay_ns", "jitter_ns", "rate_bps"}`, as far as requested.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from .shaped import COUNTERS, EVERY_NS, Shaped, can, edges_of, listed
 
 OVERTAKEN_NS = 50_000_000
 BEFORE, BEFORE_EVERY_NS = 32, 8_000_000
-"""The number of packets that measure the normal latency of a link."""
+"""Packets that measure the normal latency of a link: their number, and the time between two."""
 
 
 class LinkSpec(ShapedSpec):
-    """Links that lose, duplicate, reorder, damage, delay and hold back while it lasts. At least one of the seven must be given."""
+    """The links lose, duplicate, reorder, damage or delay packets, or limit their rate. At least one of the seven amounts must be given."""
 
     kind: ClassVar[str] = "link"
 
@@ -138,7 +138,7 @@ class OnHosts(Shaped):
     def _rates(
         self, ground: Ground, edges: list[Edge], shapes: Mapping[Edge, Shape], wrong: dict[Edge, list[str]]
     ) -> list[int]:
-        """The least and greatest rate that was seen; links that were faster than theirs are `wrong`."""
+        """Return the least and the greatest rate that was seen, in bits per second; add links that were faster than their limit to `wrong`."""
         measured = []
         for rate_bps in sorted({shapes[edge]["rate_bps"] for edge in edges}):
             count, size = link_quality.rate_burst(rate_bps)

@@ -14,11 +14,11 @@ UNLIKELY = 1e-6
 WITNESSES = 20
 """The expected number of packets with each effect, large enough that none is missed by chance, even in the visible part."""
 FEWEST, MOST, BUDGET = 64, 1600, 10_000
-"""Packets over one link, and over all together."""
+"""Fewest and most packets over one link, and most over all together."""
 SLACK = 0.03
-"""The packets that a busy machine may lose by itself."""
+"""Share of packets that a busy machine may lose by itself."""
 OVERTAKEN_SHARE = 0.7
-"""Of the packets that wait to be overtaken, those that the end of the burst or jitter leaves in their place do not count."""
+"""Share of the packets that wait to be overtaken and are; the end of the burst, or jitter, leaves the others in their place."""
 RATE_SLACK = 0.8
 LATER_SHARE = 0.9
 WHOLE_SHARE = 0.75
@@ -29,7 +29,7 @@ Shape = Mapping[str, Any]
 
 
 def count_for(shapes: list[Shape], links: int) -> int:
-    """Return how many packets over each of so many links show every chance of these, or show it of the links into one host together."""
+    """Return how many packets over each of so many links show every chance of these shapes; with many links, over the links into one host together."""
     names = ("loss_ppm", "duplicate_ppm", "reorder_ppm", "corrupt_ppm")
     chances: list[int] = [shape[name] for shape in shapes for name in names if shape.get(name)]
     enough = max([FEWEST, *(WITNESSES * ONE_MILLION // ppm for ppm in chances)])
@@ -66,17 +66,17 @@ def odds_against(shape: Shape, seen: Mapping[str, int], count: int) -> list[str]
 
 
 def together(seen: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """The sums of what came over several links."""
+    """Return the sums of what came over several links."""
     return {name: sum(one[name] for one in seen) for name in ("came", "twice", "overtaken")}
 
 
 def is_later(by_ns: int, seen: Mapping[str, Any], before_ns: int) -> bool:
-    """Return whether packets took so much longer than the fastest of before: a long link must not pass for a late one."""
+    """Return whether packets took `by_ns` longer than the fastest one before the fault: a long link must not count as a delayed one."""
     return bool(seen["least_ns"] + seen["error_ns"] >= before_ns + by_ns * LATER_SHARE)
 
 
 def is_whole(healed: Shape, seen: Mapping[str, Any] | None, count: int, before_ns: int = 0) -> bool:
-    """Evaluate a link that is not shaped any more, given its former shape and the fastest packet before the fault."""
+    """Return whether a link that is not shaped any more is whole, given its former shape and the time of the fastest packet before the fault."""
     if seen is None or count - seen["came"] > max(1, count * SLACK) or seen["twice"] > count * SLACK:
         return False
     late_ns = healed.get("delay_ns", math.inf)

@@ -1,7 +1,7 @@
 """Ways to shape a link, and the host that does it: by the sender's kernel where it has netem, else by a queue at the receiver; duplicates always by
 the sender.
 
-Each agent tries once what its host can do (`agent/parts/links.py`); the result is kept here for the life of the cluster.
+Each agent tries once what its host can do (`agent/faults/links.py`); the result is kept here for the life of the cluster.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _known: WeakKeyDictionary[Cluster, dict[str, Json]] = WeakKeyDictionary()
 
 
 def known(cluster: Cluster) -> Mapping[str, Json]:
-    """The results of the tests, by vertex."""
+    """Return the results of the tests, by vertex."""
     return _known.get(cluster, {})
 
 
@@ -44,7 +44,7 @@ def learn(cluster: Cluster, edges: Iterable[Edge], force: Force) -> Mapping[str,
 
 
 def wants(cluster: Cluster, edges: Iterable[Edge], force: Force) -> Iterator[Want]:
-    """Return the hosts' desired state for these links, with all that is active there."""
+    """Yield the hosts' desired state for these links, with all that is active there."""
     able = known(cluster)
     for source, sink in edges:
         shape = dict(force.links.get((source, sink), {}))
@@ -61,7 +61,7 @@ def wants(cluster: Cluster, edges: Iterable[Edge], force: Force) -> Iterator[Wan
 
 
 def by_netem(able: Mapping[str, Json], source: str, shape: Mapping[str, Any]) -> bool:
-    """netem only has amounts (no clogs, no flaps), and its `reorder` sends at once what it does not delay."""
+    """Return whether the sender's netem does it: netem only has amounts (no clogs, no flaps), and its `reorder` sends at once what it does not delay."""
     late = shape.get("delay_ns") or shape.get("jitter_ns")
     awkward = any(shape[name] for name in shape.keys() - AMOUNTS) or (shape.get("reorder_ppm") and late)
     return bool(able.get(source, {}).get("netem")) and not awkward

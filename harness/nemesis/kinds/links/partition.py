@@ -42,7 +42,7 @@ class OnHosts(Package):
 
 
 def drops(edges: Iterable[Edge], ground: Ground, part: str = "cut", more: Json | None = None) -> Iterable[Want]:
-    """Packets are dropped by their receiver; by the sender only where the receiver has no firewall of ours."""
+    """Yield the desired states: the receiver drops the packets, or the sender where the receiver has no firewall of ours."""
     agents, firewalled = ground.cluster.agents, ground.cluster.firewalled
     for source, sink in edges:
         if sink in firewalled:

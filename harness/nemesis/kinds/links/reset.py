@@ -150,7 +150,7 @@ class Reset(LinkKind):
     sorts: ClassVar[Mapping[str, Sort]] = {"reset": on_links("reset", {"period": PERIODS})}
 
     def resolve(self, intent: Intent, situation: Situation, stream: Stream) -> Json:
-        """A connection has two directions; clients' connections are not touched."""
+        """Return each pair of nodes once, since a connection has two directions. Clients' connections are left out."""
         what = super().resolve(intent, situation, stream)
         pairs = sorted({(min(edge), max(edge)) for edge in what["edges"] if CLIENTS not in edge})
         return {**what, "edges": [list(pair) for pair in pairs]}

@@ -75,7 +75,7 @@ def are_gone(ground: Ground, nodes: Sequence[str]) -> Observation:
 
 
 def are_back(ground: Ground, nodes: Sequence[str]) -> Observation:
-    """A node that another fault holds down or paused may not be a member, and need not be one."""
+    """Return whether these are members and run. A node that another fault holds down or paused is left out."""
     free = [name for name in nodes if name not in ground.force.killed | ground.force.paused | ground.force.off]
     missing = _wait(ground, free, lambda state: state is not None)
     runs = states(ground, free, lambda name, seen: is_running(seen)) if free else Observation(True, {})

@@ -89,7 +89,9 @@ class OnHosts(Package):
     abilities: ClassVar[Mapping[str, Probe]] = {"replacement": _replaces, "departure": _departs}
 
     def prepare(self, fault: Resolved, ground: Ground) -> Json:
-        """Wait for its turn when others are away, or down: a voter that was dispensable at resolution may be needed meanwhile."""
+        """Take the vote from the nodes, or let them leave. It waits while others are away or down: a voter that could be spared at resolution may be needed
+        meanwhile.
+        """
         nodes: list[str] = fault.what["nodes"]
         ground.notes[fault.intent.id] = ground.cluster.processes_of(nodes)
         leaves = fault.what["action"] == "leave"
@@ -113,7 +115,7 @@ class OnHosts(Package):
                 return {}
 
     def begin(self, fault: Resolved, ground: Ground) -> Json:
-        """A quorum may rely on a voter's disk, so none is wiped while it might."""
+        """Refuse to empty the disk of a node that votes: a quorum may rely on it."""
         if fault.what["action"] == "replace":
             known = _await_weights(ground)
             voting = [node for node in fault.what["nodes"] if known is None or known.get(node, 0)]
@@ -162,7 +164,7 @@ class OnHosts(Package):
 
 
 def _await_weights(ground: Ground) -> Mapping[str, int] | None:
-    """A leader that voted itself out has handed over, and the next one may not lead yet."""
+    """Return the known weights, waiting briefly for a leader: one that voted itself out has handed over, and the next may not lead yet."""
     deadline_s = time.monotonic() + BROUGHT_UP_S
     while (known := known_weights(ground)) is None and time.monotonic() < deadline_s:
         time.sleep(LOOK_S)
@@ -191,7 +193,7 @@ def _away(ground: Ground) -> Json:
 
 
 def _is_another(name: str, seen: Json, before: Json, ground: Ground) -> bool:
-    """The process that found the empty disk is not the one that had filled the old one. A process that another fault holds down must not run at all."""
+    """Return whether another process runs than before the fault: the one that found the empty disk. One that another fault holds down must not run."""
     if name in ground.force.killed | ground.force.off:
         return is_gone(seen)
     return seen["pid"] is not None and (seen["pid"], seen["started"]) != (before[name]["pid"], before[name]["started"])

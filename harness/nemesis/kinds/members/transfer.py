@@ -79,9 +79,9 @@ class OnHosts(Package):
 
 
 class Simulated:
-    """The current leader is asked until a node leads that a leader requested to stand, for `MOST_NS` at most: a fault counts its time from then on, so that a
-    short one does not end before there is a leader to ask. `_on` are the faults that still ask, `_stood` the nodes that such a request reached meanwhile. The
-    answer counts for nothing, and neither does a leader that was elected without a request.
+    """A `Family` of the simulator. It asks the current leader again and again, for `MOST_NS` at most, until a node leads that a leader had requested to stand.
+    The fault's duration counts from then, so that a short fault does not end before there is a leader to ask. Neither an answer counts, nor a leader that
+    was elected without a request. `_on` are the faults that still ask, `_stood` the nodes that such a request reached meanwhile.
     """
 
     def __init__(self, ground: Any) -> None:
@@ -126,7 +126,7 @@ class Simulated:
         cluster.schedule(cluster.now_ns + AGAIN_NS, self._ask, fault)
 
     def _willing(self, to: str) -> str:
-        """The target; if it is down by now, the next voter that is up."""
+        """Return the target; if it is down by now, the next voter that is up."""
         situation = self._ground.situation()
         nodes = [*situation.nodes, *situation.nodes]
         after = nodes[nodes.index(to) : nodes.index(to) + len(situation.nodes)]
@@ -160,7 +160,7 @@ class Transfer(FaultKind):
 
 
 def _successor(to: str, situation: Situation, random: Random) -> str:
-    """A node given by name stays that one: replay pins it so."""
+    """Return the node to which the leadership goes. A node given by name stays that one: replay pins it so."""
     if to in situation.nodes:
         return to
     voters = [node for node in situation.nodes if situation.voters.get(node, 0)] or list(situation.nodes)

@@ -74,7 +74,7 @@ Check = Callable[[Mapping[str, int]], None]
 def move(
     ground: Ground, voters: Mapping[str, int], check: Check = lambda known: None, timeout_s: float = VOTERS_S
 ) -> None:
-    """Nodes that are not named keep their weight. One change at a time, tried again until it is made or its time is over."""
+    """Give these nodes these weights; others keep theirs. One change at a time is tried again until it is made. Raises `FaultError` when its time is over."""
     deadline_s = time.monotonic() + timeout_s
     if not ground.moving.acquire(timeout=timeout_s):
         raise FaultError(
@@ -119,12 +119,12 @@ def known_weights(ground: Ground) -> dict[str, int] | None:
 
 
 def _reports_leaders(ground: Ground) -> bool:
-    """A service that has never reported a leader has none, and is asked to change its voters all the same."""
+    """Return whether the service reports its leader. One that does not is asked to change its voters all the same."""
     return "status" in ground.cluster.service.capabilities
 
 
 def look_at(ground: Ground, voters: Mapping[str, int], timeout_s: float = 3.0) -> Observation:
-    """Return the named nodes' weights as the leader reports them, waiting briefly for a leader."""
+    """Return whether the leader reports these weights of these nodes, waiting briefly for a leader."""
     cluster = ground.cluster
     service, hosts = cluster.service, list(cluster.hosts.values())
     deadline_s = time.monotonic() + timeout_s

@@ -111,7 +111,7 @@ def _noted(fault: Resolved, ground: Ground) -> Mapping[int, SeenClient]:
 
 
 def _chosen(control: ClientControl, what: Mapping[str, Any], taken: set[int], random: Random) -> Sequence[SeenClient]:
-    """Chosen among clients with an open operation; after a while among all."""
+    """Choose among clients with an open operation; after `BUSY_S` among all."""
     deadline_s = time.monotonic() + BUSY_S
     while True:
         known = sorted(control.seen().values(), key=lambda seen: seen.slot)

@@ -1,6 +1,6 @@
 """`kill`: SIGKILL, and started again at the heal.
 
-Resolved: `{"nodes": ["n2"]}`; with `slow_start_ns` it is held for so long when it is started.
+Resolved: `{"nodes": ["n2"]}`; with `slow_start_ns` the process is stopped for that long when it is started.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class OnHosts(Package):
             yield from of_nodes(fault.what["nodes"], "slow_start", {"hold_ns": fault.what["slow_start_ns"]})
 
     def begin(self, fault: Resolved, ground: Ground) -> Json:
-        """Record the processes that do not exist before the kill, for they cannot be verified as killed.
+        """Record the nodes without a process before the kill: they cannot be verified as killed.
 
         A service may name a process of another system, or one that has ended.
         """
@@ -103,7 +103,7 @@ def _not_there(names: list[str], ground: Ground) -> list[str]:
 
 
 def _look_at_slow_start(fault: Resolved, ground: Ground) -> Observation:
-    """Measure how long each process is stopped, and when it is ready. Both times are counted from its restart by the heal."""
+    """Measure until when the processes are stopped, and when all are ready; both times count from the restart by the heal."""
     began_s, slow_s = float(ground.notes.pop(fault.intent.id)["began_s"]), fault.what["slow_start_ns"] / 1e9
     free = [
         name for name in fault.what["nodes"] if name not in ground.force.killed | ground.force.off | ground.force.paused

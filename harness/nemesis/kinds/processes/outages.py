@@ -1,7 +1,7 @@
 """Outages: hosts that do not answer for a while because of a fault from outside: no power, or frozen completely.
 
-It handles the consequences. Their agents receive no requests and their links count as down (`silence`). Until a host is as before (`revive`): an
-agent runs, the active faults are applied, the service runs.
+It handles the consequences. Their agents receive no requests and their links count as down (`_silence`), until `bring_back` has connected the agent and
+started the service again.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ def freeze(ground: Ground, nodes: Sequence[str]) -> None:
 
 
 def bring_back(ground: Ground, nodes: Iterable[str]) -> None:
-    """Switch on and restart hosts after any outage; a host that came back by itself, because its lease was not renewed, is only contacted."""
+    """Boot or thaw hosts after an outage, connect their agents and start their services. A host that came back by itself, because its lease was not
+    renewed, is not booted again.
+    """
     cluster = ground.cluster
     nodes = sorted(cluster.off.intersection(nodes))
     if not nodes:

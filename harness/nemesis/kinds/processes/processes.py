@@ -42,8 +42,8 @@ def states(
 ) -> Observation:
     """Check the processes of these nodes until each is in the wanted state or the time (`RESTART_S`) is over. A host without power has none.
 
-    `states` are those of the processes that the services name, `processes_of` counts all that belong to them, `unlike` names those that are in another state. `of` names one of
-    several processes of a host.
+    `states` are those of the processes that the services name, `processes_of` counts all that belong to them, `unlike` names those that are in another
+    state. `of` names one of several processes of a host.
     """
     began_s = time.monotonic()
     timeout_s = RESTART_S if timeout_s is None else timeout_s

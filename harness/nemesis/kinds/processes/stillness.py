@@ -20,7 +20,7 @@ NOTHING, KERNEL, PROCESS = "nothing", "its kernel", "a process"
 
 
 def look(nodes: Sequence[str], ground: Ground, allowed: frozenset[str]) -> Observation:
-    """Return whether no process but those in `allowed` answers on the host, and no vertex receives packets from it."""
+    """Return whether nothing but what is in `allowed` answers on each of these hosts, and no vertex receives packets from them."""
     with ThreadPoolExecutor(max(1, len(nodes))) as pool:
         answers = dict(zip(nodes, pool.map(lambda name: _who_answers(ground, name), nodes), strict=True))
     links = ground.links()
