@@ -80,8 +80,8 @@ class OnHosts(Package):
 
 class Simulated:
     """A `Family` of the simulator. It asks the current leader again and again, for `MOST_NS` at most, until a node leads that a leader had requested to stand.
-    The fault's duration counts from then, so that a short fault does not end before there is a leader to ask. Neither an answer counts, nor a leader that
-    was elected without a request. `_on` are the faults that still ask, `_stood` the nodes that such a request reached meanwhile.
+    The fault's duration counts from then, so that a short fault does not end before there is a leader to ask. Answers do not count, and neither do leaders
+    that were elected without a request. `_on` are the faults that still ask, `_stood` the nodes that such a request reached meanwhile.
     """
 
     def __init__(self, ground: Any) -> None:
