@@ -12,7 +12,7 @@ from ...hosts.base import Host
 
 PACKAGE = "tribulation_agent"
 FRONT = f"from {PACKAGE}.main import main\n\nmain()\n"
-FILES = "agent.pyz agent.lock force.json ledger.jsonl lease lock journal.jsonl watchdog.lock watchdog.log links.sock links.sock.log ../boot.d/30-faults"
+FILES = "agent.pyz agent.lock force.json ledger.jsonl lease lock journal.jsonl watchdog.lock watchdog.log links.sock links.sock.log tribulation-hosts tribulation-resolv.conf ../boot.d/30-faults"
 """The agent's files, relative to its directory; `remove` deletes them."""
 LONG_AGO = (1980, 1, 1, 0, 0, 0)
 

@@ -9,10 +9,11 @@ import pytest
 
 from tests.harness.nemesis.lab_tools import fault, running
 from tests.harness.nemesis.plain_service import Supervised
-from tribulation.harness.agent.faults.names import edited
+from tribulation.harness.agent.faults.names import COPIES, edited
 from tribulation.harness.hosts.base import Host
 from tribulation.harness.hosts.local import LocalProvider
 from tribulation.harness.nemesis.agent_client.heal import heal
+from tribulation.harness.nemesis.agent_client.shipping import agent_directory
 from tribulation.harness.nemesis.faults.fault import Intent, Resolved
 from tribulation.harness.nemesis.kinds.hosts import dns
 from tribulation.harness.simulator.faults.injector import SimInjector
@@ -62,6 +63,8 @@ def test_names_stop_resolving_or_lead_elsewhere_on_that_host_alone(
         nothing = fault("dns", nodes=["n1"], of=["no-such-name"])
         assert not injector.inject(nothing).verified, "it had no address to lose"
         assert injector.heal(nothing).verified and injector.heal_all().verified
+    left = n1.run(["ls", agent_directory(n1.directory)], check=False).stdout.split()
+    assert not {*COPIES.values()} & {*left}, "the copies go with the agent"
 
 
 def test_the_simulator_says_that_it_does_nothing_there() -> None:
