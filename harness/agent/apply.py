@@ -1,7 +1,7 @@
-"""Make the host what is wanted, and undo everything: the only two ways in which what is in force changes.
+"""Change the host to the desired state, or undo everything.
 
-`wanted` is the whole state, part by part (`parts`); a part that is not named must have nothing active. Applying the same twice changes nothing; applying
-another moves straight there.
+`wanted` is the whole state, part by part (`faults`); a part that is not named must have nothing active. Applying the same state twice changes nothing;
+another state is applied directly, without an undo in between.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ Json = dict[str, Any]
 
 
 class NotUndone(RuntimeError):
-    """Parts are still in force, each with the reason."""
+    """Parts are still active, each with the reason."""
 
 
 def apply(store: Store, config: Json, wanted: Json) -> None:
-    """Under the store's lock, with the watchdog armed. The undo of old and new is on disk before anything is done."""
+    """Change the host to `wanted`. The caller has locked the store and armed the watchdog. What is needed to undo the old and the new state is on disk
+    before anything is done. Raises `ValueError` for an unknown part.
+    """
     unknown = sorted(set(wanted) - {part.NAME for part in PARTS})
     if unknown:
         raise ValueError(f"this agent has no part {unknown[0]!r}")
@@ -38,9 +40,9 @@ def apply(store: Store, config: Json, wanted: Json) -> None:
 
 
 def undo_all(store: Store, who: str) -> list[str]:
-    """Undo all that is in force on this host, under the store's lock; says what that was. Undone twice, the second says nothing.
+    """Undo all that is active on this host, under the store's lock; return what that was. A second call returns an empty list.
 
-    A part that cannot be undone does not keep the others in force. It stays recorded, and `NotUndone` is raised at the end.
+    A part that cannot be undone does not keep the others active. It stays recorded, and `NotUndone` is raised at the end.
     """
     force, failures = {}, []
     try:

@@ -38,7 +38,7 @@ def leave_hook(store: Store, program: str) -> None:
 
 
 def after_boot(store: Store, program: str) -> None:
-    """Forget what is not there any more, and guard what is until its lease runs out."""
+    """Forget what the power loss ended, and arm a watchdog for what is still active."""
     with store.locked():
         force = store.force()
         kept = {

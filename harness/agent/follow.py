@@ -53,7 +53,7 @@ class Follower:
             self._say(event, 0)
 
     def read(self) -> None:
-        """Return the trace's new lines; all lines of a trace that was started again."""
+        """Report the events in the trace's new lines; in all lines of a trace that was started again."""
         size = self._size()
         if size == self._offset or self._trace is None:
             return

@@ -1,8 +1,8 @@
 """Keeper of the limits on the processes while they are active: a restarted process is limited too; and if the mechanism is signals, it gives the
 processes their share. It also ends slow starts when their time is over.
 
-A thread of the agent. It acts only on `force.json`, so that it ends when the watchdog undoes the limits; and it waits for the store's lock
-only if there is something to change.
+A thread of the agent. It reads the limits from `force.json`, so that it limits nothing after the watchdog has undone them; and it waits for the store's
+lock only if there is something to change.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""The agent's front: `serve` answers JSON lines on standard input, `watchdog` guards the lease, `heal` undoes everything once and reports it, `boot` runs when the host boots.
+"""The agent's front: `serve` answers JSON lines on standard input, `watchdog` guards the lease, `heal` undoes everything once and reports it, `boot` runs
+when the host boots. `look` answers one request; `follow`, `clocks` and `wire` are helpers of parts.
 
 A request is `{"do": verb, …}`, its answer `{"ok": true, …}` or `{"ok": false, "error": "…"}`, one line each, in order. At the end of its input the
 agent ends, and the watchdog undoes the faults later.
@@ -39,7 +40,9 @@ ERROR_CHARACTERS = 4000
 
 
 class Agent:
-    """`config` has the fields of the request `configure`: name, control, process, clock_file, clock_environment, clock_library, clock_block, peers, run."""
+    """`config` has the fields of the request `configure`: control, process, named, fault_disk, clock, clock_file, clock_library, clock_block,
+    clock_environment, peers, probe_key, run.
+    """
 
     def __init__(self, store: Store, program: str) -> None:
         self._store, self._program = store, program
@@ -127,7 +130,7 @@ class Agent:
         return {"arrived": probes.arrived(number), "damaged": probes.damaged()}
 
     def _process(self, request: Json) -> Json:
-        """Return the process that the service reports, or its process named `named`, and the numbers of its processes that run and that are stopped."""
+        """Return the process that the service reports, or its process named `named`; and which of all its processes are running, and which stopped."""
         name = request.get("named")
         how = (self._config.get("process") if name is None else (self._config.get("named") or {}).get(name)) or {}
         if not how:

@@ -1,7 +1,7 @@
 """The dead man's switch: a detached process that undoes everything on this host when the harness has not renewed its lease.
 
-It outlives the agent and the SSH connection, holds a lock for as long as it lives (that is how the agent knows that it is armed), and
-decides to go only under the store's lock, so that an agent never counts on a watchdog that is about to leave.
+It outlives the agent and the SSH connection. It holds a lock as long as it lives: so the agent knows that it is armed. It ends only under the store's
+lock, so that an agent never relies on a watchdog that is about to end.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from .state.store import Store
 START_S = 90.0
 GIVE_UP_S = 600.0
 LOOK_S = 0.25
-"""How soon it sees that the lease was given back."""
+"""How soon it sees that the lease was ended."""
 
 
 def ensure(store: Store, program: str) -> None:
-    """Start one unless one lives; under the store's lock. Returns when it stands guard."""
+    """Start a watchdog unless one lives; under the store's lock. Returns when it is armed. Raises `RuntimeError` when it does not start."""
     if _guarded(store):
         return
     with open(store.path("watchdog.log"), "ab") as log:
@@ -60,7 +60,7 @@ def _guarded(store: Store) -> bool:
 
 
 def run(store: Store) -> None:
-    """Guard until the lease has run out and nothing is in force."""
+    """Guard until the lease has run out and nothing is active."""
     with open(store.path("watchdog.lock"), "w") as guard:
         # The agent's look at this lock may hold it for an instant.
         fcntl.flock(guard, fcntl.LOCK_EX)
@@ -79,7 +79,7 @@ def _guard(store: Store, guard: IO[str]) -> None:
             continue
         try:
             if not os.path.exists(store.path("lease")):
-                # The agent's files were removed: nothing is in force, or nothing but the table can be known to be ours.
+                # The agent's files were removed: nothing is active, or only the table can be recognised as ours.
                 firewall.remove()
                 return
             with store.locked():

@@ -21,7 +21,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Counters:
-    """One for each thread that `watch` finds."""
+    """One counter for each thread that `watch` finds, `MOST_THREADS` at most."""
 
     def __init__(self) -> None:
         self._refused: str | None = None
@@ -45,7 +45,7 @@ class Counters:
 
     @property
     def refused(self) -> str | None:
-        """Why there is not a single one."""
+        """Why no counter could be opened; None if one is open, or none was tried."""
         return None if self._open else self._refused
 
     def any(self) -> bool:

@@ -1,5 +1,5 @@
-"""Moves of clocks in vDSOs, and their restoration, by a program of its own (`agent.pyz clocks`), since what could leave a thread stopped must end
-then.
+"""Moves of clocks in vDSOs, and their restoration, by a separate program (`agent.pyz clocks`): when it ends for whatever reason, the kernel continues all
+threads that it had stopped.
 
 A job is `{"move": [pid, …], "block": path, "file": clock file, "library": path}` or `{"restore": owner}`; its answer says of each pid what went
 wrong.
@@ -57,7 +57,7 @@ def move(pids: Sequence[int], block: str, file: str, library: str) -> None:
 
 
 def restore(owner: int) -> list[int]:
-    """The processes whose clock was moved and is not any more. Raises `RuntimeError` when one is left."""
+    """Restore the clocks that this owner moved; return the pids. Raises `RuntimeError` when one is still moved after `TRIES_S`."""
     deadline_s, restored = time.monotonic() + TRIES_S, set()
     # Again, since a process that was being moved may have forked.
     while moved := vdso.moved(owner):

@@ -28,7 +28,7 @@ Reading = tuple[int, int, int]
 
 
 class Observer:
-    """One process; ends with `close`, or by itself when we die. Raises `RuntimeError` when the library does not load."""
+    """One process; ends with `close`, or by itself when we die. Raises `RuntimeError` when it reports no time."""
 
     def __init__(self, environment: dict[str, str]) -> None:
         self._process = subprocess.Popen(
@@ -56,7 +56,7 @@ class Observer:
         return before_ns, shown_ns - true_ns, (after_ns - before_ns + own_after_ns - own_before_ns) // 2 + 1
 
     def watch(self, over_ns: int, readings: int) -> list[Reading]:
-        """So many readings, spread evenly over so long."""
+        """Return so many readings, spread evenly over `over_ns`."""
         began_ns, seen = time.monotonic_ns(), []
         for number in range(readings):
             due_ns = began_ns + (over_ns * number // (readings - 1) if readings > 1 else 0)

@@ -55,11 +55,11 @@ def look(pid: int, by: Means) -> Json:
 
 
 def evidence(members: Members, by: Means, paused: bool = False, wait_s: float = WAIT_S) -> Json:
-    """Return the evidence: `affected` when the clock reaches every process of the service, its `members`, and one at least asks for the time while we
-    look; else `why` not.
+    """Return the evidence: `affected` when the clock reaches all `members` of the service, and at least one of them asks for the time while we look; else
+    `why` not.
 
-    Of one that is `paused` it is enough that it could. `uncounted`: why it is unknown whether a process asks its vDSO; that it would be moved is
-    enough then.
+    `paused`: it is enough that one asked earlier, or reads a changed vDSO. `uncounted`: why it is unknown whether a process asks its vDSO; a changed vDSO
+    is enough then.
     """
     misses = _Misses(members, by, min(SETTLE_S, wait_s))
     began_s = time.monotonic()
@@ -98,7 +98,7 @@ class _Misses:
         self._began_s = self._now_s = time.monotonic()
 
     def look(self) -> list[Json]:
-        """All that live: what ended meanwhile is no evidence."""
+        """Look at all processes that live: one that ended meanwhile is no evidence."""
         seen = [each for each in (look(pid, self._by) for pid in self._members()) if processes.alive(each["pid"])]
         self._now_s = time.monotonic()
         self._why = {each["pid"]: each["why"] for each in seen if "why" in each}

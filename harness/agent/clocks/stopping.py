@@ -1,7 +1,7 @@
 """Stop of a process with all its threads for a moment, by ptrace, at places where its code may be changed.
 
 Signals that arrive meanwhile are delivered afterwards, and a process that was stopped (SIGSTOP) stays so. The tracer may be killed at any time: the
-kernel lets the threads of a dead tracer go on. So what could leave a thread stopped ends the tracer, which therefore is a process of its own.
+kernel lets the threads of a dead tracer go on. The tracer is a process of its own, and ends whenever it might leave a thread stopped.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _Registers(ctypes.Structure):
 
 @contextlib.contextmanager
 def stopped(pid: int, spared: Sequence[range], within_s: float = STOP_S) -> Iterator[None]:
-    """All threads stand still, none of them inside a `spared` range of addresses. Raises `CannotStop`, and `ProcessLookupError` when it has ended."""
+    """Keep all threads stopped, none of them inside a `spared` range of addresses. Raises `CannotStop`, and `ProcessLookupError` when it has ended."""
     if platform.machine() not in _AT:
         raise CannotStop(f"threads of {platform.machine()} are not known here")
     deadline_s = time.monotonic() + within_s
@@ -81,7 +81,7 @@ def _seize(tid: int) -> bool:
 
 
 def _await_stop(tid: int, deadline_s: float) -> int | None:
-    """The signal that it is to get when it goes on, 0 for none; None for a thread that has ended."""
+    """Return the signal that the thread gets when it goes on, 0 for none; None for a thread that has ended."""
     while True:
         try:
             seen, status = os.waitpid(tid, os.WNOHANG | ALL_THREADS)

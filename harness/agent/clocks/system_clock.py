@@ -50,7 +50,7 @@ class Machine(Protocol):
 
 
 def record(machine: Machine) -> Json:
-    """The state before the change: enough to restore it, and on disk before the clock is changed."""
+    """Return the state before the change: enough to restore it. It must be on disk before the clock is changed."""
     before_ns, wall_ns, after_ns = machine.mono_ns(), machine.wall_ns(), machine.mono_ns()
     mono_ns = (before_ns + after_ns) // 2
     return {"boot": machine.boot(), "wall_ns": wall_ns, "mono_ns": mono_ns, "units": machine.running()}
@@ -61,7 +61,7 @@ def true_ns(machine: Machine, recorded: Json) -> int:
 
 
 def offset_ns(machine: Machine, recorded: Json) -> int:
-    """The offset by the best of a few readings: an interruption between the two clocks makes a reading wrong."""
+    """Return the least of a few readings: an interruption between the two clocks makes a reading wrong."""
     return min((machine.wall_ns() - true_ns(machine, recorded) for _ in range(TRIES)), key=abs)
 
 

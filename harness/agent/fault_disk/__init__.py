@@ -14,8 +14,10 @@ the part that the model of its disk says (`strict`, `journaled`). The current er
     trouble      which operation fails, waits or hangs
     operations   the kernel's requests as operations of the tree
     decay        bits that flip, tails that are cut, old files that come back
-    control      the socket for requests of agent and harness
+    control      the socket for requests of the agent
+    mount        mounting and unmounting by system calls
     daemon       mounts, serves, unmounts
+    probe        a process that uses the disk, to observe it
 
 Standard library only, Python 3.10.
 """

@@ -71,7 +71,7 @@ def answer_one(listener: socket.socket, respond: Callable[[Json], Json]) -> None
 
 @contextlib.contextmanager
 def _reachable(state: str) -> Iterator[str]:
-    """A unix socket's path may have 107 bytes only: a longer one is reached through the directory's descriptor."""
+    """Yield a path of the socket through the directory's descriptor: a unix socket's path may have 107 bytes only."""
     directory = os.open(state, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield f"/proc/self/fd/{directory}/{SOCKET}"

@@ -1,11 +1,11 @@
 """The daemon of one disk: mounts over a directory, serves it in one thread, and answers the control socket.
 
-    agent.pyz disk serve DIRECTORY STATE [MODEL]   start a daemon that serves DIRECTORY, unless there is one
-    agent.pyz disk settle DIRECTORY STATE          sync everything
-    agent.pyz disk leave DIRECTORY STATE           sync everything and unmount, if it is mounted
-    agent.pyz disk drop DIRECTORY STATE            unmount at once, without pending data, even while processes use it
+    disk.pyz serve DIRECTORY STATE [MODEL]   start a daemon that serves DIRECTORY, unless there is one
+    disk.pyz settle DIRECTORY STATE          sync everything
+    disk.pyz leave DIRECTORY STATE           sync everything and unmount, if it is mounted
+    disk.pyz drop DIRECTORY STATE            unmount at once, without pending data, even while processes use it
 
-`STATE` is a directory next to it, for the socket, the log and the record of damage. `MODEL` determines what a power loss loses: `strict` or
+`STATE` is another directory, for the socket, the log and the record of damage. `MODEL` determines what a power loss loses: `strict` or
 `journaled`; it is stored there for a daemon that is restarted without the argument.
 """
 
@@ -42,7 +42,7 @@ AT_ONCE = 64
 DARK_S = 6.0
 """How long the disk does not answer after a power loss was announced. If the requester ended without a power loss, the disk then continues."""
 LONGEST_WAIT_S = 3600.0
-"""A selector does not accept an infinite timeout."""
+"""A selector does not accept arbitrarily long timeouts."""
 MODEL_FILE = "model"
 
 
@@ -165,7 +165,7 @@ class Daemon:
             self._dark_until_s = time.monotonic() + DARK_S
             if self._held_until_s:
                 self._held_until_s = self._dark_until_s
-            # One who got no answer asks twice.
+            # A requester that got no answer asks again.
             return self._results.get(request["id"]) or self._tree.lose(request["draw"])
         if what == "damage":
             return {"damaged": len(decay.damage(request["id"], request["effect"], request["draw"]))}
@@ -207,7 +207,7 @@ class Daemon:
 
 
 def serve(directory: str, state: str, model: str | None = None) -> int:
-    """Return 0 when a disk is served; it may have been served before, with the same model. Without `model`, its former one is used."""
+    """Return 0 when a disk is served. One that is served already keeps its model. Without `model`, the former one is used, or `strict`."""
     if model not in (None, *MODELS):
         raise ValueError(f"unknown model of a power loss {model!r}; there are {', '.join(MODELS)}")
     os.makedirs(state, mode=0o755, exist_ok=True)

@@ -194,7 +194,7 @@ def _rot(tree: Tree, files: list[tuple[str, File]], random: Random) -> list[Json
 
 
 def _misdirect(tree: Tree, files: list[tuple[str, File]], random: Random) -> list[Json]:
-    """Write a sector to the place of another: its own place keeps the former content, zeros on a log. Skips sectors that no system could miss."""
+    """Write a sector to the place of another: its own place has zeros, as if it had never been written. Skips sectors that no system could miss."""
     sectors = [(path, file, at) for path, file in files for at in range(0, file.size - SECTOR + 1, SECTOR)]
     if len(sectors) < 2:
         return []
@@ -231,7 +231,7 @@ def _cut(tree: Tree, files: list[tuple[str, File]], random: Random) -> list[Json
 
 
 def _record(tree: Tree, path: str, file: File, offset: int, pristine: bytes, damaged: bytes) -> Json:
-    """A whole sector is identified by its own bytes; a part of one also by the bytes around it."""
+    """Return the record of damage. A whole sector is identified by its own bytes; a part of one also by the bytes around it."""
     around = AROUND if len(damaged) < SECTOR else 0
     start, end = max(0, offset - around), offset + len(pristine)
     return {

@@ -71,7 +71,7 @@ class Operations:
         return sum(_kind(request) is Kind.SYNC for request in self._waiting.values())
 
     def set_trouble(self, trouble: Trouble) -> list[bytes]:
-        """The delayed answers that can be sent now."""
+        """Set the errors of the device; return the delayed answers that can be sent now."""
         self.trouble = trouble
         waiting, self._waiting = self._waiting, {}
         answers = [self.handle(request) for request in waiting.values()]
@@ -209,7 +209,9 @@ class Operations:
         return struct.pack("<II", size, 0)
 
     def _sync(self, request: Request, error: int) -> bytes:
-        """Fail a sync: its data never becomes durable. A read-only disk fails only if there is something to write."""
+        """Sync, or fail with `error`: then the data never become durable. A read-only disk fails only if there is something to write, which stays
+        pending.
+        """
         node = self.tree.nodes.get(request.node)
         if error:
             if isinstance(node, File):

@@ -132,7 +132,7 @@ class Attributes:
 
 
 def entry_answer(attributes: Attributes) -> bytes:
-    """The kernel may cache nothing: after a crash, names and sizes are different."""
+    """Encode an entry that the kernel must not cache: after a crash, names and sizes are different."""
     return ENTRY.pack(attributes.number, 0, 0, 0, 0, 0) + attributes.pack()
 
 

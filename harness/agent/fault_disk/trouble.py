@@ -24,7 +24,7 @@ from typing import Any
 
 
 class Kind(Enum):
-    """The effect of an operation on the device."""
+    """Kind of an operation on the device."""
 
     LOOK = "look"
     READ = "read"
@@ -66,7 +66,7 @@ class Trouble:
         return 0
 
     def delay_ns(self, kind: Kind, random: Random) -> int:
-        """A random delay, never less than half of the mean, so that a probe can distinguish it from chance."""
+        """Return a random delay, never less than half of the mean, so that a probe can distinguish it from chance."""
         if not self.slow_ns or kind not in (Kind.WRITE, Kind.SYNC):
             return 0
         return self.slow_ns // 2 + int(random.expovariate(2 / self.slow_ns))

@@ -1,7 +1,7 @@
-"""The wall clock that the service's processes see: a setting of `..clock`, such as `{"offset_ns": 60000000000}`, in the file that the preloaded clock
+"""The wall clock that the service's processes see: a setting of `clocks/clock`, such as `{"offset_ns": 60000000000}`, in the file that the preloaded clock
 library reads.
 
-For processes that do not use the library, it is changed in their vDSO (`..clocks`). If the machine's own clock may be changed (`"clock": "system"`),
+For processes that do not use the library, it is changed in their vDSO (`clocks/mover`). If the machine's own clock may be changed (`"clock": "system"`),
 that one is set instead.
 """
 

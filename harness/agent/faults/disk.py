@@ -92,7 +92,7 @@ def change(claimed: Json, wanted: Json, config: Json) -> Json:
 
 
 def undo(force: Json) -> list[str]:
-    """A daemon that died no longer applies its faults; the next daemon has the record of its changes on the disk."""
+    """Undo trouble and damage, and delete backups. A daemon that died is started again; the record of damage is on the disk."""
     if not force or not os.path.exists(_program(force["disk"])):
         # It was taken away, and everything with it.
         return []
@@ -106,7 +106,7 @@ def undo(force: Json) -> list[str]:
     undone += [f"disk: {repaired}" for repaired in _repair(disk, process, force.get("damage", []))]
     for ident in force.get("backups", ()):
         if ask(disk["state"], {"do": "drop_backup", "id": ident})["dropped"]:
-            undone.append(f"disk: backup {ident} is thrown away")
+            undone.append(f"disk: backup {ident} is deleted")
     if wrong:
         _end_back_off(process)
     if _was_interrupted(force) and processes.start(process):
@@ -231,7 +231,7 @@ def _do(disk: Json, process: Json, trouble: Json, request: Json) -> None:
 
 @contextmanager
 def _down(process: Json) -> Iterator[None]:
-    """Keep the process down meanwhile. If another fault keeps it down, it stays down. Only a supervised process restarts, so this is not used for others."""
+    """Keep the process down meanwhile. If another fault keeps it down, it stays down. One without a supervisor is left alone: it would not be restarted."""
     if not process.get("marker") or os.path.exists(process["marker"]):
         yield
         return

@@ -33,7 +33,7 @@ def claim(before: Json, wanted: Json, config: Json) -> Json:
     process = config.get("process") or before.get("process") or {}
     if not process:
         raise RuntimeError("there is no process to limit: the service was not running when the agent was configured")
-    # One that another fault keeps down will come from where we come from.
+    # A process that another fault keeps down will start in a group like ours.
     pid = processes.find(process) or os.getpid()
     force = {**before, "process": process}
     for key, name in (("share_ppm", cgroups.CPU), ("memory_bytes", cgroups.MEMORY)):

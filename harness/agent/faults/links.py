@@ -1,9 +1,9 @@
-"""Links that are shaped, and connections that break. Each maps the other vertex to `{"addresses": […], …}`, with the fields of `..shaping`:
+"""Links that are shaped, and connections that break. Each maps the other vertex to `{"addresses": […], …}`, with the fields of `network/shaping`:
 
     {"queue": {"n2": shape}, "netem": {"n3": shape}, "copies": {"n2": {"duplicate_ppm": 100000}}, "resets": {"n2": {"period_ns": 1000000000}}}
 
-`queue` shapes packets from there (`wire`, `queue_rules`), by the mechanism `how` that was tested before, if it was; `netem` shapes packets to it (`netem`);
-`copies` (`duplicates`) affect packets to it too.
+`queue` shapes packets from there (`queue_thread`, `queue_rules`), by the mechanism `how` if that was tested before; `netem` shapes packets to it
+(`netem`); `copies` (`duplicates`) affect packets to it too.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def abilities() -> Json:
     way = queue_rules.way()
     return {
         "netem": netem.possible(),
-        # A helper of ours that runs is what has it.
+        # If our own helper runs, it is the one that uses the queue.
         "queue": way if way and (queue_thread.holder(_path()) or nfqueue.available(queue_thread.QUEUE)) else None,
         "copies": duplicates.possible(),
         "resets": connections.can_break(),

@@ -1,6 +1,6 @@
 """The system's processes: `{"killed": true}`, `{"paused": true}`, or both. `started_by_service` means that a killed one was already restarted.
 
-This affects all processes of the system (`..processes.tree`). A heal continues each of them, also one that another program had stopped before: none
+This affects all processes of the system (`processes/trees`). A heal continues each of them, also one that another program had stopped before: none
 may stay stopped because the record of what stopped it was lost.
 """
 

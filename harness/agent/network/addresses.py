@@ -11,7 +11,7 @@ import subprocess
 
 
 def of_interface(address: str) -> list[str]:
-    """Sorted, without scopes. Only the given one when no interface carries it (address translation) or `ip` is not there."""
+    """Return them sorted, without scopes; only the given one when no interface has it (address translation), or without the command `ip`."""
     try:
         done = subprocess.run(["ip", "-j", "addr"], capture_output=True, text=True, timeout=10)
         interfaces = json.loads(done.stdout or "[]")

@@ -51,7 +51,7 @@ def _seal(body: bytes) -> bytes:
 
 
 def opened(magic: bytes, packet: bytes) -> bytes:
-    """The body of a packet with this magic. Raises `ValueError` if it was changed on the way."""
+    """Return the body of a packet with this magic. Raises `ValueError` if it was changed on the way."""
     seal, body = packet[len(magic) : len(magic) + SEAL_BYTES], packet[len(magic) + SEAL_BYTES :]
     if not hmac.compare_digest(seal, _seal(body)):
         raise ValueError("it was changed, or sent by something else")
@@ -59,7 +59,7 @@ def opened(magic: bytes, packet: bytes) -> bytes:
 
 
 class Arrivals:
-    """The packets of each burst and sender that arrived, in order: (number, delay by two clocks, arrival time)."""
+    """The packets of each burst and sender that arrived, in order: (number, delay by two clocks, arrival time), times in ns."""
 
     def __init__(self) -> None:
         self._seen: dict[int, dict[str, list[tuple[int, int, int]]]] = {}
@@ -105,7 +105,7 @@ class Arrivals:
 
 
 def summary(packets: Sequence[tuple[int, int, int]]) -> Json:
-    """Summarise a burst; `overtaken` are the numbers that arrived after a greater one; copies do not count."""
+    """Summarise a burst. `overtaken` counts the numbers that arrived after a greater one, without copies."""
     came: set[int] = set()
     overtaken, greatest = 0, -1
     for number, _, _ in packets:

@@ -4,7 +4,7 @@ Planning is pure (`plan`). The device's root qdisc is replaced only if it is the
 exactly that one. `netem` delays by a mean with a spread on both sides, so a delay with a random part up to the jitter has a mean that is larger by
 half of the jitter.
 
-netem is not used for copies (`duplicates`), clogs and flaps (`wire`), and packets that are overtaken *and* late, because its `reorder` sends at once
+netem is not used for copies (`duplicates`), clogs and flaps (`queue_thread`), and packets that are overtaken *and* late, because its `reorder` sends at once
 the packets that it does not delay.
 """
 
@@ -26,8 +26,8 @@ ICMP6 = 58
 
 
 def possible() -> bool:
-    """Return whether netem works, tried in a separate network namespace, so that nothing of the host is touched. A device with another qdisc is left
-    alone.
+    """Return whether netem works, tried in a separate network namespace, so that nothing of the host is touched. False also if a device has a qdisc of
+    another program.
     """
     command = ["unshare", "-n", "tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"]
     try:
@@ -37,7 +37,7 @@ def possible() -> bool:
 
 
 def device_to(address: str) -> str:
-    """Return the device to this address. Raises `RuntimeError` if there is no route, or if the device has a qdisc of another program."""
+    """Return the device to this address. Raises `RuntimeError` if there is no route."""
     done = subprocess.run(["ip", "-j", "route", "get", address], capture_output=True, text=True, timeout=10)
     if done.returncode:
         raise RuntimeError(f"no route to {address}: {done.stderr.strip()}")
@@ -53,7 +53,7 @@ def is_free(device: str | None = None) -> bool:
 
 
 def plan(device: str, shapes: Mapping[str, Json], control: list[Any]) -> list[str]:
-    """The lines for `tc -batch` that make the device shape exactly this; the first line removes our former qdisc."""
+    """Return the lines for `tc -batch` that make the device shape exactly this; the first line replaces the root qdisc."""
     lines = [f"qdisc replace dev {device} root handle {HANDLE} htb default 0"]
     lines += _spared(device, control)
     for number, (_, shape) in enumerate(sorted(shapes.items()), 2):

@@ -132,7 +132,7 @@ class Queue:
 
 
 def parse(data: bytes) -> Packet | None:
-    """The packet in a message from the kernel; None if the message is about something else."""
+    """Return the packet in a message from the kernel; None if the message is about something else."""
     if len(data) < HEADER.size + 4 or HEADER.unpack_from(data)[1] != MSG_PACKET:
         return None
     at, end = HEADER.size + 4, HEADER.unpack_from(data)[0]

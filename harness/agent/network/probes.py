@@ -86,7 +86,7 @@ class Probes:
             return number in self._sending
 
     def arrived(self, number: int) -> dict[str, Any]:
-        """The received packets of this burst, by sender."""
+        """Return a summary of the received packets of this burst, by sender (`burst.summary`)."""
         return self._arrivals.of(number)
 
     def arrived_count(self, number: int) -> int:
@@ -114,7 +114,7 @@ class Probes:
         for address, port in peers:
             each = self._socket_for(address)
             if each is not None:
-                # Not sent is not heard, and the receiver's account says so; a cut may well look like this here.
+                # A packet that is not sent is not heard, and the receiver reports that. A cut may cause such an error here.
                 with contextlib.suppress(OSError):
                     each.sendto(packet, (address, port))
 

@@ -1,4 +1,4 @@
-"""The rules that send arriving packets to the links' helper (`wire`): nft's own `queue` if the kernel has it, otherwise iptables' NFQUEUE.
+"""The rules that send arriving packets to the links' helper (`queue_thread`): nft's own `queue` if the kernel has it, otherwise iptables' NFQUEUE.
 
 Packets are queued before the firewall's cuts (prerouting), so that a delayed packet meets the cuts that are active at its arrival. Packets that
 control the host, and IPv6 neighbour discovery (the equivalent of ARP), are never queued. Rules bypass a queue without a holder.
@@ -42,7 +42,7 @@ def way() -> str | None:
 
 
 def tables() -> list[str]:
-    """The existing iptables tables, which `remove` leaves. Empty if nft does not list them."""
+    """Return the families that have a table `mangle`, which `remove` leaves. Empty if nft does not list them."""
     found = nft.tables()
     return [family for family in FAMILIES if f"{family} mangle" in found]
 

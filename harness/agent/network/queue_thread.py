@@ -273,7 +273,7 @@ def _listen(path: str) -> socket.socket:
 
 @contextlib.contextmanager
 def _short(path: str) -> Any:
-    """A unix socket's path may have 107 bytes only: a longer one is reached through its folder's descriptor."""
+    """Yield the path through its folder's descriptor: a unix socket's path may have 107 bytes only."""
     folder = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY)
     try:
         yield f"/proc/self/fd/{folder}/{os.path.basename(path)}"
@@ -285,7 +285,7 @@ def run(path: str) -> None:
     """Run until a request to end, or until the socket path is removed; the path is removed at the end."""
     wire = Wire(path)
     with contextlib.suppress(OSError):
-        # A wire does not wait for the programs at its ends. Those who may not go before others stay among them.
+        # A wire does not wait for the programs at its ends. Without the right to a higher priority, it keeps its own.
         os.nice(-10)
     sys.stdout.write("ready\n")
     sys.stdout.flush()

@@ -145,7 +145,7 @@ def _is_down(shape: Shape, wall_ns: int) -> bool:
 
 
 def flipped(packet: bytes, random: Random) -> bytes:
-    """The packet with one bit of its transport header or data flipped. The IP header was already checked before."""
+    """Return the packet with one bit of its transport header or data flipped. The IP header was already checked before."""
     if not packet:
         return packet
     first = (packet[0] & 0x0F) * 4 if packet[0] >> 4 == 4 else 40
@@ -220,7 +220,7 @@ _NUMBERS = ("loss_ppm", "reorder_ppm", "delay_ns", "jitter_ns", "rate_bps", *REW
 
 
 def rewritten(packet: bytes, rewrites: Iterable[str], random: Random) -> bytes | None:
-    """The packet after these changes; None if there are none, so that the kernel keeps its own."""
+    """Return the packet after these changes; None if there are none, so that the kernel keeps its own."""
     changed = packet
     for name in rewrites:
         changed = REWRITES[name](changed, random)

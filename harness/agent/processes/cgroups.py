@@ -1,8 +1,8 @@
 """Control groups of our own, in which the tested process gets little CPU time or memory: version 2 where it has the controller, else version 1.
 
-A host may have no such file system mounted, as local hosts do not: it is then mounted for the length of one command, in a mount namespace that ends
-with that command, so that nothing of it has to be taken away. A group of version 1 is made below the one that the process is in, whose limits go on
-to hold; of version 2 at the top, since a group there holds either processes or groups. Nothing but groups of our name is made, changed or removed.
+A host may have no such file system mounted, as local hosts do not. It is then mounted for one command, in a mount namespace that ends with the command, so
+that nothing must be removed. A group of version 1 is made below the one that the process is in, so that its limits still apply. One of version 2 is made
+at the top, since a group there holds either processes or groups. Only groups of our name are made, changed or removed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PLACE = "/sys/fs/cgroup"
 _UNSHARE = ["unshare", "--mount", "--propagation", "private"]
 
 Settings = list[tuple[str, str]]
-"""(file, value) in the order in which they have to be written; a file that is not there is passed over if its name begins with `?`."""
+"""(file, value) in the order in which they must be written; a missing file is skipped if its name begins with `?`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Controller:
         return f"cgroup v{self.version}"
 
     def settings(self, value: int | None) -> Settings:
-        """Return the settings of a limit: for `cpu` parts per million of one processor, for `memory` bytes; None takes the limit away."""
+        """Return the settings of a limit: for `cpu` parts per million of one processor, for `memory` bytes; None removes the limit."""
         if self.name == CPU:
             quota = None if value is None else max(1000, value * PERIOD_US // 1_000_000)
             if self.version == 2:
@@ -62,7 +62,7 @@ class Controller:
 
 
 def find(name: str) -> Controller | None:
-    """Find a controller by what the kernel reports; only a use shows whether it can be used."""
+    """Return a controller as the kernel reports it, None if there is none; `usable` tests whether it can be used."""
     try:
         with open("/proc/cgroups", errors="surrogateescape") as file:
             rows = [line.split() for line in file if not line.startswith("#")]
@@ -92,7 +92,7 @@ def _mounted(name: str, version: int) -> str:
 
 
 def group_name() -> str:
-    """One name a host: those of several local hosts meet in one hierarchy."""
+    """Return a name that only this host uses: several local hosts share one hierarchy."""
     return f"tribulation-{os.stat('/proc/self/ns/pid').st_ino}"
 
 
@@ -107,7 +107,7 @@ def path_of(pid: int, controller: Controller) -> str:
 
 
 def usable(name: str) -> tuple[Controller | None, str]:
-    """The controller, tried with an empty group; or None, and why."""
+    """Return the controller, tried with an empty group; or None, and why it cannot be used."""
     controller = find(name)
     if controller is None:
         return None, f"the kernel has no controller {name}"
@@ -121,7 +121,7 @@ def usable(name: str) -> tuple[Controller | None, str]:
 
 
 def enter(controller: Controller, group: str, pids: Iterable[int], value: int) -> None:
-    """Make the group if need be, set its limit, and put the processes into it; those that have ended meanwhile are passed over."""
+    """Make the group if it is missing, set its limit, and put the processes into it; those that have ended meanwhile are skipped."""
     moves = [f'echo {pid} >"$g/cgroup.procs" || [ ! -e /proc/{pid}/exe ] || exit 1' for pid in pids]
     lines = ['mkdir -p "$g"', *_writes(controller.settings(value)), *moves]
     if controller.version == 2:
@@ -134,12 +134,12 @@ def enter(controller: Controller, group: str, pids: Iterable[int], value: int) -
 
 
 def lift(controller: Controller, group: str) -> None:
-    """Take the limit away and leave the group, which limits something else."""
+    """Remove the limit and keep the group, which has another limit too."""
     run(controller, group, ['[ -d "$g" ] || exit 0', *_writes(controller.settings(None))])
 
 
 def leave(controller: Controller, group: str, prior: str) -> bool:
-    """Put all processes of the group back to where the process was, and remove it; returns whether it was there."""
+    """Move all processes of the group to the group `prior`, and remove it; return whether it was there."""
     back = (
         f'while read -r pid; do echo "$pid" >"$M"{shlex.quote(prior)}/cgroup.procs 2>/dev/null; done <"$g/cgroup.procs"'
     )
@@ -148,7 +148,7 @@ def leave(controller: Controller, group: str, prior: str) -> bool:
 
 
 def read(controller: Controller, group: str, *files: str) -> str:
-    """Their content, one after the other; nothing of a group that is not there."""
+    """Return the content of these files of the group, one after the other; empty for a missing group."""
     return run(controller, group, [f'cat "$g/{file}" 2>/dev/null || true' for file in files])
 
 
@@ -164,7 +164,7 @@ def usage_bytes(controller: Controller, group: str) -> int:
 
 
 def quota_ppm(controller: Controller, group: str) -> int | None:
-    """The share of a processor that the kernel says the group has; None when there is no limit."""
+    """Return the share of one processor that the group has, as the kernel reports it; None without a limit."""
     files = ("cpu.max",) if controller.version == 2 else ("cpu.cfs_quota_us", "cpu.cfs_period_us")
     quota, period = read(controller, group, *files).split()
     return int(quota) * 1_000_000 // int(period) if quota.isdigit() else None
@@ -176,7 +176,7 @@ def run_inside(controller: Controller, group: str, command: list[str]) -> subpro
 
 
 def run(controller: Controller, group: str, lines: list[str]) -> str:
-    """Shell commands that know the group as `$g` and the top as `$M`. Raises `RuntimeError` with what was said."""
+    """Run shell commands that know the group as `$g` and the top as `$M`; return their output. Raises `RuntimeError` with the first line of stderr."""
     done = _run(controller, group, lines)
     if done.returncode != 0:
         said = done.stderr.strip().splitlines()[:1] or [f"exit {done.returncode}"]
@@ -191,7 +191,7 @@ def _run(controller: Controller, group: str, lines: list[str]) -> subprocess.Com
 
 
 def script(controller: Controller, group: str, lines: list[str]) -> list[str]:
-    """The command line that does it, with a mount of its own where there is none."""
+    """Return the command that runs these lines, with a mount of its own where there is none."""
     top = controller.mounted or _PLACE
     kind = "cgroup2" if controller.version == 2 else f"cgroup -o {controller.options}"
     mount = [] if controller.mounted else [f"mount -t {kind} none {top} || exit 1"]
@@ -209,7 +209,7 @@ def _writes(settings: Settings) -> list[str]:
 
 
 def below(controller: Controller, prior: str) -> str:
-    """The path of our group for a process that was in `prior`."""
+    """Return the path of our group for a process that was in `prior`."""
     return f"{'' if controller.version == 2 or prior == '/' else prior}/{group_name()}"
 
 

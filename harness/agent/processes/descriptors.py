@@ -1,7 +1,7 @@
 """Limits of the descriptors that processes may have open: their soft limits, read and set; their hard ones stay.
 
-Read from /proc, which asks for no right. Set as our own user; where that is refused, since the process is another user's and we lack CAP_SYS_RESOURCE
-(as root of a container may), as that user.
+They are read from /proc, which needs no privilege. They are set as our own user. Where that is refused, because the process is another user's and we lack
+CAP_SYS_RESOURCE (as root of a container may), they are set as that user.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ UNLIMITED = 1 << 62
 
 
 def read(pid: int) -> int | None:
-    """The soft limit; None when the process has ended."""
+    """Return the soft limit; None when the process has ended."""
     found = _limits(pid)
     return found[0] if found else None
 
 
 def put(softs: Mapping[int, int]) -> None:
-    """pid → soft limit, or its hard one if that is lower. Raises `OSError` or `RuntimeError` where that is refused."""
+    """Set the soft limit of each pid, or its hard one if that is lower. Raises `OSError` or `RuntimeError` where that is refused."""
     refused: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
     for pid, wanted in softs.items():
         if (known := _limits(pid)) is None:

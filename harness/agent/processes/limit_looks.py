@@ -26,8 +26,8 @@ PROBE_LIMIT_BYTES = 256 << 20
 
 
 def look(request: Json, config: Json) -> Json:
-    """Return, by `what`: the host's `abilities`, or how the process fares of which `cpu`, `memory` or `descriptors` are limited. Nothing here asks
-    what was done.
+    """Return, by `what`: the host's `abilities`, or the behaviour of the process whose `cpu`, `memory` or `descriptors` are limited. The record of the
+    limits is not used.
     """
     if request["what"] == "abilities":
         return {"abilities": {name: _ability(name) for name in (cgroups.CPU, cgroups.MEMORY)}}
@@ -59,7 +59,7 @@ class _Group:
 
 
 def _group_of(name: str, how: Json) -> _Group:
-    """Looked at until none is outside, or often: one that is being born is in the topmost group for an instant."""
+    """Return the group of the system's processes. It looks up to `LOOKS` times until none is outside: a new process is in the top group for an instant."""
     controller = cgroups.find(name)
     if controller is None:
         return _Group(None, "", (), ())
@@ -159,8 +159,8 @@ def _look_at_memory(how: Json, measure: bool) -> Json:
 
 
 def _look_at_descriptors(how: Json, measure: bool) -> Json:
-    """Look at the descriptors of the process that the service names, and the limits of all; once limited, looked at until all have one, or often: one
-    that is being born may have its parent's for an instant.
+    """Look at the descriptors of the process that the service names, and the limits of all. With `measure`, look up to `LOOKS` times until all have the
+    same limit: a new process may have its parent's for an instant.
     """
     seen: Json = {"descriptors": None, "open": None}
     if (pid := processes.find(how)) is not None:

@@ -55,7 +55,7 @@ def read(pid: int) -> Process | None:
 
 
 def table() -> dict[int, Process]:
-    """Every process but the kernel's own."""
+    """Return every process but the kernel's own, by pid."""
     found = (read(int(name)) for name in os.listdir("/proc") if name.isdigit())
     return {process.pid: process for process in found if process is not None and not _of_kernel(process)}
 
@@ -73,7 +73,7 @@ def command_line(pid: int) -> bytes:
 
 
 def identity(pid: int) -> list[Any] | None:
-    """[user, group, [further groups]], the effective ones."""
+    """Return [user, group, [further groups]], the effective ones; None when the process has ended."""
     found: dict[str, list[int]] = {}
     with contextlib.suppress(OSError, ValueError), open(f"/proc/{pid}/status", errors="surrogateescape") as file:
         for line in file:
@@ -84,7 +84,7 @@ def identity(pid: int) -> list[Any] | None:
 
 
 def control_groups(pid: int) -> frozenset[str]:
-    """One line for each hierarchy."""
+    """Return the lines of its `/proc/PID/cgroup`, one for each hierarchy."""
     try:
         with open(f"/proc/{pid}/cgroup", errors="surrogateescape") as file:
             return frozenset(file.read().splitlines())

@@ -1,5 +1,5 @@
-"""Kill, start, stop and continue the system's processes: that which a pid file or a pid names, and all that belong to it (`trees`). Everything may be
-asked twice.
+"""Kill, start, stop and continue the system's processes: the one that a pid file or a pid names, and all that belong to it (`trees`). Every function may be
+called twice.
 
 `how` says how to find and control it: `pid_file` or `pid`; `contains`, text of its command line; `marker`, a file that makes its supervisor leave it
 down; and, for a process without such a supervisor, `again`, how it was running when it was killed (`remember`).
@@ -54,7 +54,7 @@ class Tree:
         return [process for process in self.processes if not process.stopped]
 
     def send(self, number: int) -> None:
-        """Children are killed before their parents: the kernel continues what is stopped in a group that a parent's end orphans."""
+        """Send a signal to all. Children are killed before their parents: the kernel continues stopped processes of a group that a parent's end orphans."""
         order = self._ordered(number)
         last = {process.group: process.pid for process in order}
         for process in order:
@@ -72,7 +72,7 @@ class Tree:
 
 
 def find(how: dict[str, Any]) -> int | None:
-    """The pid of the living process (a zombie is not living), or None."""
+    """Return the pid of the living process (a zombie is not living), or None."""
     pid = how.get("pid")
     if how.get("pid_file"):
         try:
@@ -112,7 +112,7 @@ def tree(how: dict[str, Any]) -> Tree:
 
 
 def members(how: dict[str, Any]) -> list[int]:
-    """The pids of the tree; none where nothing is known of the process."""
+    """Return the pids of the tree; empty where nothing is known of the process."""
     return [process.pid for process in tree(how).processes] if how else []
 
 
@@ -156,7 +156,7 @@ def kill(how: dict[str, Any]) -> None:
 
 
 def start(how: dict[str, Any]) -> bool:
-    """Let it run again; says whether anything had to be done."""
+    """Let it run again; return whether anything had to be done."""
     did = False
     if how.get("marker"):
         with contextlib.suppress(FileNotFoundError):
@@ -180,7 +180,7 @@ def start(how: dict[str, Any]) -> bool:
 
 
 def remember(pid: int) -> dict[str, Any] | None:
-    """Return the arguments, directory and environment with which the process was started, to start another one like it; None if unreadable."""
+    """Return the arguments, directory, environment, output and user of the process, to start another one like it; None if unreadable."""
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
             argv = [part.decode(errors="surrogateescape") for part in file.read().split(b"\0")[:-1]]
@@ -199,7 +199,7 @@ def remember(pid: int) -> dict[str, Any] | None:
 
 
 def _as_whom(identity: list[Any] | None) -> dict[str, Any]:
-    """The user to start as. Servers that refuse to run as root are started as the user that they ran as, if that is not ours."""
+    """Return the user to start as; empty for our own. Some servers refuse to run as root, so each is started as the user that it ran as."""
     if identity is None or identity == proc.identity(os.getpid()):
         return {}
     user, group, groups = identity
@@ -207,7 +207,7 @@ def _as_whom(identity: list[Any] | None) -> dict[str, Any]:
 
 
 def pause(how: dict[str, Any]) -> list[list[int]]:
-    """Stop all of it and return [[pid, start time], …]; waits a moment for one that is just starting, and is content with none.
+    """Stop all of it and return [[pid, start time], …]. Waits up to `WAIT_S` for one that is just starting; without one, returns an empty list.
 
     Raises `RuntimeError` with the names of those that do not stop.
     """
@@ -225,7 +225,7 @@ def pause(how: dict[str, Any]) -> list[list[int]]:
 def _stop(how: dict[str, Any], within_s: float) -> Tree:
     """Stop all, until two looks in a row show no process that runs: what a process forks before it stops is in the second.
 
-    A number may be below the one that a look has come to.
+    One look may miss a new process, whose number may be one that the look has passed.
     """
     deadline_s = time.monotonic() + within_s
     still = looks = 0

@@ -4,8 +4,8 @@
     `{"at_ns": …, "phase": "off", "id": "cut-halves-7d4474.1", "who": "harness"}`
 
 `at_ns` is wall time, of the harness where it is known: a fault may be what moves this host's clock. Appended and fsynced, `on` before anything is
-done. Nothing is undone by it (`store`): what is damaged in it is left out, and an end that cannot be written does not stop a heal. All calls are
-made under the store's lock.
+done. No undo relies on it (`store` is for that): damaged lines are left out, and an end that cannot be written does not stop a heal. All calls are made
+under the store's lock.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def begin(store: Store, faults: Iterable[Json], run: Json, at_ns: int) -> None:
 
 
 def end_others(store: Store, faults: Iterable[Json], who: str, at_ns: int | None = None) -> None:
-    """All but these have ended; on a disk that is full they have, too."""
+    """Record that all faults but these have ended; what a full disk does not take is lost."""
     kept, at = {fault["id"] for fault in faults}, time.time_ns() if at_ns is None else at_ns
     ended = [fault["id"] for fault in still_on(store) if fault["id"] not in kept]
     with contextlib.suppress(OSError):
@@ -38,7 +38,7 @@ def end_others(store: Store, faults: Iterable[Json], who: str, at_ns: int | None
 
 
 def still_on(store: Store) -> list[Json]:
-    """The `on` lines without an `off`, oldest first."""
+    """Return the `on` lines without an `off`, oldest first."""
     on: dict[str, Json] = {}
     for line in _lines(store):
         if line["phase"] == "on":

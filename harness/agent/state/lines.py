@@ -11,7 +11,9 @@ LINE_BYTES = 16 << 20
 
 
 def receive_line(sock: socket.socket, patience_s: float, at_most: int = LINE_BYTES) -> bytes:
-    """Up to the end of the line, or of the stream. Raises `OSError` when it takes longer than `patience_s` in all, `ValueError` when it is too long."""
+    """Return the bytes up to the end of the line, or of the stream. Raises `OSError` when that takes longer than `patience_s` in all, `ValueError` when the
+    line is too long.
+    """
     deadline_s = time.monotonic() + patience_s
     data = bytearray()
     while not data.endswith(b"\n"):
@@ -30,7 +32,7 @@ def receive_line(sock: socket.socket, patience_s: float, at_most: int = LINE_BYT
 
 
 def read_object(text: str | bytes) -> dict[str, Any]:
-    """The JSON object of a text from outside. Raises `ValueError` for whatever is none, and nothing else."""
+    """Return the JSON object of a text from outside. Raises `ValueError` for anything else, and no other error."""
     try:
         found = json.loads(text)
     except RecursionError:

@@ -30,13 +30,13 @@ class Store:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """One program at a time changes what is in force."""
+        """Hold the lock: one program at a time changes the active state."""
         with open(self.path("lock"), "w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
     def force(self) -> dict[str, Any]:
-        """Return by part what may be in force; empty if nothing is. Raises `ValueError` for a damaged file."""
+        """Return by part what may be active; empty if nothing is. Raises `ValueError` for a damaged file."""
         try:
             with open(self.path("force.json"), "rb") as file:
                 return read_object(file.read())
@@ -47,7 +47,7 @@ class Store:
         write_durably(self.path("force.json"), json.dumps(force))
 
     def renew(self, lease_s: float) -> None:
-        """The lease's end on this host's monotonic clock, which no clock fault moves."""
+        """Let the lease end `lease_s` from now, on this host's monotonic clock, which no clock fault moves."""
         write_durably(self.path("lease"), str(time.monotonic_ns() + int(lease_s * 1e9)), fsync=False)
 
     def lease_left_s(self) -> float:
@@ -64,7 +64,7 @@ class Store:
         return list(self.lines(JOURNAL))
 
     def append(self, name: str, objects: Sequence[dict[str, Any]]) -> None:
-        """Lines at the end of this file, durably."""
+        """Append lines to this file, durably."""
         if not objects:
             return
         with open(self.path(name), "a+b") as file:
@@ -76,7 +76,7 @@ class Store:
             os.fsync(file.fileno())
 
     def lines(self, name: str) -> Iterator[dict[str, Any]]:
-        """The whole lines of this file; what is damaged is left out."""
+        """Yield the whole lines of this file; damaged ones are left out."""
         with contextlib.suppress(FileNotFoundError), open(self.path(name), "rb") as file:
             for line in file:
                 with contextlib.suppress(ValueError):
@@ -85,7 +85,7 @@ class Store:
 
 
 def write_durably(path: str, text: str, fsync: bool = True) -> None:
-    """A temporary file, then a rename: a reader sees the old text or the new."""
+    """Write a temporary file, and rename it: a reader sees the old text or the new."""
     temporary = f"{path}.{os.getpid()}"
     with open(temporary, "w") as file:
         file.write(text)

@@ -1,7 +1,7 @@
 """The directory beneath the mount: durable data, under its durable names; and the known files and directories.
 
-Files and directories without a durable name are in its subdirectory `HIDDEN`, under their numbers. Each method is a single step for a reader that starts
-after the daemon was killed. Raises `OSError` like system calls.
+Files and directories without a durable name are in its subdirectory `HIDDEN`, under their numbers. If the daemon is killed during a method, the names are
+as before it or as after it. Raises `OSError` like system calls.
 """
 
 from __future__ import annotations

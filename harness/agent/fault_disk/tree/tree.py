@@ -78,11 +78,11 @@ class Tree:
         return bytes(content)
 
     def files(self) -> list[tuple[str, File]]:
-        """Every named file with its path, in the order of paths."""
+        """Return every named file with its path, in the order of paths."""
         return sorted((path, node) for path, node in self.names().items() if isinstance(node, File))
 
     def names(self) -> dict[str, Node]:
-        """The visible files, by path."""
+        """Return the visible files and directories, by path."""
         found: dict[str, Node] = {}
         waiting = [("", self.root)]
         while waiting:
@@ -95,7 +95,7 @@ class Tree:
         return found
 
     def durable_names(self) -> dict[str, Node]:
-        """The least content of them that a power loss now would leave, by path."""
+        """Return the files and directories that a power loss now would leave at least, by path."""
         found: dict[str, Node] = {}
         for folder in self._backing.directories():
             if folder.home is not None:
@@ -203,7 +203,7 @@ class Tree:
     # Making it durable
 
     def sync(self, file: File) -> None:
-        """All pending changes of this file's content."""
+        """Make all pending changes of this file's content durable, and what the model makes durable with it."""
         self._model.settle()
         if not file.pending:
             return  # A database that recovers syncs each of its files, most of them unchanged.
