@@ -34,7 +34,7 @@ class Channel(Protocol):
     def send_line(self, line: str) -> None: ...
 
     def read_line(self, timeout_s: float) -> str:
-        """The next line of its output. Raises `LateLineError` when none comes in time, after which it can be read later, and `HostError` when the
+        """Return the next line of its output. Raises `LateLineError` when none comes in time; it can then be read later. Raises `HostError` when the
         command ended.
         """
         ...
@@ -82,7 +82,8 @@ class InParts(Protocol):
 
 
 class Provider(Protocol):
-    """Brings up hosts. `up` is idempotent and returns every host ready to be logged in to; `down` leaves nothing behind.
+    """Brings up hosts. `up` is idempotent and returns every host ready to be logged in to. `down` removes hosts that were made for a lab; other machines
+    stay.
 
     `capabilities` has those that depend on the provider: `cut kill pause clock`, and `power freeze` if it can do and undo them from outside the hosts.
     `client_addresses` are the source addresses of clients, by client vertex name (usually one vertex, `"clients"`), so that
@@ -103,11 +104,11 @@ class Provider(Protocol):
     def dial(
         self, address: str, port: int, *, timeout_s: float, client: str = "clients", kind: int = socket.SOCK_STREAM
     ) -> socket.socket:
-        """A socket connected from the clients' place in the network; TCP_NODELAY is set. Raises `OSError`."""
+        """Return a socket connected from the clients' place in the network; TCP_NODELAY is set. Raises `OSError`."""
         ...
 
     def client_host(self) -> Host | None:
-        """A host-like handle in the clients' place (for probes there); None when clients run where the harness runs."""
+        """Return a host-like handle in the clients' place (for probes there); None when clients run where the harness runs."""
         ...
 
 

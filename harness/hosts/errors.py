@@ -19,7 +19,7 @@ class ConnectError(HostError):
 
 
 class CommandError(HostError):
-    """A command ended with an exit code other than 0, or not in time (`command_exit_code` is None then)."""
+    """A command ended with an exit code other than 0, or without one: it was too late, killed, or its connection lost (`command_exit_code` is None)."""
 
     def __init__(
         self, host: str, command: str, exit_code: int | None, message: str, hint: str, stderr: str = ""

@@ -78,5 +78,5 @@ def _attempt(host: H, function: Callable[[H], T]) -> HostResult[T]:
     except Exception as error:
         return HostResult(host.name, None, error)
     except BaseException as error:
-        # A user's code. No signal is raised in this thread, and what ends the process would end it with a verdict's exit code.
+        # User code may exit here: its exit code would be taken for a verdict's. Signals are not raised in this thread.
         return HostResult(host.name, None, HostError(described(error)))

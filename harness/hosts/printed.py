@@ -18,7 +18,7 @@ from ..errors import HostError
 
 SHOWN = 120
 DIGITS = 20
-"""Longest whole number: more digits need more than 64 bits."""
+"""Most digits of a whole number: every number of 64 bits fits."""
 HINT = "does the login print something of its own? commands without a terminal must not; or is the program there another one?"
 _WRONG = (
     ValueError,
@@ -41,14 +41,14 @@ def understood(host: str, text: str, what: str) -> Iterator[None]:
 
 
 def whole(text: str, base: int = 10) -> int:
-    """Parse a whole number. Raises `ValueError` for anything but a number of 64 bits."""
+    """Parse a whole number. Raises `ValueError` for anything else, and for more than `DIGITS` digits."""
     if len(text.strip()) > DIGITS:
         raise ValueError("a number of too many digits")
     return int(text, base)
 
 
 def parsed_json(text: str) -> Any:
-    """JSON with numbers of 64 bits only. Raises `ValueError`."""
+    """Parse JSON. Raises `ValueError`, also for a whole number of more than `DIGITS` digits and for one that is not finite."""
     try:
         return json.loads(text, parse_int=whole, parse_float=_finite, parse_constant=_no_number)
     except RecursionError:
@@ -64,7 +64,7 @@ def object_in(text: str) -> dict[str, Any]:
 
 def _finite(text: str) -> float:
     if not math.isfinite(number := float(text)):
-        raise ValueError("a number without end")
+        raise ValueError("a number that is not finite")
     return number
 
 

@@ -200,7 +200,7 @@ def start_supervisor(
                 process.kill()
                 process.wait(timeout=20)
         log.seek(0)
-        reason = answer or log.read().decode(errors="replace").strip()[-800:] or "it ended without a word"
+        reason = answer or log.read().decode(errors="replace").strip()[-800:] or "it ended and printed nothing"
     shutil.rmtree(lab, ignore_errors=True)
     hint = f"`tri doctor --hosts {kind}` tries each part by itself"
     raise HostError(f"the lab's supervisor did not start: {reason}", hint=hint)

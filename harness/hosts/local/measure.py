@@ -71,14 +71,14 @@ def require(regions: Regions, hosts: Sequence[Host], make: MakeSocket) -> list[M
         found = list(pool.map(measured, pairs))
     if wrong:
         raise HostError(
-            "the lab's regions are not as was asked:\n" + "\n".join(f"  {each}" for each in sorted(wrong)),
+            "the lab's regions are not as requested:\n" + "\n".join(f"  {each}" for each in sorted(wrong)),
             hint="is the machine overloaded? supervisor.log in the lab's directory may say more",
         )
     return found
 
 
 def unlike(way: Way, rtt_ms: float, *rates_bps: float | None) -> list[str]:
-    """The differences from what was requested, in words. Pure."""
+    """Return the differences from what was requested, in words. Pure."""
     asked_ms = 2 * way.delay_ns / 1e6
     differences = []
     if not asked_ms * TOO_QUICK_SHARE <= rtt_ms <= _slowest_ms(asked_ms):

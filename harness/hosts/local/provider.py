@@ -40,7 +40,7 @@ BOOT_HOOKS_S = 60
 
 
 class LocalProvider:
-    """`Provider` over namespaces. `directory` holds the labs' files, disks included; None means the user's runtime directory.
+    """`Provider` over namespaces. `directory` holds the labs' files, disks included; None means `layout.state.default_directory()`.
 
     `regions`: a routed subnet each, with the distances between them, which are measured when the lab is made (`measured`). `kept`: the lab stays up
     when no process uses it.
@@ -135,7 +135,7 @@ class LocalProvider:
             self._held = None
 
     def status(self) -> dict[str, Any]:
-        """The supervisor's status: `name`, `lease_left_s`, `hosts` with `name address address6 on boots`."""
+        """Return the supervisor's status: `name`, `lease_s`, `lease_left_s`, `between`, `hosts` with `name address address6 on frozen boots`."""
         return self._ask({"do": "status"})
 
     def renew(self) -> None:
@@ -243,7 +243,7 @@ class LocalProvider:
         self._start_renewing()
 
     def _connect(self) -> None:
-        """Make host objects, each proven by a login; existing ones are kept."""
+        """Make host objects, and log in to each; existing ones are kept."""
         host_key = (self._lab / "ssh" / "host_key.pub").read_text()
         # Another key means another lab of the same name: the lab of these hosts is gone.
         if self._clients is None or self._clients.target.host_key != host_key:
@@ -308,7 +308,7 @@ class LocalProvider:
                     return
 
     def _dial_from(self, place: str | None, address: str, port: int, timeout_s: float, kind: int) -> socket.socket:
-        """A socket made in the lab, then connected here."""
+        """Return a socket made in the lab and connected here."""
         made = self.socket_at(place, socket.AF_INET6 if ":" in address else socket.AF_INET, kind, timeout_s)
         try:
             if kind == socket.SOCK_STREAM:

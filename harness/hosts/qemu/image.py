@@ -78,7 +78,7 @@ def origin() -> tuple[str, Sequence[Path]]:
 
 
 def boot_of(image_directory: Path) -> Boot:
-    """KVM where it can boot this kernel: a device file alone guarantees nothing."""
+    """Return how to boot: by KVM where it can boot this kernel (a device file alone guarantees nothing), else emulated."""
     boot = Boot(image_directory / "vmlinuz", "kvm")
     if os.access("/dev/kvm", os.R_OK | os.W_OK):
         try:

@@ -85,12 +85,12 @@ def cable_lines(subnet: int, supervisor_pid: int) -> list[str]:
 
 
 def machine_id(lab: str, name: str) -> str:
-    """The same at each boot, and unique to the machine."""
+    """Return the machine's id: the same at each boot, and unique."""
     return hashlib.sha256(f"tribulation {lab} {name}".encode()).hexdigest()[:32]
 
 
 def qemu_command(machine: Machine, lab: Path, boot: Boot, unattended: bool = False) -> list[str]:
-    """Files of the machine are in `lab/hosts/<name>`: `disk.raw`, `seed.tar`, `console.log`.
+    """Return the command that runs a machine. Its files are in `lab/hosts/<name>`: `disk.raw`, `seed.tar`, `console.log`.
 
     Killing QEMU drops what is in the guest's memory, as a pulled plug would. The disk is a plain file, because what the guest has written must not
     wait in QEMU's memory: the tables of a qcow2 do, and a sync of the guest by FUA alone does not write them.
@@ -115,7 +115,7 @@ def qemu_command(machine: Machine, lab: Path, boot: Boot, unattended: bool = Fal
 
 
 def trial_command(boot: Boot) -> list[str]:
-    """A command that ends by itself where the accelerator works: a kernel without a disk panics, and QEMU exits."""
+    """Return a command that ends by itself where the accelerator works: a kernel without a disk panics, and QEMU exits."""
     return [
         *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-m", "256"),
         *("-accel", boot.accelerator, "-cpu", "host", "-kernel", str(boot.kernel), "-append", "panic=-1 quiet"),

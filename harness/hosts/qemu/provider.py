@@ -96,7 +96,7 @@ class QemuProvider(LocalProvider):
 
     @property
     def inventory(self) -> Path:
-        """For every command that takes one; it is there while the lab is."""
+        """File for every command that takes an inventory; it exists as long as the lab."""
         return self._lab / f"{self.lab_name}.yaml"
 
     @property
@@ -118,7 +118,7 @@ class QemuProvider(LocalProvider):
             self._ssh.close()
 
     def borrowed(self) -> QemuProvider:
-        """The same lab, but the present user must not take it down."""
+        """Return this provider as one whose `down` only closes connections: the lab belongs to another process."""
         self._borrowed = True
         return self
 
@@ -257,7 +257,7 @@ def _log_in(reached: SshProvider) -> Sequence[RemoteHost]:
 
 
 def free_subnet(addresses: str | bytes) -> int:
-    """The first of our subnets on which this machine has no address yet, according to `ip -j addr`."""
+    """Return the first of our subnets on which this machine has no address yet. `addresses` is the output of `ip -j addr`."""
     taken = {info.get("local", "") for link in json.loads(addresses) for info in link.get("addr_info", [])}
     for subnet in SUBNETS:
         if not any(address.startswith(f"10.79.{subnet}.") for address in taken):

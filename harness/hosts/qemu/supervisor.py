@@ -1,6 +1,6 @@
 """The supervisor of a lab of emulated machines: `python -m tribulation.harness.hosts.qemu.supervisor LAB READY_FD`.
 
-Requests, end and leases are those of the local hosts' supervisor (`..local.supervising`); its hosts are QEMU processes on a bridge in the
+Requests, end and leases are those of the local hosts' supervisor (`local/supervisor/supervising.py`); its hosts are QEMU processes on a bridge in the
 lab's own network namespace. It is process 1 of the lab's PID namespace too, so nothing outlives it: machines, switch and cable end with it,
 however it is killed. One more request: `{"do": "plug"}` puts the cable from this machine, which a process outside has to make, into the switch.
 """
@@ -78,7 +78,7 @@ class EmulatedHost:
 
     def last_words(self) -> str:
         text = (self._lab / "hosts" / self.machine.name / "qemu.log").read_text(errors="replace").strip()
-        return text[-500:] or "it said nothing"
+        return text[-500:] or "it printed nothing"
 
 
 class QemuSupervisor(Supervisor[EmulatedHost]):

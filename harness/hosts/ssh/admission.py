@@ -76,13 +76,13 @@ def admit(host: RemoteHost, timeout_s: float) -> Identity | None:
 
 
 def _lines(text: str) -> list[list[str]]:
-    """The words of each of the four lines; empty if the text has another form."""
+    """Return the words of each of the four lines; empty lists if the text has another form."""
     lines = [line.split() for line in text.splitlines()]
     return lines if len(lines) == 4 else [[], [], [], []]
 
 
 def _control(address: str, port: str) -> tuple[str, int]:
-    """Address and port, which both go into firewalls. Raises `ValueError`."""
+    """Return address and port, which both go into firewalls. Raises `ValueError`."""
     plain = address.removeprefix("::ffff:")
     if (
         literal(plain) is None
@@ -127,7 +127,9 @@ def _require_own_directory(host: RemoteHost, user: int, found: Sequence[tuple[in
 
 
 def resolve(host: RemoteHost, behind_bastion: bool) -> str:
-    """The host's literal address for all others, because firewall rules have no names. A name that only the bastion's side can resolve is resolved there."""
+    """Return the host's literal address for all others, because firewall rules have no names. Behind a bastion, the host itself resolves its name. Raises
+    `HostError`.
+    """
     if literal(host.address) is not None:
         return host.address
     found = _asked_there(host) if behind_bastion else _asked_here(host)

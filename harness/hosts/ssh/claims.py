@@ -121,7 +121,7 @@ class Claims:
         self._folders[host.name] = tuple(dict.fromkeys([*folders, *self._folders.get(host.name, ())]))
 
     def keep_folders(self, host: Host) -> Sequence[str]:
-        """Keep the folders that were made for this claim: another owner must remove them later."""
+        """Return the folders that were made for this claim, and keep them when it is released: another owner must remove them later."""
         return self._folders.pop(host.name, ())
 
     def _take(self) -> None:
@@ -159,7 +159,7 @@ class Claims:
                     self._lost(f"{result.host}: another user took over the claim")
 
     def _release(self) -> None:
-        """Release all claims. An unreachable host keeps its claim: it becomes stale soon, and on this machine it is known at once to be dead."""
+        """Release all claims. An unreachable host keeps its claim: it becomes stale soon, and this machine knows at once that its owner has ended."""
         on_all(self._hosts, lambda host: self._say(host, "release"))
 
     def _say(self, host: Host, verb: str) -> _Answer:

@@ -58,7 +58,7 @@ class Described:
 class VagrantProvider:
     """`Provider` over machines of a Vagrantfile in `directory`; default: the nearest one above the working directory, else the project's own.
 
-    `nodes` None: all existing ones. Missing or halted machines are brought up. `clock: system` lets clock faults set their own clocks.
+    `nodes` None: all running ones; else missing or halted machines are brought up. `clock: system` lets clock faults set their own clocks.
     """
 
     name = "vagrant"
@@ -78,7 +78,7 @@ class VagrantProvider:
 
     @property
     def inventory(self) -> Path:
-        """Written by `up`."""
+        """File that `up` writes."""
         return self.directory / ".vagrant" / "tribulation" / "vagrant.yaml"
 
     @property
@@ -97,7 +97,7 @@ class VagrantProvider:
         return self.hosts
 
     def down(self) -> None:
-        """Machines stay: `tri hosts down --hosts vagrant` halts them, `vagrant destroy` removes them."""
+        """Close connections. Machines stay: `tri hosts down --hosts vagrant` halts them, `vagrant destroy` removes them."""
         self.close()
 
     def close(self) -> None:

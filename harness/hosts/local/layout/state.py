@@ -38,7 +38,7 @@ class _RegionsShape(TypedDict):
 
 
 class Settings(TypedDict):
-    """`lab.json`. The last three are those of machines."""
+    """`lab.json`. Only labs of emulated machines have the last three."""
 
     nodes: _Few
     user: NotRequired[str]

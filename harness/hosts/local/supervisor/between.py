@@ -35,7 +35,7 @@ Ways = Mapping[tuple[Subnet, Subnet], Way]
 
 @dataclass(frozen=True, slots=True)
 class Between:
-    """The means in use, for people, and the process that delays, if there is one."""
+    """The means in use, for display, and the process that delays, if there is one."""
 
     means: Mapping[str, str]
     delays: subprocess.Popen[bytes] | None = None
