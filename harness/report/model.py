@@ -176,8 +176,15 @@ def _headline(run: RunFiles, found: Sequence[Finding]) -> str:
         return "Nothing was checked."
     if run.verdict.get("verdict") == "unknown":
         failed = "A part of the run failed; see below." if run.verdict.get("errors") else ""
-        return failed or "A fault was not observed to have its effect; see the table of faults."
+        return failed or _in_doubt(list(map(str, run.verdict.get("doubts") or ())))
     return f"No anomaly: {len(_checkers(run))} checkers found no violation."
+
+
+def _in_doubt(doubts: Sequence[str]) -> str:
+    if not doubts:
+        return "In doubt, for a reason that the verdict does not name."
+    more = f" (and {len(doubts) - 1} more; see below)" if len(doubts) > 1 else ""
+    return f"In doubt: {words.shortened(doubts[0], _LONGEST_REASON)}{more}."
 
 
 def _expected(expected: Any) -> str:

@@ -141,6 +141,22 @@ def test_what_went_wrong_on_the_way_is_reported(tmp_path: Path) -> None:
     assert "inject cut.1: n3: no route to host" in _without_script(page)
 
 
+@pytest.mark.parametrize(
+    ("doubts", "headline"),
+    [
+        (["evidence is missing: trace of n1"], "In doubt: evidence is missing: trace of n1."),
+        (
+            ["fault a was not seen undone", "fault b was not seen undone"],
+            "In doubt: fault a was not seen undone (and 1 more; see below).",
+        ),
+    ],
+)
+def test_the_headline_of_a_run_in_doubt_names_the_doubt(tmp_path: Path, doubts: list[str], headline: str) -> None:
+    checkers = {"set": {"verdict": "valid"}}
+    page = _page(write_run(tmp_path / "run", 10, verdict="unknown", checkers=checkers, doubts=doubts))
+    assert headline in _without_script(page)
+
+
 def test_an_empty_history_makes_a_page(tmp_path: Path) -> None:
     (tmp_path / "history.jsonl").write_text("")
     assert _data(_page(tmp_path))["ops"]["index"] == []
