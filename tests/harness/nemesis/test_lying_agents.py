@@ -222,7 +222,7 @@ def test_a_lease_thread_that_ended_is_an_error_of_the_run(tmp_path):
         injector.sample()
         injector.sample()
         injector._background._threads = real
-        assert len(trouble.errors) == 1 and "the thread that renews leases has ended" in trouble.errors[0]
+        assert len(trouble.errors) == 1 and "a thread that renews leases has ended" in trouble.errors[0]
 
 
 def test_leases_are_overdue_once_until_they_are_renewed():
