@@ -18,7 +18,7 @@ def files(host: Host) -> set[str]:
 
 
 def running(host: Host) -> dict[str, str]:
-    """Command lines by process, of those that run in the host's folder, from it, or that were started there."""
+    """Return by pid the command lines of processes that have the host's folder in their command line, their environment or their working directory."""
     folder = shlex.quote(host.directory + "/")
     found = host.run(
         f"grep -laF -- {folder} /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null; "

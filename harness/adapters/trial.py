@@ -78,7 +78,7 @@ class Trial:
     _running_before: dict[str, set[str]] = field(default_factory=dict)
 
     def steps(self) -> Iterator[Step]:
-        """Each step as it ends."""
+        """Yield each step as it ends."""
         before = {host.name: leftovers.files(host) for host in self.hosts}
         self._running_before = {host.name: set(leftovers.running(host)) for host in self.hosts}
         try:
@@ -353,7 +353,7 @@ class Trial:
                 host.run(["rm", "-rf", "--", *left], check=False)
 
     def _asked(self) -> str:
-        """A wrong answer would end a fault that aims at the leader."""
+        """Ask for the leader and the status: a wrong answer would make a fault fail that aims at the leader."""
         service, names = self.system.service, [host.name for host in self.hosts]
         leader = bounded(lambda: leader_of(service, self.hosts, self.dial), self.call_s, "leader")
         if leader is not None and leader not in names:
@@ -364,7 +364,7 @@ class Trial:
         return f"leader {leader or 'unknown'}, status of {sum(one is not None for one in status.values())} hosts"
 
     def _data(self) -> str:
-        """A power loss takes what was written below this folder and not synced; nothing is lost elsewhere."""
+        """Check that data are below the declared folder: a power loss loses unsynced data there, and nothing elsewhere."""
         service = self.system.service
         if "disk" not in service.capabilities or not isinstance(service, OnDisk):
             return "the system declares no such function"
@@ -397,4 +397,4 @@ _SIGNAL_TREE = (
     'new=$(echo $next); all="$all $new"; done; kill -{signal} $all 2>/dev/null; '
     "[ {signal} != KILL ] || for i in $(seq 50); do [ -d /proc/{pid} ] && ! grep -q '^State:.Z' /proc/{pid}/status || break; sleep 0.1; done"
 )
-"""To a process and all below it; a killed one is waited for."""
+"""Shell script that sends a signal to a process and all below it. It waits for a process that it kills."""

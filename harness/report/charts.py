@@ -1,7 +1,7 @@
 """The data that the page's script draws: operations, faults, states of nodes, their lines, rates, clocks. Pure.
 
-They are in columns (one list for each field), times in whole microseconds, and texts that repeat are numbers of a list: a hundred thousand
-operations as objects would be several times as large.
+Operations and lines are in columns (one list for each field), with times in whole microseconds and repeated texts as numbers of a list: a hundred
+thousand operations as objects would be several times as large. All other times are in seconds.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def charts(
     proof: frozenset[int],
     end_ns: int,
 ) -> tuple[dict[str, Any], list[str]]:
-    """The data, and notes about omitted parts."""
+    """Return the data, and notes about omitted parts."""
     drawn = series.chosen(operations, MOST_DRAWN, proof)
     lines, notes = _chosen_lines(said.lines)
     if len(drawn) < len(operations):
@@ -109,7 +109,7 @@ def _operations(drawn: Sequence[Operation], seats: series.Lanes, proof: frozense
 
 
 def _split(text: str, op: Operation) -> tuple[str, str]:
-    """The text in two parts: the repeated part (the operation and its key), and its values."""
+    """Split the text into the repeated part (the operation and its key), and its values."""
     length = len(op.f) + 1 + (0 if op.key is None else len(words.value(op.key)) + 1)
     return text[:length], text[length:]
 
@@ -119,7 +119,7 @@ def _differences(numbers: Sequence[int]) -> list[int]:
 
 
 def _chosen_lines(lines: Sequence[Line]) -> tuple[list[Line], list[str]]:
-    """Choose as many lines as fit: warnings and errors first, then those nearest to the beginning."""
+    """Choose as many lines as fit: warnings and errors first, then lines of traces, then the others; of each, the earliest."""
     if len(lines) <= MOST_LINES:
         return list(lines), []
     order = sorted(range(len(lines)), key=lambda at: (lines[at].level == "info", lines[at].event == "", at))

@@ -1,7 +1,8 @@
 """The cost of each fault: operations by outcome, and their latencies, before, during and after it. Pure.
 
 An operation belongs to the time of its invocation. A cas that ran and did not match was answered, and counts as ok. *During* is from the fault's
-start until it was seen healed. *Before* and *after* are as long as that, at most `MOST_NS`, and do not reach into another fault or beyond the load.
+start until it was seen healed. *Before* and *after* are as long as that, from `LEAST_NS` to `MOST_NS`, but do not reach into another fault or beyond the
+load.
 Clients are grouped by the region of their node, where there are regions.
 """
 
@@ -29,7 +30,7 @@ PARTS = ("before", "during", "after")
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Completions per second, and latency quantiles of the ok ones (None: there was none)."""
+    """Operations per second by outcome, and latency quantiles of the ok ones (None: there was none)."""
 
     ok_per_s: float
     info_per_s: float
@@ -157,7 +158,7 @@ def _span(ends: _Ends, from_ns: int, to_ns: int) -> Span | None:
 
 
 def _silent_ns(ends: _Ends, start_ns: int, end_ns: int, load_ns: int) -> int:
-    """The time between two consecutive ok completions, the later after the fault's start and the earlier before its end."""
+    """Return the longest time between two consecutive ok completions, the later after the fault's start and the earlier before its end."""
     first, last = np.searchsorted(ends.ok_at_ns, (start_ns, end_ns))
     inner = ends.ok_at_ns[max(0, first - 1) : last + 1].tolist()
     before = [0] if first == 0 else []

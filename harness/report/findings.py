@@ -58,7 +58,7 @@ def moments(verdict: Mapping[str, Any], operations: Operations) -> dict[str, lis
 
 
 def drawn_spans_ns(verdict: Mapping[str, Any], operations: Operations) -> list[tuple[int, int]]:
-    """The times of which a space-time diagram is drawn."""
+    """Return the spans of time of which a space-time diagram is drawn."""
     found: dict[tuple[int, int], None] = {}
     for _, _, anomalies in groups(verdict):
         for anomaly in anomalies[:MOST_WITNESSES]:
@@ -70,7 +70,7 @@ def drawn_spans_ns(verdict: Mapping[str, Any], operations: Operations) -> list[t
 
 
 def groups(verdict: Mapping[str, Any]) -> list[tuple[str, str, list[Mapping[str, Any]]]]:
-    """Checker, kind, and its anomalies from the first one on; the groups by rank of their first anomaly."""
+    """Return checker, kind, and its anomalies sorted by rank; the groups are in the order of their first anomalies' ranks."""
     by_kind: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for name, result in (verdict.get("checkers") or {}).items():
         for anomaly in result.get("anomalies") or ():

@@ -56,7 +56,8 @@ class RunFiles:
 
 
 def load_run(folder: str | Path, history: History | None = None) -> RunFiles:
-    """Read `folder`. Raises `CampaignError` when it is not a run, `HistoryError` when its history is malformed and there is no verdict.
+    """Read `folder`. Raises `CampaignError` when it is not a run or one of its documents is malformed, `HistoryError` when its history is and there is no
+    verdict.
 
     `history` is that of its `history.jsonl`, if the caller already has it.
     """

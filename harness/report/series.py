@@ -101,7 +101,7 @@ def _quantiles(bucket: Any, took_ns: Any, count: int) -> dict[str, list[float | 
 
 
 def chosen(operations: Sequence[Operation], most: int, always: frozenset[int]) -> list[Operation]:
-    """Choose about `most` operations to draw at most: those whose invocation is in `always`, then those that are not ok, then the others.
+    """Choose the operations to draw, at most about `most`: those whose invocation is in `always`, then those that are not ok, then the others.
 
     Of a group that does not fit, every k-th is drawn.
     """

@@ -23,8 +23,8 @@ from .story import Moment, Surroundings, story, traced_lines
 
 _NEIGHBOURS = 2
 _MOST_ROWS = 40
-MOST_DIAGRAMS = 3
 """The most rows of one witness."""
+MOST_DIAGRAMS = 3
 
 
 class Operations:

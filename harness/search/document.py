@@ -111,9 +111,11 @@ def _failure(group: Group, kept: Mapping[int, Kept]) -> FailureRow:
 
 
 def described_options(wanted: Search) -> list[str]:
-    """The campaign's own options, which the search starts from, a line each."""
+    """Return the campaign's own options, from which the search starts, a line each."""
     campaign = wanted.campaign
-    drawn = "world, node, load and faults drawn by each seed" if wanted.swarm else "world and faults as written"
+    drawn = (
+        "parameters, node, load and faults drawn by each seed" if wanted.swarm else "parameters and faults as written"
+    )
     loads = ", ".join(
         f"{name} {spec.rate:g}/s by {spec.clients} clients" for name, spec in campaign.workload_specs.items()
     )

@@ -4,7 +4,7 @@
 
 In a swarm, a seed draws what the campaign leaves open: simulation parameters, the node's knobs, how long and how hard the clients try, the faults,
 and whether a liveness phase follows. One seed in four keeps the campaign's own faults and length as written, so that the author's intention is always
-among the trials. In the others each of its faults is on or off like those of the swarm. The system, its flaws, voters and checkers are never drawn.
+among the trials. In the others each of its faults is on or off like those of the swarm. The system's name, flaws, voters and checkers are never drawn.
 Faults that the seed drew are marked (`Intent.drawn`): one of them that did nothing is no doubt.
 """
 
@@ -49,8 +49,8 @@ from .swarm import swarm, swarm_faults, swarm_node
 
 LOADS_NS = (2 * SECOND, 4 * SECOND, 8 * SECOND, 16 * SECOND)
 OPERATIONS = (60, 120, 240, 480)
-"""Total operations of a trial, which also determine the length of its load; at most those of the campaign. Short trials find more
-in a given time than longer ones do, because most failures need few operations."""
+"""Total operations of a trial, by which its rate is limited. Short trials find more in a given time than longer ones do, because most failures need few
+operations."""
 
 KEYS = (1, 2, 4, 8)
 AS_WRITTEN_PPM = 250_000
@@ -60,7 +60,7 @@ _HOW_IT_IS_CHECKED = ("codec_one_in", "check_every", "digest_full", "record_inpu
 
 
 def searched_plan(campaign: Campaign, seed: int, swarm: bool = True, directory: Path = Path()) -> Plan:
-    """The plan of `seed`. `directory` is the campaign file's. Raises `CampaignError` for a system that cannot be simulated."""
+    """Return the plan of `seed`. `directory` is the campaign file's. Raises `CampaignError` for a system that cannot be simulated."""
     require_simulable(campaign.system.model_dump(), f"campaign {campaign.name}")
     campaign = campaign.model_copy(update={"seed": seed})
     if not swarm:
@@ -172,7 +172,7 @@ def _drawn_liveness(campaign: Campaign, knobs: Knobs) -> LivenessSpec | None:
         isinstance(item.spec, DiskSpec) and item.spec.effect is DiskEffect.TORN_WRITE for item in campaign.faults
     )
     if not knobs.on("liveness", LIVENESS_PPM) or tears or any(spec.optional for spec in moving):
-        # Where weights move all the time, it is unknown of which a core would be a quorum. The same holds where a part of a core is in doubt of its log.
+        # While weights move it is unknown which nodes are a quorum. A torn write may leave a node of the core in doubt of its log.
         return None
     ways = [way for way in WAYS if not (way == "ring" and changes_voters(campaign.faults))]
     return LivenessSpec(rest=knobs.choose("rest", ways))

@@ -19,6 +19,7 @@ from .draw import keeps_time
 from .swarm import swarm, swarm_node
 
 TARGETS = ("leader", "follower", "one", "minority")
+"""Targets of a changed fault: a correct node must stay valid whatever the draw, so never a majority at once."""
 SHAPES = tuple(
     shape.value
     for shape in (
@@ -32,7 +33,7 @@ SHAPES = tuple(
         Shape.LEADER_MAJORITY,
     )
 )
-"""Targets of a changed fault: a correct node must stay valid whatever the draw, so never a majority at once."""
+"""Shapes of links that may replace one another."""
 
 MIN_NS = 50 * MILLISECOND
 MAX_FAULTS = 120
@@ -40,7 +41,7 @@ MAX_FAULTS = 120
 
 
 def mutated(parents: Sequence[Plan], seed: int) -> Plan:
-    """The mutant of one or two plans, drawn by `seed`."""
+    """Return the mutant of one or two plans, drawn by `seed`."""
     knobs = Knobs(seed, "mutate")
     plan = parents[0] if len(parents) == 1 else _spliced(parents[0], parents[1], knobs)
     for number in range(knobs.between("changes", 1, 3)):

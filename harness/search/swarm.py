@@ -2,7 +2,7 @@
 
 A fault that is always present hides bugs that need its absence, and one rate for all runs finds only bugs at that rate. So each seed switches each
 kind on or off and draws its rates. Every knob has its own draw: adding a knob changes no other. How each sort of fault is drawn is in
-`nemesis/draws.py`.
+`nemesis/specs/draws.py`.
 
     options = swarm(7, SimOptions())
     items = swarm_faults(7, ["n1", "n2", "n3"], 30 * SECOND)      # items of a campaign's `faults:`
@@ -61,7 +61,7 @@ def swarm(seed: int, base: SimOptions) -> SimOptions:
 
 ORDERLY_PPM = 150_000
 _DISORDERS = frozenset({"loss", "reorder", "late", "datagram-loss", "datagram-reorder"})
-"""Off in orderly worlds, in which only faults lose or delay anything, so that rules about service without a fault judge."""
+"""Off in orderly simulations, in which only faults lose or delay anything, so that rules about service without a fault apply."""
 
 OUTAGE_PPM, OUTAGE_PERIODS = 80_000, (24, 50)
 
@@ -107,10 +107,10 @@ DENSITIES_PPM = (100_000, 250_000, 400_000)
 
 
 def swarm_faults(seed: int, nodes: Sequence[str], load_ns: int) -> list[Item]:
-    """Items as in a campaign's YAML, at most one for each sort, that can be scheduled within `load_ns`. At least one is on.
+    """Return items as in a campaign's YAML, at most one for each sort, that can be scheduled within `load_ns`. At least one is on.
 
-    No item is calibration: a correct node must stay valid under all of them. Blackouts that tear writes are left out, because the
-    reference cluster may rightly stay unavailable after one.
+    No item is calibration: a correct node must stay valid under all of them. A majority may lose writes at once, but no writes are torn then, because the
+    reference cluster may rightly stay unavailable after that.
     """
     knobs = Knobs(seed, "swarm/faults")
     density_ppm = knobs.choose("density", DENSITIES_PPM)
@@ -126,7 +126,7 @@ def swarm_faults(seed: int, nodes: Sequence[str], load_ns: int) -> list[Item]:
 
 
 def _timed(sort: Sort, knobs: Knobs, load_ns: int, most: int) -> Item:
-    """Few and long, or many and short: one to `most` starts, each active for at most its share of its period.
+    """Give the sort its times, few and long or many and short: one to `most` starts, each active for at most its share of its period.
 
     `overlap`: it may be active together with a fault of its kind from another sort.
     """

@@ -1,4 +1,4 @@
-"""One trial of a search: what it came to (`failures.trial`) as a small value.
+"""One trial of a search: its outcome (`failures.trial`) as a small value.
 
     trial = run_trial(Task(campaign, seed=7))
     trial.signatures          # () when nothing is wrong
@@ -102,7 +102,7 @@ class Trial:
 
 
 def lost_trial(task: Task) -> Trial:
-    """The result of a trial that killed its worker twice."""
+    """Return the result of a trial that killed its worker twice."""
     explanation = "the worker process died while it ran this plan, and again when it ran only this plan (out of memory? a crash of compiled code?)"
     plan = task.plan().to_json()
     return Trial(task.seed, bool(task.parents), plan, "crashed", (Signature("worker", "died", CRASH),), (explanation,))

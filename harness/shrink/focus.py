@@ -78,7 +78,7 @@ def until_seen(plan: Plan, at_ns: int | None) -> Plan:
 
 
 def with_few_operations(plan: Plan, clue: Clue) -> Iterator[Plan]:
-    """The witness alone; then with recent operations on its keys; then with all of its keys, of its clients."""
+    """Yield plans with the witness alone, with recent operations on its keys, with all on its keys, and with all of its clients."""
     pinned, witness = list(clue.issued), frozenset(clue.witness)
     keys = {(pinned[at].op.workload, pinned[at].op.key) for at in witness}
     slots = {pinned[at].slot for at in witness}

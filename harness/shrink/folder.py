@@ -133,7 +133,7 @@ def choose(found: list[Signature], asked: str | None, place: str) -> Signature:
 def write_shrunk(
     plan: Plan, source: Source, document: Mapping[str, Any], settings: Settings
 ) -> tuple[Path, Judgement | None]:
-    """Carry the plan out and leave a whole run with a `shrink.json`. Its `repeat` command replays it. After a crash, only the plan is left."""
+    """Carry the plan out and leave a whole run with a `shrink.json`. Its recorded command replays it. After a crash, only the plan is left."""
     campaign = campaign_of(plan, source.campaign, source.place)
     run_dir = open_run_folder(campaign, plan, settings)
     write_json(run_dir / SHRINK_FILE, document)

@@ -70,7 +70,8 @@ def shrink_plan(
     before: Size | None = None,
     clue: Clue | None = None,
 ) -> Shrunk | None:
-    """Shrink `plan`. None when it does not fail as wanted. `clue` from a run says where to look first, so that the whole need not be run again.
+    """Shrink `plan`. None when it did not fail as wanted before the allowance was spent. `clue` from a run says where to look first, so that the whole need
+    not be run again.
 
     Once the plan has failed again it may spend `SHARE` of the allowance, so that some is left for `stability`. `before` is the size of the whole,
     where the caller knows it better than the first failing plan shows.
@@ -87,7 +88,7 @@ def shrink_by(
     steps: Steps | None = None,
     share: float = 1.0,
 ) -> Shrunk | None:
-    """Shrink a plan as `shrink_plan` does, with these `attempts` and these `steps` only, and this share of the allowance once the plan has failed again."""
+    """Shrink a plan as `shrink_plan` does, with these `trials`, only these `steps`, and this share of the allowance once the plan has failed again."""
     wanted, allowance = trials.wanted, trials.allowance
     notify("reproduce", str(wanted))
     first = _first(plan, trials, clue)

@@ -21,7 +21,7 @@ from .sizes import Size, size_of
 from .trial import Attempts, Failure
 
 GAPS_KEPT_NS = (10 * MS, 100 * MS)
-"""What may remain of a gap between two times of a plan. Less than 10 ms would save nothing and cause races that were none."""
+"""What may remain of a gap between two times of a plan. Less than 10 ms would save nothing, and cause races that the plan did not have."""
 GRIDS_NS = (100 * MS, 10 * MS, MS)
 FRACTIONS = (16, 8, 4, 2)
 AFTERWARDS = frozenset({"convergence", "availability", "recovery"})
@@ -149,7 +149,7 @@ def plain_operations(state: State) -> None:
 
 
 def few_faults(state: State) -> None:
-    """Leave out whole kinds, then single faults; have those that outlast the load end with it."""
+    """Leave out whole kinds, then single faults."""
     for kind in sorted({intent.kind for intent in state.plan.intents}):
         state.accept(edits.with_faults(state.plan, [i for i in state.plan.intents if i.kind != kind]))
     base = state.plan

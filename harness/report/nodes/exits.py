@@ -12,7 +12,7 @@ from .lines import Line
 
 
 def unexpected_starts(lines: Sequence[Line], faults: Sequence[Fault]) -> list[Line]:
-    """A warning for each, at the time at which the node began again: when its process ended, no trace says."""
+    """Return a warning for each, at the time at which the node began again: no trace has the time at which its process ended."""
     ends = [(fault.start_ns, targets(fault)) for fault in faults if ends_processes(fault)]
     lives: dict[str, list[Line]] = {}
     halted: set[tuple[str, object]] = set()

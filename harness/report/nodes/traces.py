@@ -1,7 +1,7 @@
 """The lines of the nodes' traces that belong on the page, in one pass over each file.
 
 A trace has a line for each append and each answer: a kind of event that a node wrote often is shown only near the moments that matter, and
-every other kind entirely. Files are bounded by what is read of them, and a note says what was not.
+every other kind entirely. At most `MOST_BYTES` of each file are read, and a note names files that are longer.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ class Diagram:
 
 
 def window_ns(op: Operation) -> tuple[int, int]:
-    """The time that is drawn of an operation: all of it if it is short, else its end."""
+    """Return the time that is drawn of an operation: all of it if it is short, else its end; of an unanswered one, its beginning."""
     end_ns = op.invoke_ns + LONGEST_NS // 4 if op.complete_ns is None else op.complete_ns
     begin_ns = max(op.invoke_ns, end_ns - LONGEST_NS)
     pad_ns = max(_PAD_NS, (end_ns - begin_ns) // 8)

@@ -58,7 +58,7 @@ class Shown:
 
     @property
     def as_expected(self) -> bool:
-        """Whether the checker objected that must; the promises that are watched speak for raft-safety, whose rules they are."""
+        """Whether the expected checker objected. Promises that are watched during the run (`PROMISES`) count for raft-safety, whose rules they are."""
         checker = FLAWS[self.flaw].checker
         speak = {checker, PROMISES} if checker == "raft-safety" else {checker}
         return any(objection.partition("/")[0] in speak for objection in self.objections)
@@ -91,7 +91,7 @@ class State:
                 os.fsync(file.fileno())
 
     def missing(self, names: Iterable[str], seed: int, until_found: bool) -> Iterator[Wanted]:
-        """The trials of a seed that were not made. `until_found`: none of a flaw that its checker caught at an earlier seed."""
+        """Yield the trials of a seed that were not made. `until_found`: none of a flaw that its checker caught at an earlier seed."""
         made = {(shown.flaw, shown.seed, shown.flawed) for shown in self.shown}
         caught = {shown.flaw for shown in self.shown if shown.flawed and shown.as_expected and shown.seed < seed}
         for name in names:

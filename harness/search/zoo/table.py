@@ -99,7 +99,7 @@ def markdown(found: Sequence[Row]) -> str:
     return "\n".join(
         [
             f"{figures['found']} of {len(found)} flaws were caught, {sum(row.as_expected > 0 for row in found)} of them by the checker that must. "
-            f"The correct node stood {figures['correct_seeds']} trials in the same plans with {figures['false_alarms']} false alarms.",
+            f"The correct node ran in the same plans, {figures['correct_seeds']} trials with {figures['false_alarms']} false alarms.",
             "",
             f"| {' | '.join(HEADINGS)} |",
             "|" + "---|" * len(HEADINGS),
