@@ -86,7 +86,7 @@ def hosts_option(text: str, default: str | None = None) -> Callable[[F], F]:
 
 
 def time_option(text: str = "Stop after this time.", default: str | None = None) -> Callable[[F], F]:
-    """Return an option that the command gets as `time_s`: the real time after which the command starts nothing new."""
+    """Return an option that the command gets as `time_s`: the real time after which the command stops, and keeps the result so far."""
     return click.option("--time", "time_s", type=DurationType(), default=default, show_default=True, help=text)
 
 

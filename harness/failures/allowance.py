@@ -5,9 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from math import ceil
+from typing import TypeVar
 
 from .bounded_run import LateError, at_most
+
+T = TypeVar("T")
 
 
 class SpentError(Exception):
@@ -87,3 +91,12 @@ class Allowance:
         except LateError:
             self._used_up = self.share  # A timer may end a little early by the clock.
             raise SpentError from None
+
+    def each(self, results: Iterator[T]) -> Iterator[T]:
+        """Yield the results, of which each costs one run. Raises `SpentError` as `one_run` does."""
+        while True:
+            with self.one_run():
+                result = list(islice(results, 1))
+            if not result:
+                return
+            yield from result

@@ -49,13 +49,14 @@ class Curve(TypedDict):
 
 
 class ExplainedRun(TypedDict):
-    """`tri explain RUN --json`. `nearest_passing` is the change by which the run passes; `answered_otherwise`: [edits, operations]."""
+    """`tri explain RUN --json`. `nearest_passing` is the change by which the run passes; `cut`: the time ended before every similar plan was tried; `answered_otherwise`: [edits, operations]."""
 
     run: str
     signature: FailureSignature
     seen_ns: int
     nearest_passing: str | None
     tried: int
+    cut: bool
     differences: list[Difference]
     answered_otherwise: tuple[int, int] | None
     onset: Curve | None

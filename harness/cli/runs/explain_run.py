@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ..console import Progress, out
+from ..console import Progress, out, say
 from ..options import PathType, jobs_option, json_option, time_option, trust_option
 from .replay import print_lines
 
@@ -25,7 +25,7 @@ from .replay import print_lines
 @click.option(
     "--points", type=click.IntRange(min=0), default=9, show_default=True, help="Points of the curve; 0 for none."
 )
-@time_option("Start no new point of the curve after this time.", default="300s")
+@time_option("Stop after this time: the similar plans after half of it.", default="300s")
 @jobs_option
 @trust_option
 @json_option
@@ -34,16 +34,21 @@ def command(run: Path, as_json: bool, **asked: Any) -> int:
 
     Prints the nearest plan that passes, the place where the two runs diverge, the operations with different answers, and the time since which the failure was likely.
 
-    Exit code: 0 explained, 2 usage, 3 no similar plan passes.
+    Exit code: 0 explained, 2 usage, 3 no similar plan passes, or the time ended first.
     """
     from ...errors import CampaignError
+    from ...failures.allowance import SpentError
     from ...replay.explain.describe_explanation import describe_explained
     from ...replay.explain.explained import Asked, explain
 
     if not run.exists():
         raise CampaignError(f"{run}: no such folder", hint="`tri list runs` shows runs")
-    with Progress() as progress:
-        explained = explain(run, Asked(**asked), progress.show)
+    try:
+        with Progress() as progress:
+            explained = explain(run, Asked(**asked), progress.show)
+    except SpentError:
+        say(f"unknown: the time ended before {run} had failed again\nhint: --time 10m")
+        return 3
     if as_json:
         out.print_json(json.dumps({"run": str(run), **explained.to_json()}, default=str))
     else:

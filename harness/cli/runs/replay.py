@@ -40,7 +40,7 @@ _COLOURS = {
     help="a: each node by itself; b: the cluster; c: a search. By default the most exact one that the recording allows.",
 )
 @click.option("--tries", type=click.IntRange(min=1), default=100, show_default=True, help="Tier c: seeds to try.")
-@time_option("Tier c: start no new seed after this time, e.g. 60s.")
+@time_option("Tier c: stop after this time, e.g. 60s.")
 @jobs_option
 @click.option(
     "--failure",

@@ -31,8 +31,12 @@ def describe_explained(explained: Explained) -> list[str]:
 
 def _describe_neighbour(explained: Explained) -> list[str]:
     neighbour = explained.neighbour
+    if neighbour.change is None and neighbour.cut:
+        return [
+            f"nearest passing plan: the time ended after {neighbour.tried} similar plans, none of which passes (--time)"
+        ]
     if neighbour.change is None:
-        return [f"nearest passing plan: none of {neighbour.tried} similar plans pass (--runs tries more)"]
+        return [f"nearest passing plan: none of {neighbour.tried} similar plans pass (--tries tries more)"]
     lines = [
         f"nearest passing plan: {neighbour.change.what} ({neighbour.tried} tried, {neighbour.failing} failed in the same way)"
     ]

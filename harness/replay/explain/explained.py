@@ -15,6 +15,7 @@ from tribulation.histories.model.operation import Operation
 
 from ...campaign.simulable import require_simulable
 from ...errors import CampaignError
+from ...failures.allowance import Allowance
 from ...failures.folder import checker_timeout_s, is_simulated, read_plan
 from ...failures.signature import Signature, signatures
 from ...progress import Notify
@@ -30,11 +31,13 @@ from .neighbours import Fate, Neighbour, fate, nearest_passing
 from .onset import Onset, find_onset
 
 SHOWN_ANSWERS = 6
+NEIGHBOURS_SHARE = 0.5
+"""The part of the time after which the search for a neighbour ends, if there is a curve as well."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """`tries` bounds the search for a neighbour; `salts`, `points` and `time_s` are those of the curve, fewer than 3 points for none."""
+    """`tries` bounds the search for a neighbour; `salts` and `points` are those of the curve, fewer than 3 points for none. `time_s` bounds everything."""
 
     failure: str | None = None
     tries: int = 200
@@ -74,6 +77,7 @@ class Explained:
             "seen_ns": self.seen_ns,
             "nearest_passing": None if neighbour.change is None else neighbour.change.what,
             "tried": neighbour.tried,
+            "cut": neighbour.cut,
             "differences": [difference.to_json() for difference in self.differences],
             "answered_otherwise": None if self.apart is None else [self.apart.edits, self.apart.operations],
             "onset": None if self.onset is None else self.onset.to_json(),
@@ -81,7 +85,7 @@ class Explained:
 
 
 def explain(run_dir: Path, asked: Asked, notify: Notify) -> Explained:
-    """Explain a run. Raises `CampaignError` if it is not a simulated run, or does not fail."""
+    """Explain a run. Raises `CampaignError` if it is not a simulated run, or does not fail, and `SpentError` if the time ends before it failed again."""
     plan = read_plan(run_dir)
     require_simulable(plan.options["system"], str(run_dir))
     if not is_simulated(plan):
@@ -90,12 +94,16 @@ def explain(run_dir: Path, asked: Asked, notify: Notify) -> Explained:
             hint=f"`tri replay {run_dir} --tier c` finds a simulated run that fails in the same way; explain that run",
         )
     notify("simulate", str(run_dir))
-    whole = simulate(plan)
-    judgement = judge_record(whole.record, whole.facts, Budget(time_s=checker_timeout_s(run_dir)), str(run_dir))
-    wanted, explanation, seen_ns = _failure(run_dir, judgement, whole, asked)
-    done = _cut(whole, wanted, seen_ns)
+    allowance = Allowance(time_s=asked.time_s)
+    with allowance.one_run():
+        whole = simulate(plan)
+        judgement = judge_record(whole.record, whole.facts, Budget(time_s=checker_timeout_s(run_dir)), str(run_dir))
+        wanted, explanation, seen_ns = _failure(run_dir, judgement, whole, asked)
+        done = _cut(whole, wanted, seen_ns)
     notify("neighbours", f"at most {asked.tries} plans similar to one with {len(done.plan.intents)} faults")
-    neighbour = nearest_passing(done.plan, wanted, seen_ns, asked.tries)
+    allowance.share = NEIGHBOURS_SHARE if asked.points >= 3 else 1.0
+    neighbour = nearest_passing(done.plan, wanted, seen_ns, asked.tries, allowance)
+    allowance.share = 1.0
     differences: Sequence[LineDifference] = ()
     answers: Sequence[Answer] = ()
     apart = None
@@ -104,7 +112,7 @@ def explain(run_dir: Path, asked: Asked, notify: Notify) -> Explained:
         answers, apart = _answers(done, neighbour.done)
     onset = None
     if asked.points >= 3:
-        onset = find_onset(done, wanted, seen_ns, asked.salts, asked.points, asked.jobs, asked.time_s, notify)
+        onset = find_onset(done, wanted, seen_ns, asked.salts, asked.points, asked.jobs, allowance, notify)
     return Explained(wanted, explanation, seen_ns, neighbour, differences, answers, apart, onset)
 
 

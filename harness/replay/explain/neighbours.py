@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from itertools import islice
 from typing import Any
 
 from tribulation.checkers import Verdict
 
+from ...failures.allowance import Allowance, SpentError
 from ...failures.signature import Signature
 from ...failures.trial import attempt
 from ...nemesis.faults.fault import Intent
@@ -33,12 +35,13 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """The nearest plan that passes, and its run; `tried` plans were run, of which `failing` failed alike."""
+    """The nearest plan that passes, and its run; `tried` plans were run, of which `failing` failed alike. `cut`: the time ended before the others."""
 
     change: Change | None
     done: Simulated | None
     tried: int
     failing: int
+    cut: bool = False
 
 
 def changes(plan: Plan, until_ns: int | None) -> Iterator[Change]:
@@ -101,14 +104,19 @@ def fate(plan: Plan, wanted: Signature) -> tuple[Simulated | None, Fate]:
     return tried.done, Fate.PASSES if result is None else _FATES[result.verdict]
 
 
-def nearest_passing(plan: Plan, wanted: Signature, until_ns: int | None, most: int) -> Neighbour:
-    """Try at most `most` changes, in order, and stop at the first that passes."""
+def nearest_passing(
+    plan: Plan, wanted: Signature, until_ns: int | None, most: int, allowance: Allowance | None = None
+) -> Neighbour:
+    """Try at most `most` changes, in order, and stop at the first that passes, or when the allowance is spent."""
+    allowance = allowance or Allowance()
     tried = failed = 0
-    for change in changes(plan, until_ns):
-        if tried == most:
-            break
+    for change in islice(changes(plan, until_ns), most):
+        try:
+            with allowance.one_run():
+                done, became = fate(change.plan, wanted)
+        except SpentError:
+            return Neighbour(None, None, tried, failed, cut=True)
         tried += 1
-        done, became = fate(change.plan, wanted)
         if became is Fate.PASSES:
             return Neighbour(change, done, tried, failed)
         failed += became is Fate.ALIKE

@@ -7,15 +7,16 @@ made the failure likely, or certain. The curve is refined where it is steepest.
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 from tribulation.checkers.base.result import RunRecord
 
+from ...failures.allowance import Allowance, SpentError
 from ...failures.pool import LocalWorkers, in_order
 from ...failures.signature import Signature
 from ...progress import Notify, silent
@@ -81,27 +82,28 @@ def find_onset(
     salts: int = 20,
     points: int = 9,
     jobs: int = 1,
-    time_s: float | None = None,
+    allowance: Allowance | None = None,
     notify: Notify = silent,
 ) -> Onset:
     """Measure the onset. `done` is the run of the failing plan, which had failed by `seen_ns`. `points` moments are measured, each with `salts` runs.
 
-    After `time_s` no other moment is begun.
+    When the allowance is spent, the runs of the moment being measured that had ended are still counted.
     """
-    began_s = time.monotonic()
+    allowance = allowance or Allowance()
     curve: dict[int, Point] = {}
-    with LocalWorkers(jobs) as workers:
+    # What `SpentError` leaves unfinished in workers ends with them.
+    with suppress(SpentError), LocalWorkers(jobs) as workers:
         for at_ns in moments(curve, -done.start_ns, seen_ns, points):
             tasks = (_Task(plan.to_json(), wanted) for plan in salted(done, at_ns, salts))
             fates = (
                 map(_fate, tasks) if jobs == 1 else in_order(workers, _fate, tasks, 2 * jobs, lambda _: Fate.UNKNOWN)
             )
-            became = Counter(fates)
-            known = became.total() - became[Fate.UNKNOWN]
-            curve[at_ns] = Point(at_ns, became[Fate.ALIKE], known, became[Fate.OTHERWISE])
+            became: Counter[Fate] = Counter()
+            for ended in allowance.each(fates):
+                became[ended] += 1
+                known = became.total() - became[Fate.UNKNOWN]
+                curve[at_ns] = Point(at_ns, became[Fate.ALIKE], known, became[Fate.OTHERWISE])
             notify("onset", f"up to {at_ns / 1e9:.3f} s: {became[Fate.ALIKE]} of {known} fail in the same way")
-            if time_s is not None and time.monotonic() - began_s > time_s:
-                break
     ordered = [curve[at_ns] for at_ns in sorted(curve)]
     jump = steepest(ordered)
     if jump is not None and not beyond_chance(*jump):

@@ -7,13 +7,14 @@ faults were aimed at nodes of that cluster.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tribulation.checkers.base.result import RunRecord
 
+from ...failures.allowance import Allowance, SpentError
 from ...failures.pool import LocalWorkers, in_order
 from ...failures.signature import Signature
 from ...failures.trial import attempt
@@ -109,13 +110,11 @@ def search(
                 given += 1
                 yield Task(seeded.to_json(), wanted, goal)
 
-    began_s = time.monotonic()
     done: list[Try] = []
-    for result in _run(tasks(), jobs):
-        done.append(result)
-        notify(TIER, f"{sum(one.alike for one in done)} of {len(done)} seeds fail in the same way")
-        if time_s is not None and time.monotonic() - began_s > time_s:
-            break
+    with suppress(SpentError), closing(_run(tasks(), jobs)) as running:
+        for result in Allowance(time_s=time_s).each(running):
+            done.append(result)
+            notify(TIER, f"{sum(one.alike for one in done)} of {len(done)} seeds fail in the same way")
     return Tries(
         wanted,
         len(done),
@@ -127,7 +126,7 @@ def search(
     )
 
 
-def _run(tasks: Iterator[Task], jobs: int) -> Iterator[Try]:
+def _run(tasks: Iterator[Task], jobs: int) -> Generator[Try]:
     if jobs == 1:
         yield from map(try_seed, tasks)
         return

@@ -10,13 +10,22 @@ import pytest
 from tribulation.checkers.base.result import Fault, RunRecord
 from tribulation.harness.cli.main import main
 from tribulation.harness.errors import CampaignError
+from tribulation.harness.failures.allowance import Allowance
 from tribulation.harness.failures.folder import read_plan
 from tribulation.harness.failures.signature import Signature
 from tribulation.harness.nemesis.faults.fault import Intent
 from tribulation.harness.replay.explain.describe_explanation import describe_answer, describe_explained
 from tribulation.harness.replay.explain.explained import Answer, Asked, explain
-from tribulation.harness.replay.explain.neighbours import Fate, changes, fate
-from tribulation.harness.replay.explain.onset import Onset, Point, beyond_chance, moments, steepest, what_happened
+from tribulation.harness.replay.explain.neighbours import Fate, changes, fate, nearest_passing
+from tribulation.harness.replay.explain.onset import (
+    Onset,
+    Point,
+    beyond_chance,
+    find_onset,
+    moments,
+    steepest,
+    what_happened,
+)
 from tribulation.histories import History
 from tribulation.histories.model.operation import Operation, Type
 
@@ -151,3 +160,38 @@ def test_the_command(flawed_run: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert ended.value.code == 3
     printed = capsys.readouterr().out
     assert printed.startswith("failure: linearizable/stale-read") and "none of 1 similar plans" in printed
+
+
+class Ticks:
+    """A clock that is `step_s` later at each look."""
+
+    def __init__(self, step_s: float) -> None:
+        self.now_s, self.step_s = 0.0, step_s
+
+    def __call__(self) -> float:
+        self.now_s += self.step_s
+        return self.now_s
+
+
+def test_the_time_limit_also_ends_the_search_for_a_neighbour(flawed_run: Path) -> None:
+    """Only the curve looked at it: 200 similar plans of a long run took ten minutes under `--time 5s`."""
+    cut = nearest_passing(read_plan(flawed_run), STALE, None, 200, Allowance(time_s=100, clock=Ticks(30)))
+    assert cut.cut and cut.change is None and cut.tried == 1
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_the_time_limit_ends_a_moment_of_the_curve_that_is_half_measured(flawed_run: Path, jobs: int) -> None:
+    done, _ = fate(read_plan(flawed_run), STALE)
+    assert done is not None
+    allowance = Allowance(time_s=1000, clock=Ticks(200))
+    onset = find_onset(done, STALE, 2_000_000_000, salts=20, points=3, jobs=jobs, allowance=allowance)
+    assert [point.salts for point in onset.points] == [2]
+
+
+def test_a_run_that_does_not_fail_again_in_time_is_unknown(
+    flawed_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["explain", str(flawed_run), "--time", "1ms"])
+    assert ended.value.code == 3
+    assert "the time ended before" in capsys.readouterr().err

@@ -177,3 +177,9 @@ def test_a_run_that_did_not_fail_has_nothing_to_look_for(small_run: Path) -> Non
 def test_an_edit_is_another_outcome_or_an_operation_more_or_less() -> None:
     assert distance({0: ["a", "b"]}, {0: ["a", "b"]}) == Distance(0, 2)
     assert distance({0: ["a", "b"], 1: ["c"]}, {0: ["a", "x", "y"]}) == Distance(3, 4)
+
+
+def test_the_time_limit_ends_a_seed_under_way(flawed_run: Path, tmp_path: Path) -> None:
+    """It was looked at between seeds only, and finding one with the recorded first leader may take hundreds of elections."""
+    tries = reproduce(flawed_run, Asked(tries=100, time_s=0.001, runs=tmp_path), silent).tries
+    assert tries.tried == 0 and tries.nearest is None
