@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .findings import Findings
+from .findings import KEEP_OBJECTS, Findings
 from .result import CheckResult, Verdict
 
+ORDER = (Verdict.INVALID, Verdict.UNKNOWN, Verdict.VALID)
 QUANTILES = (0.0, 0.5, 0.95, 0.99, 1.0)
 
 
@@ -22,6 +23,19 @@ def conclude(name: str, findings: Findings, stats: Mapping[str, Any], doubt: str
     if doubt is not None:
         return CheckResult(name, Verdict.UNKNOWN, (), facts, doubt)
     return CheckResult(name, Verdict.VALID, (), facts)
+
+
+def of_objects(verdicts: Mapping[str, Verdict]) -> dict[str, str]:
+    """Return the verdicts of objects as a figure; of very many objects, those that are not valid come first."""
+    found = list(verdicts.items())
+    if len(found) > KEEP_OBJECTS:
+        found.sort(key=lambda item: ORDER.index(item[1]))
+    return {key: verdict.value for key, verdict in found[:KEEP_OBJECTS]}
+
+
+def shown_of(invalid: int, objects: int, shown: int) -> str | None:
+    """Return the sentence that counts all objects with an anomaly where only some have it in the result."""
+    return f"{invalid} of {objects} keys are invalid; {shown} of them are shown" if shown < invalid else None
 
 
 def quantiles_ms(times_ns: Sequence[int] | npt.NDArray[Any]) -> dict[str, float]:

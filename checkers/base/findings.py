@@ -8,6 +8,8 @@ from typing import Any
 from .result import Anomaly
 
 KEEP_PER_KIND = 5
+KEEP_OBJECTS = 1000
+"""Objects of which each may have an anomaly of its own in a result: those beyond are counted, and have none."""
 
 
 class Findings:

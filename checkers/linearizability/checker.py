@@ -23,6 +23,8 @@ from tribulation.histories.model.columns import FAIL, Columns
 from tribulation.histories.model.rows import operation as operation_at
 
 from ..base.budget import Meter
+from ..base.conclusion import of_objects, shown_of
+from ..base.findings import KEEP_OBJECTS
 from ..base.options import settings_of
 from ..base.result import Budget, CheckResult, RunRecord, Verdict
 from ..base.selection import Bool
@@ -161,10 +163,19 @@ class _Judge:
                 self._found[number] = verdict
         todo = [number for number, found in enumerate(self._found) if found is None]
         # The small ones first: the part of the budget that they do not use is left for the large ones.
+        broken = any(found is not None and found.verdict is Verdict.INVALID for found in self._found)
         todo.sort(key=lambda number: len(self._objects.rows_of(number)))
         for done, number in enumerate(todo):
+            if broken and not self._meter.left_s:
+                # The verdict is known. Only without an anomaly is it worth more than the budget that the fast methods go on.
+                reason = "the time budget is exhausted, and other keys are invalid"
+                self._found[number] = KeyVerdict(
+                    Verdict.UNKNOWN, "none", len(self._objects.rows_of(number)), reason=reason
+                )
+                continue
             share = self._meter.part(max(self._meter.left_s / (len(todo) - done), 0.001))
-            self._found[number] = self._one(number, share)
+            found = self._found[number] = self._one(number, share)
+            broken = broken or found.verdict is Verdict.INVALID
             self._peak_bytes = max(self._peak_bytes, share.peak_bytes)
         verdicts = [found for found in self._found if found is not None]
         return _Tally(dict(zip(labels(self._objects.names), verdicts, strict=True)), self._peak_bytes)
@@ -214,13 +225,14 @@ def _multi_register(ops: Sequence[Operation], key: Hashable, meter: Meter) -> Ke
 
 def _conclude(name: str, tally: _Tally, objects: Objects, asked: Asked) -> CheckResult:
     invalid, unknown = tally.of(Verdict.INVALID), tally.of(Verdict.UNKNOWN)
-    anomalies = tuple(found.anomaly for found in invalid.values() if found.anomaly is not None)
+    anomalies = tuple(found.anomaly for found in invalid.values() if found.anomaly is not None)[:KEEP_OBJECTS]
     stats = _stats(tally, bool(invalid or unknown))
-    reason = None
+    reason = shown_of(len(invalid), len(tally.keys), len(anomalies))
     if unknown:
         stats["proven_to"] = {key: found.proven_to for key, found in unknown.items() if found.proven_to is not None}
         first, example = next(iter(unknown.items()))
-        reason = f"{len(unknown)} of {len(tally.keys)} keys undecided, {len(tally.of(Verdict.VALID))} valid; {first}: {example.reason}"
+        left = f"{len(unknown)} of {len(tally.keys)} keys undecided, {len(tally.of(Verdict.VALID))} valid; {first}: {example.reason}"
+        reason = left if reason is None else f"{reason}; {left}"
     if anomalies:
         return CheckResult(name, Verdict.INVALID, anomalies, stats, reason)
     if unknown:
@@ -242,7 +254,7 @@ def _stats(tally: _Tally, mixed: bool) -> dict[str, Any]:
     if weaker:
         stats["failed_cas"] = weaker[0]
     if mixed:
-        stats["verdicts"] = {key: found.verdict.value for key, found in tally.keys.items()}
+        stats["verdicts"] = of_objects({key: found.verdict for key, found in tally.keys.items()})
     return stats
 
 

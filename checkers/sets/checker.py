@@ -18,6 +18,8 @@ import numpy as np
 from tribulation.histories import Operation, Type, canonical
 
 from ..base.budget import Meter, OutOfBudget
+from ..base.conclusion import shown_of
+from ..base.findings import KEEP_OBJECTS
 from ..base.result import Anomaly, Budget, CheckResult, RunRecord, Verdict
 from ..base.selection import Bool, may_have
 from ..base.wording import describe, indices, on_key, show
@@ -57,7 +59,8 @@ class SetChecker:
             verdict = Verdict.INVALID if tally.anomalies else Verdict.UNKNOWN
             return CheckResult(self.name, verdict, tuple(tally.anomalies), tally.stats(), str(error))
         if tally.anomalies:
-            return CheckResult(self.name, Verdict.INVALID, tuple(tally.anomalies), tally.stats())
+            reason = shown_of(tally.broken, tally.counts["sets"], min(tally.broken, KEEP_OBJECTS))
+            return CheckResult(self.name, Verdict.INVALID, tuple(tally.anomalies), tally.stats(), reason)
         if not tally.counts["reads"] or not tally.counts["acknowledged"]:
             reason = f"{tally.counts['acknowledged']} adds were acknowledged and {tally.counts['reads']} reads ended ok: nothing to compare"
             return CheckResult(self.name, Verdict.UNKNOWN, (), tally.stats(), reason)
@@ -70,6 +73,8 @@ class Tally:
 
     counts: Counter[str] = field(default_factory=Counter)
     anomalies: list[Anomaly] = field(default_factory=list)
+    """Those of the first `KEEP_OBJECTS` of the `broken` sets."""
+    broken: int = 0
     stale_ms: list[float] = field(default_factory=list)
 
     def stats(self) -> dict[str, Any]:
@@ -112,15 +117,16 @@ def judge_set(
     tally.counts["attempted"] += len(found.adds) + len(found.failed)
     tally.counts["acknowledged"] += sum(op.type is Type.OK for op in found.adds.values())
     tally.counts["reads"] += len(found.reads)
-    before = len(tally.anomalies)
-    tally.anomalies += _duplicates(found, key, tally)
-    tally.anomalies += _phantoms(found, key, tally)
-    tally.anomalies += _missing(found, key, quiet_ns, tally, meter)
-    if len(tally.anomalies) == before and not found.repeated:
+    anomalies = [*_duplicates(found, key, tally), *_phantoms(found, key, tally)]
+    anomalies += _missing(found, key, quiet_ns, tally, meter)
+    if not anomalies and not found.repeated:
         strong = whole_set([op for op in ops if op.f == "add" or op.level in (None, LEVEL)])
         wrong = disorder(strong)
         if wrong is not None:
-            tally.anomalies.append(anomaly_of_disorder(wrong, strong, key))
+            anomalies.append(anomaly_of_disorder(wrong, strong, key))
+    if anomalies:
+        tally.broken += 1
+        tally.anomalies += anomalies if tally.broken <= KEEP_OBJECTS else ()
 
 
 def _duplicates(found: WholeSet, key: Hashable, tally: Tally) -> Iterator[Anomaly]:

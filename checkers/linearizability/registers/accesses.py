@@ -51,6 +51,15 @@ class Accesses:
             return self
         return Accesses(*(getattr(self, field.name)[mask] for field in fields(self)))
 
+    def places_of(self, register: int) -> slice:
+        """Return the places of one register, without a look at those of the others: there may be as many registers as accesses."""
+        begin, end = np.searchsorted(self.register, (register, register + 1)).tolist()
+        return slice(begin, end)
+
+    def of(self, register: int) -> Accesses:
+        places = self.places_of(register)
+        return Accesses(*(getattr(self, field.name)[places] for field in fields(self)))
+
 
 @dataclass(frozen=True, slots=True)
 class Registers:

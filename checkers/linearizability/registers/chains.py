@@ -115,7 +115,7 @@ def _check_single(versions: Versions, touched: Touched) -> None:
     found = {}
     for register, at in firsts(versions.register[early]).items():
         version = int(early[at])
-        reads = np.flatnonzero((versions.read == version) & (versions.made == NONE))
+        reads, _ = versions.shows(version)
         first = reads[np.argmin(accesses.end[reads])]
         rows = (int(accesses.row[first]), _writer_row(versions, version))
         found[register] = Broken("future-read", rows, (versions.value(version),))
@@ -146,7 +146,7 @@ def _check_long(versions: Versions, touched: Touched, root: Int64, depth: Int64)
     found = {}
     for register, at in firsts(versions.register[order[broken // 2]]).items():
         slot = int(broken[at])
-        members = np.flatnonzero(slot_chain == slot_chain[slot])
+        members = np.arange(*np.searchsorted(slot_chain, (slot_chain[slot], slot_chain[slot] + 1)).tolist())
         left, right = members[members <= slot], members[members > slot]
         late, early = left[np.argmax(start[left])], right[np.argmin(end[right])]
         found[register] = _inside(versions, order, int(late), int(early))
@@ -171,7 +171,7 @@ def _slot_row(versions: Versions, version: int, reads: bool, last: bool) -> int:
     if not reads:
         return _writer_row(versions, version)
     accesses = versions.accesses
-    places = np.flatnonzero((versions.read == version) & (versions.made == NONE))
+    places, _ = versions.shows(version)
     by = np.argmax(accesses.start[places]) if last else np.argmin(accesses.end[places])
     return int(accesses.row[places[by]])
 

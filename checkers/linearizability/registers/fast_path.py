@@ -11,6 +11,7 @@ import numpy as np
 from tribulation.histories import Operation, canonical
 from tribulation.histories.model.columns import ABSENT, OPEN
 
+from ...base.findings import KEEP_OBJECTS
 from ...base.result import Anomaly, Verdict
 from ..search.by_key import Objects
 from ..search.key_verdict import Asked, KeyVerdict, OperationAt
@@ -35,15 +36,19 @@ def judge_registers(objects: Objects, operation: OperationAt, asked: Asked) -> l
     sizes = np.cumsum([len(objects.rows_of(number)) for number in doubt])
     # A search of a few thousand operations takes negligible time; beyond that it must be requested.
     left = {number for number, size in zip(doubt, sizes.tolist(), strict=True) if not asked.exact and size > SEARCHED}
+    # The order of the numbers is that of first invocations.
+    shown = frozenset(sorted(judged.broken)[:KEEP_OBJECTS])
     return [
         None
         if number in judged.in_doubt and number not in left
-        else _verdict(number, objects, judged, operation, asked)
+        else _verdict(number, objects, judged, operation, asked, number in shown)
         for number in range(len(objects))
     ]
 
 
-def _verdict(number: int, objects: Objects, judged: Judged, operation: OperationAt, asked: Asked) -> KeyVerdict | None:
+def _verdict(
+    number: int, objects: Objects, judged: Judged, operation: OperationAt, asked: Asked, with_story: bool
+) -> KeyVerdict | None:
     count = len(objects.rows_of(number))
     if number in judged.malformed:
         op = operation(judged.malformed[number])
@@ -52,7 +57,8 @@ def _verdict(number: int, objects: Objects, judged: Judged, operation: Operation
     if number in judged.repeated:
         return None
     if number in judged.broken:
-        anomaly = story(number, judged.broken[number], judged.registers, operation, objects.names[number][1])
+        key = objects.names[number][1]
+        anomaly = story(number, judged.broken[number], judged.registers, operation, key) if with_story else None
         return KeyVerdict(Verdict.INVALID, METHOD, count, anomaly)
     verdict = KeyVerdict(Verdict.VALID, METHOD, count)
     if number in judged.in_doubt:
@@ -67,12 +73,12 @@ def order_of_register(number: int, judged: Judged) -> list[int]:
     if judged.order is None:
         return []
     order, accesses = judged.order, judged.order.zones.chains.versions.accesses
-    mine = np.flatnonzero(order.register == number)
-    rows = accesses.row[order.places[mine]]
+    begin, end = np.searchsorted(order.register, (number, number + 1)).tolist()
+    rows = accesses.row[order.places[begin:end]]
     if judged.mismatches is not None:
-        failed = judged.mismatches.register == number
+        failed = slice(*np.searchsorted(judged.mismatches.register, (number, number + 1)).tolist())
         rows = np.insert(
-            rows, judged.mismatches.place[failed] - (mine[0] if len(mine) else 0), judged.mismatches.row[failed]
+            rows, judged.mismatches.place[failed] - (begin if len(rows) else 0), judged.mismatches.row[failed]
         )
     return [int(row) for row in rows.tolist()]
 
@@ -87,7 +93,7 @@ def story(number: int, broken: Broken, registers: Registers, operation: Operatio
     accesses = [initial if row == VIRTUAL else _access(operation(row), by_index) for row in broken.rows]
     values = tuple(canonical(_value(registers, value)) for value in broken.values)
     anomaly = anomaly_of(Violation(broken.kind, tuple(accesses), values), register, key)
-    return shown_by(anomaly, [operation(row) for row in _observers(rows, _of(number, registers))])
+    return shown_by(anomaly, [operation(row) for row in _observers(rows, registers.accesses.of(number))])
 
 
 def _access(op: Operation, by_index: Mapping[int, Access]) -> Access:
@@ -98,10 +104,6 @@ def _access(op: Operation, by_index: Mapping[int, Access]) -> Access:
 
 def _value(registers: Registers, value: int) -> Any:
     return None if value == ABSENT else registers.values[value]
-
-
-def _of(number: int, registers: Registers) -> Accesses:
-    return registers.accesses.where(registers.accesses.register == number)
 
 
 def _observers(rows: Sequence[int], mine: Accesses) -> list[int]:
@@ -123,7 +125,7 @@ def _observers(rows: Sequence[int], mine: Accesses) -> list[int]:
 
 def _context(number: int, broken: Broken, registers: Registers) -> list[int]:
     """Return rows that decide the name of the violation: the writers of its values, a read of each, and the last read of anything else."""
-    mine = _of(number, registers)
+    mine = registers.accesses.of(number)
     rows: list[int] = []
     for value in broken.values:
         rows += _some(mine, mine.writes == value) + _some(mine, mine.reads == value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from .versions import Written, versions_of
 from .zones import Zones, zones_of
 
 
-@dataclass(slots=True)
+@dataclass
 class Judged:
     """Verdicts by the number of the object.
 
@@ -33,7 +34,7 @@ class Judged:
     order: Order | None = None
     mismatches: Mismatches | None = None
 
-    @property
+    @cached_property
     def in_doubt(self) -> frozenset[int]:
         return frozenset() if self.mismatches is None else self.mismatches.in_doubt
 

@@ -62,7 +62,7 @@ def _certain(versions: Versions, start: Int64, end: Int64, version: Int64, stuck
     found = {}
     for register, at in firsts(silent.register[wrong]).items():
         one = int(wrong[at])
-        shows = np.flatnonzero((versions.read == version[one]) | (versions.made == version[one]))
+        _, shows = versions.shows(int(version[one]))
         early, late = shows[np.argmin(accesses.end[shows])], shows[np.argmax(accesses.start[shows])]
         early_row = VIRTUAL if versions.is_initial(int(version[one])) else int(accesses.row[early])
         rows = (early_row, int(silent.row[one]), int(accesses.row[late]))

@@ -7,6 +7,7 @@ after its last start, or right after the forward zone around that. Inside a chai
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -37,7 +38,7 @@ class Held:
         )
 
 
-@dataclass(slots=True)
+@dataclass
 class Order:
     """`places` are the accesses (of `Versions.accesses`) in order, by register. `point` is the moment of each, in half positions: odd numbers lie
     between events.
@@ -47,7 +48,7 @@ class Order:
     places: Int64
     point: Int64
 
-    @property
+    @cached_property
     def register(self) -> Int64:
         """The register of each place."""
         return self.zones.chains.versions.accesses.register[self.places]

@@ -107,6 +107,13 @@ class Versions:
     def is_initial(self, version: int) -> bool:
         return version >= len(self.written.value)
 
+    def shows(self, version: int) -> tuple[Int64, Int64]:
+        """Return the places of the accesses that read this version and made nothing of it, and of all that show it."""
+        mine = self.accesses.places_of(int(self.register[version]))
+        read, made = self.read[mine], self.made[mine]
+        only = np.flatnonzero((read == version) & (made == NONE))
+        return only + mine.start, np.flatnonzero((read == version) | (made == version)) + mine.start
+
 
 def versions_of(registers: Registers) -> Versions:
     """Return the versions. Raises `Violated` for values seen that were never written, for versions that two cas replaced, for a cas from a value to
@@ -163,10 +170,11 @@ def _refuse_unwritten(registers: Registers, places: Int64) -> None:
     for register, at in firsts(accesses.register[places]).items():
         place = int(places[at])
         value = int(accesses.reads[place])
-        refused = np.flatnonzero((failed.register == register) & (failed.writes == value))
+        mine = failed.of(register)
+        refused = np.flatnonzero(mine.writes == value)
         row = int(accesses.row[place])
         if len(refused):
-            found[register] = Broken("aborted-read", (row, int(failed.row[refused[0]])), (value,))
+            found[register] = Broken("aborted-read", (row, int(mine.row[refused[0]])), (value,))
         else:
             found[register] = Broken("thin-air", (row,), (value,))
     raise Violated(found)

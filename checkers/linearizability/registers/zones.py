@@ -91,19 +91,23 @@ def _refuse(zones: Zones, kind: str, outer: Int64, inner: Int64) -> None:
     if not len(outer):
         return
     found = {}
+    roots = _roots_of_accesses(zones.chains)
+    by_root = np.argsort(roots, kind="stable")
     for register, at in firsts(zones.register[outer]).items():
-        a1, a2, _, old = _ends(zones, int(outer[at]))
-        b1, b2, new, _ = _ends(zones, int(inner[at]))
+        places = [int(outer[at]), int(inner[at])]
+        begin, end = (np.searchsorted(roots, zones.root[places], side, sorter=by_root) for side in ("left", "right"))
+        members = [by_root[one:other] for one, other in zip(begin.tolist(), end.tolist(), strict=True)]
+        a1, a2, _, old = _ends(zones, places[0], members[0])
+        b1, b2, new, _ = _ends(zones, places[1], members[1])
         found[register] = Broken(kind, (a1, a2, b1, b2), (old, new))
     raise Violated(found)
 
 
-def _ends(zones: Zones, place: int) -> tuple[int, int, int, int]:
-    """Return rows of the first to end and of the last to start, and the values that they show."""
+def _ends(zones: Zones, place: int, members: Int64) -> tuple[int, int, int, int]:
+    """Return rows of the first to end and of the last to start of the accesses to a zone's chain, and the values that they show."""
     chains = zones.chains
     versions, accesses = chains.versions, chains.versions.accesses
     root = zones.root[place]
-    members = np.flatnonzero(_roots_of_accesses(chains) == root)
     last = int(members[accesses.start[members] == zones.last[place]][0])
     first = members[accesses.end[members] == zones.first[place]]
     last_row, last_value = int(accesses.row[last]), _shown(versions, last)

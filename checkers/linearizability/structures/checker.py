@@ -14,6 +14,8 @@ import numpy as np
 from tribulation.histories import canonical
 
 from ...base.budget import Meter
+from ...base.conclusion import of_objects, shown_of
+from ...base.findings import KEEP_OBJECTS
 from ...base.options import Option, settings_of
 from ...base.result import Budget, CheckResult, RunRecord, Verdict
 from ...base.selection import Bool
@@ -121,13 +123,14 @@ def _merged(name: str, found: dict[str, Judged]) -> CheckResult:
         "operations": sum(one.operations for one in found.values()),
         "methods": {method: methods.count(method) for method in sorted(set(methods))},
     }
-    anomalies = tuple(one.anomaly for one in found.values() if one.anomaly is not None)
+    anomalies = tuple(one.anomaly for one in found.values() if one.anomaly is not None)[:KEEP_OBJECTS]
     unknown = by_verdict[Verdict.UNKNOWN]
-    reason = None
+    reason = shown_of(len(by_verdict[Verdict.INVALID]), len(found), len(anomalies))
     if unknown:
         first, example = next(iter(unknown.items()))
-        reason = f"{len(unknown)} of {len(found)} keys undecided; {first}: {example.reason}"
+        left = f"{len(unknown)} of {len(found)} keys undecided; {first}: {example.reason}"
+        reason = left if reason is None else f"{reason}; {left}"
     if by_verdict[Verdict.INVALID] or unknown:
-        stats["verdicts"] = {key: one.verdict.value for key, one in found.items()}
+        stats["verdicts"] = of_objects({key: one.verdict for key, one in found.items()})
     verdict = Verdict.INVALID if anomalies else Verdict.UNKNOWN if unknown else Verdict.VALID
     return CheckResult(name, verdict, anomalies, stats, reason)
