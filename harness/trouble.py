@@ -26,7 +26,7 @@ MOST_ERRORS = 200
 MOST_BUGS = 50
 """Different ones that are kept. The same one again is counted."""
 BUG_EXIT = TribulationError.exit_code
-MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 """What an `OSError` says when the harness's own machine lacks something."""
 OURS = str(Path(tribulation.__file__).parent) + os.sep
 PYTHON = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})

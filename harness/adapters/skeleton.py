@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
+from contextlib import suppress
 from importlib.metadata import packages_distributions
 from keyword import iskeyword
 from pathlib import Path
 
 import yaml
+
+from tribulation.histories.files.replacing import replacing
 
 from ..errors import CampaignError
 
@@ -138,7 +141,9 @@ def _taken(name: str, module: str, class_name: str) -> str | None:
 
 
 def write_system(name: str, folder: Path) -> list[Path]:
-    """Write the files of a new system, and return their paths. Raises `CampaignError` for an impossible name, and for a file that exists."""
+    """Write the files of a new system, and return their paths. Raises `CampaignError` for an impossible name, and for a file that exists. All are
+    written, or none.
+    """
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,40}", name):
         raise CampaignError(
             f"{name!r} is not a name for a system", hint="small letters, digits and dashes: my-database"
@@ -151,8 +156,18 @@ def write_system(name: str, folder: Path) -> list[Path]:
     paths = [folder / file for file in texts]
     if there := [path for path in paths if path.exists()]:
         raise CampaignError(f"{there[0]} exists already", hint="choose another name or folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    for path, text in zip(paths, texts.values(), strict=True):
-        filled = text.replace("@NAME@", name).replace("@MODULE@", module).replace("@CLASS@", class_name)
-        path.write_text(filled, encoding="utf-8")
+    made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, text in zip(paths, texts.values(), strict=True):
+            filled = text.replace("@NAME@", name).replace("@MODULE@", module).replace("@CLASS@", class_name)
+            with replacing(path) as file:
+                file.write(filled.encode())
+    except BaseException:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        with suppress(OSError):
+            for parent in made:
+                parent.rmdir()
+        raise
     return paths

@@ -13,6 +13,7 @@ from tribulation.histories.files.opening import NamedFile
 
 from ..errors import CampaignError
 from .choices import unknown
+from .refusals import writing_named
 
 
 def known_model(name: str | None) -> str | None:
@@ -39,12 +40,8 @@ def known_level(name: str | None) -> str | None:
 
 def begun_certificate(path: Path) -> NamedFile:
     """A certificate without an order, as long as nothing is checked. Raises `CampaignError` where the file cannot be written."""
-    try:
+    with writing_named(path):
         return NamedFile(path, "{}\n")
-    except OSError as error:
-        raise CampaignError(
-            f"cannot write {path}: {error.strerror}", hint="name a file in a folder that exists"
-        ) from error
 
 
 def write_certificate(file: NamedFile, results: Mapping[str, CheckResult]) -> None:

@@ -143,7 +143,7 @@ def _ended_by_users(error: BaseException) -> int:
 
 
 def _refused_by_the_system(error: OSError, arguments: list[str]) -> tuple[str, int]:
-    """An error of the operating system: for a name on the command line, a mistake of the user, otherwise an error of the machine."""
+    """An error of the operating system: for a name on the command line that may not be used, a mistake of the user; otherwise an error of the machine."""
     name = (
         ""
         if error.filename is None
@@ -151,9 +151,14 @@ def _refused_by_the_system(error: OSError, arguments: list[str]) -> tuple[str, i
         if isinstance(error.filename, bytes)
         else str(error.filename)
     )
-    is_given = any(given and given in name for given in arguments)
+    is_given = error.errno not in MACHINE and any(given and given in name for given in arguments)
     text = f"{shown(name)}: {error.strerror}" if name else f"this machine: {error.strerror}"
-    return f"{text}\n\nhint: name a file or folder that this user may use", 2 if is_given else 4
+    hint = (
+        "free some space there, or name another place"
+        if error.errno in MACHINE
+        else "name a file or folder that this user may use"
+    )
+    return f"{text}\n\nhint: {hint}", 2 if is_given else 4
 
 
 def _complain(message: str, code: int) -> int:

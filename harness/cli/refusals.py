@@ -6,12 +6,15 @@ click's own messages print a usage line instead of a hint, and name their possib
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 from click.core import Argument
 
 from ..errors import CampaignError, TribulationError
+from ..trouble import is_of_the_machine
 
 _DERIVED = ("verdict.json", "shrink.json", "search.json", "digests.json", "messages.jsonl", "clients")
 """Files of a run's folder that other commands read, apart from its evidence."""
@@ -54,6 +57,17 @@ def refuse_to_replace(read: Path | None, **outputs: Path | None) -> None:
         raise CampaignError(
             f"{name if name.isupper() else f'--{name}'}: {path} is {why}, and would be lost", hint="name another file"
         )
+
+
+@contextmanager
+def writing_named(path: Path, option: str = "", hint: str = "name a file in a folder that exists") -> Iterator[None]:
+    """Guard code that writes a file which the user named. Raises `CampaignError` where it may not be written; a full disk is no mistake of the user."""
+    try:
+        yield
+    except OSError as error:
+        if is_of_the_machine(error):
+            raise
+        raise CampaignError(f"{option and f'{option}: '}cannot write {path}: {error.strerror}", hint=hint) from error
 
 
 def _is_part(path: Path, read: Path) -> bool:

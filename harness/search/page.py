@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tribulation.histories.files.opening import write_named
+from tribulation.histories.files.opening import write_named, write_whole
 
 from ..evidence.writing import writing
 from ..report import kinds, render_page
@@ -46,7 +46,8 @@ def write_page(path: Path, title: str, document: Mapping[str, Any]) -> Path:
     """Write the page of this document (`tri search --json`). Raises `RunFolderError` when it cannot be written."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_named(path, render_page("search.html.j2", search=page(path.parent, title, document)))
+        text = render_page("search.html.j2", search=page(path.parent, title, document))
+        (write_named if path.exists() and not path.is_file() else write_whole)(path, text)
     return path
 
 

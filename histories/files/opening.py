@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 from ..model.bounds import TEXT_BYTES
 from ..model.errors import HistoryError
+from .replacing import replacing
 
 BOM = b"\xef\xbb\xbf"
 _HINT = "name a history's file, or a run's folder"
@@ -31,7 +33,9 @@ _WRITTEN = os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 
 def write_named(path: str | Path, text: str) -> None:
-    """Write to whatever a user named: a file, `/dev/stdout`, a pipe that is read. Raises OSError for a pipe that is not, instead of waiting for its reader."""
+    """Write to whatever a user named: `/dev/stdout`, a pipe that is read, a file, which is then no longer what it was. Raises OSError for a pipe that is
+    not read, instead of waiting for its reader.
+    """
     _write(os.open(path, _WRITTEN | os.O_TRUNC, 0o666), text)
 
 
@@ -42,18 +46,41 @@ class NamedFile:
     """
 
     def __init__(self, path: str | Path, beginning: str) -> None:
+        is_new = not os.path.lexists(path)
         self.path, descriptor = path, os.open(path, _WRITTEN, 0o666)
         self._special = None if stat.S_ISREG(os.fstat(descriptor).st_mode) else descriptor
         if self._special is None:
             os.close(descriptor)
-            write_named(path, beginning)
+            try:
+                write_whole(path, beginning)
+            except OSError:
+                if is_new:
+                    Path(path).unlink(missing_ok=True)
+                raise
 
     def write(self, text: str) -> None:
-        """Write the result, once. Raises OSError."""
+        """Write the result, once. Raises OSError; what was there before then stays."""
         if self._special is None:
-            write_named(self.path, text)
+            write_whole(self.path, text)
         else:
             _write(self._special, text)
+
+
+def write_whole(path: str | Path, text: str) -> None:
+    """Write a regular file as a whole, or leave it as it was, as on a full disk. A link is followed: its user made it."""
+    place = Path(os.path.realpath(path))
+    try:
+        with replacing(place) as file:
+            with suppress(FileNotFoundError), open(place, "ab") as before:  # Refused where the user may not write it.
+                os.fchmod(file.fileno(), stat.S_IMODE(os.fstat(before.fileno()).st_mode))
+            file.write(text.encode("utf-8"))
+    except PermissionError:
+        # The file may be written, but its folder may not.
+        write_named(path, text)
+    except OSError as error:
+        if error.errno != errno.EBUSY:  # A file that is mounted in a container cannot be replaced.
+            raise
+        write_named(path, text)
 
 
 def _write(descriptor: int, text: str) -> None:

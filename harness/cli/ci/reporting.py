@@ -25,6 +25,7 @@ from ...run.outcome.verdict import ENDED_BY_USER, EXIT_UNKNOWN, EXIT_VALID, Judg
 from ..choices import Named
 from ..options import PathType
 from ..outcome import print_outcome
+from ..refusals import writing_named
 from . import github
 from .cases import Case, cases_of
 
@@ -93,17 +94,13 @@ def _begun(path: Path) -> NamedFile:
     """The file with what it says until the command ends. Only XML is replaced, because the command also reads files that only its campaign names."""
     from . import junit
 
-    try:
+    with writing_named(path, "--junit"):
         if path.is_file():
             with open_regular(path) as file:
                 if file.read(64).lstrip()[:1] not in (b"", b"<"):
                     raise CampaignError(f"--junit: {path} is not XML, and would be lost", hint="name another file")
         cases = [Case("run", "error", "ended", "the command ended without a verdict")]
         return NamedFile(path, junit.document("tri", cases, {}))
-    except OSError as error:
-        raise CampaignError(
-            f"--junit: cannot write {path}: {error.strerror}", hint="name a file in a folder that exists"
-        ) from error
 
 
 def may_pass(judgement: Judgement) -> bool:

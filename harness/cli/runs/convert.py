@@ -9,7 +9,7 @@ import click
 from ..choices import Named, history_formats
 from ..console import say
 from ..options import PathType
-from ..refusals import refuse_to_replace
+from ..refusals import refuse_to_replace, writing_named
 
 
 @click.command("convert")
@@ -47,12 +47,9 @@ def command(source: Path, target: Path, source_format: str | None, target_format
         before = detect(source) if source_format is None else format_named(source_format)
         history = read(source, before)
         operations = len(history.columns)
-        after = write(history, target, target_format)
+        with writing_named(target):
+            after = write(history, target, target_format)
     except HistoryError as error:
         raise CampaignError(error.message, hint=error.hint or "tri convert --help lists the formats") from error
-    except OSError as error:
-        raise CampaignError(
-            f"cannot write {target}: {error.strerror}", hint="name a file in a folder that exists"
-        ) from error
     say(f"{source} ({before}) → {target} ({after}): {operations} operations")
     return 0

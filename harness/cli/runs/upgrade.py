@@ -9,6 +9,7 @@ import click
 
 from ..console import say
 from ..options import PathType
+from ..refusals import writing_named
 
 if TYPE_CHECKING:
     from ...user_files.renamed import Old
@@ -26,7 +27,8 @@ def command(files: tuple[Path, ...], check: bool) -> int:
     tri upgrade mine.yaml
     tri upgrade --check campaigns/*.yaml
     """
-    from ...errors import CampaignError
+    from tribulation.histories.files.opening import write_whole
+
     from ...user_files.opening import read_text
     from ...user_files.yaml_bounds import MOST_BYTES
 
@@ -35,12 +37,8 @@ def command(files: tuple[Path, ...], check: bool) -> int:
         changes = ", ".join(dict.fromkeys(f"{old.old} → {old.new}" for old in found))
         say(f"{path}: {changes or 'has the names of this version'}")
         if found and not check:
-            try:
-                path.write_bytes(text.encode())
-            except OSError as error:
-                raise CampaignError(
-                    f"cannot write {path}: {error.strerror}", hint="the file was not changed"
-                ) from error
+            with writing_named(path, hint="the file was not changed"):
+                write_whole(path, text)
     return 1 if check and any(found for _, _, found in done) else 0
 
 

@@ -23,6 +23,8 @@ from typing import Literal
 
 import yaml
 
+from tribulation.histories.files.opening import write_whole
+
 from ...errors import HostError
 from ..errors import CommandError, ConnectError
 from ..local import launch
@@ -170,7 +172,7 @@ class QemuProvider(LocalProvider):
             (own / "seed.tar").write_bytes(seed(machine, all_machines, subnet, authorized, private))
             known_hosts.append(f"{machine.address} {(own / 'host_key.pub').read_text().strip()}")
             _copy(made / "root.raw", own / "disk.raw")
-        (self._lab / "known_hosts").write_text("\n".join(known_hosts) + "\n")
+        write_whole(self._lab / "known_hosts", "\n".join(known_hosts) + "\n")
         hosts = [
             {
                 "name": machine.name,
@@ -184,8 +186,9 @@ class QemuProvider(LocalProvider):
             for machine in all_machines
         ]
         document = {"consent": True, "known_hosts": str(self._lab / "known_hosts"), "hosts": hosts}
-        self.inventory.write_text(
-            "# Emulated machines of this lab, made to be harmed.\n" + yaml.safe_dump(document, sort_keys=False)
+        write_whole(
+            self.inventory,
+            "# Emulated machines of this lab, made to be harmed.\n" + yaml.safe_dump(document, sort_keys=False),
         )
         settings = {
             "name": self.lab_name,

@@ -25,6 +25,7 @@ import paramiko
 import yaml
 
 import tribulation
+from tribulation.histories.files.opening import write_whole
 
 from ...errors import HostError
 from .provider import CLIENTS, SshProvider
@@ -172,8 +173,8 @@ class VagrantProvider:
         known = [
             f"{described[login.name].address} {key}" for login in logins for key in described[login.name].host_keys
         ]
-        (folder / "known_hosts").write_text("\n".join(known) + "\n")
-        self.inventory.write_text(yaml.safe_dump(inventory_of(logins, described, self.clock), sort_keys=False))
+        write_whole(folder / "known_hosts", "\n".join(known) + "\n")
+        write_whole(self.inventory, yaml.safe_dump(inventory_of(logins, described, self.clock), sort_keys=False))
 
 
 ASK = f"cat {ADDRESS_FILE} && cat /etc/ssh/ssh_host_*_key.pub"
