@@ -24,7 +24,7 @@ from ..run.outcome.run_folder import reached_its_end
 from ..run.outcome.verdict import Judgement, judge
 from ..run.plan.plan import Plan
 from ..run.settings import Settings, open_run_folder
-from ..run.simulated import write_run
+from ..run.simulated import cluster_of, write_run
 from ..user_files.renamed import VERDICT, current
 from .focus import Clue, clue_of
 from .sizes import Size
@@ -74,6 +74,8 @@ def read_source(folder: Path) -> Source:
     """The content of a simulated run's folder; a missing verdict or history is made from its plan."""
     plan = read_plan(folder)
     require_simulable(plan.options["system"], str(folder))
+    # A plan that cannot be carried out is refused here: a trial would count it as one that fails otherwise.
+    cluster_of(plan)
     if reached_its_end(folder):
         return read_recorded(folder)
     tried = attempt(plan, check_s=Budget().time_s)

@@ -19,7 +19,7 @@ from ...progress import Notify
 from ...run.outcome.verdict import Judgement, judge
 from ...run.plan.plan import Plan
 from ...run.settings import Settings, open_run_folder
-from ...run.simulated import write_run
+from ...run.simulated import cluster_of, write_run
 from ...shrink.folder import campaign_of, choose, replay_of
 from ...shrink.trial import first_seen
 from .pinning import PinnedPlan, plan_of_history, plan_of_run
@@ -56,7 +56,7 @@ class Reproduced:
 
 
 def reproduce(target: Path, asked: Asked, notify: Notify) -> Reproduced:
-    """Reproduce the failure. Raises `CampaignError` when nothing failed there, or when it holds something unknown to the simulator."""
+    """Reproduce the failure. Raises `CampaignError` when nothing failed there, or when its plan cannot be simulated."""
     if target.is_dir():
         require_simulable(read_plan(target).options["system"], str(target))
     notify("check", str(target))
@@ -70,6 +70,7 @@ def reproduce(target: Path, asked: Asked, notify: Notify) -> Reproduced:
     wanted = choose(failures, asked.failure, str(target))
     pinned = _plan(target, judgement, asked)
     plan = pinned.plan
+    cluster_of(plan)
     seen_ns = first_seen(wanted, judgement.results[wanted.checker], judgement.record).at_ns
     notify("tier C", f"{len(plan.pinned or ())} operations and {len(plan.intents)} faults, looking for {wanted}")
     tries = search(pinned, wanted, judgement.record, seen_ns, asked.tries, asked.jobs, asked.time_s, notify)

@@ -6,6 +6,7 @@ The files are checked periodically. New content replaces the old when all of it 
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -14,6 +15,8 @@ from ...errors import ConfigError
 from ..telemetry.logs import NodeLog
 
 T = TypeVar("T")
+MOST_BYTES = 1 << 16
+"""Far above the size of any key; `/dev/zero` has no end."""
 _Stamp = tuple[tuple[int, int, int], ...]
 
 
@@ -53,14 +56,20 @@ class Rotating(Generic[T]):
 def read_secret(path: Path, what: str) -> bytes:
     """Read a file that only its owner may read. Raises `ConfigError`, whose text does not contain the secret."""
     try:
-        mode = os.stat(path).st_mode & 0o777
-        content = path.read_bytes()
+        # Without O_NONBLOCK, a pipe would wait for its writer.
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            mode = os.fstat(file.fileno()).st_mode
+            content = file.read(MOST_BYTES + 1) if stat.S_ISREG(mode) else b""
     except OSError as error:
         raise ConfigError(
             f"{what}: cannot read {path}: {error.strerror}", "write the path of a readable file"
         ) from None
+    if not stat.S_ISREG(mode):
+        raise ConfigError(f"{what}: {path} is not a regular file", "write the path of a readable file")
     if mode & 0o077:
-        raise ConfigError(f"{what}: {path} has mode {mode:04o}: others may read it", f"chmod 600 {path}")
+        raise ConfigError(f"{what}: {path} has mode {mode & 0o777:04o}: others may read it", f"chmod 600 {path}")
+    if len(content) > MOST_BYTES:
+        raise ConfigError(f"{what}: {path} has more than {MOST_BYTES} bytes", "write the path of a file with a key")
     return content
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -138,3 +139,34 @@ def test_a_spoilt_verdict_is_refused_with_its_place(failing: Path, tmp_path: Pat
     (tmp_path / "verdict.json").write_text("{}", encoding="utf-8")
     with pytest.raises(CampaignError, match=r"verdict\.json: not a verdict"):
         read_recorded(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "wrong"),
+    [
+        (("checkers",), ["nope"], "no checker 'nope'"),
+        (("checker_options",), {"linearizable": {"x": 1}}, "has no option 'x'"),
+        (("system", "flaws"), ["no-such"], "no flaw 'no-such'"),
+    ],
+)
+@pytest.mark.parametrize("command", [("shrink",), ("explain",), ("replay",), ("replay", "--tier", "c")])
+def test_a_plan_that_cannot_be_carried_out_is_refused_and_not_unknown(
+    failing: Path,
+    tmp_path: Path,
+    place: tuple[str, ...],
+    value: object,
+    wrong: str,
+    command: tuple[str, ...],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Each trial of it counted as one that fails otherwise."""
+    shutil.copytree(failing, tmp_path / "run")
+    path = tmp_path / "run" / "plan.json"
+    plan = json.loads(path.read_text(encoding="utf-8"))
+    within = plan["options"]
+    for name in place[:-1]:
+        within = within[name]
+    within[place[-1]] = value
+    path.write_text(json.dumps(plan), encoding="utf-8")
+    code, _, said = tri(capsys, *command, str(tmp_path / "run"))
+    assert code == 2 and wrong in said

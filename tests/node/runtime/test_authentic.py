@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import pairwise
 from pathlib import Path
 
@@ -96,7 +97,12 @@ def test_a_key_is_changed_in_steps_and_nobody_is_refused_meanwhile() -> None:
         ("", 0o600, "has 0 keys"),
         (f"{'ab' * 32}\n" * 3, 0o600, "has 3 keys"),
         (f"{'ab' * 32}\n{'secret' * 6}\n", 0o600, "key 2 is not hexadecimal"),
-        ("abcd\n", 0o600, "key 1 has 2 bytes"),
+        ("abcd\n", 0o600, "key 1 has 4 digits, not 64"),
+        ("ab" * 31 + "a\n", 0o600, "key 1 has 63 digits, not 64"),
+        ("ab" * 32 + "a\n", 0o600, "key 1 has 65 digits, not 64"),
+        ("ab" * 33 + "\n", 0o600, "key 1 has 66 digits, not 64"),
+        (f"{'ab' * 32}\n{'cd' * 64}\n", 0o600, "key 2 has 128 digits, not 64"),
+        ("a" * 70_000, 0o600, "has more than 65536 bytes"),
         ("ab" * 32, 0o640, "others may read it"),
     ],
 )
@@ -116,3 +122,11 @@ def test_keys_are_read(tmp_path: Path) -> None:
     path.write_text(f"{NEW.hex()}\n{OLD.hex()}\n")
     path.chmod(0o600)
     assert load_keys(path) == (NEW, OLD)
+
+
+def test_a_key_that_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
+    """A pipe held the node until someone wrote to it, and `/dev/zero` took all memory."""
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):
+        with pytest.raises(ConfigError, match=r"not a regular file|cannot read"):
+            load_keys(path)
