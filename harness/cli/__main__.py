@@ -1,4 +1,4 @@
-"""`tri`, and `python -m tribulation.harness.cli` where it is not on the path: signals are taken before anything large is imported."""
+"""`tri`, and `python -m tribulation.harness.cli` where it is not on the path. Handlers of signals are set before anything large is imported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names that a user may give `tri check`: models and levels, refused early when they do not exist."""
+"""Models and levels that a user names, refused early if they do not exist; and the file for certificates."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .refusals import writing_named
 
 
 def known_model(name: str | None) -> str | None:
-    """The model's own name."""
+    """Return the name of the model; `name` may be an alias of it. Raises `CampaignError` for another name, or a model without a checker."""
     if name is None:
         return None
     found = model_named(name)
@@ -29,7 +29,7 @@ def known_model(name: str | None) -> str | None:
 
 
 def known_level(name: str | None) -> str | None:
-    """The consistency level's own name."""
+    """Return the name of the consistency level; `name` may be an alias of it. Raises `CampaignError` for another name."""
     if name is None:
         return None
     found = level_named(name)
@@ -39,15 +39,15 @@ def known_level(name: str | None) -> str | None:
 
 
 def begun_certificate(path: Path) -> NamedFile:
-    """A certificate without an order, as long as nothing is checked. Raises `CampaignError` where the file cannot be written."""
+    """Write a certificate without an order, before anything is checked. Raises what `writing_named` raises."""
     with writing_named(path):
         return NamedFile(path, "{}\n")
 
 
 def write_certificate(file: NamedFile, results: Mapping[str, CheckResult]) -> None:
-    """Object → history indices of its operations in a legal order, by checker: what `tribulation.checkers.verify` re-checks.
+    """Write by checker: object → history indices of its operations in a legal order. `tribulation.checkers.verify` checks this order again.
 
-    That it cannot be written changes no exit code.
+    An error of writing is printed and does not change the exit code.
     """
     found = {
         name: {key: list(order) for key, order in result.certificate.items()}

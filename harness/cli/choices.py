@@ -1,4 +1,4 @@
-"""Options with a known set of values: one error for a wrong one, and completion by the shell.
+"""Options with a known set of values: a wrong value is refused with the nearest right one, and the shell completes values.
 
 @click.option("--checker", type=Named("checker", checkers))     # unknown checker 'linearisable'; hint: did you mean 'linearizable'
 """
@@ -11,11 +11,11 @@ from typing import Any
 import click
 
 FEW = 60
-"""Names of so many characters together stand in the usage line."""
+"""The usage line shows all names if they have at most this many characters together."""
 
 
 class Named(click.ParamType):  # type: ignore[type-arg]
-    """One of `names`. A function that returns them is called when they are needed, so that `tri --help` imports none."""
+    """One of `names`. If `names` is a function, it is called only when they are needed, so that `tri --help` does not import them."""
 
     def __init__(self, what: str, names: Iterable[str] | Callable[[], Iterable[str]]) -> None:
         self.name = what
@@ -41,7 +41,7 @@ class Named(click.ParamType):  # type: ignore[type-arg]
 
 
 class Later(Named):
-    """Names to which a run's own plugins may add: the command refuses an unknown one, once it has loaded them."""
+    """Names to which plugins of a run may add: any name is accepted here. The command refuses unknown ones after it has loaded the plugins."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         return str(value)
@@ -60,7 +60,7 @@ class Group(click.Group):
 
 
 def unknown(what: str, value: str, known: Iterable[str], option: str | None = None) -> Exception:
-    """The error for a name that is not one of those `known`."""
+    """Return the error for a name that is not one of `known`. Its hint has the nearest known name."""
     from ..errors import CampaignError, shown
     from ..user_files.yaml_loader import suggest
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """`module` is in this folder; `example` is printed at the end of the command's `--help`."""
+    """`module` is relative to this folder; `example` is printed at the end of the command's `--help`."""
 
     module: str
     purpose: str
@@ -69,7 +69,7 @@ GROUPS: dict[str, dict[str, Entry]] = {
     },
     "Hosts": {
         "doctor": Entry("machines.doctor", "Test what the hosts support.", "tri doctor quickstart --hosts local"),
-        "hosts": Entry("machines.hosts", "Bring local hosts up or down, or list them.", "tri hosts up --nodes 3"),
+        "hosts": Entry("machines.hosts", "Bring hosts up or down, or list labs.", "tri hosts up --nodes 3"),
         "heal": Entry("machines.heal", "Undo every fault that may still be active.", "tri heal"),
     },
     "Reference cluster": {

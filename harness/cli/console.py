@@ -1,4 +1,4 @@
-"""Output of `tri`: results on stdout, conversation on stderr; a live line on a terminal, plain lines elsewhere."""
+"""Output of `tri`: results on stdout, messages on stderr; a live line on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from .process.streams import Escaping
 
 PLAIN_EVERY_S = 5.0
 LEAST_WIDTH = 40
-"""Columns of a result, at least: narrower terminals wrap it themselves."""
+"""Results are formatted for at least this many columns. A narrower terminal wraps the lines."""
 
 
 class _Console(Console):
-    """Console that prints text and no markup, but for what `marked` makes; what others put into it is escaped. Its own colours go past the stream,
-    which would escape them.
+    """Console that escapes control characters in text and reads no markup in it; `marked` makes text with colours. Colours are written to the stream
+    below `Escaping`, which would escape them.
     """
 
     def __init__(self, least_width: int = 1, **options: Any) -> None:
@@ -36,7 +36,7 @@ class _Console(Console):
 
     @property
     def size(self) -> ConsoleDimensions:
-        """A terminal may say that it has no columns, and so may COLUMNS: the result of a command was cut to nothing."""
+        """Some terminals report zero columns, and COLUMNS may be 0. The width is at least `least_width`, so that results are not cut to nothing."""
         size = super().size
         return ConsoleDimensions(max(size.width, self._least_width), max(size.height, 1))
 
@@ -61,7 +61,7 @@ class _Console(Console):
             yield segment if segment.control else Segment(printable(segment.text), segment.style)
 
     def print_json(self, json: str | None = None, **options: Any) -> None:
-        """JSON is JSON in every encoding: what the stream's lacks would be written as an escape that JSON does not know."""
+        """Print JSON in ASCII if the encoding is not UTF: the stream would replace missing characters by escapes that are not valid in JSON."""
         super().print_json(json, **{"ensure_ascii": not self.encoding.startswith("utf"), **options})
 
 
@@ -77,19 +77,19 @@ class _Marking(string.Formatter):
 
 
 def marked(template: str, *values: object) -> Text:
-    """Fill a template with values; `template` is ours, with rich's markup and a `{}` for each value; nothing in a value is markup."""
+    """Fill a template with values. `template` is trusted: it has rich's markup and a `{}` for each value. Markup in a value is printed as text."""
     return Text.from_markup(_Marking().vformat(template, values, {}), emoji=False)
 
 
 def say(text: str) -> None:
-    """A line of conversation."""
+    """Print a line on stderr."""
     err.print(Text(text))
     sys.stderr.flush()
 
 
 @dataclass(frozen=True, slots=True)
 class Talk:
-    """Amount of output of a command on stderr before its result: `quiet` nothing but errors, `verbose` whole documents as well."""
+    """Amount of output on stderr before a command's result. `quiet`: only errors. `verbose`: whole documents as well."""
 
     quiet: bool = False
     verbose: bool = False
@@ -99,7 +99,7 @@ class Talk:
             say(text)
 
     def say_all(self, what: str, document: str) -> None:
-        """A document in full, in one line."""
+        """Print a document in one line, if `verbose`."""
         if self.verbose:
             say(f"{what} {document}")
 
@@ -110,14 +110,14 @@ class Talk:
 class Progress:
     """The state of long work, shown as it changes: phase, elapsed, operations, active faults.
 
-    On a terminal it is redrawn; elsewhere a plain line is printed at each change of phase and every few seconds. `quiet`: neither. Lines of the
-    detail after its first one are for a terminal only.
+    On a terminal it is redrawn; elsewhere a plain line is printed at each change of phase, and at most every `PLAIN_EVERY_S` within one. `quiet`:
+    neither. Only a terminal shows the lines of the detail after the first one.
     """
 
     def __init__(self, quiet: bool = False) -> None:
         self._started = time.monotonic()
         self._phase, self._detail = "", ""
-        # Asked for again at each refresh, so that time is seen to pass where nothing is reported for a while.
+        # Called at each refresh, so that the elapsed time changes even if nothing is reported for a while.
         live = Live(console=err, refresh_per_second=8, transient=True, get_renderable=self._shown)
         self._live = live if err.is_terminal and not quiet else None
         self._quiet = quiet
@@ -139,13 +139,13 @@ class Progress:
         return f"{time.monotonic() - self._started:6.1f}s  {self._phase:<16} {self._detail.partition(chr(10))[0]}"
 
     def _shown(self) -> Text:
-        """The line and what follows it, each cut at the terminal's width: a wrapped line would be redrawn in the wrong place."""
+        """Return the line and the further lines of the detail, each cut at the terminal's width: a wrapped line would be redrawn in the wrong place."""
         shown = Text("\n").join(Text(line) for line in [self._line(), *self._detail.split("\n")[1:]])
         shown.no_wrap, shown.overflow = True, "ellipsis"
         return shown
 
     def note(self, text: str) -> None:
-        """A line that stays: above the live view on a terminal, a plain line elsewhere."""
+        """Print a line that stays: above the live view on a terminal, a plain line elsewhere. `quiet`: nothing."""
         if not self._quiet:
             say(text)
 

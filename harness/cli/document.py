@@ -1,4 +1,4 @@
-"""The result of a command as one JSON document on stdout, without what only a terminal needs: a script pays for no colours."""
+"""The result of a command as one JSON document on stdout. The library for colours is imported only for a terminal."""
 
 from __future__ import annotations
 

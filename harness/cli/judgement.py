@@ -66,7 +66,7 @@ def print_judgement(judgement: Judgement) -> None:
 
 
 def _print_anomalies(judgement: Judgement) -> None:
-    """The first of each checker, causes before their consequences."""
+    """Print the first `SHOWN_ANOMALIES` of each checker, causes before their consequences, and count the others."""
     shown: Counter[str] = Counter()
     found = [(name, one) for name, result in judgement.results.items() for one in result.anomalies]
     for name, anomaly in sorted(found, key=lambda item: rank(item[1].kind, item[1].ops)):
@@ -82,7 +82,7 @@ def _print_anomalies(judgement: Judgement) -> None:
 def _print_causes(causes: Sequence[Mapping[str, Any]]) -> None:
     """Print why operations did not end ok, and for an error of the client also where it was raised."""
     for cause in causes[:SHOWN_CAUSES]:
-        # Words of the system and its client: they begin no line.
+        # Text of the system and its client must not begin a line.
         what = in_a_line(f"{cause['type']} {words.shortened(cause['error'] or 'without a reason')}")
         message = in_a_line(f": {cause['message']}") if cause["message"] else ""
         out.print(f"            {cause['count']} × {what}{message}")

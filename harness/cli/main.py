@@ -61,7 +61,7 @@ def cli() -> None:
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """The entry point. The exit code is that of the command, even if its output cannot be printed."""
+    """Run a command and end the process. The exit code is that of the command, even if its output cannot be printed."""
     if os.environ.get(VARIABLE):
         sys.exit(_completion_code())
     with guarded_streams() as streams:
@@ -73,7 +73,7 @@ def main(arguments: list[str] | None = None) -> Any:
 
 
 def _completion_code() -> int:
-    """Print candidates for the shell's completion, by click. Failures do not have the exit code of a verdict."""
+    """Print candidates for the shell's completion, by click. Return 0, or 2 with a message: click's own 1 means an anomaly."""
     try:
         cli.main(args=[], prog_name="tri", complete_var=VARIABLE)
     except SystemExit as end:
@@ -85,12 +85,12 @@ def _completion_code() -> int:
 
 
 def _exit_code(arguments: list[str] | None) -> int:
-    """Every error ends as a message with a hint and one of the exit codes; a traceback needs TRI_DEBUG=1."""
+    """Run the command and return its exit code. Every error becomes a message and one of the exit codes; TRI_DEBUG=1 adds the traceback."""
     ending = Ending()
     try:
         with ending_signals(ending), rare_collections():
             code = cli.main(args=arguments, prog_name="tri", standalone_mode=False)
-            # The process ends: its memory goes as a whole, and the collector need not walk all of it once more before that.
+            # The process ends soon. Without this the garbage collector would examine all objects once more.
             gc.freeze()
         return code if isinstance(code, int) else 0
     except TribulationError as error:
@@ -100,16 +100,16 @@ def _exit_code(arguments: list[str] | None) -> int:
     except (KeyboardInterrupt, click.Abort):
         return _complain("interrupted", INTERRUPTED)
     except SystemExit as error:
-        # No command raises it. A user's file does, and its 0 must not pass for a valid verdict.
+        # No command raises it, but a user's file may. Its exit code 0 must not be taken for a valid verdict.
         return _ended_by_users(error)
     except Exception as error:
-        # Imported by now, if it is one: what a damaged history says is for its owner, not for us.
+        # A damaged history is the user's to repair, and not a bug. If the error is one, this module is imported already.
         from tribulation.histories.model.errors import HistoryError
 
         if isinstance(error, HistoryError):
             return _complain(str(error), 2)
         if ending.began:
-            # Compiled modules that are being imported answer an interrupt by an error of their own.
+            # A compiled module that is interrupted while it is imported may raise another error.
             return _complain(f"interrupted: {type(error).__name__}: {error}", INTERRUPTED)
         if isinstance(error, MemoryError):
             return _complain(
@@ -131,7 +131,7 @@ def _exit_code(arguments: list[str] | None) -> int:
         reported = f"internal error: {type(error).__name__}: {error}"
         return _complain(f"{reported}\n\nhint: TRI_DEBUG=1 shows the traceback; please report it", 70)
     except BaseException as error:
-        # Such as asyncio's CancelledError: Python would end with 1, the code of an anomaly.
+        # Such as asyncio's CancelledError. Python would end with exit code 1, which means an anomaly.
         return _ended_by_users(error)
 
 
@@ -143,7 +143,9 @@ def _ended_by_users(error: BaseException) -> int:
 
 
 def _refused_by_the_system(error: OSError, arguments: list[str]) -> tuple[str, int]:
-    """An error of the operating system: for a name on the command line that may not be used, a mistake of the user; otherwise an error of the machine."""
+    """Return the message and the exit code for an error of the operating system: 2 for a file of the command line, unless the machine is at fault (a full
+    disk); otherwise 4.
+    """
     name = (
         ""
         if error.filename is None

@@ -15,7 +15,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class DurationType(click.ParamType):  # type: ignore[type-arg]
-    """`60s`, `2m`: a positive duration, in seconds; a bare number is in seconds."""
+    """A positive duration, such as `60s`, `2m` or a bare number of seconds. The value is in seconds."""
 
     name = "duration"
 
@@ -40,7 +40,7 @@ class DurationType(click.ParamType):  # type: ignore[type-arg]
 
 
 class PathType(click.Path):
-    """Type of a path, as a `Path`. The empty text is refused: Python takes it for the current folder."""
+    """A path, as a `Path`. The empty text is refused, because Python takes it for the current folder."""
 
     def __init__(self, *, exists: bool = False, file_okay: bool = True, dir_okay: bool = True) -> None:
         super().__init__(exists=exists, file_okay=file_okay, dir_okay=dir_okay, path_type=Path)
@@ -54,7 +54,7 @@ class PathType(click.Path):
 
 
 class CampaignType(PathType):
-    """A file, or else the name of a campaign that comes with the package."""
+    """A campaign: a file, or the name of one that comes with the package. A file of this name comes first."""
 
     name = "campaign"
 
@@ -67,7 +67,7 @@ class CampaignType(PathType):
         if value == "":
             return super().convert(value, param, ctx)
         exists = Path(value).exists()
-        # A folder is no campaign: `--runs .` makes one with the name of the packaged campaign that ran.
+        # A folder is not a campaign. With `--runs .` there may be one with the name of a packaged campaign.
         packaged = None if exists and not Path(value).is_dir() else path_of(str(value))
         if packaged is None and not exists and Path(value).suffix not in (".yaml", ".yml"):
             raise unknown("campaign", str(value), campaigns())
@@ -91,7 +91,7 @@ def time_option(text: str = "Stop after this time.", default: str | None = None)
 
 
 MOST_JOBS = 512
-"""The most processes: more than any machine has processors, and each needs memory at once."""
+"""The most processes. Each needs memory as soon as it starts."""
 
 
 def jobs_option(command: F) -> F:
@@ -117,7 +117,7 @@ def set_option(command: F) -> F:
 
 
 def renamed_option(old: str, new: str, *, has_value: bool = False) -> Callable[[F], F]:
-    """An option of version 0.1, which is refused with its new name."""
+    """Return a hidden option of version 0.1. Its use is an error that names the new option."""
 
     def refuse(ctx: click.Context, param: click.Parameter, given: object) -> None:
         if given not in (None, False):
@@ -132,7 +132,7 @@ def json_option(command: F) -> F:
 
 
 def trust_option(command: F) -> F:
-    """Add an option that is not an argument of the command: code that loads what a run's folder names asks `plugins.trust`."""
+    """Add an option that sets `plugins.trust` and is not an argument of the command. Code that loads files that a run's folder names reads it there."""
     text = "Run the code that the run's folder or plan names: plugins, and the system's file. Such code may have come with the folder."
 
     def take(_context: click.Context, _parameter: click.Parameter, is_trusted: bool) -> None:

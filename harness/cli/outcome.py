@@ -9,7 +9,7 @@ from .document import print_document
 
 
 def print_outcome(judgement: Judgement, as_json: bool) -> int:
-    """Print it, and return its exit code. If it cannot be printed, this is a bug in Tribulation, but it does not hide an anomaly."""
+    """Print the judgement and return its exit code. An error while printing is a bug (70), but an anomaly is still 1."""
     try:
         if as_json:
             print_document(judgement.document)

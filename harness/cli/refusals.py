@@ -1,6 +1,6 @@
 """Errors in a command line, in the style of all other errors: value, place, and a hint.
 
-click's own messages print a usage line instead of a hint, and name their possibilities in a style of their own.
+click itself prints a usage line instead of a hint, and lists possible values in its own style.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..errors import CampaignError, TribulationError
 from ..trouble import is_of_the_machine
 
 _DERIVED = ("verdict.json", "shrink.json", "search.json", "digests.json", "messages.jsonl", "clients")
-"""Files of a run's folder that other commands read, apart from its evidence."""
+"""Files and folders of a run's folder that are not its evidence, but that commands read."""
 
 
 class UsageRefused(TribulationError):
@@ -35,10 +35,9 @@ def refusal(error: click.ClickException) -> UsageRefused:
 
 
 def refuse_to_replace(read: Path | None, **outputs: Path | None) -> None:
-    """Raise `CampaignError` where a file to write is what the command reads, or evidence of a run: of the folder `read`, or of the folder in which
-    the file is.
+    """Raise `CampaignError` if a file to write is the file `read`, or a part of a run: of the folder `read`, or of a run's folder that contains it.
 
-    An output has the name of its option, or of its argument in capitals.
+    `outputs`: the path of each output by the name of its option, or of its argument in capitals.
     """
     from ..evidence.seal import RUN_FILE
 
@@ -61,7 +60,9 @@ def refuse_to_replace(read: Path | None, **outputs: Path | None) -> None:
 
 @contextmanager
 def writing_named(path: Path, option: str = "", hint: str = "name a file in a folder that exists") -> Iterator[None]:
-    """Guard code that writes a file which the user named. Raises `CampaignError` where it may not be written; a full disk is no mistake of the user."""
+    """Guard code that writes a file that the user named. Raises `CampaignError` if it may not be written, and `OSError` for an error of the machine, such
+    as a full disk.
+    """
     try:
         yield
     except OSError as error:
@@ -115,12 +116,12 @@ def _options(context: click.Context | None) -> list[str]:
 
 
 def _example(context: click.Context | None) -> str | None:
-    """The command's own example, which its help ends in."""
+    """Return the example of the command, from the end of its help."""
     epilog = getattr(context.command, "epilog", None) if context is not None else None
     return f"for example `{epilog.rpartition(chr(10))[2].strip()}`" if epilog else None
 
 
 def _plain(message: str) -> str:
-    """Return a message for the middle of a sentence."""
+    """Return a message for the middle of a sentence: in one line, with a small first letter, without a full stop."""
     text = " ".join(message.split()).rstrip(".")
     return text[:1].lower() + text[1:] if text[:2].istitle() or text[:1] == "N" else text

@@ -1,4 +1,4 @@
-"""`tri import FILE`: the run of an archive, among the others."""
+"""`tri import FILE`: unpacks the run of an archive to a new run folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..options import PathType, runs_option
 @click.argument("file", type=PathType(exists=True, dir_okay=False))
 @runs_option()
 def command(file: Path, runs: Path) -> None:
-    """Unpack FILE, which `tri export` wrote, to a new folder below the run folders, and print its name.
+    """Unpack FILE, which `tri export` wrote, to a new folder among the run folders, and print the folder's name.
 
     Exit code: 0 unpacked, 2 not such an archive, 4 the folder cannot be written.
     """

@@ -1,4 +1,4 @@
-"""The documents that commands print with `--json` and that no file has: their fields, from which their JSON Schemas are made.
+"""Fields of the documents that commands print with `--json` and that are not also files. Their JSON Schemas are made from these classes.
 
 Parts that are dataclasses of the code are used as they are; the others are declared here.
 """
@@ -30,7 +30,7 @@ class FailureSignature(TypedDict):
 
 
 class Difference(TypedDict):
-    """A line of the history or of a trace that differs between two runs; null on the side that has ended."""
+    """A line of the history or of a trace that differs between two runs; null for the run that has ended before it."""
 
     where: str
     line: int
@@ -261,7 +261,7 @@ class _Up(TypedDict):
 
 
 class HostsUp(_Up, total=False):
-    """`tri hosts up --json`. `regions`: region by host; `inventory`: the file that other commands take, of machines only."""
+    """`tri hosts up --json`. `regions`: region by host. `inventory`: the file for other commands; not for local hosts."""
 
     inventory: str
     regions: dict[str, str]

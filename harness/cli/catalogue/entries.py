@@ -1,6 +1,6 @@
 """Entry of one fault, workload, checker or flaw: read from the catalogues that the rest of the code uses, never written down twice.
 
-entry("fault", "partition").fields      # `UnknownName` for a name that is not in `NAMES["fault"]()`
+entry("fault", "partition").fields      # `KeyError` for a name that is not in `NAMES["fault"]()`
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Facts = dict[str, list[str]]
 
 
 class ShownEntry(TypedDict):
-    """The fields of every entry; the others are lists of texts: what it needs, what it feeds."""
+    """The fields that every entry has. Others are lists of texts, such as `needs` and `judged_by`."""
 
     kind: str
     name: str
@@ -32,7 +32,7 @@ class ShownEntry(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """`facts`: what it needs, what it feeds, by a short title. `shared`: fields that all of its kind have. `page`: in docs/."""
+    """`facts`: lists of texts by a short title, such as `needs`. `shared`: fields that all entries of this kind have. `page`: in docs/."""
 
     kind: str
     name: str
@@ -123,7 +123,7 @@ def _fault(name: str) -> Entry:
 
 
 def _fault_example(name: str, spec: Any, own: list[Field]) -> str:
-    """The first form that the kind's model accepts: as random mixes draw it where they do, otherwise with a value for each required field."""
+    """Return the first form that the model of the fault accepts: as random mixes draw it, or else with a value for each required field."""
     from pydantic import ValidationError
 
     from ...nemesis.catalog.knobs import Knobs
@@ -237,7 +237,7 @@ def _flaw(name: str) -> Entry:
 
 
 def _try_flaw(name: str) -> str:
-    """The command that shows it: a campaign that pins a seed shows it at that seed, another in the conditions that a search draws."""
+    """Return a command that shows the flaw: a run of its campaign if that has a seed, otherwise a search."""
     from ...campaign.load import load_campaign
     from ...campaign.packaged import path_of
 
@@ -266,7 +266,7 @@ def _given(facts: Mapping[str, list[str]]) -> Facts:
 
 
 def _example(own: list[Field]) -> str:
-    """Required fields with a value that their type names."""
+    """Return the required fields, each with a value of its type."""
     return f"{{{', '.join(f'{row.name}: {_sample(row.type)}' for row in own if row.required)}}}"
 
 

@@ -1,6 +1,6 @@
-"""The fields of a section of a campaign, as a reader needs them: key, type, default, meaning. Read from the pydantic model that validates it.
+"""The fields of a section of a campaign for a reader: key, type, default, meaning. They are read from the pydantic model that validates it.
 
-rows(PartitionSpec)[0]      # Field("shape", "halves | random-halves | …", None, True, "which links it meets")
+rows(PartitionSpec)[0]      # Field("shape", "halves | random-halves | …", None, True, "which links are affected")
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _PLAIN = {int: "integer", float: "number", str: "text", bool: "true | false"}
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """`default` is as a campaign would say it; None where there is none."""
+    """`default` is as a campaign writes it; None without one."""
 
     name: str
     type: str
@@ -48,7 +48,7 @@ class Field:
 
 
 def rows(model: type[BaseModel]) -> list[Field]:
-    """Required ones first, otherwise in the model's order."""
+    """Return the fields of a model: required ones first, otherwise in the model's order."""
     usual = model.model_construct().model_dump(mode="json", by_alias=True, warnings=False, exclude_none=True)
     found = [_row(model, name, field, usual) for name, field in model.model_fields.items()]
     return sorted(found, key=lambda row: not row.required)
@@ -61,7 +61,7 @@ def _row(model: type[BaseModel], name: str, field: FieldInfo, usual: Mapping[str
 
 
 def _described(model: type[BaseModel], name: str) -> str:
-    """A field that a model declares again, with another default, means what it means in the model above it."""
+    """Return the description that the nearest base class has for the field: a model may repeat a field only to change its default."""
     models = [base for base in model.__mro__ if issubclass(base, BaseModel) and base is not BaseModel]
     above = (base.model_fields[name] for base in models if name in base.model_fields)
     return next((field.description for field in above if field.description), "")
@@ -95,7 +95,7 @@ def _quantity(metadata: typing.Iterable[Any]) -> str | None:
 
 
 def _bounds(metadata: typing.Iterable[Any]) -> str:
-    """Write the bounds of a field, ` (1 to 500)`; nothing where no bound says much."""
+    """Write the bounds of a field, ` (1 to 500)` or ` (from 1)`; nothing without a lower bound."""
     parts = [part for each in metadata for part in (each.metadata if isinstance(each, FieldInfo) else (each,))]
     found = {name: value for each in parts for name, value in _limits(each)}
     least, most = found.get("ge", found.get("gt")), found.get("le", found.get("lt"))

@@ -1,4 +1,4 @@
-"""`tri list WHAT`: what there is to choose from."""
+"""`tri list WHAT`: names that a user can choose, and recorded runs."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _runs() -> Iterable[Row]:
 def recorded_runs(
     folder: Path, campaign: str | None = None, verdict: str | None = None, last: int | None = None
 ) -> list[dict[str, Any]]:
-    """The runs in `folder`, oldest first: of this campaign, with this verdict, and of those the `last` ones."""
+    """Return the runs in `folder`, oldest first: only of this campaign, only with this verdict, and only the `last` of those. None: no such limit."""
     from ...evidence.documents import DocumentError, read_document
 
     found = []
@@ -98,7 +98,7 @@ def recorded_runs(
 
 
 def _damage_of_facts(run: Path) -> str | None:
-    """Describe what is wrong with run.json, or return None. With a damaged one the folder's verdict is unknown, whatever an earlier one says."""
+    """Describe what is wrong with run.json, or return None. If it is damaged, an earlier verdict of the folder does not count."""
     from ...evidence.seal import RUN_FILE
     from ...run.outcome.run_folder import read_facts
 
@@ -134,7 +134,7 @@ class NamedRow(TypedDict):
 
 
 class RunRow(NamedRow):
-    """A recorded run. `damaged` says why it has no verdict that can be read; then the other fields are null."""
+    """A recorded run. `damaged`: why it has no usable verdict; the fields after it are then null, empty or 0."""
 
     damaged: NotRequired[str]
     campaign: str | None

@@ -1,9 +1,9 @@
-"""JSON Schemas of the files and documents that users meet, made from the declarations by which the code reads or writes them.
+"""JSON Schemas of files and documents for users. They are made from the declarations by which the code reads or writes these.
 
     schema("campaign")     # for an editor, or for a script that reads what `tri` prints
 
-Campaigns and inventories are those of their pydantic models; the others of the types by which they are read again. A schema permits what the
-code permits by form alone: whether a node exists, or a fault has a host that can do it, only the code says.
+Campaigns and inventories have pydantic models; the others have declared types. A schema checks only the form. Only the code checks, for example,
+whether a node exists, and whether a host can inject a fault.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ TITLES: Mapping[str, str] = {
 
 
 def schema(name: str) -> dict[str, Any]:
-    """The schema of this name. Raises `KeyError` for another."""
+    """Return the schema of this name. Raises `KeyError` for a name that is not in `TITLES`."""
     made = _MADE[name]() if name in _MADE else _printed(name)
     return {"$schema": DIALECT, "title": TITLES[name], **made}
 
@@ -62,12 +62,12 @@ def _campaign() -> dict[str, Any]:
     whole["properties"]["workloads"]["items"] = _one_of_keys(
         {name: found[spec] for name, spec in workloads.items()}, others=True
     )
-    # The items of the union of faults, which an editor completes worse than one object with a key for each.
+    # Without the parts of the union of faults: editors complete one object with a key for each fault better.
     return {**whole, "$defs": {name: part for name, part in defs.items() if not name.endswith("Item")}}
 
 
 def _one_of_keys(definitions: Mapping[str, str], *, others: bool = False) -> dict[str, Any]:
-    """An item with one of these keys, each with the name of its definition. `others`: a plugin may bring keys of its own."""
+    """Return the schema of an item with one of these keys; the values of `definitions` name their definitions. `others`: plugins may add keys."""
     keys = {key: {"anyOf": [{"$ref": f"#/$defs/{name}"}, {"type": "null"}]} for key, name in definitions.items()}
     return {
         "type": "object",
@@ -79,7 +79,7 @@ def _one_of_keys(definitions: Mapping[str, str], *, others: bool = False) -> dic
 
 
 def _of_models(*models: Any) -> tuple[dict[Any, str], dict[str, Any]]:
-    """The name of each pydantic model's definition, and all definitions: with every name of a field, and defaults as a user writes them."""
+    """Return the name of each model's definition, and all definitions. Fields have all their names, and defaults as a user writes them."""
     from pydantic.json_schema import models_json_schema
 
     several = list(dict.fromkeys(models))
@@ -91,7 +91,7 @@ def _of_models(*models: Any) -> tuple[dict[Any, str], dict[str, Any]]:
 
 
 def _complete(made: dict[str, Any], model: Any) -> None:
-    """Put in what pydantic leaves out: the further names of a field, and its default as text."""
+    """Add what pydantic omits: the other names of a field, and its default as a user writes it."""
     from pydantic import AliasChoices
 
     from .fields import rows
@@ -118,14 +118,14 @@ def _inventory() -> dict[str, Any]:
 
 
 def _of_type(kind: Any) -> dict[str, Any]:
-    """The schema of a declared type: a `TypedDict`, a dataclass."""
+    """Return the schema of a declared type, such as a `TypedDict` or a dataclass."""
     import msgspec
 
     return msgspec.json.schema(kind)
 
 
 def _printed(name: str) -> dict[str, Any]:
-    """The schema of what a command prints, in any of its forms."""
+    """Return the schema of what a command prints: any of its documents in `DOCUMENTS`."""
     import msgspec
 
     from .documents import DOCUMENTS

@@ -21,7 +21,7 @@ KINDS = ("fault", "workload", "checker", "flaw", "schema")
 
 
 class NameType(click.ParamType):  # type: ignore[type-arg]
-    """A name of the kind that was given before it."""
+    """A name of the kind that the argument before it gives."""
 
     name = "name"
 
@@ -88,7 +88,7 @@ def _print(found: Entry) -> None:
 
 
 def _print_fields(fields: Sequence[Field]) -> None:
-    """Name and default in columns; the type, which may be long, and the meaning on lines of their own below."""
+    """Print for each field a line with name, type and default, and below it a line with the meaning."""
     width = max(len(row.name) for row in fields)
     for row in fields:
         default = "required" if row.required else "" if row.default is None else f"default {_value(row.default)}"

@@ -28,7 +28,7 @@ class Case:
 
 
 def cases_of(judgement: Judgement) -> list[Case]:
-    """Cases of a verdict other than valid are never all passed."""
+    """Return a case for each checker, and one for the evidence. If the verdict is not valid, at least one of them has not passed."""
     checked = [_of_checker(name, result) for name, result in judgement.results.items()]
     undecided = judgement.verdict is not Verdict.VALID and all(case.outcome == "passed" for case in checked)
     return [*checked, _of_evidence(judgement, undecided)]

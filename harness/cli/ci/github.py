@@ -19,7 +19,7 @@ def wanted() -> bool:
 
 
 def lines(cases: Iterable[Case]) -> Iterator[str]:
-    """One line for each case that did not pass."""
+    """Yield a line for each case that did not pass."""
     for case in cases:
         if case.outcome != "passed":
             kind = f"{case.kind}: " if case.outcome == "failed" else ""

@@ -18,7 +18,7 @@ _NOT_XML = re.compile("[\ufffe\uffff]")
 
 
 def document(suite: str, cases: Sequence[Case], known: Mapping[str, object], *, unknown_passes: bool = False) -> str:
-    """The file's text. `known` are properties of the suite."""
+    """Return the file's text. `known`: properties of the suite. `unknown_passes`: cases in doubt are skipped, not errors."""
     tags = [_tag(case, unknown_passes) for case in cases]
     counts = {
         "tests": len(cases),
@@ -50,7 +50,7 @@ def _tag(case: Case, unknown_passes: bool) -> str | None:
 
 
 def _text(text: str) -> str:
-    """XML has no control characters, in no escape."""
+    """Escape control characters and replace the others that XML forbids; XML cannot contain them even as character references."""
     return _NOT_XML.sub("?", printable(text))
 
 

@@ -3,7 +3,8 @@
     with reporting(junit, fail_on) as report:
         return report.print(judge(…), as_json)
 
-The JUnit file is there from the start and says that the command did not end: a file of an earlier run never stands for this one.
+The JUnit file is written at the start, with the error that the command ended without a verdict. So a file of an earlier run cannot be taken for
+this one's.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 def ci_options(command: F) -> F:
     """Add the options that the command gets as `junit` and `fail_on`."""
     fails = (
-        "Which verdicts fail: with `invalid`, an unknown verdict gives exit code 0, if at least one checker decided."
+        "Which verdicts fail: with `invalid`, an unknown verdict gives exit code 0, if a checker found its part valid."
     )
     command = click.option(
         "--fail-on", type=Named("verdict", ("unknown", "invalid")), default="unknown", show_default=True, help=fails
@@ -46,7 +47,9 @@ def ci_options(command: F) -> F:
 
 @contextmanager
 def reporting(path: Path | None, fail_on: str) -> Iterator[Reporting]:
-    """Report the verdicts of a command when it ends. Raises `CampaignError` if the file cannot be written, or is another file than a report."""
+    """Yield what reports the verdict of a command. An error of the block is reported too. Raises `CampaignError` if the file cannot be written or
+    is not XML.
+    """
     report = Reporting(None if path is None else _begun(path), fail_on)
     try:
         yield report
@@ -61,7 +64,7 @@ class Reporting:
     fail_on: str
 
     def print(self, judgement: Judgement, as_json: bool) -> int:
-        """Print and write it, and return the exit code."""
+        """Print the judgement, write the JUnit file, and return the exit code."""
         code = print_outcome(judgement, as_json)
         if self.fail_on == "invalid" and code == EXIT_UNKNOWN and may_pass(judgement):
             code = EXIT_VALID
@@ -78,7 +81,7 @@ class Reporting:
     def _publish(
         self, suite: str, cases: Sequence[Case], known: Mapping[str, object], *, unknown_passes: bool = False
     ) -> None:
-        """Print the cases where GitHub wants them, and write the report. A failure to write it changes no exit code."""
+        """Print the cases on stderr if GitHub Actions runs this, and write the JUnit file. An error of writing does not change the exit code."""
         for line in github.lines(cases) if github.wanted() else ():
             print(line, file=sys.stderr)
         if self.file is not None:
@@ -91,7 +94,7 @@ class Reporting:
 
 
 def _begun(path: Path) -> NamedFile:
-    """The file with what it says until the command ends. Only XML is replaced, because the command also reads files that only its campaign names."""
+    """Write the JUnit file for a command that has not ended. Only an XML or empty file is replaced: others may be files that the campaign names."""
     from . import junit
 
     with writing_named(path, "--junit"):

@@ -1,4 +1,4 @@
-"""`tri demo cluster`: the demonstration of a cluster of agents, with the table of its nodes while it runs."""
+"""`tri demo cluster`: the demonstration of a cluster of agents. It shows the table of the nodes while it runs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def demonstrate_on(hosts: str | None, take_over: bool = False) -> int:
 
 
 def _demonstrate(where: Lab) -> None:
-    """The table is redrawn above the steps on a terminal; elsewhere it is printed after each."""
+    """Print the steps and the table: a terminal redraws the table below the steps; elsewhere it is printed after each step."""
     from rich.live import Live
     from rich.text import Text
 

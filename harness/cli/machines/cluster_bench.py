@@ -1,4 +1,4 @@
-"""`tri cluster-bench`: the 24 scenarios of the cluster against real node processes, what was measured and what is promised."""
+"""`tri cluster-bench`: runs the 24 scenarios of the cluster with real node processes, and compares what was measured with what is promised."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from ..options import PathType, hosts_option, json_option, take_over_option
 @take_over_option
 @json_option
 def command(only: str | None, hosts: str | None, logs: Path | None, take_over: bool, as_json: bool) -> int:
-    """Run the scenarios of the cluster and say what was measured.
+    """Run the scenarios of the cluster, and report what was measured.
 
-    Exit code: 0 all passed that can be run, 1 one failed, 4 one could not be measured.
+    Exit code: 0 all passed, 1 one failed, 4 none failed but one could not be measured.
     """
     from ...cluster import bench
     from ...cluster.lab import lab

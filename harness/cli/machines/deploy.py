@@ -51,7 +51,7 @@ def command() -> None:
 @take_over_option
 @JSON
 def up(inventory: Path, timing: str | None, open_firewall: bool, dry_run: bool, take_over: bool, as_json: bool) -> int:
-    """Install and start a node on every host, all at once; what is right already is left alone."""
+    """Install and start a node on every host, all at once. What is already as it should be is not changed."""
     with _cluster(inventory, timing, open_firewall, only_looks=dry_run) as (cluster, _):
         if dry_run:
             return _show_plans(cluster.plans_up, as_json)
@@ -66,7 +66,7 @@ def up(inventory: Path, timing: str | None, open_firewall: bool, dry_run: bool, 
 @take_over_option
 @JSON
 def upgrade(inventory: Path, timing: str | None, dry_run: bool, take_over: bool, as_json: bool) -> int:
-    """Bring a running cluster up to date, one node at a time, the leader last; asked again, it goes on where it stopped."""
+    """Bring a running cluster up to date, one node at a time, the leader last. If it was interrupted, the next upgrade continues there."""
     from ...deploy.upgrade import Upgrade
 
     with _cluster(inventory, timing, only_looks=dry_run) as (cluster, dial):
@@ -79,7 +79,7 @@ def upgrade(inventory: Path, timing: str | None, dry_run: bool, take_over: bool,
 @INVENTORY
 @JSON
 def status(inventory: Path, as_json: bool) -> int:
-    """Ask every node how it is: its version, role, term, commit index, lag, and for how long it has run."""
+    """Show the state of every node: version, role, term, commit index, lag, and how long it has run."""
     from ...deploy.status import status_of
     from ...deploy.upgrade import states_of
 
@@ -110,7 +110,9 @@ def down(inventory: Path, dry_run: bool, take_over: bool, as_json: bool) -> int:
 def _cluster(
     inventory: Path, timing: str | None = None, firewall: bool = False, only_looks: bool = False
 ) -> Iterator[tuple[Deployment, Dial]]:
-    """`timing` None: as the hosts have it already. With `only_looks`, no new certificate authority is left behind."""
+    """Yield the deployment, and a function that dials its nodes. `timing` None: as already deployed. `only_looks`: a new certificate authority is
+    deleted at the end.
+    """
     from ...deploy.cluster import Deployment
     from ...hosts.ssh.provider import SshProvider
     from ...systems.reference.authority import kept_directory
@@ -121,7 +123,7 @@ def _cluster(
     for_now = only_looks and not authority.exists()
     firewall = firewall or provider.inventory.firewall
     try:
-        # Those that cannot be logged in to as well: each says why, together with the others' results.
+        # `each` includes hosts without a login. Their errors are printed with the results of the others.
         cluster = Deployment(ReferenceService(_options(inventory, timing)), provider.each(), firewall, notify=say)
         if timing is None:
             cluster.service = ReferenceService(_options(inventory, cluster.deployed_timing()))
@@ -195,7 +197,7 @@ def _duration(seconds: float) -> str:
 
 
 def _show(act: Callable[[], Sequence[HostResult]], as_json: bool) -> int:
-    """Every host's result, the good ones of an attempt that failed elsewhere too; then the error, if there was one."""
+    """Print the result of every host and return the exit code. If some hosts fail, the results of all are printed before the error is raised."""
     from ...deploy.deploy import NotOnAllHosts
 
     try:
@@ -208,7 +210,7 @@ def _show(act: Callable[[], Sequence[HostResult]], as_json: bool) -> int:
 
 
 def _print_hints(errors: Sequence[Exception | None]) -> int:
-    """Each hint once; the exit code."""
+    """Print each hint once. Return the exit code: 4 with an error, else 0."""
     for hint in dict.fromkeys(error.hint for error in errors if isinstance(error, TribulationError) and error.hint):
         say(f"hint: {hint}")
     return 4 if any(error is not None for error in errors) else 0

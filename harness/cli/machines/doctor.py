@@ -1,4 +1,4 @@
-"""`tri doctor`: what these hosts can do, found out by doing it."""
+"""`tri doctor`: tries what hosts can do, and reports it."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 @hosts_option("The hosts to test.", default="local")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(campaign: Path | None, hosts: str, as_json: bool) -> int:
-    """Try everything that campaigns may need, or only what CAMPAIGN does: faults one by one, on each host. Names what to install.
+    """Test the hosts, and try each fault on each of them: all faults, or only those that CAMPAIGN needs. Reports what to install.
 
-    Exit code 4 when something required is missing: what no campaign can do without, and what CAMPAIGN cannot.
+    Exit code: 0 nothing required is missing, 4 something is missing that every campaign needs, or that CAMPAIGN needs.
     """
     from ...hosts.selection.chosen import chosen
 
@@ -60,7 +60,7 @@ def command(campaign: Path | None, hosts: str, as_json: bool) -> int:
 
 
 def _try_all(choice: Chosen, examine: Examine) -> list[ProbeResult]:
-    """Machines that a provider makes are looked at by their inventory, and asked for what that provider can do in addition."""
+    """Test the hosts. Emulated machines and those of Vagrant are tested through their inventory, and their provider is asked what else it can do."""
     from ...hosts.selection.probe import run_doctor
 
     if choice.provider in ("local", "ssh"):
@@ -71,7 +71,7 @@ def _try_all(choice: Chosen, examine: Examine) -> list[ProbeResult]:
 
 @contextmanager
 def machines_of(choice: Chosen) -> Iterator[QemuProvider | VagrantProvider]:
-    """Up while the block runs: Vagrant's that there are; the emulated ones of the lab `default`, or else one for the occasion."""
+    """Yield machines that are up while the block runs: Vagrant's existing ones; or the emulated ones of the lab `default`, or else a new one."""
     from ...hosts.qemu import QemuProvider, list_machine_labs
     from ...hosts.ssh.vagrant import VagrantProvider
 
@@ -118,7 +118,7 @@ def _print(results: Sequence[ProbeResult], faults: Sequence[Able], tried: Sequen
 
 
 def _print_faults(faults: Sequence[Able], hosts: Sequence[str]) -> None:
-    """Fault × host, and below it why not, once for each reason."""
+    """Print a table of faults by hosts, and below it each reason once for what does not work."""
     from ...nemesis.schedule.abilities import ALL
 
     table = Table(box=None, pad_edge=False)

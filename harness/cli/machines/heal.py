@@ -1,4 +1,4 @@
-"""`tri heal`: undo every fault that may still be in force, from any machine, with or without a ledger. Safe to repeat."""
+"""`tri heal`: undo every fault that may still be active, from any machine, with or without a ledger. Safe to repeat."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 @click.option("--all", "every", is_flag=True, help="All your labs, also those of runs in progress.")
 @click.option("--json", "as_json", is_flag=True, help='Print {"undone": […], "faults": […], "failed": […]}.')
 def command(hosts: str | None, name: str | None, every: bool, as_json: bool) -> int:
-    """Undo faults on local labs that no process uses, or on other hosts; say what was undone, and whose it was.
+    """Undo faults on local labs that no process uses, or on other hosts. Reports what was undone, and the runs of these faults.
 
-    Of an inventory, a host that cannot be reached keeps no other from being healed; the exit code is 4 then.
+    Hosts of an inventory are healed even if another one cannot be reached. Exit code: 0 all are healed, 4 a host is not.
     """
     from ...nemesis.agent_client.heal import heal_each
 
@@ -78,7 +78,9 @@ def _failed(result: HostResult[Healed]) -> dict[str, str | None]:
 def _clusters(
     hosts: str, name: str | None, every: bool
 ) -> Iterator[tuple[str, SshProvider | LocalProvider | VagrantProvider]]:
-    """Labs are found, not made: one that is down has no fault in force. Those of runs under way are left alone unless they are asked for."""
+    """Yield the hosts to heal, with a name for each group. No lab is started: one that is down has no active fault. A lab in use is skipped, except
+    with its name or --all.
+    """
     from ...hosts.local import LocalProvider, list_labs
     from ...hosts.qemu import QemuProvider, list_machine_labs
     from ...hosts.selection.chosen import chosen
@@ -106,7 +108,7 @@ def _clusters(
 
 
 def _everywhere(provider: Provider) -> Sequence[Host]:
-    """The hosts, reached or not, and the clients' place where that is one of its own: it can be cut off too."""
+    """Return the hosts, reached or not, and the clients' host if there is a separate one: faults may affect it too."""
     from ...hosts.ssh.provider import SshProvider
 
     hosts = provider.each(means=False) if isinstance(provider, SshProvider) else provider.up()

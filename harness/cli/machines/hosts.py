@@ -1,4 +1,4 @@
-"""`tri hosts up|down|list`: hosts apart from a run, to look around in or to run several campaigns on."""
+"""`tri hosts up|down|list`: hosts that no run starts or ends, to look at or for several campaigns."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ if TYPE_CHECKING:
 DEFAULT_LAB = "default"
 LEASE_S = 600.0
 MACHINES = 3
-"""Emulated, or Vagrant's, unless it is said how many."""
+"""Number of emulated or Vagrant's machines without --nodes."""
 STAYS_S = 12 * 3600.0
-"""Commands that reach emulated machines through their inventory do not renew the lease of the lab."""
+"""The lease of a lab of emulated machines. It is long because commands that use the inventory do not renew it."""
 
 
 def _of_provider(command: F) -> F:
-    """Add the option that the command gets as `provider`: the option `--hosts` of the other commands, without inventories: their machines are up."""
+    """Add `--hosts`, which the command gets as `provider`. Unlike in other commands it is no inventory: machines of inventories are already up."""
     option = click.option(
         "--hosts",
         "provider",
         type=Named("provider of hosts", ("local", "qemu", "vagrant")),
         default="local",
         show_default=True,
-        help="Which hosts.",
+        help="The kind of hosts.",
     )
     return renamed_option("--provider", "--hosts", has_value=True)(option(command))
 
 
 @click.group("hosts", cls=Group)
 def command() -> None:
-    """Bring hosts up or down, or list labs: local hosts, emulated machines, Vagrant's."""
+    """Bring hosts up or down, or list labs: local hosts, emulated machines, Vagrant's machines."""
 
 
 @command.command("up")
@@ -80,8 +80,8 @@ def up(
 ) -> None:
     """Bring up NODES hosts.
 
-    A local lab goes down by itself 10 minutes after its last use, one of emulated machines after 12 hours. Of machines the inventory is printed as
-    well, which every other command takes.
+    A local lab goes down by itself 10 minutes after its last use, a lab of emulated machines after 12 hours. For emulated machines and Vagrant, the
+    inventory is printed too; other commands accept it as --hosts.
     """
     spec = _spec(provider, nodes, regions, wan, clock)
     say(f"bringing up {spec.nodes} {provider} hosts")
@@ -152,9 +152,9 @@ def _provider(spec: HostsSpec, name: str) -> Any:
 @click.option("--name", default=None, help="The lab's name (local, qemu).")
 @click.option("--all", "every", is_flag=True, help="All your labs, also those that stay up or are in use.")
 def down(provider: str, name: str | None, every: bool) -> None:
-    """Take labs down: processes, namespaces and files. Without a name: the lab that `up` makes without one, and those whose process was killed.
+    """Take labs down: processes, namespaces and files. Without --name: the lab `default`, and labs whose process was killed.
 
-    Labs that other processes use, and those that were brought up under a name, stay. Vagrant's machines are halted, and stay as they are.
+    Labs that other processes use, and those that were brought up under another name, stay. Vagrant's machines are halted, not removed.
     """
     if name is not None and every:
         raise CampaignError(f"--name {name} and --all exclude each other", hint="leave one of them out")
@@ -179,7 +179,7 @@ def down(provider: str, name: str | None, every: bool) -> None:
 
 
 LEFT = {"in use": "a process uses it", "up": "it was started to stay up, under this name"}
-"""Why a lab that was not named is left alone."""
+"""Why a lab that was not named stays up."""
 
 
 def _goes(lab: Lab) -> bool:
@@ -190,7 +190,7 @@ def _goes(lab: Lab) -> bool:
 @command.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def listing(as_json: bool) -> None:
-    """List the labs of this user: up, in use by a process, unused since their process was killed, or stale since their supervisor was."""
+    """List the labs of this user with their state: up, in use (by a process), unused (its process has ended), stale (its supervisor has ended)."""
     labs = [(provider, lab) for provider in ("local", "qemu") for lab in _labs(provider)]
     if as_json:
         rows = [

@@ -1,4 +1,4 @@
-"""`tri new system NAME`: a commented adapter that runs, to begin with."""
+"""`tri new system NAME`: writes a commented adapter that runs, as a start."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..options import PathType
 
 @click.group("new", cls=Group)
 def command() -> None:
-    """Write files to begin with."""
+    """Write files to start from."""
 
 
 @command.command("system")

@@ -42,7 +42,7 @@ PORT = 10_000
 @click.option("--once", is_flag=True, help="Print the table once; this is the default without a terminal.")
 @json_option
 def command(host: str | None, hosts: str | None, lab: str, name: str | None, once: bool, as_json: bool) -> int:
-    """The nodes of a running cluster, as the node H reports them, until Ctrl-C: state, role, agents, load, round trips.
+    """Show the nodes of a running cluster, as node H reports them, until Ctrl-C: state, role, agents, load, round trips.
 
     It deploys nothing: `tri demo cluster` does. Exit code: 0 shown, 2 usage, 4 H does not answer.
     """
@@ -79,7 +79,7 @@ def command(host: str | None, hosts: str | None, lab: str, name: str | None, onc
 
 
 def _inventory_of(hosts: str | None, lab: str) -> str | None:
-    """The inventory's file, also of machines that come with one; None for local hosts and for none."""
+    """Return the inventory's file, also that of emulated or Vagrant's machines; None for local hosts and without --hosts."""
     from ...hosts.qemu import QemuProvider
     from ...hosts.selection.chosen import chosen
     from ...hosts.ssh.vagrant import VagrantProvider
@@ -121,14 +121,14 @@ def _dial(inventory_file: str | None, lab_name: str | None) -> Iterator[tuple[Di
     from ...hosts.local import LocalProvider
     from ...hosts.local.layout.layout import CLIENTS
 
-    # Found and asked, not brought up: hosts that are off stay off.
+    # The lab is asked for its hosts and not brought up: hosts that are off stay off.
     lab = LocalProvider.find(lab_name)
     hosts = {str(host["name"]): str(host["address"]) for host in lab.status()["hosts"] if host["name"] != CLIENTS}
     yield _by_name(hosts, lambda address, timeout_s: lab.dial(address, PORT, timeout_s=timeout_s)), "reference"
 
 
 def _tls(inventory: str | None, name: str | None) -> ssl.SSLContext | None:
-    """Return the TLS context for a cluster that was deployed to an inventory from here; None if its nodes are not known to have certificates."""
+    """Return the TLS context for a cluster that this machine deployed to an inventory; None if no certificate authority of it is kept here."""
     from ...systems.reference.authority import Authority, kept_directory
 
     if inventory is None:
@@ -154,11 +154,11 @@ def _directly(node: str, timeout_s: float) -> socket.socket:
 
 
 def split_address(text: str) -> tuple[str, int]:
-    """Split an address, `10.0.0.1`, `10.0.0.1:10001`, `fd77::1`, `[fd77::1]:10001`: host and port."""
+    """Return host and port of `10.0.0.1`, `10.0.0.1:10001`, `fd77::1` or `[fd77::1]:10001`; `PORT` by default. Raises `CampaignError`."""
     host, colon, port = text.rpartition(":")
     has_port = bool(colon) and port.isdecimal() and (host.startswith("[") or ":" not in host)
     host = host.strip("[]") if has_port else text.strip("[]")
-    # Longer labels of names raise `UnicodeError` where they are looked up.
+    # A lookup of a name with a longer label raises `UnicodeError`.
     if not host or len(host) > 253 or any(len(label.encode()) > 63 for label in host.split(".")):
         raise CampaignError(f"--host {shown(text)}: no name or address of a host", hint="for example --host 10.0.0.1")
     if has_port and not (len(port) <= 5 and 0 < int(port) < 1 << 16):

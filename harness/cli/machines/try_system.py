@@ -1,4 +1,4 @@
-"""`tri try FILE`: exercises the adapter of a system on hosts, and says what is wrong with it."""
+"""`tri try FILE`: exercises the adapter of a system on hosts, and reports what is wrong with it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ...hosts.base import Provider
 
 CLOSED_PORT = 1
-"""Nothing listens there."""
+"""A port on which nothing listens."""
 
 
 @click.command("try")
@@ -29,10 +29,11 @@ CLOSED_PORT = 1
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(file: Path, hosts: str, nodes: int, options: tuple[str, ...], as_json: bool) -> int:
-    """Exercise the adapter in FILE: install, start, each operation once, a port on which nothing listens, pause, kill, stop, uninstall; then a power
-    loss, if it declares `data`.
+    """Exercise the adapter in FILE: install, start, each operation once, a port on which nothing listens, pause, kill, stop, uninstall; on local hosts
+    and emulated machines then a power loss, if it declares `data`.
 
-    A running system is refused. Exit code: 0 the adapter is correct, 1 it has mistakes, 2 it cannot be loaded or is refused, 4 the hosts failed.
+    An adapter of a running system is refused. Exit code: 0 nothing is wrong, 1 a step found something wrong, 2 FILE cannot be loaded or is refused, 4
+    the hosts failed.
     """
     from dataclasses import replace
 
@@ -83,7 +84,7 @@ def _require_own(file: Path, service: Any) -> None:
 
 
 def _exercised(provider: Provider, service: Any, make_client: Any, quiet: bool) -> tuple[list[Step], float]:
-    """The steps, and how long the longest start took."""
+    """Return the steps, and how long the longest start took, in s."""
     import time
 
     from ...adapters.trial import Trial
@@ -117,7 +118,7 @@ def _show(step: Step, quiet: bool) -> None:
 
 
 def _option(given: str) -> tuple[str, Any]:
-    """The value is parsed as in campaigns: `no` is a text there, and not a boolean."""
+    """Return name and value. The value is parsed as in campaigns, where `no` is a text and not a boolean."""
     from ...errors import CampaignError, shown
     from ...user_files.yaml_loader import parse_yaml
 

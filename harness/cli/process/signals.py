@@ -31,16 +31,18 @@ _NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Ended(KeyboardInterrupt):
-    """End of the command by a signal. Not a `KeyboardInterrupt` itself: if one leaves an `exec`, Python finally ends by SIGINT although it was caught."""
+    """End of the command by a signal. It is a subclass: when a plain `KeyboardInterrupt` leaves an `exec`, Python later ends by SIGINT, even if it
+    was caught.
+    """
 
 
 def leave_when_signalled() -> None:
-    """End the process by exit code 130, without a traceback, until other handlers are installed."""
+    """Let signals end the process with exit code 130, without a traceback, until other handlers are installed."""
     _take(_leave)
 
 
 class Ending:
-    """State of the command's end: whether a signal has arrived; the interrupted code may end with another error."""
+    """`began`: a signal has arrived. The interrupted code may raise another error than `Ended`."""
 
     def __init__(self) -> None:
         self.began = False
@@ -52,7 +54,7 @@ class Ending:
 
 @contextmanager
 def ending_signals(ending: Ending | None = None) -> Iterator[None]:
-    """Raise `Ended` for a signal, so that everything started is undone."""
+    """Raise `Ended` in the block when a signal arrives, so that everything started is undone."""
     taken = _take((ending or Ending()).end)
     try:
         yield
@@ -62,7 +64,7 @@ def ending_signals(ending: Ending | None = None) -> Iterator[None]:
 
 
 def answer_with(code: int) -> None:
-    """End the process by this exit code, even if a signal arrives or a user's code ends it now: nothing has to be undone any more."""
+    """Let the process end with this exit code, even if a signal arrives or a user's code calls `os._exit`: nothing has to be undone any more."""
     end, pid = os._exit, os.getpid()
 
     def leave(number: int, frame: FrameType | None) -> None:
@@ -73,7 +75,7 @@ def answer_with(code: int) -> None:
 
     os._exit = as_answered
 
-    # The interpreter's own end restores the default; it runs what was registered first last.
+    # At its end the interpreter resets handlers to the default, except for SIG_IGN. What is registered last runs first.
     for number in _take(leave):
         atexit.register(signal.signal, number, signal.SIG_IGN)
 
@@ -92,7 +94,7 @@ def leave_threads(code: int) -> None:
 
 
 def _take(handler: Callable[[int, FrameType | None], object]) -> dict[int, signal._HANDLER]:
-    """The handlers that this one replaces: none outside of the main thread, because handlers cannot be set there."""
+    """Install the handler, except for signals that have a handler of other code. Return the replaced handlers by signal; none outside the main thread."""
     taken: dict[int, signal._HANDLER] = {}
     with suppress(ValueError):
         for number in _NUMBERS:

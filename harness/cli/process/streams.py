@@ -29,9 +29,7 @@ from ...foreign import FIRST_OF_OURS
 CHUNK = 4096
 """The number of bytes that a writable pipe accepts without blocking (PIPE_BUF)."""
 TALK_PATIENCE_S = 1.0
-"""How long a line of conversation waits for a terminal that is stopped or a pager that is full, before it is dropped: a run must not wait for its
-reader.
-"""
+"""How long a line on stderr waits for a stopped terminal or a full pager, before it is dropped: a run must not wait for its reader."""
 
 
 class Unfailing(io.RawIOBase):
@@ -74,7 +72,7 @@ class Unfailing(io.RawIOBase):
             _open_null(self._descriptor)
 
     def _is_ready(self) -> bool:
-        """Return False if the reader accepts nothing for too long. Then there is no further wait until it does."""
+        """Return False if the reader accepts nothing for too long. Later writes then do not wait, until it accepts something again."""
         poll = select.poll()
         poll.register(self._own, select.POLLOUT)
         patience_s = 0.0 if self._stuck and self._patience_s is not None else self._patience_s
@@ -90,7 +88,7 @@ class Streams:
 
     @property
     def lost_result(self) -> str | None:
-        """Why stdout did not take everything; None also if its reader has ended, as `| head` does."""
+        """Why stdout did not accept everything; None if it did, and also if its reader has ended, as `| head` does."""
         failure = self.result.failure if self.result is not None else None
         return None if failure is None or failure.errno == errno.EPIPE else failure.strerror
 
@@ -156,7 +154,7 @@ def _text(raw: Unfailing, before: TextIO | None, line_buffering: bool) -> Escapi
 
 
 def _open_closed() -> set[int]:
-    """The standard descriptors that were closed; /dev/null is there now."""
+    """Open /dev/null for the standard descriptors that are closed, and return those."""
     closed = set()
     for descriptor in (0, 1, 2):
         try:
@@ -168,7 +166,7 @@ def _open_closed() -> set[int]:
 
 
 def _copy_of(descriptor: int) -> int:
-    """A second descriptor for the same file: a user's code may close the small numbers, and the next file or socket would get them."""
+    """Return a second, high descriptor for the same file: a user's code may close 1 or 2, and the next file or socket would get this number."""
     try:
         return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, FIRST_OF_OURS)
     except OSError:
@@ -176,7 +174,7 @@ def _copy_of(descriptor: int) -> int:
 
 
 def _open_null(descriptor: int) -> None:
-    """Make the descriptor that of /dev/null, also for child processes."""
+    """Make the descriptor refer to /dev/null, also in child processes."""
     null = os.open(os.devnull, os.O_RDWR)
     if null != descriptor:
         os.dup2(null, descriptor)

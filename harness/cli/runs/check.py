@@ -31,7 +31,7 @@ from ..refusals import refuse_to_replace
     type=Named("consistency level", levels),
     help="The required isolation level of transactions: serializable, snapshot-isolation, causal …",
 )
-@click.option("--exact", is_flag=True, help="No answer from conditions that are only necessary; use a search instead.")
+@click.option("--exact", is_flag=True, help="Give no verdict from conditions that are only necessary; search instead.")
 @click.option("--explain", is_flag=True, help="Print each witness among the operations around it.")
 @click.option(
     "--certificate",

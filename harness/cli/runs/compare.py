@@ -60,7 +60,7 @@ def command(a: Path, b: Path, as_json: bool) -> None:
 
 
 def names(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
-    """The figures of both runs, in the order of the first."""
+    """Return the names of the figures: those of the first run in its order, then those that only the second has."""
     return list(dict.fromkeys((*a, *b)))
 
 
@@ -73,7 +73,7 @@ def text(value: Any) -> str:
 
 
 def figures_of(run: Path) -> dict[str, Any]:
-    """The summary of a run. Figures that its folder does not have are omitted."""
+    """Return the figures of a run by name. Those that its folder does not have are omitted. Raises `CampaignError` for an unusable verdict.json."""
     from ...errors import CampaignError
     from ...evidence.documents import DocumentError, required_document, typed
 

@@ -1,7 +1,7 @@
-"""`tri check --explain`: each witness as a table, the operations that prove it among their neighbours.
+"""`tri check --explain`: each witness as a table: the operations that prove it, and their neighbours.
 
-Neighbours are the operations of the same object nearest in order; omitted ones are counted. Works on rows of columns, so
-that the witness of a history of millions costs no more than that of a small one.
+Neighbours are the nearest operations on the same object; omitted ones are counted. Only operations in the table are built as objects, so
+that the witness of a history of millions is cheap.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Rows = npt.NDArray[np.int64]
 
 
 def print_witnesses(judgement: Judgement) -> None:
-    """Every anomaly of every checker, up to `MOST_WITNESSES` each."""
+    """Print the first `MOST_WITNESSES` anomalies of each checker, and the reason of each checker without one."""
     history = judgement.record.history
     try:
         history = prepared(history, judgement.model)
@@ -70,7 +70,7 @@ def _print_operations(anomaly: Anomaly, history: History) -> None:
 
 def _add(table: Table, op: Operation, in_proof: bool) -> None:
     end = "…" if op.complete_index is None else str(op.complete_index)
-    # Where a format has no times, positions stand in for them.
+    # In formats without times, the time is the position in the history.
     no_clock = op.invoke_ns in (-1, op.invoke_index)
     took = "no answer" if op.complete_ns is None else words.duration(op.complete_ns - op.invoke_ns)
     table.add_row(
@@ -86,14 +86,14 @@ def _add(table: Table, op: Operation, in_proof: bool) -> None:
 
 
 def rows_of(columns: Columns, indices: Sequence[int]) -> Rows:
-    """The rows of the operations that begin or end at these history indices, in order."""
+    """Return the rows of the operations that begin or end at these history indices, in ascending order."""
     wanted = np.array(sorted(set(indices)), np.int64)
     found = np.isin(columns.invoke, wanted) | np.isin(columns.complete, wanted)
     return np.flatnonzero(found)
 
 
 def _related(columns: Columns, proof: Rows) -> Rows:
-    """The rows of the objects in the proof."""
+    """Return the rows of all operations on the objects in the proof."""
     same_key = np.isin(columns.key, columns.key[proof])
     return np.flatnonzero(same_key & np.isin(columns.workload, columns.workload[proof]))
 

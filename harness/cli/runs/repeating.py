@@ -27,7 +27,7 @@ LONGEST_WHY = 200
 def repeats(
     run: Callable[[int], Judgement], seeds: Sequence[int], until: str | None, show: Callable[[str], None]
 ) -> Iterator[Repeat]:
-    """Run once with each seed, until an outcome is `until`. An error of the environment is an outcome; a wrong campaign is raised."""
+    """Run once with each seed, until an outcome is `until`. An error of the environment is an outcome; that of a wrong campaign is raised."""
     for number, seed in enumerate(seeds, 1):
         began_s = time.monotonic()
         try:

@@ -78,7 +78,7 @@ def command(
     operations and faults are tried in the simulator with many seeds, to find the same failure. The plan of a system of your own is repeated
     on hosts, `--repeat` times, and the runs that fail in the same way are counted.
 
-    Exit code: 0 the run was repeated, 1 something differs, 2 wrong usage, 3 no conclusion.
+    Exit code: 0 the run was repeated, 1 something differs, 2 wrong usage, 3 no conclusion, 4 no run on hosts reached a verdict.
     """
     from ...errors import CampaignError
     from ...failures.folder import is_own, is_simulated, read_plan, recordings
@@ -134,7 +134,7 @@ def _simulated(target: Path, keep: bool, runs: Path, as_json: bool) -> int:
 
 
 def _keep(target: Path, runs: Path, progress: Progress) -> str:
-    """Run the plan again, as a whole run."""
+    """Run the plan again and write a run folder. Return its name."""
     from ...campaign.load import load_recorded
     from ...failures.folder import read_plan
     from ...plugins.trust import repeat_by
@@ -185,7 +185,7 @@ def _recorded(target: Path, tier: str | None, as_json: bool) -> int:
 
 
 def print_lines(lines: Sequence[str]) -> None:
-    """Each line, its first words in their colour."""
+    """Print each line. The words before its first colon have the colour that `_COLOURS` gives them."""
     for line in lines:
         head, colon, rest = line.partition(":")
         colour = _COLOURS.get(head)

@@ -1,4 +1,4 @@
-"""`tri report RUN`: the page of a run, written again from its folder."""
+"""`tri report RUN`: writes the page of a run again from its folder."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def command(run: Path, costs: bool) -> None:
 
 
 def _print_costs(folder: Path) -> None:
-    """One line for each period of each fault."""
+    """Print for each fault and each place of clients a line for each of `PARTS`."""
     from ...report.costs import PARTS
     from ...report.load import load_run
     from ...report.model import build

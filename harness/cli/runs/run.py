@@ -75,7 +75,7 @@ def command(
     fail_on: str,
     as_json: bool,
 ) -> int:
-    """Run CAMPAIGN, a YAML file or a name of `tri list campaigns`, and say whether the system kept its promises.
+    """Run CAMPAIGN, a YAML file or a name of `tri list campaigns`, and report whether the system kept its promises.
 
     Exit code: 0 valid, 1 anomaly found, 2 bad campaign, 3 unknown, 4 environment; with --repeat the worst of all runs: 1, then 70, 4, 3, 0.
     """
@@ -127,7 +127,7 @@ def _repeated(
 def _loaded(
     campaign: Path | None, hosts: str | None, seed: int | None, overrides: tuple[str, ...], talk: Talk
 ) -> tuple[Path, Campaign]:
-    """The campaign with its seed, which is drawn if it has none."""
+    """Return the campaign's path, and the campaign with a seed, which is drawn if it has none."""
     if campaign is None:
         raise click.UsageError("Missing argument 'CAMPAIGN'.")
     talk.say(f"campaign {campaign}")
@@ -137,7 +137,7 @@ def _loaded(
 
     loaded = load_campaign(campaign, [*overrides, *([f"seed={seed}"] if seed is not None else [])], hosts)
     if loaded.seed is None:
-        # What a wrong campaign does not need takes a second to import.
+        # Imported late, because it takes a second and a wrong campaign does not need it.
         from ...run.plan.build import make_plan
 
         loaded = loaded.model_copy(update={"seed": make_plan(loaded, campaign.parent).seed})
@@ -185,7 +185,7 @@ def _run_loaded(
 
 
 def _run_plan(campaign: Path | None, path: Path, changed: str | bool, runs: Path, talk: Talk) -> Judgement:
-    """Refuse other options with a plan, because a plan determines everything."""
+    """Run a plan in the simulator. Other options are refused, because a plan determines everything."""
     from ...campaign.load import load_recorded
     from ...campaign.simulable import require_simulable
     from ...errors import CampaignError
@@ -214,7 +214,7 @@ def _run_plan(campaign: Path | None, path: Path, changed: str | bool, runs: Path
 
 
 def repeat_command(campaign: Path, hosts: str | None, seed: int, overrides: tuple[str, ...]) -> str:
-    """The exact command that runs the same plan again."""
+    """Return the command that runs the same plan again."""
     from ...campaign.packaged import name_of
 
     words = ["tri", "run", name_of(campaign), "--seed", str(seed)]
@@ -223,5 +223,5 @@ def repeat_command(campaign: Path, hosts: str | None, seed: int, overrides: tupl
     for override in overrides:
         if override.partition("=")[0].strip() != "seed":
             words += ["--set", override]
-    # Names that the locale cannot say are bytes in disguise; it is written down and printed as text.
+    # File names that are not UTF-8 have surrogates, which cannot be written: they become escapes.
     return os.fsencode(shlex.join(words)).decode("utf-8", "backslashreplace")

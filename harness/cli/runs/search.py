@@ -1,4 +1,4 @@
-"""`tri search CAMPAIGN`: many seeds in the simulator; what fails, grouped, with a run's folder for each kind of failure."""
+"""`tri search CAMPAIGN`: tries many seeds in the simulator. Failures are grouped by kind, and a run folder is kept for each kind."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ EXIT_NOTHING, EXIT_FOUND, EXIT_UNKNOWN, EXIT_INTERRUPTED = 0, 1, 3, 130
 SEEDS = 200
 MOST_SEEDS = 1_000_000_000
 LAST_FIRST = 1_000_000_000_000
-"""The largest first seed; `make fuzz` uses the time of the clock."""
+"""The largest first seed. `make fuzz` uses the time of the clock as the first seed."""
 SHOWN_GROUPS = 3
 """The most kinds of failure in the line of progress."""
 SHOWN = 20
@@ -164,7 +164,7 @@ def _search(campaign: Path, options: Mapping[str, Any]) -> int:
 
 
 def _write_page(found: Mapping[str, Any], campaign: str, runs: Path) -> None:
-    """The failures as a page among the campaign's runs. An error of writing the page does not affect the results."""
+    """Write the failures as a page to the folder of the campaign's runs. An error of writing is printed as a warning."""
     from ...evidence.writing import RunFolderError
     from ...search.page import write_page
 
@@ -223,7 +223,7 @@ def _workers(options: Mapping[str, Any]) -> LocalWorkers | DaskWorkers:
 
 
 def _progress(findings: Findings, wanted: Search, processes: int, wall_s: float) -> str:
-    """The progress: trials, most frequent failures, and the expected remaining time."""
+    """Return the line of progress: trials, most frequent failures, and the estimated remaining time."""
     seeds = len(wanted.seeds) if isinstance(wanted.seeds, Sized) else None
     done = 0.0 if seeds is None else findings.trials / seeds
     if wanted.time_s is not None:
@@ -272,7 +272,7 @@ def _repeat_command(campaign: Path, options: Mapping[str, Any]) -> str:
 
 
 def _complain_of_differences(kept: Mapping[int, Kept]) -> None:
-    """Check that the run in the folder repeats the trial; if it does not, this is a bug in Tribulation and must be reported."""
+    """Print a warning for each kept run that did not repeat its trial. This is a bug in Tribulation."""
     for seed, folder in kept.items():
         if folder.same is False:
             say(f"warning: seed {seed} gave another result when it was repeated for {folder.run_dir}; please report it")
@@ -330,7 +330,7 @@ def _print_failures(failures: list[dict[str, Any]]) -> None:
 
 
 def _print_first(rows: list[dict[str, Any]]) -> None:
-    """The kinds of failure that a trial was the first to show, and its folder."""
+    """Print the kinds of failure that this trial was the first to show, and the command that repeats it."""
     first = rows[0]
     out.print(marked("\n[bold]seed {}[/] {}", first["first_seed"], first["repeat"] or "not kept: --folders"))
     for row in rows:
@@ -338,7 +338,7 @@ def _print_first(rows: list[dict[str, Any]]) -> None:
 
 
 def _print_sometimes(sometimes: Mapping[str, int], trials: int) -> None:
-    """The number of trials that reached each interesting state; a state that was never reached is red, because nothing is known about it."""
+    """Print how many trials reached each interesting state. A state that was never reached is red, because it was not tested."""
     if not sometimes:
         return
     table = Table(box=None, pad_edge=False, header_style="dim")

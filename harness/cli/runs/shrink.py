@@ -42,7 +42,7 @@ DEFAULT_S = 60.0
     type=click.IntRange(min=1),
     default=5,
     show_default=True,
-    help="Real hosts: number of runs for each try.",
+    help="Real hosts: the most runs for each try.",
 )
 @runs_option()
 @renamed_option("--keep", "--add-to-corpus", has_value=True)
@@ -73,8 +73,8 @@ DEFAULT_S = 60.0
 def command(target: Path, as_json: bool, **options: Any) -> int:
     """Shrink the failure in TARGET, a run's folder or a history file.
 
-    A run is repeated with smaller and smaller plans; from a bare history, operations that the failure does not need are removed. Ctrl-C ends the search in a
-    simulated run, and keeps the result so far.
+    A run is repeated with smaller and smaller plans. From a bare history, operations that the failure does not need are removed. With a simulated
+    run, Ctrl-C ends the search and keeps the result so far.
 
     Exit code: 0 shrunk as far as possible or as the budget allows, 2 wrong usage or nothing fails, 3 it did not fail again.
     """
@@ -134,7 +134,7 @@ def _simulated(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
 
 
 class _Search:
-    """Progress of a search whose tries are runs: each try shows its own progress, with the search's below it."""
+    """Progress of a search whose tries are runs on hosts: that of the current run, and below it that of the search."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress, self._last = progress, ""
@@ -234,7 +234,9 @@ def _history(target: Path, as_json: bool, options: Mapping[str, Any]) -> int:
 
 
 def _allowance(options: Mapping[str, Any], *, on_hosts: bool = False) -> Allowance:
-    """A budget for all phases. In processor time the result does not depend on how busy this machine is; on hosts only the time counts."""
+    """Return the budget of all phases: by default `DEFAULT_S` of processor time, which does not depend on how busy the machine is; on hosts, of real
+    time.
+    """
     from ...failures.allowance import Allowance
 
     time_s, cpu_s = options["time_s"], options["cpu_s"]
@@ -246,7 +248,7 @@ def _allowance(options: Mapping[str, Any], *, on_hosts: bool = False) -> Allowan
 
 
 def lasting_name(target: Path) -> Path:
-    """The folder to which `runs/latest` points now, because it will soon point to another one."""
+    """Return the path without symbolic links, because `runs/latest` will soon point to another folder."""
     found = target.resolve()
     return found.relative_to(Path.cwd()) if found.is_relative_to(Path.cwd()) else found
 
@@ -261,7 +263,7 @@ def _did_not_fail(target: Path, checker: str, kind: str, left: bool) -> str:
 
 
 def print_shrunk(result: Mapping[str, Any]) -> None:
-    """The story of the smallest plan, and how small it became."""
+    """Print the story of the smallest plan, its size before and after, and its stability."""
     for when, what in result["story"]:
         out.print(f"{when:>9}  {what}")
     if result["more"]:
