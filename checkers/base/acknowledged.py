@@ -6,7 +6,8 @@ Completions carry these fields of the system's reply: `log_index` (a write: wher
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
+from typing import Any
 
 from tribulation.histories import MISMATCH, Operation, Type
 
@@ -63,10 +64,15 @@ def served_by(op: Operation) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def command(op: Operation) -> tuple[object, object] | None:
+def command(op: Operation) -> tuple[Hashable, Hashable] | None:
     """Return (session, seq), which identifies a command."""
     session, seq = op.extra.get("session"), op.extra.get("seq")
-    return None if session is None or seq is None else (session, seq)
+    return None if session is None or seq is None else (as_key(session), as_key(seq))
+
+
+def as_key(value: Any) -> Any:
+    """Return the value, or its text if it cannot be a key, as of a session that no client can have."""
+    return value if isinstance(value, Hashable) else repr(value)
 
 
 def acknowledged_writes(operations: Iterable[Operation]) -> list[Operation]:

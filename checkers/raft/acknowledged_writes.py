@@ -93,7 +93,9 @@ class _ByCommand:
         if self._rows is None:
             found = zip(self._view.command[self._indexed].tolist(), self._indexed.tolist(), strict=True)
             self._rows = {self._view.commands[command]: row for command, row in found if command != ABSENT}
-        row = self._rows.get((ack.line.get("session"), ack.line.get("command")))
+        row = self._rows.get(
+            (acknowledged.as_key(ack.line.get("session")), acknowledged.as_key(ack.line.get("command")))
+        )
         return None if row is None else self._view.operation(row)
 
 

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..base.acknowledged import as_key
 from ..base.findings import Findings
 from ..base.quorum_weights import Weights, weights_of
 from ..traces.traces import Incarnation, Interval, Line, Traces
@@ -96,11 +97,6 @@ def number(value: int | None) -> int:
 
 def optional(value: Any) -> int | None:
     return None if value == NONE else int(value)
-
-
-def known(value: Any) -> Any:
-    """Return the value, or its text if it cannot be a key, as of a session that no client can have."""
-    return value if isinstance(value, Hashable) else repr(value)
 
 
 class _Placed:
@@ -189,7 +185,7 @@ class Acks(_Placed):
     def add(
         self, place: tuple[int, int, int, int], line: Line, entry_term: int | None, leader_term: int | None
     ) -> None:
-        session, command = (known(line.get(name)) for name in ("session", "command"))
+        session, command = (as_key(line.get(name)) for name in ("session", "command"))
         plain = type(command) is int and -NONE > command > NONE
         code = self.sessions.of(session if plain else (session, command))
         self.rows.add(

@@ -171,7 +171,7 @@ def _lines_with(facts: Survey, events: Sequence[str], index: int, term: int | No
                 continue
             for entry in line["entries"]:
                 if entry[0] == index and (term is None or entry[1] == term):
-                    same = found.setdefault((line["event"], entry[1], entry[2]), [])
+                    same = found.setdefault((line["event"], entry[1], acknowledged.as_key(entry[2])), [])
                     if len(same) < 2:
                         same.append(excerpt(line, index))
     return [line for same in found.values() for line in same][:6]

@@ -39,6 +39,7 @@ _FIELDS: dict[str, tuple[type, ...]] = {
 _MAY_BE_NONE = {("durable", "term")}
 """An entry that a snapshot covers by the time its write ended: the log no longer has its term."""
 _WEIGHTS = ("match", "voters")
+_NODES = ("votes", "acks")
 _OF_EVENT: dict[str, tuple[str, ...]] = {
     **REQUIRED,
     **dict.fromkeys(("agent-started", "agent-stopped", "agent-suspended", "agent-standing", "agent-move-cancelled"), ("agent", "epoch")),
@@ -119,6 +120,7 @@ class _Form:
 
     integers: Callable[[Line], tuple[int, ...]]
     maps: tuple[str, ...]
+    nodes: tuple[str, ...]
     entries: bool
 
     @classmethod
@@ -128,18 +130,19 @@ class _Form:
         integers = [name for name, value in line.items() if name in checked and type(value) is int]
         tame = {**line, **dict.fromkeys(integers, 0)}
         tame |= {name: {} for name in _WEIGHTS if type(line.get(name)) is dict}
-        if type(line.get("entries")) in _LIST:
-            tame["entries"] = []
+        tame |= {name: [] for name in (*_NODES, "entries") if type(line.get(name)) in _LIST}
         if len(integers) < 2 or problem(tame) is not None:
             return None
-        maps = tuple(name for name in _WEIGHTS if name in line)
-        return cls(itemgetter(*integers), maps, "entries" in line)
+        maps, nodes = (tuple(name for name in names if name in line) for names in (_WEIGHTS, _NODES))
+        return cls(itemgetter(*integers), maps, nodes, "entries" in line)
 
     def holds(self, line: Line) -> bool:
         integers = self.integers(line)
         if min(integers) < -LIMIT or max(integers) > LIMIT:
             return False
         if self.entries and not all(map(_is_entry, line["entries"])):
+            return False
+        if not all(type(node) is str for name in self.nodes for node in line[name]):
             return False
         return all(_is_small(value) for name in self.maps for value in line[name].values())
 
@@ -162,6 +165,8 @@ def problem(line: Line) -> str | None:
         return "entries are not [index, term, …]"
     if any(not all(_is(value, (int,)) for value in line[name].values()) for name in _WEIGHTS if name in line):
         return "match or voters are not integers by node"
+    if any(not all(_is(node, (str,)) for node in line[name]) for name in _NODES if name in line):
+        return "votes or acks are not names of nodes"
     if line["event"] == "truncate" and not _is(line["from"], (int,)):
         return f"from is {_brief(line['from'])}"
     return None

@@ -65,6 +65,15 @@ def test_other_looks_show_something_where_they_are_not_empty(f, empty, full):
     assert reason(change, ("w", f, None, full, "ok")) is None
 
 
+@pytest.mark.parametrize("read", ["r", "read"])
+def test_a_transaction_shows_something_by_its_reads_alone(read):
+    def txn(result: Any) -> Row:
+        return ("txns", "txn", [["w", "x", 1], [read, "x", None]], [["w", "x", 1], [read, "x", result]], "ok")
+
+    assert reason(txn(1)) is None
+    assert reason(txn(None)) == "none of 1 ok reads saw a value that was written"
+
+
 def test_reads_of_one_workload_say_nothing_of_another():
     stale: Row = ("set", "read", None, [], "ok")
     reported = "none of 1 ok reads of workload set saw a value that was written"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tribulation.checkers import Verdict
+from tribulation.checkers import check as check_all
 
 from .quorum_stories import FIVE, check, confirm, cut_off, led, no_quorum, read, reading, until, untraced, write
-from .trace_book import Book, kinds
+from .trace_book import THREE, Book, kinds
 
 
 def test_a_write_that_a_quorum_held_before_its_ok() -> None:
@@ -108,6 +111,20 @@ def test_a_round_that_half_of_the_weight_answered() -> None:
     book = reading()
     confirm(book, 115, ["n1"])
     assert kinds(check(until(book, 500).record())) == ["Q3-read-without-quorum"]
+
+
+@pytest.mark.parametrize("acks", [[7], [["n2"]], [None, "n2"]])
+def test_a_round_whose_answers_are_no_names_hides_no_other(acks: list[Any]) -> None:
+    """Sorting them for the sentence ended the checker with an error. Such a line is a gap of the node's trace."""
+    book = reading()
+    book.line("n2", "read-confirmed", at_ms=114, index=1, acks=acks, voters=THREE)
+    confirm(book, 115, ["n1"])
+    result = check_all(until(book, 500).record(), ["quorum"])["quorum"]
+    assert result.verdict is Verdict.UNKNOWN and result.reason is not None
+    assert result.reason.startswith(
+        "what was found (Q3-read-without-quorum) may be explained by missing evidence: n2: "
+    )
+    assert result.reason.endswith("line 6 is not one that a node writes: votes or acks are not names of nodes")
 
 
 def test_a_round_counted_by_voters_of_its_own() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from .raft_stories import VALID, calm, check, verdict
-from .trace_book import Book, kinds
+from .trace_book import THREE, Book, kinds
 
 # -- state machines
 
@@ -177,3 +177,44 @@ def test_a_snapshot_may_jump_over_configurations() -> None:
     book.line("n3", "snapshot-installed", index=9, term=1, digest="d")
     book.append("n3", (10, 1))
     assert verdict(book) == VALID
+
+
+NEW = {"n1": 1, "n2": 2, "n3": 1}
+WRONG = ("invalid", ["wrong-voters"])
+
+
+@pytest.mark.parametrize(("voters", "expected"), [(NEW, VALID), (THREE, VALID), ({"n1": 1, "n2": 3, "n3": 1}, WRONG)])
+def test_a_node_that_booted_from_a_snapshot_counts_by_a_configuration_that_others_adopted(
+    voters: dict[str, int], expected: tuple[str, list[str]]
+) -> None:
+    """Its own trace does not show which one was in the snapshot. Both its election and its commit count by it."""
+    book = calm()
+    _configure(book, "n1", 3, NEW)
+    book.append("n2", (3, 1))
+    for node in ("n1", "n2"):
+        book.durable(node, 3, 1)
+    book.commit("n1", 3, 1, {"n1": 3, "n2": 3, "n3": 0}, voters=NEW)
+    book.line("n3", "snapshot-installed", index=3, term=1, digest=None)
+    book.win("n3", 2, ["n2", "n3"], last_index=3, voters=voters)
+    for node in ("n2", "n3"):
+        book.append(node, (4, 2))
+        book.durable(node, 4, 2)
+    book.commit("n3", 4, 2, {"n1": 0, "n2": 4, "n3": 4}, voters=voters)
+    assert verdict(book) == expected
+    count = check(book.record()).stats["violations"].get("wrong-voters", 0)
+    assert count == (0 if expected == VALID else 2)
+
+
+@pytest.mark.parametrize(("voters", "expected"), [(THREE, VALID), (NEW, WRONG)])
+def test_a_configuration_that_was_truncated_is_in_force_no_more(
+    voters: dict[str, int], expected: tuple[str, list[str]]
+) -> None:
+    book = calm()
+    book.append("n3", (1, 1), (2, 1))
+    _configure(book, "n3", 3, NEW)
+    book.win("n2", 2, ["n2", "n3"], last_index=2)
+    book.line("n3", "truncate", **{"from": 3})
+    book.append("n3", (3, 2))
+    book.append("n2", (3, 2))
+    book.win("n3", 3, ["n2", "n3"], last_index=3, voters=voters)
+    assert verdict(book) == expected

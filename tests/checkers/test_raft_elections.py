@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from tribulation.checkers import Verdict, check
+
 from .raft_stories import VALID, calm, verdict
-from .trace_book import Book
+from .trace_book import Book, kinds
 
 # -- elections
 
@@ -130,3 +134,13 @@ def test_a_quorum_of_voters_that_nobody_configured() -> None:
     book = Book().boot_all()
     book.win("n1", 1, ["n1", "n2"], voters={"n1": 1, "n2": 1})
     assert verdict(book)[1] == ["wrong-voters"]
+
+
+@pytest.mark.parametrize("votes", [[7], [["n1"]]])
+def test_votes_that_are_no_names_of_nodes_hide_no_second_leader(votes: list[Any]) -> None:
+    """The checker ended with an error at such a line of any host."""
+    book = calm()
+    book.win("n3", 1, ["n3"], last_index=0)
+    book.line("n2", "leader", term=2, last_index=2, votes=votes, voters=book.voters)
+    result = check(book.record(), ["raft-safety"])["raft-safety"]
+    assert result.verdict is Verdict.INVALID and "two-leaders" in kinds(result)

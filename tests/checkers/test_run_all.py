@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import pytest
 
 from tribulation.checkers import CHECKERS, Budget, CheckResult, RunRecord, Verdict, check, checker, merge, registry
-from tribulation.histories import HistoryError, parse, write_history
+from tribulation.histories import Event, History, HistoryError, Type, parse, write_history
 
 V, X, U = Verdict.VALID, Verdict.INVALID, Verdict.UNKNOWN
 
@@ -50,6 +51,24 @@ def test_any_source(tmp_path):
 def test_auto_takes_the_checkers_that_find_what_they_need():
     assert set(check(parse("p0 w1 p1 r1"))) == {"linearizable", "vacuity"}
     assert {"linearizable", "set"} <= set(check(parse("p0 a1 p1 s1")))
+
+
+@pytest.mark.parametrize(("workload", "due"), [("set", "set"), ("mine", "kafka"), ("other", None)])
+def test_auto_leaves_out_no_checker_that_a_workload_of_a_run_is_made_for(workload, due):
+    """Also where no answer of the system is one that it could judge."""
+    types = (Type.INVOKE, Type.INFO)
+    events = [Event(at, at, 0, kind, "write", 1, "k", workload) for at, kind in enumerate(types)]
+    record = RunRecord(History(events), is_run=True, judged_by={"mine": ["kafka"]})
+    results = check(record)
+    assert {"set", "kafka"} & set(results) == ({due} if due else set())
+    assert all(result.verdict is U for result in results.values())
+    assert not {"set", "kafka"} & set(check(replace(record, is_run=False)))
+
+
+def test_a_certificate_is_given_to_those_who_ask_for_it():
+    history = parse("p0 w1 p1 r1")
+    assert check(history, ["linearizable"])["linearizable"].certificate is None
+    assert check(history, ["linearizable"], certificate=True)["linearizable"].certificate == {"null": [0, 2]}
 
 
 def test_a_checker_asked_for_by_name_that_cannot_say_anything_is_unknown():

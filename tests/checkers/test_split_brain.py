@@ -145,6 +145,19 @@ def test_what_a_node_acknowledged_is_not_what_was_applied_there() -> None:
     assert check(book.record()).anomalies[0].ops == (op,)
 
 
+@pytest.mark.parametrize("session", [[9], {"a": 9}, "9", 9.5])
+def test_a_session_may_be_of_any_type(session: Any) -> None:
+    """Of a list or an object, the checker ended with an error, and the violation became a doubt."""
+    book = led()
+    book.append("n1", (2, 1))
+    op = book.op("write", 0, 10, value=7, log_index=9, session=session, seq=1)
+    book.line("n1", "ack", session=session, index=2, term=1, level="linearizable", kind="write", command=1)
+    book.append("n3", (2, 2), crc=500)
+    book.apply("n3", (2, 2), crc=500)
+    result = check(book.record())
+    assert kinds(result) == ["SB3-lost-acknowledged-write"] and result.anomalies[0].ops == (op,)
+
+
 def _ack(book: Book, node: str, index: int, term: int) -> None:
     book.line(node, "ack", session=9, index=index, term=term, level="linearizable", kind="write", command=1)
 

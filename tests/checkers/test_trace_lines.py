@@ -32,12 +32,35 @@ def test_a_write_that_ended_after_a_snapshot_covered_its_entry_is_understood() -
     assert problem({**HEAD, "event": "vote", "term": None, "candidate": "n2"}) is not None
 
 
+@pytest.mark.parametrize("name", ["node", "incarnation", "seq", "mono_ns", "event"])
+def test_a_line_without_a_header_is_refused_by_the_name_of_what_it_lacks(name: str) -> None:
+    line = {**HEAD, "event": "quorum"}
+    assert problem(line) is None
+    assert problem({**line, name: [1]}) == f"{name} is [1]"
+    del line[name]
+    assert problem(line) == f"no {name}"
+
+
 VALUES = st.one_of(
     st.none(), st.booleans(), st.integers(-3, 3), st.sampled_from([LIMIT + 1, -LIMIT - 1, LIMIT, "n1", 1.5]),
-    st.lists(st.lists(st.sampled_from([1, 7, LIMIT + 1, "x", None, True]), max_size=4), max_size=2),
+    st.lists(st.sampled_from(["n1", 1, None]), max_size=2), st.lists(st.lists(st.sampled_from([1, 7, LIMIT + 1, "x", None, True]), max_size=4), max_size=2),
     st.dictionaries(st.sampled_from(["n1", "n2"]), st.sampled_from([1, LIMIT + 1, True, "x"]), max_size=2),
 )  # fmt: skip
-FIELDS = ("node", "incarnation", "seq", "mono_ns", "event", "entries", "match", "voters", "index", "term", "from", "x")
+FIELDS = (
+    "node",
+    "incarnation",
+    "seq",
+    "mono_ns",
+    "event",
+    "entries",
+    "acks",
+    "match",
+    "voters",
+    "index",
+    "term",
+    "from",
+    "x",
+)
 PLAIN = {"node": "n1", "incarnation": 1, "seq": 0, "mono_ns": 5, "event": "durable", "index": 1, "term": 1}
 
 

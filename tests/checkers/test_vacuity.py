@@ -200,10 +200,12 @@ def test_who_was_open_in_a_stretch(rows, start_ns, length_ns):
     assert Crowd.by_f(of_operations(ops)).open_in(start_ns, end_ns) == expected
 
 
-def load(down_from_ms: int, up_at_ms: int, last_ms: int, every_ms: int = 100, refused_ms: int = 1) -> History:
+def load(
+    down_from_ms: int, up_at_ms: int, last_ms: int, every_ms: int = 100, refused_ms: int = 1, from_ms: int = 0
+) -> History:
     """A write and a read by turns, which end ok in 1 ms while the cluster is up, and are refused after `refused_ms` while it is down."""
     rows: list[tuple[int, int, str, str, str, object]] = []
-    for number, start_ms in enumerate(range(0, last_ms, every_ms)):
+    for number, start_ms in enumerate(range(from_ms, last_ms, every_ms)):
         down = down_from_ms <= start_ms < up_at_ms
         f, value = ("read", number) if number % 2 else ("write", number + 1)
         outcome, lasts_ms = ("fail", refused_ms) if down else ("ok", 1)
@@ -223,6 +225,12 @@ def test_a_run_that_was_down_nearly_throughout_tested_nothing(every_ms: int, ref
     result = run_of(load(250, 6_000, 8_000, every_ms, refused_ms), 6_000)
     assert result.verdict is Verdict.UNKNOWN and result.reason is not None
     assert "operations ended ok in 1 of 20" in result.reason and "hint: " in result.reason
+
+
+def test_the_parts_of_the_load_begin_with_its_first_operation() -> None:
+    """The clients of a cluster that takes long to form are idle for as long as the whole load takes."""
+    reason = run_of(load(60_250, 66_000, 68_000, 20, from_ms=60_000), 66_000).reason or ""
+    assert "operations ended ok in 1 of 20 parts of the load of 0.3 s each" in reason
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ def register_versions(table: Table) -> Versions:
     written read the initial version.
     """
     grouped = groups(table)
-    code, mop, twice = _written(table)
     values = max(len(table.columns.values), 1)
+    code, mop, twice = _written(table, values)
     key = np.concatenate([np.arange(table.keys), code // values]).astype(np.int32)
     all_mop = np.concatenate([np.full(table.keys, -1, np.int64), mop])
     ambiguous = np.zeros(len(key), bool)
@@ -56,9 +56,8 @@ def register_versions(table: Table) -> Versions:
     )
 
 
-def _written(table: Table) -> tuple[Int64, Int64, Int64]:
+def _written(table: Table, values: int) -> tuple[Int64, Int64, Int64]:
     """Return the distinct (key, value) codes written, sorted, the write of each, and the writes that cannot be distinguished from another."""
-    values = max(len(table.columns.values), 1)
     writes = np.flatnonzero((table.kind == WRITE) | (table.kind == APPEND))
     code = table.key[writes].astype(np.int64) * values + table.value[writes]
     alive = table.alive[table.txn[writes]]

@@ -70,6 +70,23 @@ def test_guarantees(text: str, broken: set[str]) -> None:
     assert {name for name, state in found.items() if state == "violated"} == broken
 
 
+@pytest.mark.parametrize(
+    ("text", "kind", "ops"),
+    [
+        ("p0 wx1\np0 rx_", "read-your-writes", (0, 2)),
+        ("p0 wx1\np1 rx1\np1 rx_", "monotonic-reads", (0, 2, 4)),
+        ("p0 wx1\np0 wy1\np1 ry1\np1 rx_", "monotonic-writes", (0, 4, 6)),
+        ("p0 wx1\np1 rx1\np1 wy1\np2 ry1\np2 rx_", "writes-follow-reads", (0, 2, 6, 8)),
+        ("p0 ax1\np1 ax2\np2 rx[1 2]\np2 rx[1]", "monotonic-reads", (0, 2, 4, 6)),
+    ],
+)
+def test_a_broken_guarantee_names_all_transactions_that_its_words_name(
+    text: str, kind: str, ops: tuple[int, ...]
+) -> None:
+    found = {anomaly.kind: anomaly.ops for anomaly in judge("session-guarantees", text).anomalies}
+    assert found[kind] == ops
+
+
 def test_one_guarantee_alone() -> None:
     text = "p0 wx1\np0 rx_"
     assert judge("session-guarantees", text, {"consistency": "monotonic-reads"}).verdict is Verdict.VALID

@@ -76,6 +76,16 @@ def test_a_later_read_that_has_an_older_epoch() -> None:
     valid(judge(reads.end(1, listed("a", epoch=9)).end(2, listed("a"))))
 
 
+def test_a_later_read_is_compared_with_the_newest_epoch_of_those_before() -> None:
+    story = Story().ok(0, "spawn", "a", {}).ok(1, "pool", None, listed("a")).ok(1, "pool", None, listed("a", epoch=9))
+    only(judge(story.ok(2, "pool", None, listed("a", epoch=7))), "older-epoch", (4, 6))
+    valid(
+        judge(
+            Story().ok(0, "spawn", "a", {}).ok(1, "pool", None, listed("a")).ok(2, "pool", None, listed("a", epoch=7))
+        )
+    )
+
+
 def test_at_the_end_all_run() -> None:
     story = Story().ok(0, "spawn", "a", {}).ok(1, "pool", None, listed("a", state="placed"))
     assert only(judge(story), "idle-agent", (2,)).details["host"] == "n1"

@@ -28,7 +28,7 @@ from .stack import lost
 WORDS = Words(INSERTS, POLLS, "insert")
 
 
-def check_priority_queue(view: View, least_first: bool = False) -> Finding | None:
+def check_priority_queue(view: View, least_first: bool) -> Finding | None:
     """Return the violation, or None. Raises `Unsuitable` and `Doubt`. With `least_first` the least leaves first; also where operations are called
     delete-min.
     """
@@ -177,7 +177,7 @@ def _finding(view: View, flow: Flow, place: int, entry: int, entries: list[int])
     return Finding("priority-inversion", rows, text)
 
 
-def priority_queue_order(view: View, least_first: bool = False) -> Int64:
+def priority_queue_order(view: View, least_first: bool) -> Int64:
     """Return a legal order of the operations of a valid priority queue, as places. A value is removed as soon as the queue holds no greater one.
 
     Inserts take effect as late as they can, but before the removal of their value; what leaves in one moment leaves greatest first.

@@ -1,0 +1,26 @@
+"""Short traces that no protocol wrote: read as tables, in pieces of any size, they give every answer of the same lines read one by one."""
+
+from __future__ import annotations
+
+import pytest
+
+import tribulation.checkers.raft.survey as survey_module
+from tribulation.checkers import check
+
+from .scribbled_traces import scribbled
+from .test_trace_tables import tabled
+
+CHECKERS = ["raft-safety", "quorum", "split-brain"]
+ONCE = 25
+
+
+@pytest.mark.parametrize("window", [9, 1 << 16])
+@pytest.mark.parametrize("first", range(0, 200, ONCE))
+def test_the_answers_to_lines_in_any_order(first: int, window: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(survey_module, "_SHORT", 1)
+    monkeypatch.setattr(survey_module, "_WINDOW", window)
+    for seed in range(first, first + ONCE):
+        record = scribbled(seed)
+        found = check(record, CHECKERS)
+        assert not any("failed" in (result.reason or "") for result in found.values()), seed
+        assert check(tabled(record), CHECKERS) == found, seed
