@@ -138,7 +138,12 @@ class Tally:
             print(f"{self.tried} of {self.total} tried, {self.survived} survived, {took_s:.0f} s", flush=True)
 
     def killed_percent(self) -> float:
-        return 100 * (self.tried - self.survived) / self.tried if self.tried else 100.0
+        """Raises `SystemExit` where no mutant was tried: that proves nothing."""
+        if not self.tried:
+            raise SystemExit(
+                "no mutant was tried\n\nhint: name other modules or lines; what runs at import is not tried on the node"
+            )
+        return 100 * (self.tried - self.survived) / self.tried
 
     def table(self) -> str:
         lines = [f"{tried - left:5} of {tried:5} killed: {module}" for module, (tried, left) in self.modules.items()]

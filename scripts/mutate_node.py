@@ -27,7 +27,7 @@ from types import FunctionType
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
-from mutate import Mutant, Survivors, Tally, _modules  # noqa: E402
+from mutate import PACKAGE, Mutant, Survivors, Tally, _modules  # noqa: E402
 from mutation_runs import UNFIT, Trial, _functions, bound, put_in_place  # noqa: E402
 from mutations import mutations  # noqa: E402
 
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     campaigns = [load_campaign(ROOT / f"campaigns/{name}.yaml", hosts="sim") for name in options.campaigns]
     tally = Tally(len(mutants))
     warm(campaigns)
-    living = _functions({str(ROOT / module) for module, _ in mutants})
+    living = _functions({file_of(module) for module, _ in mutants})
     gc.freeze()  # not before: what is frozen is not found
     for mutant in mutants:
         try_one(mutant, living, campaigns, options.cpu, tally)
@@ -79,6 +79,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--again", type=Path, help="only mutants that survived in the run whose output this file holds")
     parser.add_argument("--least", type=float, default=0.0, help="per cent found below which it exits with 1")
     return parser.parse_args(arguments)
+
+
+def file_of(module: Path) -> str:
+    """The file by the name under which it is imported."""
+    return str(ROOT / PACKAGE / module)
 
 
 def warm(campaigns: Sequence[object]) -> None:
@@ -107,7 +112,7 @@ def try_one(mutant: Mutant, living: Living, campaigns: Sequence[object], cpu_s: 
 def _searched(mutant: Mutant, living: Living, campaigns: Sequence[object], cpu_s: float) -> int:
     """Search for the mutant, in the child. A loop without end is ended by a signal, and counts as found: so would a node be that hangs."""
     module, mutation = mutant
-    file = str(ROOT / module)
+    file = file_of(module)
     if not put_in_place(Trial(file, mutation, []), living[file]):
         return UNFIT
     bound()
