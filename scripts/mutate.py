@@ -138,7 +138,7 @@ class Tally:
             print(f"{self.tried} of {self.total} tried, {self.survived} survived, {took_s:.0f} s", flush=True)
 
     def killed_percent(self) -> float:
-        """Raises `SystemExit` where no mutant was tried: that proves nothing."""
+        """Return how many of the tried mutants were killed, in percent. Raises `SystemExit` if none was tried."""
         if not self.tried:
             raise SystemExit(
                 "no mutant was tried\n\nhint: name other modules or lines; what runs at import is not tried on the node"
