@@ -175,8 +175,11 @@ def _headline(run: RunFiles, found: Sequence[Finding]) -> str:
     if not run.verdict.get("checkers"):
         return "Nothing was checked."
     if run.verdict.get("verdict") == "unknown":
-        failed = "A part of the run failed; see below." if run.verdict.get("errors") else ""
-        return failed or _in_doubt(list(map(str, run.verdict.get("doubts") or ())))
+        if run.verdict.get("bugs"):
+            return "A part of Tribulation failed; see harness-errors.txt."
+        if run.verdict.get("errors"):
+            return "A part of the run failed; see below."
+        return _in_doubt(list(map(str, run.verdict.get("doubts") or ())))
     return f"No anomaly: {len(_checkers(run))} checkers found no violation."
 
 

@@ -157,6 +157,12 @@ def test_the_headline_of_a_run_in_doubt_names_the_doubt(tmp_path: Path, doubts: 
     assert headline in _without_script(page)
 
 
+def test_the_headline_of_a_run_with_a_bug_of_the_harness_names_the_file(tmp_path: Path) -> None:
+    checkers = {"set": {"verdict": "valid"}}
+    page = _page(write_run(tmp_path / "run", 10, verdict="unknown", checkers=checkers, bugs=["KeyError: 1"]))
+    assert "A part of Tribulation failed; see harness-errors.txt." in _without_script(page)
+
+
 def test_an_empty_history_makes_a_page(tmp_path: Path) -> None:
     (tmp_path / "history.jsonl").write_text("")
     assert _data(_page(tmp_path))["ops"]["index"] == []
