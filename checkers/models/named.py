@@ -8,20 +8,19 @@ A model turns each operation of a history into a *step* and defines what a step 
 | `mutex` | `acquire`, `release` | held or not |
 | `list` | `read`/`get`, `append`, `write`/`put` of a list | a tuple |
 | `text` | the same, of strings | a string |
-| `set` | `add`, `read` of the whole | a bit mask over elements |
 | `transactions`, `multi-register` | `txn`: see `transaction_model` | what each key holds |
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from tribulation.histories import Operation, Type, canonical
 
 from .model import ILLEGAL, NOTHING, Accumulates, Illegal, Model, Step
-from .operation_names import LOCK, RELEASES
+from .operation_names import RELEASES
 from .registers import DELETE, READS, SWAPS, RegisterModel
 from .transactions import MultiRegisterModel, TransactionModel
 
@@ -36,7 +35,6 @@ __all__ = [
     "MutexModel",
     "RegisterModel",
     "SequenceModel",
-    "SetModel",
     "Step",
     "TransactionModel",
     "family_of",
@@ -107,45 +105,6 @@ class SequenceModel(Accumulates):
         return step.pure
 
 
-@dataclass
-class SetModel(Accumulates):
-    """A set that grows. Elements become bits, in order of first use, so a state is one integer."""
-
-    name: ClassVar[str] = "set"
-    _bits: dict[Hashable, int] = field(default_factory=dict)
-
-    def init(self) -> Hashable:
-        return 0
-
-    def step(self, op: Operation) -> Step | None:
-        if op.type is Type.FAIL:
-            return None
-        if op.f == "add":
-            return Step("add", self._bit(op.argument))
-        if op.type is not Type.OK:
-            return None
-        mask = 0
-        for element in op.result or ():
-            mask |= self._bit(element)
-        return Step("read", mask, None, True, True)
-
-    def _bit(self, element: Any) -> int:
-        return self._bits.setdefault(canonical(element), 1 << len(self._bits))
-
-    def apply(self, state: Any, step: Step) -> Hashable | Illegal:
-        if step.kind == "add":
-            grown: int = state | step.value
-            return grown
-        return state if state == step.value else ILLEGAL
-
-    def removable(self, step: Step, others: Sequence[Step]) -> bool:
-        """Return whether it is a read, or an add of an element that no read contains: no read came after such an add."""
-        if step.pure:
-            return True
-        bit: Any = step.value
-        return not any(other.pure and isinstance(other.value, int) and other.value & bit for other in others)
-
-
 @dataclass(frozen=True, slots=True)
 class Family:
     """Operations of one model. `make` creates the model for the general search; None where there is none."""
@@ -157,12 +116,10 @@ class Family:
 FAMILIES: dict[str, Family] = {
     "transactions": Family(frozenset({"txn"}), lambda ops: TransactionModel()),
     "multi-register": Family(frozenset({"txn"}), lambda ops: MultiRegisterModel()),
-    "set": Family(frozenset({"add", "read"}), lambda ops: SetModel()),
     "list": Family(
         frozenset({"append", "read", "get", "write", "put"}),
         lambda ops: SequenceModel("" if _appends_text(ops) else ()),
     ),
-    "mutex": Family(LOCK, lambda ops: MutexModel()),
     "register": Family(frozenset({*READS, "write", "put", "cas", DELETE, *SWAPS}), lambda ops: RegisterModel()),
 }
 """Families of operations of one object, in the order in which they are tried."""
@@ -180,15 +137,9 @@ def family_of(names: frozenset[str], asked: str | None = None) -> str | None:
         found = _ASKED.get(asked, asked)
         # Some of several keys with text may never have been appended to, which makes no difference.
         return found if found in FAMILIES and names <= FAMILIES[found].names else None
-    return next((name for name, family in FAMILIES.items() if names <= family.names and _typical(name, names)), None)
-
-
-def _typical(family: str, names: frozenset[str]) -> bool:
-    """Return whether operations that several families share are typical of this one: appends of a list, adds of a set."""
-    return family not in _TYPICAL or not names.isdisjoint(_TYPICAL[family])
-
-
-_TYPICAL = {"set": {"add"}, "list": {"append"}}
+    fit = (name for name, family in FAMILIES.items() if names <= family.names)
+    # Reads and writes alone are of a register.
+    return next((name for name in fit if name != "list" or "append" in names), None)
 
 
 def _appends_text(ops: Sequence[Operation]) -> bool:

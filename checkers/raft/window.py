@@ -1,6 +1,7 @@
 """A window of trace lines as columns by event: what is as many as operations, without an object for a line.
 
-Lines of other events, and lines that are not as a node ordinarily writes them, stand `apart`: they are read one by one.
+Lines of other events, and lines that are not as a node ordinarily writes them, stand `apart`: they are read one by one. The types of fields are those
+that `traces.lines` demands.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tribulation.histories.lines.forms import Pairs, Run, Words
+from tribulation.histories.lines.forms import Run, Words
 from tribulation.histories.lines.table import Group, LineTable
 
 from ..base.quorum_weights import weights_of
@@ -96,7 +97,7 @@ def _columns(group: Group, event: str, node: str, facts: Survey) -> Int64 | None
 
 def _entries(group: Group, fields: dict[str, Any], node: str, facts: Survey) -> Int64 | None:
     entries = fields["entries"]
-    if type(entries) is not tuple or not all(_is_entry(entry) for entry in entries):
+    if not all(_is_entry(entry) for entry in entries):
         return None
     if not entries:
         return np.zeros((4, 0), np.int64)
@@ -118,21 +119,14 @@ def _of(group: Group, value: Any) -> Int64:
 
 def _durable(group: Group, fields: dict[str, Any], node: str, facts: Survey) -> Int64 | None:
     index, term = fields["index"], fields["term"]
-    if type(index) is not Run or type(term) is not Run:
+    if type(term) is not Run:
         return None
     return np.stack([group.positions, _of(group, index), _of(group, term)])
 
 
 def _commit(group: Group, fields: dict[str, Any], node: str, facts: Survey) -> Int64 | None:
     match, voters, place, term = fields["match"], fields["voters"], fields["index"], fields.get("term")
-    if (
-        type(match) is not Pairs
-        or type(voters) is not Pairs
-        or type(place) is not Run
-        or type(term) not in (Run, type(None))
-    ):
-        return None
-    if len(match.items) > _MOST_VOTERS or any(type(one) is not Run for _, one in (*match.items, *voters.items)):
+    if len(match.items) > _MOST_VOTERS:
         return None
     index = _of(group, place)
     bits = np.zeros(len(group), np.int64)
@@ -162,9 +156,7 @@ def _ack(group: Group, fields: dict[str, Any], node: str, facts: Survey) -> Int6
     if fields["kind"] != "write":
         return np.zeros((5, 0), np.int64)
     index, term, session, command = (fields.get(name) for name in ("index", "term", "session", "command"))
-    if type(index) is not Run or type(command) is not Run or type(term) not in (Run, type(None)):
-        return None
-    if type(session) not in (Run, Words, str, type(None)):
+    if type(command) is not Run or type(session) not in (Run, Words, str, type(None)):
         return None
     sessions, which = group.distinct(session)
     return np.stack(
@@ -180,10 +172,6 @@ def _ack(group: Group, fields: dict[str, Any], node: str, facts: Survey) -> Int6
 
 def _round(group: Group, fields: dict[str, Any], node: str, facts: Survey) -> Int64 | None:
     acks, voters, index = fields["acks"], fields["voters"], fields["index"]
-    if type(index) is not Run or type(voters) is not Pairs or any(type(one) is not Run for _, one in voters.items):
-        return None
-    if type(acks) is not tuple or not all(type(one) in (str, Words) for one in acks):
-        return None
     found, which = group.distinct((acks, voters))
     forms = [round_form(node, names, claim) for names, claim in found]
     return np.stack([group.positions, _of(group, index), facts.confirmations.forms.of_each(forms, which)])

@@ -14,7 +14,7 @@ from tribulation.checkers import RunRecord
 from tribulation.histories import Event, History, Type
 
 NODES = ("n1", "n2")
-BASES = (0, 0, 1017, (1 << 20) - 6)
+BASES = (0, 0, 1017, (1 << 20) - 6, (1 << 40) - 9)
 """Indices begin here."""
 _MS = 1_000_000
 _VOTERS = ({"n1": 1, "n2": 1}, {"n1": 1, "n2": 1}, {"n1": 2, "n2": 1}, {"n1": 2, "n2": 2}, {"n1": 1})
@@ -86,6 +86,8 @@ class _Pen:
             index = self.near(index + 1)
             crc: Any = self.random.choice((7, "7", -1, 1 << 63, None, [7])) if self.odd() else 100 + index
             found.append([index, self.near(term), crc])
+        if self.odd() and found:
+            self.random.choice(found)[self.random.randrange(2)] = self.random.choice((-1, -5, 1 << 41))
         return found, index
 
     def append(self) -> None:
