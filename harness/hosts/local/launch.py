@@ -18,6 +18,7 @@ import tribulation
 
 from ...errors import HostError
 from ...wan import Regions
+from ..programs import run_program
 from .layout.layout import HOME, SSH_PORT, Machine, machines
 
 PACKAGES = {
@@ -84,16 +85,14 @@ def check_programs() -> None:
 def check_namespaces() -> None:
     """Check by making namespaces: the kernel's settings do not say what it allows."""
     try:
-        done = subprocess.run(
-            isolate("true"), env=environment(), capture_output=True, text=True, errors="replace", timeout=20
+        done = run_program(
+            isolate("true"), env=environment(), timeout_s=20, hint="the machine is overloaded; try again"
         )
-    except subprocess.TimeoutExpired:
-        raise HostError("making namespaces took more than 20 s", hint="the machine is overloaded; try again") from None
     except OSError as error:
         raise HostError(f"namespaces cannot be made: {error}", hint="apt install util-linux") from None
-    if done.returncode == 0:
+    if done.exit_code == 0:
         return
-    said = done.stderr.strip().splitlines()[-1:] or [f"exit {done.returncode}"]
+    said = done.stderr.strip().splitlines()[-1:] or [f"exit {done.exit_code}"]
     if os.geteuid() == 0:
         hint = "this container forbids namespaces (CAP_SYS_ADMIN is missing); use provider ssh or sim"
         raise HostError(f"local hosts need namespaces, which root may not make here: {said[0]}", hint=hint)

@@ -16,6 +16,7 @@ from pathlib import Path
 from ...errors import HostError
 from ..local.launch import SEARCH_PATH, environment
 from ..local.layout import state
+from ..programs import run_program
 from . import recipe
 from .plan import Boot, trial_command
 
@@ -82,10 +83,9 @@ def boot_of(image_directory: Path) -> Boot:
     boot = Boot(image_directory / "vmlinuz", "kvm")
     if os.access("/dev/kvm", os.R_OK | os.W_OK):
         try:
-            done = subprocess.run(trial_command(boot), env=environment(), capture_output=True, timeout=TRIAL_S)
-            if done.returncode == 0:
+            if run_program(trial_command(boot), env=environment(), timeout_s=TRIAL_S).exit_code == 0:
                 return boot
-        except subprocess.TimeoutExpired:
+        except HostError:
             pass
     return Boot(boot.kernel, "tcg")
 

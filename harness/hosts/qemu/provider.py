@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,6 +31,7 @@ from ..local.layout import state
 from ..local.layout.layout import check_names
 from ..local.provider import LEASE_S, LocalProvider
 from ..parallel import on_all
+from ..programs import run_program
 from ..ssh.provider import CLIENTS, SshProvider
 from ..ssh.remote import RemoteHost
 from . import image
@@ -128,10 +128,10 @@ class QemuProvider(LocalProvider):
         if self._borrowed:
             self.close()
             return
-        with contextlib.suppress(OSError, ValueError, KeyError):
+        with contextlib.suppress(OSError, ValueError, KeyError, HostError):
             link = link_of(int(state.read_settings(self._lab)["subnet"]))
             # It would be removed with the lab's namespace, some time later.
-            subprocess.run(["ip", "link", "del", link], env=launch.environment(), capture_output=True, timeout=20)
+            run_program(["ip", "link", "del", link], env=launch.environment(), timeout_s=20)
         super().down()
         self._ssh = None
 
@@ -147,7 +147,7 @@ class QemuProvider(LocalProvider):
         try:
             # Two labs that begin at once must not take the same addresses.
             with state.exclusive(self._base, ".subnets", timeout_s=image.TRIAL_S + 60):
-                subnet = free_subnet(subprocess.check_output(["ip", "-j", "addr"], env=launch.environment()))
+                subnet = free_subnet(run_program(["ip", "-j", "addr"], env=launch.environment(), timeout_s=20).stdout)
                 self._write(made, subnet)
                 self._process = launch.start_supervisor(
                     self._lab, timeout_s=90.0, module=f"{__package__}.supervisor", kind="qemu"
@@ -204,16 +204,8 @@ class QemuProvider(LocalProvider):
 
     def _plug(self, subnet: int, supervisor_pid: int) -> None:
         lines = "\n".join(cable_lines(subnet, supervisor_pid)) + "\n"
-        done = subprocess.run(
-            ["ip", "-batch", "-"],
-            input=lines,
-            env=launch.environment(),
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=20,
-        )
-        if done.returncode:
+        done = run_program(["ip", "-batch", "-"], stdin=lines, env=launch.environment(), timeout_s=20)
+        if done.exit_code:
             what = f"no network link into lab {self.lab_name!r}: {done.stderr.strip()[-300:]}"
             raise HostError(what, hint=f"is a link {link_of(subnet)} left over? `ip link del` removes it")
         self._ask({"do": "plug"})
@@ -271,8 +263,6 @@ def free_subnet(addresses: str | bytes) -> int:
 def _copy(base: Path, disk: Path) -> None:
     """Copy sparsely, and share data with the image where the file system can."""
     command = ["cp", "--reflink=auto", "--sparse=always", str(base), str(disk)]
-    done = subprocess.run(
-        command, env=launch.environment(), capture_output=True, text=True, errors="replace", timeout=COPY_S
-    )
-    if done.returncode:
+    done = run_program(command, env=launch.environment(), timeout_s=COPY_S)
+    if done.exit_code:
         raise HostError(f"no disk at {disk}: {done.stderr.strip()[-300:]}", hint="is there free space on that disk?")

@@ -10,7 +10,6 @@ import contextlib
 import os
 import secrets
 import shlex
-import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from ..errors import ConnectError, lost_or_late
 from ..local import LocalProvider, launch
 from ..parallel import on_all
 from ..printed import understood, whole
+from ..programs import run_program
 from ..ssh.admission import require_python, require_sudo
 from ..ssh.provider import SshProvider
 from ..ssh.reach import reach_of
@@ -197,12 +197,10 @@ def _nft_here() -> str:
 def _isolated(script: str, stdin: str, hint: str) -> None:
     command = launch.isolate("sh", "-c", script)
     try:
-        done = subprocess.run(
-            command, input=stdin, env=launch.environment(), capture_output=True, text=True, errors="replace", timeout=20
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
+        done = run_program(command, stdin=stdin, env=launch.environment(), timeout_s=20, hint=hint)
+    except OSError as error:
         raise HostError(f"`{script}`: {error}", hint=hint) from None
-    if done.returncode:
+    if done.exit_code:
         raise HostError(f"`{script}`: {done.stderr.strip()[-300:]}", hint=hint)
 
 

@@ -28,6 +28,7 @@ import tribulation
 from tribulation.histories.files.opening import write_whole
 
 from ...errors import HostError
+from ..programs import Ended, run_program
 from .provider import CLIENTS, SshProvider
 from .remote import RemoteHost
 
@@ -141,26 +142,27 @@ class VagrantProvider:
         if shutil.which("vagrant") is None:
             raise HostError("vagrant is not installed on this machine", hint=_INSTALL)
         nodes = {} if self.nodes is None else {"TRI_NODES": str(self.nodes)}
+        env = {"TRI_NODES": str(self._made()), **os.environ, **nodes}
+        by_hand = f"try it by hand in {self.directory}"
+        if show:
+            done = self._shown(words, env, timeout_s, by_hand)
+        else:
+            done = run_program(["vagrant", *words], cwd=self.directory, env=env, timeout_s=timeout_s, hint=by_hand)
+        if done.exit_code:
+            said = "" if show else f": {(done.stderr or done.stdout).strip()[-500:]}"
+            what = f"`vagrant {' '.join(words[:2])}` exited with {done.exit_code}{said}"
+            raise HostError(what, hint=f"in {self.directory}: `vagrant status` shows each machine; {_INSTALL}")
+        return done.stdout
+
+    def _shown(self, words: Sequence[str], env: Mapping[str, str], timeout_s: float, hint: str) -> Ended:
+        """Run it in the terminal, where Ctrl-C reaches it."""
         try:
-            done = subprocess.run(
-                ["vagrant", *words],
-                cwd=self.directory,
-                env={"TRI_NODES": str(self._made()), **os.environ, **nodes},
-                stdin=subprocess.DEVNULL,
-                stdout=None if show else subprocess.PIPE,
-                stderr=None if show else subprocess.PIPE,
-                text=True,
-                errors="replace",
-                timeout=timeout_s,
-            )
+            command, stdin = ["vagrant", *words], subprocess.DEVNULL
+            done = subprocess.run(command, cwd=self.directory, env=env, stdin=stdin, timeout=timeout_s)
         except subprocess.TimeoutExpired:
             what = f"`vagrant {' '.join(words[:2])}` did not end within {timeout_s:g} s"
-            raise HostError(what, hint=f"try it by hand in {self.directory}") from None
-        if done.returncode:
-            said = "" if show else f": {(done.stderr or done.stdout).strip()[-500:]}"
-            what = f"`vagrant {' '.join(words[:2])}` exited with {done.returncode}{said}"
-            raise HostError(what, hint=f"in {self.directory}: `vagrant status` shows each machine; {_INSTALL}")
-        return done.stdout or ""
+            raise HostError(what, hint=hint) from None
+        return Ended(done.returncode, "", "")
 
     def _made(self) -> int:
         """The number of machines that Vagrant has made here, at least one: a Vagrantfile that defines fewer would hide the others."""

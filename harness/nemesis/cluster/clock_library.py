@@ -11,13 +11,13 @@ import functools
 import platform
 import shlex
 import shutil
-import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...errors import FaultError
+from ...errors import FaultError, HostError
+from ...hosts.programs import run_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -70,12 +70,13 @@ def _compiled(source: Path, options: Sequence[str], linked: Sequence[str]) -> by
     with tempfile.TemporaryDirectory(prefix="tribulation-") as folder:
         made = Path(folder) / source.stem
         command = [compiler, *options, "-Wall", "-Wextra", "-Werror", "-o", str(made), str(source), *linked]
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=60)
-        if done.returncode != 0:
-            raise FaultError(
-                f"{source.name} does not compile: {done.stderr.strip()}",
-                "apt install gcc libc6-dev, or libfaketime on the hosts",
-            )
+        hint = "apt install gcc libc6-dev, or libfaketime on the hosts"
+        try:
+            done = run_program(command, timeout_s=60)
+        except HostError as error:
+            raise FaultError(f"{source.name} does not compile: {error.message}", hint) from None
+        if done.exit_code != 0:
+            raise FaultError(f"{source.name} does not compile: {done.stderr.strip()[-2000:]}", hint)
         return made.read_bytes()
 
 

@@ -152,3 +152,11 @@ def test_what_vagrant_says_in_another_encoding_is_read(machines: Path) -> None:
     (machines / "status").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(HostError, match="no machine"):
         VagrantProvider(directory=machines).up()
+
+
+def test_a_vagrant_that_prints_without_end_is_ended(machines: Path) -> None:
+    """It held `tri doctor` for minutes, and all that it printed was kept."""
+    program = machines / "bin" / "vagrant"
+    program.write_text("#!/bin/sh\nexec yes\n")
+    with pytest.raises(HostError, match="output"):
+        VagrantProvider(2, machines).up()
