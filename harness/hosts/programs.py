@@ -73,6 +73,14 @@ def run_program(
             raise
 
 
+def end_of(path: Path, most: int) -> str:
+    """Return the last characters of a file to which a program or a host prints, whatever its size is. Raises OSError."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        # Up to four bytes a character.
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 4 * most))
+        return file.read(4 * most).decode("utf-8", "replace").strip()[-most:]
+
+
 LATE, LONG = "late", "long"
 
 

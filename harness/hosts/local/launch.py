@@ -18,7 +18,7 @@ import tribulation
 
 from ...errors import HostError
 from ...wan import Regions
-from ..programs import run_program
+from ..programs import end_of, run_program
 from .layout.layout import HOME, SSH_PORT, Machine, machines
 
 PACKAGES = {
@@ -198,8 +198,7 @@ def start_supervisor(
             if answer != "ready":
                 process.kill()
                 process.wait(timeout=20)
-        log.seek(0)
-        reason = answer or log.read().decode(errors="replace").strip()[-800:] or "it ended and printed nothing"
+        reason = answer or end_of(lab / "supervisor.log", 800) or "it ended and printed nothing"
     shutil.rmtree(lab, ignore_errors=True)
     hint = f"`tri doctor --hosts {kind}` tries each part by itself"
     raise HostError(f"the lab's supervisor did not start: {reason}", hint=hint)

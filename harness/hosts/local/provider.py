@@ -27,6 +27,7 @@ from ...errors import HostError
 from ...wan import Regions
 from ..errors import ConnectError
 from ..parallel import on_all
+from ..programs import end_of
 from ..ssh.connection import Target
 from ..ssh.remote import RemoteHost
 from . import launch, leftovers, measure
@@ -282,9 +283,7 @@ class LocalProvider:
             except HostError as error:
                 on = {known["name"]: known["on"] for known in self.status()["hosts"]}[host.name]
                 if not on:
-                    console = (
-                        (self._lab / "hosts" / host.name / "console.log").read_text(errors="replace").strip()[-500:]
-                    )
+                    console = end_of(self._lab / "hosts" / host.name / "console.log", 500)
                     raise HostError(
                         f"{host.name} did not boot: {console}", hint="`tri doctor --hosts local` tries each part"
                     ) from None

@@ -16,7 +16,7 @@ from pathlib import Path
 from ...errors import HostError
 from ..local.launch import SEARCH_PATH, environment
 from ..local.layout import state
-from ..programs import run_program
+from ..programs import end_of, run_program
 from . import recipe
 from .plan import Boot, trial_command
 
@@ -120,6 +120,6 @@ def _run(command: list[str], folder: Path) -> None:
             f"{command[0]} did not end within {BUILD_S:g} s", hint="is the source of packages reachable?"
         ) from None
     if done.returncode:
-        said = log.read_text(errors="replace").strip()[-800:]
+        said = end_of(log, 800)
         hint = "packages come from this machine's own apt sources: does `apt-get update` work? Elsewhere than on Debian: apt install debian-archive-keyring"
         raise HostError(f"the machines' image was not built: {command[0]} exited with {done.returncode}: {said}", hint)

@@ -31,7 +31,7 @@ from ..local.layout import state
 from ..local.layout.layout import check_names
 from ..local.provider import LEASE_S, LocalProvider
 from ..parallel import on_all
-from ..programs import run_program
+from ..programs import end_of, run_program
 from ..ssh.provider import CLIENTS, SshProvider
 from ..ssh.remote import RemoteHost
 from . import image
@@ -238,7 +238,7 @@ class QemuProvider(LocalProvider):
 
     def _console(self, name: str) -> str:
         with contextlib.suppress(OSError):
-            return (self._lab / "hosts" / name / "console.log").read_text(errors="replace").strip()[-300:]
+            return end_of(self._lab / "hosts" / name / "console.log", 300)
         return "(nothing)"
 
 

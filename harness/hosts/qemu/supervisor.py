@@ -18,6 +18,7 @@ from typing import Any
 
 from ..local.supervisor.machinery import MachineError, command, ip_batch
 from ..local.supervisor.supervising import Supervisor, main
+from ..programs import end_of
 from .plan import BRIDGE, UPLINK, Boot, Machine, machines, qemu_command, switch_lines
 
 _END_S = 20.0
@@ -77,8 +78,7 @@ class EmulatedHost:
         self._qemu, self._stopped = None, False
 
     def last_words(self) -> str:
-        text = (self._lab / "hosts" / self.machine.name / "qemu.log").read_text(errors="replace").strip()
-        return text[-500:] or "it printed nothing"
+        return end_of(self._lab / "hosts" / self.machine.name / "qemu.log", 500) or "it printed nothing"
 
 
 class QemuSupervisor(Supervisor[EmulatedHost]):

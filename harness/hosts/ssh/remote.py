@@ -26,6 +26,8 @@ PRINTED_BYTES = 16 << 20
 _MOST_SAID = 64
 GOT_BYTES = 256 << 20
 """Limit for `get`; larger files are read in parts."""
+OWN_FILES = "umask go-w\n"
+"""Before every command: whatever the login's umask is, no other user of the host may write to a file that the command makes, before its mode is set."""
 
 
 class RemoteHost:
@@ -195,7 +197,7 @@ class RemoteHost:
             poller.poll((0.005 if rest else min(left_s, 1.0)) * 1000)
 
     def _shell(self, text: str) -> str:
-        return f"sh -c {shlex.quote(text)}" if self._wrap else text
+        return f"sh -c {shlex.quote(OWN_FILES + text)}" if self._wrap else OWN_FILES + text
 
     def _failed(self, text: str, exit_code: int, said: str) -> CommandError:
         end = said.strip()[-600:] or "(it printed nothing)"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tribulation.harness.errors import HostError
-from tribulation.harness.hosts.programs import MOST_BYTES, run_program
+from tribulation.harness.hosts.programs import MOST_BYTES, end_of, run_program
 
 
 def ended(pid: int) -> bool:
@@ -53,3 +53,15 @@ def test_a_program_or_its_child_that_does_not_end_is_ended(script: str) -> None:
 def test_a_program_that_is_missing_is_an_error_of_the_system() -> None:
     with pytest.raises(FileNotFoundError):
         run_program(["no-such-program"], timeout_s=1, env={"PATH": os.defpath})
+
+
+def test_of_a_console_only_the_end_is_read(tmp_path: Path) -> None:
+    """A machine prints for weeks; the whole file was read for its last 300 characters."""
+    path = tmp_path / "console.log"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+        file.seek(0, os.SEEK_END)
+        file.write(f"{'x' * 100}{'ä' * 299}!\n".encode())
+    assert end_of(path, 300) == "ä" * 299 + "!"
+    path.write_bytes(b"short\n")
+    assert end_of(path, 300) == "short"

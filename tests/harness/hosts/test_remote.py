@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +14,7 @@ from tribulation.harness.errors import HostError, TribulationError
 from tribulation.harness.hosts.errors import CommandError, ConnectError
 from tribulation.harness.hosts.local import LocalProvider
 from tribulation.harness.hosts.parallel import on_all
-from tribulation.harness.hosts.ssh.remote import RemoteHost, _LineChannel
+from tribulation.harness.hosts.ssh.remote import OWN_FILES, RemoteHost, _LineChannel, put_script
 
 
 @pytest.fixture
@@ -172,7 +174,7 @@ def test_every_hosts_result_is_kept(lab: LocalProvider) -> None:
     assert list(results.errors) == ["n2", "n3"]
     with pytest.raises(
         HostError,
-        match=r"asking failed on 2 of 3 hosts:\n  n2: n2 .* exited with 1: n2\n  n3: KeyError: 'mine' \(.*test_remote.py:166 \(ask\)\)\n\nhint: ",
+        match=r"asking failed on 2 of 3 hosts:\n  n2: n2 .* exited with 1: n2\n  n3: KeyError: 'mine' \(.*test_remote.py:168 \(ask\)\)\n\nhint: ",
     ) as caught:
         results.require("asking")
     assert isinstance(caught.value, TribulationError)
@@ -223,3 +225,33 @@ def test_errors_without_end_do_not_keep_the_caller() -> None:
 
     channel = _LineChannel(None, Endless(), "tail -f")  # type: ignore[arg-type]
     assert channel._said().endswith("no such file") and channel._channel.pieces < 1000
+
+
+def test_nobody_else_may_write_to_a_file_before_it_has_its_mode(host: RemoteHost) -> None:
+    """A boot hook, which root runs, was written under the login's own umask and got its mode afterwards."""
+    assert host.run("umask -S").stdout.strip().endswith(("g=rx,o=rx", "g=,o="))
+    seen = host.run("umask", stdin=b"x").stdout.strip()
+    assert int(seen, 8) & 0o022 == 0o022
+
+
+@pytest.mark.parametrize("login", ["000", "002", "022", "077"])
+def test_the_umask_of_a_login_is_only_made_stricter(login: str) -> None:
+    script = f"umask {login}\n{OWN_FILES}umask"
+    after = int(subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout, 8)
+    assert after == int(login, 8) | 0o022
+
+
+def test_a_file_is_private_until_it_has_its_mode(tmp_path: Path) -> None:
+    """Under a login's umask of 0 as well; what other users see of it while it arrives is a name that cannot be guessed."""
+    content, target = b"secret" * 1000, tmp_path / "folder" / "key"
+    script = "umask 0\n" + put_script(str(target), len(content), 0o600)
+    with subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        process.stdin.write(content[:10])
+        process.stdin.flush()
+        until_s = time.monotonic() + 20
+        while not (seen := list(tmp_path.glob("folder/*"))) and time.monotonic() < until_s:
+            time.sleep(0.01)
+        assert [path.stat().st_mode & 0o777 for path in seen] == [0o600]
+        process.stdin.write(content[10:])
+    assert process.returncode == 0 and target.read_bytes() == content and target.stat().st_mode & 0o777 == 0o600

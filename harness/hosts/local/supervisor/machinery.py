@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ....agent.fault_disk.mount import unescaped
+from ...programs import end_of
 from ..layout import groups
 from ..layout.layout import GROUPS, Machine
 from .freezing import continue_all, stop_all
@@ -234,8 +235,7 @@ class Host:
         self._outer, self._init_pid, self._stopped = None, 0, {}
 
     def console_end(self) -> str:
-        text = (self._directory / "console.log").read_text(errors="replace").strip()
-        return text[-500:] or "its console shows nothing"
+        return end_of(self._directory / "console.log", 500) or "its console shows nothing"
 
 
 def power_off(hosts: Sequence[Host]) -> None:
