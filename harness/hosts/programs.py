@@ -3,7 +3,7 @@
     done = run_program(["ip", "-j", "addr"], timeout_s=20)
     done.exit_code, done.stdout
 
-`subprocess.run` alone keeps all output, and after its timeout ends only the program itself: what that had started goes on, for ever if it prints
+`subprocess.run` alone keeps all output, and after its timeout ends only the program itself: what that had started goes on, also when it prints
 without end.
 """
 
