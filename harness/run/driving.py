@@ -114,8 +114,13 @@ def _client_processes(run: Run, stack: ExitStack) -> ClientProcesses | None:
     with run.phase("clients"):
         slots = [*run.plan.slots, *run.plan.settling]
         made = ClientProcesses(file, options, slots, run.run_dir / CLIENTS_FOLDER)
-    stack.callback(made.close)
+    stack.callback(_end_clients, run, made)
     return made
+
+
+def _end_clients(run: Run, clients: ClientProcesses) -> None:
+    with run.guarded("ending the clients"):
+        clients.close()
 
 
 def _stop(run: Run, injector: HostInjector) -> None:

@@ -21,6 +21,7 @@ from ..hosts.parallel import on_all
 from ..hosts.ssh.claims import Claims
 from ..nemesis.cluster import clock_library, fault_disk
 from ..nemesis.faults.power_models import JOURNALED, model_of
+from ..systems.adapter.strays import ending_strays
 from ..systems.base import Service
 from .driving import drive
 from .interrupts import Interrupted
@@ -102,7 +103,8 @@ def _run_to_its_facts(run: Run) -> None:
                     match_to_hosts(run, hosts)
                 _report_distances(run)
                 run.settings.notify_lines("plan", run.plan.one_line())
-                _deployed_run(run, hosts)
+                with ending_strays(run.trouble.error, run.keep):
+                    _deployed_run(run, hosts)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a user's service may call sys.exit, or leave what a library's loop raises

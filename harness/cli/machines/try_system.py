@@ -89,6 +89,7 @@ def _exercised(provider: Provider, service: Any, make_client: Any, quiet: bool) 
 
     from ...adapters.trial import Trial
     from ...run.plan.build import System
+    from ...systems.adapter.strays import ending_strays
 
     hosts = list(provider.up())
     addresses = {host.name: host.address for host in hosts}
@@ -100,12 +101,13 @@ def _exercised(provider: Provider, service: Any, make_client: Any, quiet: bool) 
     )
     steps: list[Step] = []
     began_s, start_s = time.monotonic(), 0.0
-    for step in trial.steps():
-        steps.append(step)
-        _show(step, quiet)
-        if step.name.startswith("start"):
-            start_s = max(start_s, time.monotonic() - began_s)
-        began_s = time.monotonic()
+    with ending_strays(say):
+        for step in trial.steps():
+            steps.append(step)
+            _show(step, quiet)
+            if step.name.startswith("start"):
+                start_s = max(start_s, time.monotonic() - began_s)
+            began_s = time.monotonic()
     return steps, start_s
 
 

@@ -17,11 +17,13 @@ from typing import Any
 
 from ...errors import DeployError
 from ...nemesis.cluster.client_control import SeenClient
+from ...systems.adapter import strays
 from ...systems.base import Client
 from ..plan.plan import Slot
 from .client import ProcessClient
 from .messages import pass_sockets, take_sockets
 from .process import ClientProcess
+from .worker import STRAYS
 
 PROGRAM_HINT = "docs/reference/client-programs.md has the protocol; `tri try FILE` tries an adapter"
 RELEASE_S = 5.0
@@ -70,9 +72,9 @@ class ClientProcesses:
         self._control.settimeout(START_S)
         given = json.dumps({"file": str(file), "options": dict(options), "logs": str(logs)})
         with theirs:
-            self._first = subprocess.Popen(
-                [sys.executable, "-m", f"{__package__}.worker", given], stdin=theirs.fileno(), start_new_session=True
-            )
+            command = [sys.executable, "-m", f"{__package__}.worker", given]
+            with strays.marking() as self._mark:
+                self._first = subprocess.Popen(command, stdin=theirs.fileno(), start_new_session=True)
         try:
             loaded, _ = self._answer("the adapter was not loaded in the clients' process")
             self._programs = bool(loaded["programs"])
@@ -118,6 +120,8 @@ class ClientProcesses:
         except subprocess.TimeoutExpired:
             self._first.kill()
             self._first.wait()
+        if (left := strays.end_marked(self._mark, strays.END_S)) or self._first.returncode == STRAYS:
+            raise DeployError(strays.left_over("a client", left or ["see above"]))
 
     # `ClientControl`.
 

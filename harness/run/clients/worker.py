@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ...foreign import in_one_process
+from ...systems.adapter import strays
 from ...systems.adapter.program import ProgramClient
 from ...systems.adapter.program_messages import WrongAnswer
 from ...systems.adapter.program_process import ProgramError
@@ -30,6 +31,10 @@ from ..plan.own_system import load_system
 from .messages import Lines, pass_sockets, take_sockets
 
 PR_SET_PDEATHSIG = 1
+STRAYS = 3
+"""Exit status of the first process where something that a client started could not be ended."""
+REAP_MS = 500
+"""How often the first process waits for what it has adopted and has ended."""
 SPARE_S = 1.0
 """How much longer than its own time a dial may take to be answered by the run."""
 
@@ -143,6 +148,7 @@ def main() -> None:
     given = json.loads(sys.argv[1])
     control = socket.socket(fileno=os.dup(0))
     _quiet()
+    strays.adopt()
     _, make_client = load_system(Path(given["file"]), given["options"])
     logs = Path(given["logs"]) if isinstance(make_client(), ProgramClient) else None
     pass_sockets(control, {"programs": logs is not None}, [])
@@ -151,9 +157,10 @@ def main() -> None:
     poll = select.poll()
     poll.register(control, select.POLLIN)
     while True:
-        for handle in [handle for handle, _ in poll.poll() if handle in children]:
+        for handle in [handle for handle, _ in poll.poll(REAP_MS) if handle in children]:
             poll.unregister(handle)
             _end_group(handle, children.pop(handle))
+        strays.reap(children.values())
         if not select.select([control], [], [], 0)[0]:
             continue
         try:
@@ -179,6 +186,10 @@ def main() -> None:
         pass_sockets(control, {"pid": pid}, [handle])
     for handle, pid in children.items():
         _end_group(handle, pid)
+    # With sessions of their own, they are in none of the groups.
+    if left := strays.end_children(strays.END_S):
+        print(f"warning: {strays.left_over('a client', left)}", file=sys.stderr)
+        sys.exit(STRAYS)
 
 
 def _end_group(handle: int, pid: int) -> None:
