@@ -20,6 +20,7 @@ from typing import TypeVar
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.ending import ended_with, lab_of
 from benchmarks.soak.leftovers import left_over, snapshot
 from tribulation.harness.hosts.qemu import QemuProvider
 from tribulation.harness.hosts.ssh.remote import RemoteHost
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     before, processes = snapshot(), qemu_processes()
     lab = QemuProvider(asked.nodes, LAB, clock="system")
-    try:
+    with lab_of(lab, lambda lab: timed("down", lab.down)):
         hosts = list(timed("up (with the image, if it was not built)", lab.up))
         print(f"{asked.nodes} machines by {lab.accelerator}, inventory {lab.inventory}")
         for host in hosts:
@@ -53,8 +54,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "the campaign is valid",
                 tri("run", CAMPAIGN, "--set", f"hosts.lab={LAB}", "--set", f"hosts.nodes={asked.nodes}") == 0,
             )
-    finally:
-        timed("down", lab.down)
     left = left_over(before, snapshot())
     check(f"nothing is left: {left or 'no namespace, mount, link, rule, qdisc or group'}", not left)
     check("no QEMU process of ours is left", not qemu_processes() - processes)
@@ -103,7 +102,7 @@ def answers(lab: QemuProvider, host: RemoteHost) -> bool:
 
 def tri(*words: str) -> int:
     print(f"$ tri {' '.join(words)}", flush=True)
-    return subprocess.run([sys.executable, "-m", "tribulation.harness.cli", *words], timeout=WHOLE_S).returncode
+    return ended_with(subprocess.Popen([sys.executable, "-m", "tribulation.harness.cli", *words]), WHOLE_S)
 
 
 def timed(what: str, act: Callable[[], T]) -> T:

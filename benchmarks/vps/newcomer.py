@@ -76,6 +76,9 @@ class Newcomer:
         except subprocess.TimeoutExpired:
             kill(process)
             code = None
+        except BaseException:
+            kill(process)
+            raise
         text = said.read_text(errors="replace")
         with self.log.open("a") as log:
             log.write(f"$ {command}\n{text}[{code}]\n")

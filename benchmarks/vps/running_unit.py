@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 # ruff: noqa: E402
+from benchmarks.ending import ended_with, lab_of
 from benchmarks.machines import check, failed, timed
 from benchmarks.vps.newcomer import kill
 from tribulation.harness.hosts.parallel import on_all
@@ -86,18 +87,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--nodes", type=int, default=3, choices=(3, 4, 5))
     asked = parser.parse_args(arguments)
     lab = QemuProvider(asked.nodes, LAB)
-    with tempfile.TemporaryDirectory(prefix="tribulation-unit-") as folder:
-        try:
-            hosts: list[RemoteHost] = list(timed("up (with the image, if it was not built)", lab.up))
-            timed("etcd installed and started", lambda: install(hosts, Path(folder)))
-            for name, text in (("holds", HOLDS), ("killed", KILLED), ("calm", CALM)):
-                (Path(folder) / f"{name}.yaml").write_text(text, encoding="utf-8")
-            (Path(folder) / "running.py").write_text(ADAPTER, encoding="utf-8")
-            (Path(folder) / "etcd.py").write_bytes((ROOT / "systems/etcd.py").read_bytes())
-            attached(hosts, Path(folder), lab.inventory)
-            harness_killed(hosts, Path(folder), lab.inventory)
-        finally:
-            timed("down", lab.down)
+    with (
+        tempfile.TemporaryDirectory(prefix="tribulation-unit-") as folder,
+        lab_of(lab, lambda lab: timed("down", lab.down)),
+    ):
+        hosts: list[RemoteHost] = list(timed("up (with the image, if it was not built)", lab.up))
+        timed("etcd installed and started", lambda: install(hosts, Path(folder)))
+        for name, text in (("holds", HOLDS), ("killed", KILLED), ("calm", CALM)):
+            (Path(folder) / f"{name}.yaml").write_text(text, encoding="utf-8")
+        (Path(folder) / "running.py").write_text(ADAPTER, encoding="utf-8")
+        (Path(folder) / "etcd.py").write_bytes((ROOT / "systems/etcd.py").read_bytes())
+        attached(hosts, Path(folder), lab.inventory)
+        harness_killed(hosts, Path(folder), lab.inventory)
     print(f"failed: {failed}" if failed else "all of it was as it should be")
     return 1 if failed else 0
 
@@ -198,7 +199,7 @@ def tri(folder: Path, campaign: str, inventory: Path) -> tuple[int, Path]:
     """Run a campaign in `folder`; return the exit code and the run's folder."""
     words = [sys.executable, "-m", "tribulation.harness.cli", "run", campaign, "--hosts", str(inventory)]
     print(f"$ tri run {campaign}", flush=True)
-    code = subprocess.run(words, cwd=folder, timeout=RUN_S).returncode
+    code = ended_with(subprocess.Popen(words, cwd=folder), RUN_S)
     return code, folder / "runs" / f"unit-{campaign.removesuffix('.yaml')}" / "latest"
 
 

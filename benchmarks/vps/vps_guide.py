@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 # ruff: noqa: E402
+from benchmarks import ending
 from benchmarks.vps.guide import Step, replaced, steps_of
 from benchmarks.vps.newcomer import Newcomer, kill
 from tribulation.harness.hosts.qemu import QemuProvider
@@ -109,7 +110,13 @@ def lab_of(nodes: int, newcomer: Newcomer, stay: Path | None) -> Iterator[list[s
         lab = QemuProvider(nodes, f"vps-guide-{os.getpid()}")
     else:
         lab = QemuProvider(nodes, f"vps-guide-{stay.name}", lease_s=STAY_S, kept=True)
-    try:
+
+    def leave(lab: QemuProvider) -> None:
+        if stay is None or all_right():
+            lab.down()
+            known.unlink(missing_ok=True)
+
+    with ending.lab_of(lab, leave):
         if known.exists():
             yield json.loads(known.read_text())
         else:
@@ -121,10 +128,6 @@ def lab_of(nodes: int, newcomer: Newcomer, stay: Path | None) -> Iterator[list[s
                 host.close()
             known.write_text(json.dumps([host.address for host in hosts]))
             yield [host.address for host in hosts]
-    finally:
-        if stay is None or all_right():
-            lab.down()
-            known.unlink(missing_ok=True)
 
 
 def all_right() -> bool:
