@@ -5,18 +5,23 @@ with contained():         # its prints go to stderr, `os._exit` cannot look like
 with in_one_process():    # a copy of this process that the call forked ends with the call
     host_function()
 put_back_time()           # the functions of `time` that were replaced
+with noted_timers():      # a timer that users' code set does not end the process when it fires
+    run()
+fired_timers()            # a sentence about those that fired since it was last asked
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import NoReturn
+from types import FrameType
+from typing import Any, NoReturn
 
 ENDED = 4
 FORKED = 0
@@ -28,6 +33,15 @@ _TIME = {
     name: getattr(time, name)
     for name in ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "sleep")
 }
+
+
+_TIMERS = {
+    signal.SIGALRM: signal.ITIMER_REAL,
+    signal.SIGVTALRM: signal.ITIMER_VIRTUAL,
+    signal.SIGPROF: signal.ITIMER_PROF,
+}
+"""By default, each of these signals ends the process at once: no fault would be healed, and there would be no verdict."""
+_fired: dict[str, None] = {}
 
 
 class _Containment:
@@ -61,8 +75,20 @@ class _Containment:
         sys.stdout = sys.stderr
         if is_own:
             sys.__stdout__ = sys.__stderr__  # type: ignore[misc]
+        self._timers = noted_timers()
+        self._timers.__enter__()
+        self._set_handler = signal.signal
+        signal.signal = self._keep_noted  # type: ignore[assignment]
+
+    def _keep_noted(self, number: int, handler: Any) -> Any:
+        is_default = handler is signal.SIG_DFL and number in _TIMERS
+        if is_default and not sys._getframe(1).f_code.co_filename.startswith(_OURS):
+            handler = _note
+        return self._set_handler(number, handler)
 
     def _end(self) -> None:
+        signal.signal = self._set_handler
+        self._timers.__exit__(None, None, None)
         os._exit, sys.setrecursionlimit = self._exit, self._limit
         sys.stdout, sys.stderr = self._streams
         sys.__stdout__ = self._named  # type: ignore[misc]
@@ -99,6 +125,41 @@ def in_one_process() -> Iterator[None]:
     finally:
         if os.getpid() != pid:
             os._exit(FORKED)
+
+
+@contextmanager
+def noted_timers() -> Iterator[None]:
+    """Note a timer's signal instead of the end of the process; afterwards the handlers are as before, and no timer runs that did not run before."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in _TIMERS}
+    running = {number for number, timer in _TIMERS.items() if signal.getitimer(timer)[0]}
+    for number, handler in before.items():
+        if handler is signal.SIG_DFL:
+            signal.signal(number, _note)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if number not in running:
+                signal.setitimer(_TIMERS[number], 0)
+            # Users' code may have ended this block in another thread, where no handler can be set.
+            with suppress(ValueError, TypeError):
+                signal.signal(number, handler)
+
+
+def _note(number: int, frame: FrameType | None) -> None:
+    _fired[signal.Signals(number).name] = None
+
+
+def fired_timers() -> str | None:
+    """Return a sentence about the timers of users' code that fired since the last call."""
+    if not _fired:
+        return None
+    names = ", ".join(_fired)
+    _fired.clear()
+    return f"a timer fired that the system's file or a plugin had set ({names}), which would have ended the process: it was ignored\n\nhint: wait with the timeouts of your driver or of a thread, not with `signal.alarm` or `signal.setitimer`"
 
 
 def put_back_time() -> list[str]:

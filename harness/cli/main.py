@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from ..errors import TribulationError, shown
+from ..foreign import noted_timers
 from ..garbage import rare_collections
 from ..trouble import MACHINE, is_of_a_package, place_of_users
 from .choices import Group
@@ -88,7 +89,7 @@ def _exit_code(arguments: list[str] | None) -> int:
     """Run the command and return its exit code. Every error becomes a message and one of the exit codes; TRI_DEBUG=1 adds the traceback."""
     ending = Ending()
     try:
-        with ending_signals(ending), rare_collections():
+        with ending_signals(ending), noted_timers(), rare_collections():
             code = cli.main(args=arguments, prog_name="tri", standalone_mode=False)
             # The process ends soon. Without this the garbage collector would examine all objects once more.
             gc.freeze()

@@ -13,7 +13,7 @@ from tribulation.checkers import Budget
 
 from ..errors import TribulationError
 from ..evidence.writing import RunFolderError
-from ..foreign import in_one_process
+from ..foreign import fired_timers, in_one_process
 from ..hosts.base import Host, Provider
 from ..trouble import Trouble
 from .interrupts import Interrupts
@@ -100,6 +100,8 @@ class Run:
                 self._refresh()
 
     def _refresh(self) -> None:
+        if fired := fired_timers():
+            self.trouble.error(fired)
         self.facts = replace(
             self.facts,
             errors=list(self.trouble.errors),

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ...foreign import in_one_process
+from ...foreign import in_one_process, noted_timers
 from ...systems.adapter import strays
 from ...systems.adapter.program import ProgramClient
 from ...systems.adapter.program_messages import WrongAnswer
@@ -149,6 +149,9 @@ def main() -> None:
     control = socket.socket(fileno=os.dup(0))
     _quiet()
     strays.adopt()
+    # What the file sets must not end this process, without which no client has another.
+    timers = noted_timers()
+    timers.__enter__()
     _, make_client = load_system(Path(given["file"]), given["options"])
     logs = Path(given["logs"]) if isinstance(make_client(), ProgramClient) else None
     pass_sockets(control, {"programs": logs is not None}, [])

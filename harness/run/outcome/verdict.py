@@ -20,7 +20,7 @@ from tribulation.histories.model.columns import ABSENT, FAIL, INFO, OK
 from ...campaign.packaged import typed
 from ...errors import CampaignError, HostError
 from ...evidence.writing import as_text, write_json
-from ...foreign import contained
+from ...foreign import contained, fired_timers
 from ...garbage import rare_collections
 from ...nemesis.faults.power_models import NOTHING, STRICT, STRICTER, UNTOUCHED, model_seen
 from ...plugins.copying import load_kept
@@ -175,6 +175,8 @@ def judge_record(record: RunRecord, facts: RunFacts, budget: Budget, run: str) -
 
 
 def _judged(record: RunRecord, facts: RunFacts, results: Mapping[str, CheckResult], run: str) -> Judgement:
+    if fired := fired_timers():
+        facts = replace(facts, errors=[*facts.errors, fired])
     verdict = merge(result.verdict for result in results.values())
     doubts = doubts_of(record, len(facts.skipped))
     if verdict is Verdict.VALID and (facts.errors or facts.bugs or doubts.sentences):

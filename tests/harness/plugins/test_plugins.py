@@ -267,3 +267,33 @@ assert "latest" in names["workloads"] and "own-writes" in names["checkers"] and 
         [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "does",
+    [
+        "import signal, time; signal.setitimer(signal.ITIMER_REAL, 0.05); time.sleep(0.5)",
+        "import signal, time; signal.signal(signal.SIGALRM, signal.SIG_DFL); signal.setitimer(signal.ITIMER_REAL, 0.05); time.sleep(0.5)",
+        "import signal, time; signal.setitimer(signal.ITIMER_PROF, 0.05); [i * i for i in range(10**7)]",
+    ],
+)
+def test_a_timer_of_a_plugin_does_not_end_the_command_without_a_verdict(folder: Path, does: str) -> None:
+    """Its signal ended the process at once: exit code -14, and no faults would have been healed on hosts."""
+    inside = "def check(self, record, budget):"
+    text = (folder / "latest.py").read_text()
+    assert inside in text
+    indent = re.search(rf"\n( *){re.escape(inside)}.*\n", text)
+    assert indent is not None
+    body = f"{indent[0]}{indent[1]}    {does}\n"
+    (folder / "latest.py").write_text(text.replace(indent[0], body))
+    ran = tri("run", "latest.yaml", "--seed", "3", "--json", cwd=folder)
+    assert ran.returncode == 4, ran.stderr
+    document = json.loads(ran.stdout)
+    assert document["verdict"] == "unknown" and "a timer fired" in document["errors"][0]
+
+
+def test_a_timer_that_a_plugin_leaves_behind_ends_nothing_later(folder: Path) -> None:
+    text = (folder / "latest.py").read_text()
+    (folder / "latest.py").write_text(f"{text}\nimport signal\nsignal.setitimer(signal.ITIMER_REAL, 0.3, 0.1)\n")
+    ran = tri("run", "latest.yaml", "--seed", "3", "--json", cwd=folder)
+    assert ran.returncode in (0, 4) and ran.stdout, ran.stderr
