@@ -4,7 +4,7 @@
         lab.up()
         code = ended_with(subprocess.Popen(["tri", …]), timeout_s=600)
 
-Without this, SIGTERM ended only the check: its run went on, on machines that nobody took down.
+Without this, SIGTERM ended only the check: its run and its machines went on.
 """
 
 from __future__ import annotations
