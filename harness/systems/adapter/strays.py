@@ -80,13 +80,12 @@ def _ended(found: Callable[[], Sequence[int]], timeout_s: float) -> list[str]:
         for pid in left:
             with suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
-            with suppress(ChildProcessError):
-                os.waitpid(pid, os.WNOHANG)
         time.sleep(AGAIN_S)
     return []
 
 
 def _children() -> list[int]:
+    reap(())
     me = os.getpid()
     return [pid for pid in _all() if (stat := _stat(pid)) and int(stat[1]) == me]
 
