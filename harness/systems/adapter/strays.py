@@ -39,20 +39,23 @@ def marking() -> Iterator[str]:
 @contextmanager
 def ending_strays(report: Callable[[str], object], keep: bool = False) -> Iterator[None]:
     """End what an adapter started on this machine, at the end of the block; report what cannot be ended, as a sentence with a hint."""
-    with marking() as mark:
-        try:
+    before = frozenset(_children())
+    adopt()
+    try:
+        with marking() as mark:
             yield
-        finally:
-            if not keep and (left := end_marked(mark, END_S)):
-                report(left_over("the adapter", left))
+    finally:
+        if not keep and (left := _ended(lambda: {*_with_mark(mark), *_children()} - before, END_S)):
+            report(left_over("the adapter", left))
+        adopt(False)
 
 
 def left_over(who: str, left: Sequence[str]) -> str:
     return f"processes that {who} started could not be ended: {', '.join(left)}\n\nhint: end them by hand; `close` or `stop` must end what was started"
 
 
-def adopt() -> None:
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+def adopt(wanted: bool = True) -> None:
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, int(wanted), 0, 0, 0)
 
 
 def reap(others: Collection[int]) -> None:
@@ -63,7 +66,7 @@ def reap(others: Collection[int]) -> None:
 
 
 def end_children(timeout_s: float) -> list[str]:
-    """Kill every child of this process, and wait for it, until there is none. Others must not wait for children meanwhile."""
+    """Kill every child of this process, until none is left."""
     return _ended(_children, timeout_s)
 
 
@@ -72,7 +75,7 @@ def end_marked(mark: str, timeout_s: float) -> list[str]:
     return _ended(lambda: _with_mark(mark), timeout_s)
 
 
-def _ended(found: Callable[[], Sequence[int]], timeout_s: float) -> list[str]:
+def _ended(found: Callable[[], Collection[int]], timeout_s: float) -> list[str]:
     until_s = time.monotonic() + timeout_s
     while left := found():
         if time.monotonic() > until_s:
@@ -85,9 +88,9 @@ def _ended(found: Callable[[], Sequence[int]], timeout_s: float) -> list[str]:
 
 
 def _children() -> list[int]:
-    reap(())
+    """Return the children of this process that run."""
     me = os.getpid()
-    return [pid for pid in _all() if (stat := _stat(pid)) and int(stat[1]) == me]
+    return [pid for pid in _all() if (stat := _stat(pid)) and int(stat[1]) == me and stat[0] != b"Z"]
 
 
 def _with_mark(mark: str) -> list[int]:

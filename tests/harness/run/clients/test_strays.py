@@ -83,6 +83,28 @@ def test_what_an_adapter_starts_here_ends_with_the_block_unless_it_is_kept() -> 
     assert strays.MARK not in os.environ
 
 
+def test_neither_a_bare_environment_nor_a_second_fork_hides_it_here(tmp_path: Path) -> None:
+    number = tmp_path / "number"
+    kept = subprocess.Popen(["sleep", "600"])
+    try:
+        with strays.ending_strays(print):
+            subprocess.run([sys.executable, "-c", DAEMON, str(number)], env={}, check=True)
+            until(lambda: number.exists() and number.read_text())
+            assert not gone(number.read_text())
+        until(lambda: not _runs(number.read_text()))
+        assert kept.poll() is None, "it was there before"
+    finally:
+        kept.kill()
+        kept.wait()
+
+
+def _runs(number: str) -> bool:
+    try:
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def test_what_does_not_end_is_returned_by_its_number_and_name(monkeypatch: pytest.MonkeyPatch) -> None:
     """As a program of another user, which this one may not kill."""
 
