@@ -218,6 +218,32 @@ def test_a_process_that_one_look_missed_is_limited_too(monkeypatch: pytest.Monke
     assert soft == {101: 20, 102: 20}
 
 
+@pytest.mark.parametrize("obeys", [True, False])
+def test_a_busy_host_has_several_turns_before_a_process_is_reported_outside(
+    monkeypatch: pytest.MonkeyPatch, obeys: bool
+) -> None:
+    """A turn took six seconds there: the second process, forked before the first turn, was limited and then reported as outside."""
+    pair = tuple(proc.Process(pid, "pair", "S", 1, pid, pid, pid) for pid in (101, 102))
+    trees, soft, now = iter([pair[:1], pair]), {101: 1024, 102: 1024}, [0.0]
+
+    def put(limited: dict[int, int]) -> None:
+        now[0] += 6.0
+        soft.update(limited if obeys else {101: 20})
+
+    monkeypatch.setattr(processes, "tree", lambda how: processes.Tree(next(trees, pair), frozenset()))
+    monkeypatch.setattr(processes, "alive", lambda pid: True)
+    monkeypatch.setattr(limits.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(limits.descriptors, "read", soft.get)
+    monkeypatch.setattr(limits.descriptors, "put", put)
+    force = {"process": {"pid": 101}, "nofile": {"prior": 1024, "limit": 20, "others": []}}
+    if obeys:
+        limits.hold(force)
+        assert soft == {101: 20, 102: 20}
+    else:
+        with pytest.raises(RuntimeError, match="not under the limit after 10 s: 102 pair S"):
+            limits.hold(force)
+
+
 def test_a_process_that_is_limited_a_moment_later_is_seen_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its parent forked it before the limit; the keeper finds it."""
     seen = iter([20, 1024, 20, 1024, 20, 20])
