@@ -35,6 +35,15 @@ from tribulation.harness.campaign.load import load_campaign  # noqa: E402
 from tribulation.harness.search.trial import Task, run_trial  # noqa: E402
 
 CAMPAIGNS = ("all-faults", "swarm")
+OF_PART = {
+    "memory": ("memory", "memory-halves"),
+    "tasks": ("tasks", "tasks-in-flight"),
+    "agents": ("agents", "tasks"),
+    "cluster": ("members", "churn", "agents"),
+    "detector": ("members", "churn"),
+    "discovery": ("members", "churn"),
+}
+"""Folder of `node/core` → the campaigns that use it. Those of `CAMPAIGNS` are for every other folder, and begin no member, task or memory."""
 FOUND, LEFT = 1, 0
 Living = Mapping[str, Sequence[FunctionType]]
 """By file."""
@@ -58,13 +67,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"seed {options.seed}: {len(mutants)} mutants of functions", flush=True)
     if options.sample is not None and options.sample < len(mutants):
         mutants = Random(options.seed).sample(mutants, options.sample)
-    campaigns = [load_campaign(ROOT / f"campaigns/{name}.yaml", hosts="sim") for name in options.campaigns]
+    named = {module: options.campaigns or campaigns_of(module) for module, _ in mutants}
+    loaded = {
+        name: load_campaign(ROOT / f"campaigns/{name}.yaml", hosts="sim")
+        for name in sorted({name for names in named.values() for name in names})
+    }
     tally = Tally(len(mutants))
-    warm(campaigns)
+    warm(list(loaded.values()))
     living = _functions({file_of(module) for module, _ in mutants})
     gc.freeze()  # not before: what is frozen is not found
     for mutant in mutants:
-        try_one(mutant, living, campaigns, options.cpu, tally)
+        try_one(mutant, living, [loaded[name] for name in named[mutant[0]]], options.cpu, tally)
     print(tally.table())
     return 0 if tally.killed_percent() >= options.least else 1
 
@@ -75,10 +88,16 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--sample", type=int, help="so many mutants, drawn by the seed; without it all")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--cpu", type=float, default=25.0, help="seconds of CPU for each mutant")
-    parser.add_argument("--campaigns", nargs="+", default=list(CAMPAIGNS), help="of campaigns/, tried by turns")
+    parser.add_argument("--campaigns", nargs="+", help="of campaigns/, tried by turns; by default those of the folder")
     parser.add_argument("--again", type=Path, help="only mutants that survived in the run whose output this file holds")
     parser.add_argument("--least", type=float, default=0.0, help="per cent found below which it exits with 1")
     return parser.parse_args(arguments)
+
+
+def campaigns_of(module: Path) -> Sequence[str]:
+    """Campaigns that use what the module does."""
+    parts = module.relative_to("node/core").parts if module.is_relative_to("node/core") else ()
+    return OF_PART.get(parts[0], CAMPAIGNS) if parts else CAMPAIGNS
 
 
 def file_of(module: Path) -> str:
@@ -89,7 +108,7 @@ def file_of(module: Path) -> str:
 def warm(campaigns: Sequence[object]) -> None:
     """Import and compile all that trials use, once."""
     for campaign in campaigns:
-        for seed in range(3):
+        for seed in range(2):
             run_trial(Task(campaign, 10**9 + seed, True, ROOT / "campaigns"))  # type: ignore[arg-type]
     gc.collect()
 
