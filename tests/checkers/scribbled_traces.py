@@ -45,7 +45,7 @@ class _Pen:
         self.term, self.at_ms, self.boots = 1, random.randrange(2), 0
         self.lines: list[dict[str, Any]] = []
         self.events: list[Event] = []
-        self.seq = 0
+        self.seq, self.busy = 0, random.random() < 0.5
 
     def odd(self) -> bool:
         return self.random.random() < self.restless
@@ -79,6 +79,8 @@ class _Pen:
             )()
         else:
             self.random.choice(kinds)()
+        if self.busy and self.random.random() < 0.1:
+            self.random.choice((self.config, self.digest, self.digest))()
 
     def entries(self, index: int, term: int) -> tuple[list[list[Any]], int]:
         found: list[list[Any]] = []
@@ -151,6 +153,10 @@ class _Pen:
 
     def config(self) -> None:
         self.line("config", index=self.near(self.last + 1), voters=dict(self.random.choice(_VOTERS)))
+
+    def digest(self) -> None:
+        digest = "d" if self.random.random() < 0.8 else "other"
+        self.line("digest", index=self.near(self.applied), digest=digest)
 
     def later(self) -> None:
         self.term += 1

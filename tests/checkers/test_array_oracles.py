@@ -92,7 +92,7 @@ def test_entries_on_a_disk_before_many_moments(lines: Any, asked: Any, incomplet
     for ordinal, (what, index, term) in enumerate(lines):
         moment = Moment("here", ordinal, Interval(ordinal, ordinal + 2))
         if what in ("boot", "torn"):
-            history.booted(1, index, term, what == "torn", moment)
+            history.booted(1, index, term, what == "torn", moment, forgot=False)
         elif what == "written":
             history.written(index, term, ordinal, ordinal)
         else:

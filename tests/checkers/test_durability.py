@@ -16,7 +16,7 @@ def at(ordinal: int, low_ns: int, high_ns: int | None = None, node: str = HERE) 
 
 def booted(index: int = 0, term: int = 0, torn: bool = False, low_ns: int = 0) -> DurableHistory:
     history = DurableHistory(HERE)
-    history.booted(1, index, term, torn, at(0, low_ns))
+    history.booted(1, index, term, torn, at(0, low_ns), forgot=False)
     history.saw(at(0, low_ns))
     return history
 
@@ -65,7 +65,7 @@ def test_a_later_term_or_a_longer_log_holds_it_too() -> None:
 
 def test_what_a_boot_finds_was_there_since_some_time_after_the_line_before() -> None:
     history = written(booted(), (1, 1, 10))
-    history.booted(2, 4, 1, False, at(2, 50))
+    history.booted(2, 4, 1, False, at(2, 50), forgot=False)
     history.saw(at(2, 50))
     assert history.before(4, 1, outside(9)) is Durable.NO
     assert history.before(4, 1, outside(10)) is Durable.YES

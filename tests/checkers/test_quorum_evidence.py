@@ -34,6 +34,19 @@ def test_a_write_acknowledged_while_one_disk_had_it() -> None:
     assert "at most n1 can have had it on disk: 1 of 3" in result.anomalies[0].explanation
 
 
+@pytest.mark.parametrize(("followers", "expected"), [([], ["Q1-acknowledged-before-quorum"]), (["n2"], [])])
+def test_voters_that_the_run_does_not_name_are_those_of_the_first_boots(
+    followers: list[str], expected: list[str]
+) -> None:
+    book = led()
+    for node in ("n1", *followers):
+        book.append(node, (2, 1))
+        book.durable(node, 2, 1)
+    write(book, 2, 200)
+    book.boot("n3", term=1, again=True, voters={"n1": 1})
+    assert kinds(check(until(book, 500).record(voters={}))) == expected
+
+
 def test_a_killed_follower_may_have_held_it_in_its_lost_lines() -> None:
     """n3 boots with entry 2 on its disk; its line before was at 150 ms, the ok at 200 ms."""
     book = led()

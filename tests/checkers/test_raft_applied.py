@@ -65,6 +65,14 @@ def test_a_jump_at_the_lost_end_of_a_trace_proves_nothing() -> None:
     assert verdict(book) == VALID
 
 
+def test_a_snapshot_of_what_was_applied_takes_nothing_back() -> None:
+    book = calm()
+    book.line("n1", "snapshot-installed", index=1, term=1, digest=None)
+    book.replicate("n1", ["n2"], 3, 1)
+    book.replicate("n1", ["n2"], 4, 1)
+    assert verdict(book) == VALID
+
+
 def test_an_entry_is_applied_twice() -> None:
     book = calm()
     book.apply("n1", (2, 1))
@@ -205,13 +213,18 @@ def test_a_node_that_booted_from_a_snapshot_counts_by_a_configuration_that_other
     assert count == (0 if expected == VALID else 2)
 
 
+@pytest.mark.parametrize("booted", [False, True])
 @pytest.mark.parametrize(("voters", "expected"), [(THREE, VALID), (NEW, WRONG)])
 def test_a_configuration_that_was_truncated_is_in_force_no_more(
-    voters: dict[str, int], expected: tuple[str, list[str]]
+    voters: dict[str, int], expected: tuple[str, list[str]], booted: bool
 ) -> None:
+    """Where a boot had found it, it may be the one before: both are possible then."""
     book = calm()
     book.append("n3", (1, 1), (2, 1))
     _configure(book, "n3", 3, NEW)
+    if booted:
+        book.boot("n3", term=1, last=(3, 1), again=True, voters=NEW)
+        expected = VALID
     book.win("n2", 2, ["n2", "n3"], last_index=2)
     book.line("n3", "truncate", **{"from": 3})
     book.append("n3", (3, 2))

@@ -23,6 +23,7 @@ def test_one_entry_after_two_histories() -> None:
     book.append("n1", (1, 1), (2, 3))
     book.append("n2", (1, 2), (2, 3))
     assert verdict(book)[1] == ["log-mismatch"]
+    assert "follows entries of two different terms" in check(book.record()).anomalies[0].explanation
 
 
 def test_an_uncommitted_suffix_is_replaced() -> None:
@@ -43,6 +44,22 @@ def test_a_leader_that_truncates_its_own_log() -> None:
     book.line("n1", "truncate", **{"from": 2})
     book.append("n1", (2, 1))
     assert verdict(book)[1] == ["leader-truncated"]
+
+
+def test_a_leader_may_truncate_where_its_log_has_nothing() -> None:
+    book = calm()
+    book.line("n1", "truncate", **{"from": 3})
+    book.append("n1", (3, 1))
+    assert verdict(book) == VALID
+
+
+def test_a_leader_commits_the_one_entry_that_it_truncated_as_a_follower() -> None:
+    book = calm()
+    book.append("n3", (1, 1), (2, 1), (3, 1))
+    book.line("n3", "truncate", **{"from": 3})
+    book.win("n3", 2, ["n2", "n3"], last_index=2)
+    book.commit("n3", 3, 2, {"n1": 0, "n2": 3, "n3": 3})
+    assert verdict(book)[1] == ["commit-beyond-log"]
 
 
 def test_a_leader_that_overwrites_an_older_entry() -> None:
@@ -165,6 +182,7 @@ def test_a_follower_that_lost_its_last_lines_proves_nothing() -> None:
     book.append("n1", (3, 1))
     book.durable("n1", 3, 1)
     book.commit("n1", 3, 1, {"n1": 3, "n2": 3, "n3": 0})
+    assert check(book.record()).stats["undecided"] == {"commits": 1, "completeness": 0}
     book.boot("n2", term=1, last=(3, 1), voted_for="n1", again=True)
     assert verdict(book) == VALID
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tribulation.checkers import Budget, RunRecord, Verdict
+from tribulation.checkers import check as check_all
 from tribulation.checkers.raft.safety import RaftSafetyChecker
 from tribulation.checkers.raft.structures.log import EntryTree
 
@@ -45,6 +46,16 @@ def test_lines_missing_inside_are_a_doubt_but_hide_no_contradiction() -> None:
     assert verdict(book) == ("unknown", [])
     book.apply("n3", (1, 1), (2, 1), crc=900)
     assert verdict(book)[0] == "invalid"
+
+
+def test_what_the_walk_proves_is_found_by_whichever_checker_comes_first() -> None:
+    """Both read one survey of the traces."""
+    book = calm()
+    book.line("n2", "vote", term=1, candidate="n3")
+    for names in (["raft-safety", "split-brain"], ["split-brain", "raft-safety"]):
+        found = check_all(book.record(), names)["raft-safety"]
+        assert (found.verdict.value, kinds(found)) == ("invalid", ["double-vote"]), names
+        assert found.stats["violations"] == {"double-vote": 1}
 
 
 def test_a_broken_trace_is_unknown_with_its_place() -> None:

@@ -97,6 +97,15 @@ def test_an_acknowledged_write_whose_index_holds_a_later_entry() -> None:
     assert kinds(result) == ["SB3-lost-acknowledged-write"]
     assert result.anomalies[0].ops == (lost,)
     assert "write k ← 5" in result.anomalies[0].explanation
+    assert result.anomalies[0].details == {"index": 2, "acknowledged_term": 1, "applied": [2, 2, 102]}
+
+
+def test_an_acknowledged_write_of_no_term_may_be_of_the_later_one() -> None:
+    book = led()
+    book.op("write", 20, 30, value=5, log_index=2, served_by="n1", session=9, seq=1)
+    book.win("n2", 2, ["n2", "n3"], last_index=1)
+    book.apply("n2", (1, 1), (2, 2))
+    assert check(book.record()).verdict is Verdict.VALID
 
 
 def test_an_acknowledgement_in_a_later_term_of_an_earlier_entry_is_fine() -> None:

@@ -81,7 +81,7 @@ class Boot:
     last_term: int
     torn: bool
     moment: Moment
-    forgot: bool = False
+    forgot: bool
     """A fault had removed synced data from its disk, so what is missing is not the node's fault."""
 
 
@@ -174,7 +174,7 @@ class DurableHistory:
         self._last_low_ns = moment.at.low_ns
         self._last_ordinal = moment.ordinal
 
-    def booted(self, incarnation: int, index: int, term: int, torn: bool, moment: Moment, forgot: bool = False) -> None:
+    def booted(self, incarnation: int, index: int, term: int, torn: bool, moment: Moment, forgot: bool) -> None:
         """Record a `start` line: the disk has had this content since some time after the previous line. Call it before `saw`."""
         self.boots.append(Boot(incarnation, index, term, torn, moment, forgot))
         self._written.add(index, term, self._last_low_ns, self._last_ordinal)
