@@ -90,11 +90,11 @@ def test_a_read_confirmed_in_its_interval() -> None:
     assert result.verdict is Verdict.VALID and result.stats["Q3"]["confirmed"] == 1
 
 
-@pytest.mark.parametrize("at_ms", [105, 125, None])
-def test_a_read_that_nobody_confirmed(at_ms: float | None) -> None:
-    """Before it was asked, after it was answered, never."""
+@pytest.mark.parametrize("moments_ms", [(105,), (125,), (), (105, 125), (102, 105, 125, 130)])
+def test_a_read_that_nobody_confirmed(moments_ms: tuple[float, ...]) -> None:
+    """Before it was asked, after it was answered, never, or both of them."""
     book = reading()
-    if at_ms is not None:
+    for at_ms in moments_ms:
         confirm(book, at_ms, ["n1", "n2"])
     bad = read(book, 110, 120)
     result = check(until(book, 500).record())

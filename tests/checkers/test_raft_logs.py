@@ -103,6 +103,16 @@ def test_a_commit_of_an_older_term_by_counting() -> None:
     assert verdict(book)[1] == ["commit-of-old-term"]
 
 
+def test_an_entry_that_was_overwritten_leaves_those_before_it_known() -> None:
+    """n3 takes entry 3 of another term in place of its own, with no line of a truncation, and leads later."""
+    book = calm()
+    book.append("n3", (1, 1), (2, 1), (3, 1))
+    book.append("n3", (3, 2))
+    book.win("n3", 3, ["n2", "n3"], last_index=3)
+    book.commit("n3", 2, 3, {"n1": 2, "n2": 2, "n3": 3})
+    assert [(one.kind, one.details["index"]) for one in check(book.record()).anomalies] == [("commit-of-old-term", 2)]
+
+
 @pytest.mark.parametrize(("term", "expected"), [(None, []), (3, ["commit-of-old-term"]), (1, [])])
 def test_a_commit_without_its_election_is_of_the_term_that_it_names(term: int | None, expected: list[str]) -> None:
     """The line of n1's election was lost with an earlier one, so it is not known which term it leads."""

@@ -87,6 +87,25 @@ def test_a_broken_guarantee_names_all_transactions_that_its_words_name(
     assert found[kind] == ops
 
 
+FRACTURED_KEYS = "p{0} w{k}1 w{m}1\np{1} w{k}2 w{m}2\np{2} r{k}1 r{m}2"
+TURNED = "p{0} a{k}1\np{1} a{k}2\np{2} r{k}[1 2]\np{2} r{k}[1]"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "kind"),
+    [
+        ("causal", FRACTURED_KEYS, "causality-violation"),
+        ("read-atomic", FRACTURED_KEYS, "fractured-read"),
+        ("sequential-keys", TURNED, "not-sequential"),
+    ],
+)
+def test_all_violations_are_counted_and_a_few_shown(name: str, text: str, kind: str) -> None:
+    """Each on keys of its own."""
+    keys = enumerate(zip("abcdefg", "tuvwxyz", strict=True))
+    found = judge(name, "\n".join(text.format(3 * n, 3 * n + 1, 3 * n + 2, k=k, m=m) for n, (k, m) in keys))
+    assert found.stats["anomalies"] == {kind: 7} and len(found.anomalies) == 5
+
+
 def test_one_guarantee_alone() -> None:
     text = "p0 wx1\np0 rx_"
     assert judge("session-guarantees", text, {"consistency": "monotonic-reads"}).verdict is Verdict.VALID

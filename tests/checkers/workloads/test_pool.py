@@ -60,6 +60,12 @@ def test_what_timed_out_or_goes_on_meanwhile_may_have_happened_or_not(there: tup
     valid(judge(Story().info(0, "spawn", "a").ok(2, "stop", "a").ok(1, "pool", None, read)))
 
 
+def test_what_was_acknowledged_once_is_counted_although_another_try_timed_out() -> None:
+    story = Story().info(0, "spawn", "a").ok(2, "spawn", "a", {}).info(3, "stop", "a").ok(2, "stop", "a")
+    figures = valid(judge(story.ok(1, "pool", None, [])))
+    assert (figures["spawned"], figures["stopped"]) == (1, 1)
+
+
 def test_a_stop_that_was_refused_did_not_happen() -> None:
     only(judge(Story().ok(0, "spawn", "a", {}).fail(0, "stop", "a").ok(1, "pool", None, [])), "lost-agent", (0, 4))
 
