@@ -71,6 +71,15 @@ def test_where_it_proves_nothing(events):
     assert judge(*events).verdict is Verdict.VALID
 
 
+@pytest.mark.parametrize(("ill", "expected"), [("n3", ["never-served-through-node"]), ("n2", []), ("n1", [])])
+def test_a_fault_elsewhere_is_no_excuse_of_a_node_that_knows_a_leader(ill: str, expected: list[str]) -> None:
+    book = Book().boot_all()
+    book.win("n1", 1, ["n1", "n2"])
+    book.line("n2", "follower", term=1, leader="n1")
+    long = replace(KILL, intended={"nodes": [ill]}, heal_ns=55 * SECOND, healed_ns=55 * SECOND)
+    assert kinds(judge(*TEN, *OTHERS, faults=(long,), book=book)) == expected
+
+
 def test_on_hosts_it_is_a_doubt_unless_the_campaign_gives_a_bound():
     doubt = judge(*TEN, *OTHERS, truth={})
     assert doubt.verdict is Verdict.UNKNOWN and "n2 served no txn in the whole run" in (doubt.reason or "")

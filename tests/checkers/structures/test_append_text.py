@@ -100,3 +100,15 @@ def test_a_violation_among_many_parts_written_twice_is_found_at_once_and_shown_i
     assert result.verdict is Verdict.INVALID
     assert all(len(anomaly.ops) <= 4 for anomaly in result.anomalies)
     assert thread_time() - began_s < 5
+
+
+def test_a_violation_among_parts_of_which_one_was_written_twice_names_the_operations() -> None:
+    ops = [("append", "a;"), ("append", "a;"), ("append", "b;"), ("append", "c;"), ("get", "a;b;"), ("get", "a;c;")]
+    events = [
+        Event(2 * at + done, 2 * at + done, at, kind, f, None if f == "get" and not done else value, "k")
+        for at, (f, value) in enumerate(ops)
+        for done, kind in enumerate((Type.INVOKE, Type.OK))
+    ]
+    result = check(History(events), ["linearizable"], model="kv-append")["linearizable"]
+    (anomaly,) = result.anomalies
+    assert (anomaly.kind, anomaly.ops) == ("incompatible-order", (8, 10))

@@ -85,6 +85,9 @@ def test_a_process_that_is_assigned_anew_starts_anew():
     other = Log()
     other.events, other.open = [*skip.events], {}
     assert kinds(other.ok(2, "assign", []).poll(1, x=[[2, 12]]).judge("kafka")) == ["poll-skip"]
+    both = Log()
+    both.events, both.open = [*skip.events], {}
+    valid(both.ok(2, "assign", []).ok(1, "assign", ["y"]).poll(1, x=[[2, 12]]).judge("kafka"))
     refused = Log()
     refused.events, refused.open = [*skip.events], {}
     assert kinds(refused.fail(1, "assign", []).poll(1, x=[[2, 12]]).judge("kafka")) == ["poll-skip"]
