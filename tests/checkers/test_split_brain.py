@@ -91,13 +91,13 @@ def test_a_killed_leader_leads_until_its_last_line_at_most() -> None:
 def test_an_acknowledged_write_whose_index_holds_a_later_entry() -> None:
     book = led()
     lost = book.op("write", 20, 30, value=5, log_index=2, term=1, served_by="n1", session=9, seq=1)
-    book.win("n2", 2, ["n2", "n3"], last_index=1)
-    book.apply("n2", (1, 1), (2, 2))
+    book.win("n2", 3, ["n2", "n3"], last_index=1)
+    book.apply("n2", (1, 1), (2, 3))
     result = check(book.record())
     assert kinds(result) == ["SB3-lost-acknowledged-write"]
     assert result.anomalies[0].ops == (lost,)
     assert "write k ← 5" in result.anomalies[0].explanation
-    assert result.anomalies[0].details == {"index": 2, "acknowledged_term": 1, "applied": [2, 2, 102]}
+    assert result.anomalies[0].details == {"index": 2, "acknowledged_term": 1, "applied": [2, 3, 102]}
 
 
 def test_an_acknowledged_write_of_no_term_may_be_of_the_later_one() -> None:
