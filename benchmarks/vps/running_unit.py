@@ -48,6 +48,7 @@ service = Etcd
 """
 HOLDS = """\
 name: unit-holds
+hosts: {provider: qemu, nodes: NODES, lab: LAB}
 system: {file: running.py}
 duration: 80s
 settle: 8s
@@ -63,6 +64,7 @@ faults:
 """
 KILLED = """\
 name: unit-killed
+hosts: {provider: qemu, nodes: NODES, lab: LAB}
 system: {file: running.py}
 duration: 300s
 operation_timeout: 5s
@@ -73,6 +75,7 @@ faults:
 """
 CALM = """\
 name: unit-calm
+hosts: {provider: qemu, nodes: NODES, lab: LAB}
 system: {file: running.py}
 duration: 5s
 operation_timeout: 5s
@@ -94,11 +97,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hosts: list[RemoteHost] = list(timed("up (with the image, if it was not built)", lab.up))
         timed("etcd installed and started", lambda: install(hosts, Path(folder)))
         for name, text in (("holds", HOLDS), ("killed", KILLED), ("calm", CALM)):
-            (Path(folder) / f"{name}.yaml").write_text(text, encoding="utf-8")
+            text = text.replace("NODES", str(asked.nodes)).replace("LAB", LAB)
+                (Path(folder) / f"{name}.yaml").write_text(text, encoding="utf-8")
         (Path(folder) / "running.py").write_text(ADAPTER, encoding="utf-8")
         (Path(folder) / "etcd.py").write_bytes((ROOT / "systems/etcd.py").read_bytes())
-        attached(hosts, Path(folder), lab.inventory)
-        harness_killed(hosts, Path(folder), lab.inventory)
+        attached(hosts, Path(folder))
+        harness_killed(hosts, Path(folder))
     print(f"failed: {failed}" if failed else "all of it was as it should be")
     return 1 if failed else 0
 
@@ -132,11 +136,11 @@ def install(hosts: Sequence[RemoteHost], folder: Path) -> None:
         time.sleep(1.0)
 
 
-def attached(hosts: Sequence[RemoteHost], folder: Path, inventory: Path) -> None:
+def attached(hosts: Sequence[RemoteHost], folder: Path) -> None:
     """Run a campaign on the units, and check that its kills lasted and that it left no trace."""
     before = {host.name: shown(host, "MainPID") for host in hosts}
     check("the unit runs on each machine", all(runs(host) for host in hosts))
-    code, run = tri(folder, "holds.yaml", inventory)
+    code, run = tri(folder, "holds.yaml")
     verdict = read(run / "verdict.json")
     check(
         f"the campaign is valid, and it exits with 0 (it exits with {code})",
@@ -154,9 +158,9 @@ def attached(hosts: Sequence[RemoteHost], folder: Path, inventory: Path) -> None
     untouched(hosts)
 
 
-def harness_killed(hosts: Sequence[RemoteHost], folder: Path, inventory: Path) -> None:
+def harness_killed(hosts: Sequence[RemoteHost], folder: Path) -> None:
     """Kill the harness while a unit is kept down: the watchdog ends the fault, and the next run removes the drop-in."""
-    words = [sys.executable, "-m", "tribulation.harness.cli", "run", "killed.yaml", "--hosts", str(inventory)]
+    words = [sys.executable, "-m", "tribulation.harness.cli", "run", "killed.yaml"]
     victim = next(host for host in hosts if host.name == "n2")
     began_s = time.monotonic()
     with (folder / "killed.log").open("wb") as said:
@@ -175,7 +179,7 @@ def harness_killed(hosts: Sequence[RemoteHost], folder: Path, inventory: Path) -
         f"without the harness the unit runs again after {time.monotonic() - killed_s:.0f} s (lease {LEASE_S:g} s)",
         runs(victim),
     )
-    code, _ = tri(folder, "calm.yaml", inventory)
+    code, _ = tri(folder, "calm.yaml")
     check(f"the next run is valid (it exits with {code})", code == 0)
     untouched(hosts)
 
@@ -195,9 +199,9 @@ def shown(host: RemoteHost, name: str) -> str:
     return host.run(["systemctl", "show", "--property", name, "--value", UNIT], timeout_s=60).stdout.strip()
 
 
-def tri(folder: Path, campaign: str, inventory: Path) -> tuple[int, Path]:
+def tri(folder: Path, campaign: str) -> tuple[int, Path]:
     """Run a campaign in `folder`; return the exit code and the run's folder."""
-    words = [sys.executable, "-m", "tribulation.harness.cli", "run", campaign, "--hosts", str(inventory)]
+    words = [sys.executable, "-m", "tribulation.harness.cli", "run", campaign]
     print(f"$ tri run {campaign}", flush=True)
     code = ended_with(subprocess.Popen(words, cwd=folder), RUN_S)
     return code, folder / "runs" / f"unit-{campaign.removesuffix('.yaml')}" / "latest"
