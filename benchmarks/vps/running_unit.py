@@ -97,8 +97,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hosts: list[RemoteHost] = list(timed("up (with the image, if it was not built)", lab.up))
         timed("etcd installed and started", lambda: install(hosts, Path(folder)))
         for name, text in (("holds", HOLDS), ("killed", KILLED), ("calm", CALM)):
-            text = text.replace("NODES", str(asked.nodes)).replace("LAB", LAB)
-                (Path(folder) / f"{name}.yaml").write_text(text, encoding="utf-8")
+            campaign = text.replace("NODES", str(asked.nodes)).replace("LAB", LAB)
+            (Path(folder) / f"{name}.yaml").write_text(campaign, encoding="utf-8")
         (Path(folder) / "running.py").write_text(ADAPTER, encoding="utf-8")
         (Path(folder) / "etcd.py").write_bytes((ROOT / "systems/etcd.py").read_bytes())
         attached(hosts, Path(folder))
