@@ -23,6 +23,7 @@ NAME = "limits"
 FLOOR_BYTES = 1 << 20
 HOLD_S = 10.0
 LEAST_TURNS = 3
+SETTLE_S = 0.02
 CLEAN_LOOKS = 3
 """One scan may miss a process: its parent forked it after the table of processes was listed, and ended before it was read."""
 
@@ -121,7 +122,9 @@ def _limit(force: Json, found: Sequence[Process]) -> None:
 
 
 def unlimited(force: Json, found: Iterable[Process]) -> list[Process]:
-    """Return those that are not under all of the limits."""
+    """Return those that are not under all of the limits. A process that is being born or ends is in the topmost group for an instant: what is outside
+    is looked at again after `SETTLE_S`.
+    """
     groups = [force[name] for name in (cgroups.CPU, cgroups.MEMORY) if "controller" in force.get(name, {})]
     limit = force.get("nofile", {}).get("limit")
 
@@ -130,8 +133,11 @@ def unlimited(force: Json, found: Iterable[Process]) -> list[Process]:
             return True
         return not all(_inside(process.pid, limited) for limited in groups)
 
+    outside = [process for process in found if free(process)]
+    if outside:
+        time.sleep(SETTLE_S)
     # One that has ended is under every limit.
-    return [process for process in found if free(process) and processes.alive(process.pid)]
+    return [process for process in outside if free(process) and processes.alive(process.pid)]
 
 
 def undo(force: Json) -> list[str]:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.running import with_default_signals
+
 ROOT = Path(__file__).resolve().parents[3]
 CHECK = """
 import subprocess, sys, time
@@ -39,7 +41,13 @@ print("not reached")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_the_run_and_takes_the_lab_down(number: signal.Signals) -> None:
     """SIGTERM left the run and its machines behind. A second signal does not end the taking down."""
-    check = subprocess.Popen([sys.executable, "-c", CHECK], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    check = subprocess.Popen(
+        [sys.executable, "-c", CHECK],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=with_default_signals,
+    )
     assert check.stdout is not None
     try:
         assert check.stdout.readline() == "load\n"

@@ -244,6 +244,14 @@ def test_a_busy_host_has_several_turns_before_a_process_is_reported_outside(
             limits.hold(force)
 
 
+def test_a_process_that_is_being_born_is_not_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For an instant it is in the topmost group. Where processes are forked all the time, each look saw one, and the limit was reported as missed."""
+    born, found = proc.Process(101, "born", "R", 1, 101, 101, 101), iter([False, True])
+    monkeypatch.setattr(limits, "_inside", lambda pid, limited: next(found))
+    monkeypatch.setattr(processes, "alive", lambda pid: True)
+    assert limits.unlimited({cgroups.MEMORY: {"controller": {}}}, [born]) == []
+
+
 def test_a_process_that_is_limited_a_moment_later_is_seen_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its parent forked it before the limit; the keeper finds it."""
     seen = iter([20, 1024, 20, 1024, 20, 20])
