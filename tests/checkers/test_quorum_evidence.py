@@ -91,7 +91,7 @@ def test_a_read_confirmed_in_its_interval() -> None:
 
 
 @pytest.mark.parametrize("moments_ms", [(105,), (125,), (), (105, 125), (102, 105, 125, 130)])
-def test_a_read_that_nobody_confirmed(moments_ms: tuple[float, ...]) -> None:
+def test_a_read_without_confirmation(moments_ms: tuple[float, ...]) -> None:
     """Before it was asked, after it was answered, never, or both of them."""
     book = reading()
     for at_ms in moments_ms:

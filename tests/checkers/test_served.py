@@ -77,7 +77,7 @@ EXCUSES: dict[str, tuple[Any, ...]] = {
     "an answer": ({}, {"kind": "ok", "error": None}),
     "a stale read": ({}, {"level": "stale"}),
     "of no node": ({}, {"node": None}),
-    "of one that followed nobody": ({}, {"node": "n3"}),
+    "of one that followed no leader": ({}, {"node": "n3"}),
 }
 
 

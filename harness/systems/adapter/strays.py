@@ -20,7 +20,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 MARK = "TRIBULATION_CLIENTS"
-PR_SET_CHILD_SUBREAPER = 36
+PR_SET_CHILD_SUBREAPER, PR_GET_CHILD_SUBREAPER = 36, 37
 AGAIN_S, END_S = 0.01, 5.0
 
 
@@ -39,7 +39,7 @@ def marking() -> Iterator[str]:
 @contextmanager
 def ending_strays(report: Callable[[str], object], keep: bool = False) -> Iterator[None]:
     """End what an adapter started on this machine, at the end of the block; report what cannot be ended, as a sentence with a hint."""
-    before = frozenset(_children())
+    before, adopting = frozenset(_children()), adopts()
     adopt()
     try:
         with marking() as mark:
@@ -47,7 +47,8 @@ def ending_strays(report: Callable[[str], object], keep: bool = False) -> Iterat
     finally:
         if not keep and (left := _ended(lambda: {*_with_mark(mark), *_children()} - before, END_S)):
             report(left_over("the adapter", left))
-        adopt(False)
+        # Blocks are nested: the run of a trial is one inside that of the trial.
+        adopt(adopting)
 
 
 def left_over(who: str, left: Sequence[str]) -> str:
@@ -56,6 +57,13 @@ def left_over(who: str, left: Sequence[str]) -> str:
 
 def adopt(wanted: bool = True) -> None:
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, int(wanted), 0, 0, 0)
+
+
+def adopts() -> bool:
+    """Return whether processes that lose their parent become children of this one."""
+    found = ctypes.c_int()
+    ctypes.CDLL(None).prctl(PR_GET_CHILD_SUBREAPER, ctypes.byref(found), 0, 0, 0)
+    return bool(found.value)
 
 
 def reap(others: Collection[int]) -> None:

@@ -227,7 +227,7 @@ def test_errors_without_end_do_not_keep_the_caller() -> None:
     assert channel._said().endswith("no such file") and channel._channel.pieces < 1000
 
 
-def test_nobody_else_may_write_to_a_file_before_it_has_its_mode(host: RemoteHost) -> None:
+def test_no_other_user_may_write_to_a_file_before_it_has_its_mode(host: RemoteHost) -> None:
     """A boot hook, which root runs, was written under the login's own umask and got its mode afterwards."""
     assert host.run("umask -S").stdout.strip().endswith(("g=rx,o=rx", "g=,o="))
     seen = host.run("umask", stdin=b"x").stdout.strip()

@@ -83,6 +83,15 @@ def test_what_an_adapter_starts_here_ends_with_the_block_unless_it_is_kept() -> 
     assert strays.MARK not in os.environ
 
 
+def test_a_block_inside_another_leaves_the_outer_one_adopting() -> None:
+    """The run of a trial ended the adoption of the trial, whose later steps would have left what they started."""
+    with strays.ending_strays(print):
+        with strays.ending_strays(print):
+            assert strays.adopts()
+        assert strays.adopts()
+    assert not strays.adopts()
+
+
 def test_neither_a_bare_environment_nor_a_second_fork_hides_it_here(tmp_path: Path) -> None:
     number = tmp_path / "number"
     kept = subprocess.Popen(["sleep", "600"])
